@@ -1,0 +1,3 @@
+pub mod flag;
+pub mod mailbox;
+pub mod sequence;
