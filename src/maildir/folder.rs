@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use super::Maildir;
 use super::messages::Message;
+use super::watch::Event;
 use crate::imap::flag::Keyword;
 use crate::imap::sequence::{Ranges, Uid};
 
@@ -121,6 +122,18 @@ impl Folder {
         over: &dyn Fn() -> bool,
     ) -> Result<Step, FolderError> {
         let _ = (look, now, over);
+        todo!()
+    }
+
+    /// Takes in what the watch saw, without a scan.  `Again` means: call [`Folder::sync`] (the event
+    /// does not tell enough); after `Locked` call this again with the same event, or sync.
+    pub fn handle_event(
+        &mut self,
+        event: &Event,
+        look: Look,
+        now: SystemTime,
+    ) -> Result<Step, FolderError> {
+        let _ = (event, look, now);
         todo!()
     }
 
