@@ -1,1 +1,34 @@
+//! Messages as RFC 5322 and MIME (RFC 2045-2049, 2231, 2047) describe them: offsets into the text, and
+//! the text of IMAP's answers about it.
+//!
+//! Everything here is pure: bytes in, values and bytes out; no file, no clock. A message is never held
+//! as a whole: whoever reads it pushes chunks cut anywhere, and the result does not depend on the cuts.
+//! Every function takes linear time and bounded memory whatever the bytes are, and none can fail: mail
+//! as broken as the field sends it gets the answer Dovecot gives, or a better one.
+//!
+//! Files hold LF, CRLF or a mixture; the wire has CRLF. So each piece of a message knows its size both
+//! ways ([`crlf::Span`]).
 
+pub mod address;
+pub mod body_structure;
+pub mod casemap;
+pub mod charset;
+pub mod content;
+pub mod crlf;
+pub mod date;
+pub mod encoded_word;
+pub mod envelope;
+pub mod header;
+pub mod mime;
+pub mod nstring;
+pub mod search;
+pub mod transfer;
+
+/// A header block is read up to here; the fields beyond are part of the header but not looked at.
+pub const HEADER_MAX: u64 = 10 << 20;
+
+/// More parts than this are not told apart: the multipart they are in is shown as one opaque part.
+pub const PARTS_MAX: usize = 10_000;
+
+/// Parts nested deeper than this are opaque.
+pub const NESTING_MAX: usize = 100;
