@@ -1,0 +1,85 @@
+//! Bytes waiting to be sent to one client.
+
+/// A queue of bytes with a high and a low mark.  Whoever fills it stops when it
+/// [is full](Buffer::is_full) and goes on when the loop calls again because it has
+/// [drained](Buffer::is_low).  One response line may overshoot the mark; nothing is ever cut.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    /// How many of `bytes` are already sent: `start <= bytes.len()`.
+    start: usize,
+}
+
+impl Buffer {
+    pub const fn new() -> Buffer {
+        Buffer {
+            bytes: Vec::new(),
+            start: 0,
+        }
+    }
+
+    /// Where responses are written, always at the end.  The vector also holds bytes that are already
+    /// sent: its length tells nothing, and nothing before its end may be changed.
+    pub fn writer(&mut self) -> &mut Vec<u8> {
+        if self.start >= COMPACT && self.start >= self.bytes.len() - self.start {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        &mut self.bytes
+    }
+
+    /// The bytes still to be sent.
+    pub fn pending(&self) -> &[u8] {
+        // `start <= bytes.len()`
+        &self.bytes[self.start..]
+    }
+
+    /// Drops the first `count` pending bytes: they are sent.
+    pub fn consume(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// How many bytes are still to be sent.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Nothing more should be added now.
+    pub fn is_full(&self) -> bool {
+        self.len() >= HIGH
+    }
+
+    /// Enough has been sent that it pays to add more.
+    pub fn is_low(&self) -> bool {
+        self.len() <= LOW
+    }
+
+    /// How many bytes may still be added before the buffer is full.
+    pub fn room(&self) -> usize {
+        HIGH.saturating_sub(self.len())
+    }
+
+    /// Gives the memory back if the buffer is empty: an idle client costs none.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            *self = Buffer::new();
+        }
+    }
+}
+
+/// A buffer with this much in it is full.
+pub const HIGH: usize = 128 * 1024;
+
+/// A buffer that drained to this wants more.
+pub const LOW: usize = 32 * 1024;
+
+/// Sent bytes are moved away only when they are at least this many and at least half.
+const COMPACT: usize = 16 * 1024;
