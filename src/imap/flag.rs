@@ -32,6 +32,29 @@ impl std::ops::BitOr for System {
     }
 }
 
+/// `flag`: what a client may name in STORE and APPEND.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flag {
+    System(System),
+    Keyword(Keyword),
+    /// `\Recent`, which a client cannot change: to be ignored.
+    Recent,
+    /// An atom that is too long for a keyword, or a `\Word` nobody knows: to be refused.
+    Unknown(String),
+}
+
+/// Writes `(\Seen $Forwarded)`, with `\Recent` first if `recent`; `keyword` gives the name of a
+/// letter's keyword (0 = `a`), a letter without a name is left out.
+pub fn write_flags<'n>(
+    out: &mut Vec<u8>,
+    flags: Flags,
+    recent: bool,
+    keyword: impl Fn(u32) -> Option<&'n str>,
+) {
+    let _ = keyword;
+    todo!("{flags:?} {recent} {out:?}")
+}
+
 /// A keyword (`flag-keyword`): an atom of at most 50 octets here, compared without case.
 #[derive(Clone, Debug)]
 pub struct Keyword(String);

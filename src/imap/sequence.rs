@@ -60,3 +60,71 @@ impl Ranges {
             .sum()
     }
 }
+
+impl Ranges {
+    /// Any ranges in any order, either end first, overlapping or not.
+    pub fn from_unsorted(ranges: Vec<(u32, u32)>) -> Ranges {
+        todo!("{ranges:?}")
+    }
+
+    /// Adds `n`, wherever it belongs.
+    pub fn insert(&mut self, n: u32) {
+        todo!("{n}")
+    }
+
+    /// Adds `first..=last`, wherever it belongs.
+    pub fn insert_range(&mut self, first: u32, last: u32) {
+        todo!("{first} {last}")
+    }
+
+    pub fn union(&self, other: &Ranges) -> Ranges {
+        todo!("{other:?}")
+    }
+
+    pub fn intersect(&self, other: &Ranges) -> Ranges {
+        todo!("{other:?}")
+    }
+
+    /// The numbers of this set that are not in `other`.
+    pub fn difference(&self, other: &Ranges) -> Ranges {
+        todo!("{other:?}")
+    }
+
+    pub fn first(&self) -> Option<u32> {
+        self.0.first().map(|&(first, _)| first)
+    }
+
+    pub fn last(&self) -> Option<u32> {
+        self.0.last().map(|&(_, last)| last)
+    }
+
+    /// `1:3,7`; nothing for the empty set, which IMAP cannot write.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        todo!("{out:?}")
+    }
+}
+
+/// A `sequence-set` as the client wrote it, `*` unresolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SequenceSet(Vec<(u32, u32)>);
+
+impl SequenceSet {
+    /// The numbers meant when `max` is the largest in the mailbox: `*` is `max`, and nothing if
+    /// the mailbox is empty (`max` is 0).  Numbers past `max` stay in; the caller intersects.
+    pub fn resolve(&self, max: u32) -> Ranges {
+        todo!("{max}")
+    }
+
+    /// Whether `*` occurs.
+    pub fn has_star(&self) -> bool {
+        todo!()
+    }
+}
+
+/// The argument of FETCH, STORE, COPY and the like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Set {
+    Numbers(SequenceSet),
+    /// `$`: the result of the last SEARCH RETURN (SAVE) (RFC 5182).
+    Saved,
+}

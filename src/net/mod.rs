@@ -40,8 +40,6 @@ pub enum Run {
 pub trait Service {
     /// A client has connected.
     fn handle_connect(&mut self, id: ConnectionId, peer: stream::Peer, now: Now);
-    /// TLS has been negotiated, after [`Run::StartTls`] or before the greeting.
-    fn handle_secured(&mut self, id: ConnectionId, now: Now);
     /// The client sent `bytes`, at most [`READ_SIZE`] of them.
     fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now);
     /// The client will send nothing more; it may still read.  The service finishes every complete

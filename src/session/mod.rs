@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::config::Config;
+use crate::imap::Connection;
+use crate::imap::command::Tag;
 use crate::net::{Buffer, ConnectionId, Now, Run};
 
 /// All connections of one user.  Driven by a [`net::Service`](crate::net::Service), whose contract
@@ -15,7 +17,7 @@ pub enum Greeting {
     /// `* PREAUTH` (RFC 9051 7.1.4).
     PreAuth,
     /// `<tag> OK` to the LOGIN or AUTHENTICATE that let the user in.
-    LoggedIn(/* imap::command::Tag */ Vec<u8>),
+    LoggedIn(Tag),
 }
 
 impl Session {
@@ -31,7 +33,7 @@ impl Session {
         &mut self,
         _id: ConnectionId,
         _greeting: Greeting,
-        /* _connection: imap::Connection, */
+        _connection: Connection,
         _output: Buffer,
         _now: Now,
     ) {

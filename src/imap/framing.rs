@@ -1,0 +1,1 @@
+//! Bytes to lines and literals, with every limit.
