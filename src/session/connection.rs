@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use super::command::fetch::Memo;
 use super::command::{self, Command, Context, Progress, Start};
 use super::mailbox::Effort;
 use super::mailboxes::{MailboxKey, Mailboxes};
 use super::reply::{self, Reply};
 use super::view::{Manner, Tell};
 use crate::config::Config;
-use crate::imap::command::{Extension, Tag};
+use crate::imap::command::{Command as Request, Extension, Tag};
 use crate::imap::connection::State;
 use crate::imap::response::{self, Status};
 use crate::imap::sequence::Ranges;
@@ -27,6 +28,8 @@ pub struct Client {
     pub saved: Ranges,
     /// CONDSTORE is in use without ENABLE (RFC 7162 3.1).
     pub condstore: bool,
+    /// A large message of which the client is fetching part after part.
+    pub memo: Option<Memo>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +104,7 @@ impl Connection {
             selected: None,
             saved,
             condstore: false,
+            memo: None,
         };
         Connection {
             client,
@@ -289,6 +293,9 @@ impl Connection {
 fn begin(event: Event, mut context: Context<'_>) -> Stage {
     let (tag, start, tell) = match event {
         Event::Command(tagged) => {
+            if !matches!(tagged.command, Request::Fetch(_)) {
+                context.client.memo = None;
+            }
             let tell = command::tell(&tagged.command);
             (
                 tagged.tag.clone(),
@@ -370,8 +377,24 @@ pub fn tell_news(client: &mut Client, mailboxes: &mut Mailboxes, tell: Tell) -> 
     mailbox.tell(client.id, tell, manner, &mut client.out)
 }
 
-/// How long to wait for a lock that another program holds.
-pub const LOCK_WAIT: Duration = Duration::from_millis(20);
+/// Waiting for a lock that another program holds.
+#[derive(Debug, Default)]
+pub struct Patience {
+    waits: u32,
+}
 
-/// So often at most: two minutes, as Dovecot waits (`maildir-formats.md 3`).
-pub const LOCK_WAITS: u32 = 6_000;
+impl Patience {
+    /// The lock is not to be had now: try again, but not for ever.
+    pub fn locked(&mut self) -> Progress {
+        self.waits += 1;
+        if self.waits > LOCK_WAITS {
+            return Progress::Done(reply::in_use());
+        }
+        Progress::Wait(LOCK_WAIT)
+    }
+}
+
+const LOCK_WAIT: Duration = Duration::from_millis(20);
+
+/// Two minutes, as Dovecot waits (`maildir-formats.md 3`).
+const LOCK_WAITS: u32 = 6_000;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::view::{Manner, Tell, View};
 use crate::imap::mailbox::MailboxName;
 use crate::imap::sequence::{Ranges, Uid};
+use crate::maildir::cache::Cache;
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
 use crate::maildir::watch::Event;
 use crate::net::{Buffer, ConnectionId, Now};
@@ -24,6 +25,7 @@ pub struct Mailbox {
     changed: Option<Instant>,
     /// When the last view went.
     unused: Option<Instant>,
+    cache: Option<Cache>,
 }
 
 /// How hard to look for what other programs did.
@@ -51,6 +53,7 @@ impl Mailbox {
             looked: now.instant,
             changed: None,
             unused: Some(now.instant),
+            cache: None,
         }
     }
 
@@ -248,6 +251,20 @@ impl Mailbox {
         self.folder.bury();
         self.tombstones = 0;
         self.views.values_mut().for_each(View::note_buried);
+    }
+
+    /// The messages' summaries.
+    pub fn cache(&mut self) -> &mut Cache {
+        let folder = &self.folder;
+        self.cache
+            .get_or_insert_with(|| Cache::open(folder.directory(), folder.uid_validity()))
+    }
+
+    /// What was put into the cache is written.
+    pub fn flush_cache(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.flush();
+        }
     }
 
     /// Writes the index if it is `age` out of date.

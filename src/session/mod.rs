@@ -4,12 +4,15 @@
 //! touches the files.  Connections share open mailboxes (`mailbox`), of which each client has a
 //! `view`; a change one of them makes is told to the others in the same turn of the loop.
 
+mod body;
 pub mod command;
 mod connection;
 mod flags;
 mod mailbox;
 mod mailboxes;
 mod reply;
+mod summary;
+mod text;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

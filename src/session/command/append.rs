@@ -12,7 +12,7 @@ use crate::maildir::folder::Step;
 use crate::maildir::save::{Batch, Commit, Incoming};
 use crate::maildir::tree::TreeError;
 use crate::message::crlf::ToLf;
-use crate::session::connection::{LOCK_WAIT, LOCK_WAITS};
+use crate::session::connection::Patience;
 use crate::session::flags;
 use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::mailboxes::OpenError;
@@ -33,7 +33,7 @@ struct Append {
     name: MailboxName,
     batch: Batch,
     stage: Stage,
-    waits: u32,
+    patience: Patience,
 }
 
 enum Stage {
@@ -65,7 +65,7 @@ impl Append {
             name,
             batch,
             stage,
-            waits: 0,
+            patience: Patience::default(),
         })
     }
 
@@ -81,7 +81,9 @@ impl Append {
                             return Err((Stage::Commit, refused(error.into(), context)));
                         }
                     }
-                    Ok(None) => return Err((Stage::Message(message, next), self.locked())),
+                    Ok(None) => {
+                        return Err((Stage::Message(message, next), self.patience.locked()));
+                    }
                     Err(reply) => return Err((Stage::Commit, refused(reply, context))),
                 }
                 let Some(about) = next else {
@@ -95,7 +97,7 @@ impl Append {
             Stage::Sync => match self.sync(context) {
                 Ok(Step::Done) => Ok(Stage::Commit),
                 Ok(Step::Again) => Err((Stage::Sync, Progress::Again)),
-                Ok(Step::Locked) => Err((Stage::Sync, self.locked())),
+                Ok(Step::Locked) => Err((Stage::Sync, self.patience.locked())),
                 Err(reply) => Err((Stage::Commit, Progress::Done(reply))),
             },
             Stage::Commit => {
@@ -144,7 +146,7 @@ impl Append {
         let uid_validity = mailbox.folder.uid_validity();
         Ok(match commit? {
             Commit::Again => Progress::Again,
-            Commit::Locked => self.locked(),
+            Commit::Locked => self.patience.locked(),
             Commit::Done(uids) => {
                 if let Some(key) = context.mailboxes.find_open(&self.name) {
                     context.mailboxes.wake_viewers(key, id);
@@ -153,14 +155,6 @@ impl Append {
                 Progress::Done(Reply::ok("Append completed.").with(code))
             }
         })
-    }
-
-    fn locked(&mut self) -> Progress {
-        self.waits += 1;
-        if self.waits > LOCK_WAITS {
-            return Progress::Done(reply::in_use());
-        }
-        Progress::Wait(LOCK_WAIT)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::imap::sequence::Ranges;
 use crate::maildir::folder::{MessageError, Step};
 use crate::maildir::save::{Batch, Commit, SaveError};
 use crate::net::Now;
-use crate::session::connection::{LOCK_WAIT, LOCK_WAITS};
+use crate::session::connection::Patience;
 use crate::session::flags;
 use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::mailboxes::{MailboxKey, Mailboxes};
@@ -66,7 +66,7 @@ struct Copy {
     /// The modseq of the removal.
     highest: Option<u64>,
     stage: Stage,
-    waits: u32,
+    patience: Patience,
 }
 
 #[derive(Clone, Copy)]
@@ -94,7 +94,7 @@ impl Copy {
             batch: None,
             highest: None,
             stage: Stage::Sync,
-            waits: 0,
+            patience: Patience::default(),
         }
     }
 
@@ -120,7 +120,7 @@ impl Copy {
                 match step {
                     Step::Done => {}
                     Step::Again => return Ok(Some(Progress::Again)),
-                    Step::Locked => return Ok(Some(self.locked())),
+                    Step::Locked => return Ok(Some(self.patience.locked())),
                 }
                 let destination = context.mailboxes.get(key).ok_or_else(reply::deselected)?;
                 self.batch = Some(Batch::new(&destination.folder));
@@ -151,7 +151,7 @@ impl Copy {
                 let to = match commit? {
                     Commit::Done(uids) => uids,
                     Commit::Again => return Ok(Some(Progress::Again)),
-                    Commit::Locked => return Ok(Some(self.locked())),
+                    Commit::Locked => return Ok(Some(self.patience.locked())),
                 };
                 context.mailboxes.wake_viewers(key, id);
                 if !self.remove {
@@ -186,7 +186,7 @@ impl Copy {
         // New keywords of the destination need its lock.
         if !lock(context.mailboxes, destination, context.now)? {
             self.batch = Some(batch);
-            return Ok(Some(self.locked()));
+            return Ok(Some(self.patience.locked()));
         }
         let collected = self.collect_locked(&mut batch, destination, context);
         if let Some(mailbox) = context.mailboxes.get(destination) {
@@ -254,7 +254,7 @@ impl Copy {
     fn remove(&mut self, context: &mut Context<'_>) -> Result<Progress, Reply> {
         let id = context.client.id;
         if !lock(context.mailboxes, self.source, context.now)? {
-            return Ok(self.locked());
+            return Ok(self.patience.locked());
         }
         let source = context
             .mailboxes
@@ -311,14 +311,6 @@ impl Copy {
             (false, true) => "No messages to move.",
             (false, false) => "No messages to copy.",
         })
-    }
-
-    fn locked(&mut self) -> Progress {
-        self.waits += 1;
-        if self.waits > LOCK_WAITS {
-            return Progress::Done(reply::in_use());
-        }
-        Progress::Wait(LOCK_WAIT)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::imap::flag::System;
 use crate::imap::response::Code;
 use crate::imap::sequence::{Ranges, Set};
 use crate::maildir::folder::MessageError;
-use crate::session::connection::{LOCK_WAIT, LOCK_WAITS};
+use crate::session::connection::Patience;
 use crate::session::reply::{self, Reply};
 use crate::session::view::{Walk, next_row};
 
@@ -37,7 +37,7 @@ struct Expunge {
     close: bool,
     highest: Option<u64>,
     failure: Option<MessageError>,
-    waits: u32,
+    patience: Patience,
 }
 
 impl Expunge {
@@ -49,7 +49,7 @@ impl Expunge {
             close,
             highest: None,
             failure: None,
-            waits: 0,
+            patience: Patience::default(),
         }
     }
 
@@ -114,11 +114,7 @@ impl Command for Expunge {
         };
         match mailbox.folder.lock(now.time) {
             Ok(true) => {}
-            Ok(false) if self.waits < LOCK_WAITS => {
-                self.waits += 1;
-                return Progress::Wait(LOCK_WAIT);
-            }
-            Ok(false) => return Progress::Done(reply::in_use()),
+            Ok(false) => return self.patience.locked(),
             Err(error) => return Progress::Done(error.into()),
         }
         let progress = self.slice(context);

@@ -5,7 +5,7 @@ use crate::imap::Event;
 use crate::imap::command::Tag;
 use crate::imap::response::{self, Status};
 use crate::maildir::folder::{FolderError, Step};
-use crate::session::connection::{LOCK_WAIT, look, tell_news};
+use crate::session::connection::{Patience, look, tell_news};
 use crate::session::mailbox::Effort;
 use crate::session::reply::Reply;
 use crate::session::view::Tell;
@@ -15,12 +15,14 @@ pub fn start(tag: &Tag, context: &mut Context<'_>) -> Start {
     client.imap.start_idle(tag, client.out.writer());
     Start::Running(Box::new(Idle {
         effort: Effort::Directories,
+        patience: Patience::default(),
     }))
 }
 
 struct Idle {
     /// The first look is thorough; after that the watch tells.
     effort: Effort,
+    patience: Patience,
 }
 
 impl Command for Idle {
@@ -32,9 +34,12 @@ impl Command for Idle {
             context.now,
             context.over,
         ) {
-            Ok(Step::Done) => self.effort = Effort::Watch,
+            Ok(Step::Done) => {
+                self.effort = Effort::Watch;
+                self.patience = Patience::default();
+            }
             Ok(Step::Again) => return Progress::Again,
-            Ok(Step::Locked) => return Progress::Wait(LOCK_WAIT),
+            Ok(Step::Locked) => return self.patience.locked(),
             Err(FolderError::Missing | FolderError::Replaced) => {
                 return Progress::Bye("The mailbox is not there any more.");
             }

@@ -10,7 +10,7 @@ pub mod append;
 mod copy;
 mod create;
 mod expunge;
-mod fetch;
+pub mod fetch;
 mod idle;
 mod list;
 mod search;
@@ -139,7 +139,7 @@ pub fn start(tagged: Tagged, context: &mut Context<'_>) -> Start {
         Request::Status { mailbox, items } => status::start(mailbox, items, context),
         Request::Idle => idle::start(&tag, context),
         Request::Expunge { uids } => expunge::start(uids, context),
-        Request::Search(search) => search::start(tag, search, context),
+        Request::Search(search) => search::start(tag, &search, context),
         Request::Fetch(fetch) => fetch::start(fetch, context),
         Request::Store(store) => store::start(store, context),
         Request::Copy(copy) => copy::start(copy, false, context),

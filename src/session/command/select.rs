@@ -9,7 +9,7 @@ use crate::imap::mailbox::MailboxName;
 use crate::imap::response::{self, Code, Listed, Status};
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::Step;
-use crate::session::connection::{LOCK_WAIT, LOCK_WAITS, Selected};
+use crate::session::connection::{Patience, Selected};
 use crate::session::flags::KeywordNames;
 use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::mailboxes::MailboxKey;
@@ -33,7 +33,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
         examine: request.examine,
         qresync: request.qresync,
         stage: Stage::Open,
-        waits: 0,
+        patience: Patience::default(),
     }))
 }
 
@@ -57,8 +57,7 @@ struct Select {
     examine: bool,
     qresync: Option<Qresync>,
     stage: Stage,
-    /// How often the lock was waited for.
-    waits: u32,
+    patience: Patience,
 }
 
 enum Stage {
@@ -85,11 +84,7 @@ impl Command for Select {
                     match self.sync(key, context) {
                         Ok(Step::Done) => {}
                         Ok(Step::Again) => return Progress::Again,
-                        Ok(Step::Locked) if self.waits < LOCK_WAITS => {
-                            self.waits += 1;
-                            return Progress::Wait(LOCK_WAIT);
-                        }
-                        Ok(Step::Locked) => return Progress::Done(reply::in_use()),
+                        Ok(Step::Locked) => return self.patience.locked(),
                         Err(reply) => return Progress::Done(reply),
                     }
                     match self.select(key, context) {

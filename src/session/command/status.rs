@@ -9,7 +9,7 @@ use crate::imap::command::StatusItem;
 use crate::imap::mailbox::{MailboxArgument, MailboxName};
 use crate::imap::response::{self, StatusValue};
 use crate::maildir::folder::{self, Folder, FolderError, Look, Status, Step};
-use crate::session::connection::{LOCK_WAIT, LOCK_WAITS};
+use crate::session::connection::Patience;
 use crate::session::mailbox::Effort;
 use crate::session::mailboxes::OpenError;
 use crate::session::reply::{self, Reply};
@@ -44,7 +44,7 @@ pub struct Inquiry {
     /// Opened for this only.
     folder: Option<Folder>,
     measured: usize,
-    waits: u32,
+    patience: Patience,
 }
 
 impl Inquiry {
@@ -57,7 +57,7 @@ impl Inquiry {
             items,
             folder: None,
             measured: 0,
-            waits: 0,
+            patience: Patience::default(),
         }
     }
 
@@ -66,11 +66,7 @@ impl Inquiry {
         let status = match self.find(context) {
             Ok(Ok(status)) => status,
             Ok(Err(Step::Done | Step::Again)) => return Err(Progress::Again),
-            Ok(Err(Step::Locked)) if self.waits < LOCK_WAITS => {
-                self.waits += 1;
-                return Err(Progress::Wait(LOCK_WAIT));
-            }
-            Ok(Err(Step::Locked)) => return Err(Progress::Done(reply::in_use())),
+            Ok(Err(Step::Locked)) => return Err(self.patience.locked()),
             Err(error) => return Err(Progress::Done(error.into())),
         };
         let values: Vec<_> = self

@@ -8,7 +8,7 @@ use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
-use crate::session::connection::{Client, LOCK_WAIT, LOCK_WAITS};
+use crate::session::connection::{Client, Patience};
 use crate::session::flags::{self, KeywordNames};
 use crate::session::mailbox::Mailbox;
 use crate::session::reply::{self, Reply, ReplyCode};
@@ -34,7 +34,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
             modified: Ranges::new(),
             gone: false,
             failure: None,
-            waits: 0,
+            patience: Patience::default(),
         })),
     }
 }
@@ -49,7 +49,7 @@ struct Store {
     gone: bool,
     /// The first message that could not be changed.
     failure: Option<MessageError>,
-    waits: u32,
+    patience: Patience,
 }
 
 impl Command for Store {
@@ -60,11 +60,7 @@ impl Command for Store {
         };
         match mailbox.folder.lock(now.time) {
             Ok(true) => {}
-            Ok(false) if self.waits < LOCK_WAITS => {
-                self.waits += 1;
-                return Progress::Wait(LOCK_WAIT);
-            }
-            Ok(false) => return Progress::Done(reply::in_use()),
+            Ok(false) => return self.patience.locked(),
             Err(error) => return Progress::Done(error.into()),
         }
         let progress = self.slice(context);
