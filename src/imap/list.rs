@@ -68,7 +68,7 @@ impl Reader<'_> {
         } else {
             pattern(self)?;
         }
-        if !self.rest().trim_ascii_end().is_empty() {
+        if !self.is_at_end() {
             list.extended = true;
             self.space()?;
             self.list_return_opts(&mut list.returns)?;
@@ -144,9 +144,8 @@ enum Loop {
 impl Pattern {
     pub fn new(reference: &[u8], pattern: &[u8], dialect: Dialect) -> Pattern {
         let wire = [reference, pattern].concat();
-        // What cannot be decoded matches nothing but itself, which no mailbox is called.
-        let text =
-            decode(&wire, dialect).unwrap_or_else(|_| String::from_utf8_lossy(&wire).into_owned());
+        // What cannot be decoded matches nothing.
+        let text = decode(&wire, dialect).unwrap_or_else(|_| NO_CHARACTER.into());
         let mut automaton = Pattern {
             plain: Vec::new(),
             loops: vec![Loop::Nothing],

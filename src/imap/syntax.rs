@@ -62,17 +62,25 @@ impl<'a> Reader<'a> {
         fail(otherwise)
     }
 
-    /// SP between arguments.
+    /// SP between arguments; more than one is forgiven.
     pub fn space(&mut self) -> Parsed<()> {
-        self.expect(b' ', "Missing argument")
+        match self.take_while(|byte| byte == b' ') {
+            [] => fail("Missing argument"),
+            _ => Ok(()),
+        }
     }
 
-    /// The end of the command; spaces before it are forgiven.
+    /// The end of the command.
     pub fn end(&self) -> Parsed<()> {
-        if self.rest.iter().all(|&byte| byte == b' ') {
+        if self.is_at_end() {
             return Ok(());
         }
         fail("Too many arguments")
+    }
+
+    /// Whether nothing follows; spaces are forgiven.
+    pub fn is_at_end(&self) -> bool {
+        self.rest.iter().all(|&byte| byte == b' ')
     }
 
     /// A keyword of the grammar, in upper case; empty if there is none.
@@ -239,7 +247,7 @@ impl<'a> Reader<'a> {
             if self.eat(b')') {
                 return Ok(());
             }
-            self.expect(b' ', "Missing ')'")?;
+            self.space().or(fail("Missing ')'"))?;
         }
     }
 

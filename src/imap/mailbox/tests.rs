@@ -44,13 +44,9 @@ fn modified_utf7_is_read_and_written() {
             Ok(decoded),
             "{encoded}"
         );
-        assert!(encode_utf7(decoded).eq_ignore_ascii_case(encoded) || decoded.contains("é&"));
+        assert_eq!(encode_utf7(decoded), encoded);
     }
-    assert_eq!(encode_utf7("é&"), "&AOkAJg-");
-    assert_eq!(
-        encode_utf7("é&"),
-        encode_utf7(&decode_utf7(b"&AOkAJg-").unwrap())
-    );
+    assert_eq!(decode_utf7(b"&AOkAJg-&AGE-").as_deref(), Ok("é&a"));
 }
 
 #[test]
