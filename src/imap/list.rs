@@ -1,6 +1,6 @@
 //! LIST and LSUB: selection and return options, patterns, attributes (RFC 5258, 5819, 6154, 8457).
 
-use super::command::{StatusItem, status_items};
+use super::command::StatusItem;
 use super::mailbox::{Dialect, MailboxName, SpecialUse, decode, is_in_inbox};
 use super::syntax::{Parsed, Reader, fail};
 
@@ -108,7 +108,7 @@ impl Reader<'_> {
                 "SPECIAL-USE" => returns.special_use = true,
                 "STATUS" => {
                     reader.space()?;
-                    returns.status = Some(status_items(reader)?);
+                    returns.status = Some(reader.status_atts()?);
                 }
                 _ => return fail("Unknown LIST return option"),
             }
