@@ -376,4 +376,6 @@ const READ_MAX: u64 = 256 << 20;
 const ROTATION_TRIES: usize = 3;
 
 #[cfg(test)]
+pub(crate) mod lab;
+#[cfg(test)]
 mod tests;

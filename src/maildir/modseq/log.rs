@@ -81,7 +81,7 @@ pub(super) fn raising_records(modseq: u64, first: bool) -> Vec<u8> {
     records
 }
 
-fn push_record(records: &mut Vec<u8>, kind: u32, body: &[u8]) {
+pub(super) fn push_record(records: &mut Vec<u8>, kind: u32, body: &[u8]) {
     records.extend(encode_size((RECORD_HEADER + body.len()) as u32));
     records.extend(kind.to_le_bytes());
     records.extend(body);
