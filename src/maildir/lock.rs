@@ -1,45 +1,284 @@
-//! Dovecot's dotlock (`maildir-formats.md 3`).
+//! Dovecot's dotlock: `<file>.lock` beside the file it protects (`maildir-formats.md 3`).
+//!
+//! A lock is taken by creating it (O_EXCL) with `<pid>:<host>` in it, and held briefly.  Nobody waits in
+//! here: who finds it taken tries again later, so that other connections are served meanwhile.
+//!
+//! # When is a lock left over?
+//!
+//! - It names a process of this host that does not exist, and is older than two seconds.
+//! - It is of this process, but of none of the [`Lock`]s it holds: a former process had our number.
+//! - Neither the lock nor the file has changed for two minutes, by their times when first seen and by
+//!   our clock from then on.  A holder that needs longer touches its lock, see [`Lock::touch`].
+//!
+//! # Removing one
+//!
+//! Between the look at a lock and its removal another process may do the same and take the lock, and
+//! we would remove a live one.  So it is first renamed to a name of ours and looked at again, and if
+//! it is another it is put back.  After a removal the try fails; only the next one may take the lock.
+//! (Dovecot sleeps 0.1 s there, so that whoever saw the same left-over is through with it.)
 
-use std::io;
-use std::time::SystemTime;
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use super::dir::{Access, Dir};
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
-/// The right to try for `<file>.lock`; remembers what it saw of another holder.
+use super::dir::{Access, Dir, File, Stat, Target, Time, is_gone};
+
+/// The right to try for the lock of one file; it remembers what it saw of another holder.
 #[derive(Debug)]
 pub struct Dotlock {
     dir: Dir,
     file: Vec<u8>,
+    /// How long lock and file are unchanged before the lock is left over.
+    stale: Duration,
+    /// The lock of somebody else as it was last seen, and when it had last changed.
+    seen: Option<(Stat, SystemTime)>,
 }
 
 impl Dotlock {
-    pub fn new(dir: Dir, file: &[u8]) -> Dotlock {
-        let _ = (dir, file);
-        todo!()
+    /// The lock of `file` in `dir`, given up by others after `stale`.
+    pub fn new(dir: Dir, file: &[u8], stale: Duration) -> Dotlock {
+        Dotlock {
+            dir,
+            file: file.to_vec(),
+            stale,
+            seen: None,
+        }
     }
-    /// `dovecot-uidlist.lock` of a folder.
+
+    /// `dovecot-uidlist.lock` in a folder's control directory.
     pub fn of_uidlist(control: Dir) -> Dotlock {
-        Dotlock::new(control, b"dovecot-uidlist")
+        Dotlock::new(control, b"dovecot-uidlist", UIDLIST_STALE)
     }
-    /// Never waits; `None`: somebody else has it.
+
+    /// Takes the lock if it is free; `None` if somebody else has it.
     pub fn try_lock(&mut self, access: &Access, now: SystemTime) -> io::Result<Option<Lock>> {
-        let _ = (access, now, &self.dir, &self.file);
-        todo!()
+        let Some((lock, mut file)) = self.try_create(access, now)? else {
+            return Ok(None);
+        };
+        let own = format!("{}:", std::process::id());
+        if let Err(error) = file.write_all(&[own.as_bytes(), &host_name()].concat()) {
+            // On a full disk an empty lock does, as Dovecot has it: EXPUNGE needs one to make room.
+            log::debug!("{}.lock is left empty: {error}", self.name());
+            file.set_len(0)?;
+        }
+        Ok(Some(lock))
+    }
+
+    /// Takes the lock to write the new content of the file into it, for [`Lock::install`].
+    pub fn try_create(
+        &mut self,
+        access: &Access,
+        now: SystemTime,
+    ) -> io::Result<Option<(Lock, File)>> {
+        let name = [&self.file, &b".lock"[..]].concat();
+        if let Some(found) = self.dir.stat(&name)? {
+            if self.is_left_over(&name, &found, now)? {
+                log::warn!("removing the left-over lock {}.lock", self.name());
+                remove_left_over(&self.dir, &name, &found)?;
+            }
+            return Ok(None);
+        }
+        self.seen = None;
+        let file = match self.dir.create_new(&name, access) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            other => other?,
+        };
+        let stat = match file.stat() {
+            Err(error) => {
+                let _ = self.dir.unlink(&name);
+                return Err(error);
+            }
+            Ok(stat) => stat,
+        };
+        held().push((stat.device, stat.inode));
+        let lock = Lock {
+            dir: self.dir.clone(),
+            file: self.file.clone(),
+            name,
+            stat,
+            touched: now,
+            installed: false,
+        };
+        Ok(Some((lock, file)))
+    }
+
+    fn is_left_over(&mut self, name: &[u8], found: &Stat, now: SystemTime) -> io::Result<bool> {
+        let changed = match self.seen {
+            Some((before, changed)) if before == *found => changed,
+            Some(_) => now,
+            None => last_change(found, now),
+        };
+        self.seen = Some((*found, changed));
+        let older_than = |span: Duration, time: SystemTime| {
+            now.duration_since(time).is_ok_and(|since| since > span)
+        };
+        if older_than(PROCESS_CHECK, found.mtime.into())
+            && let Some(process) = local_holder(&self.dir, name)?
+        {
+            return Ok(if process == std::process::id() {
+                !held().contains(&(found.device, found.inode))
+            } else {
+                !exists(process)
+            });
+        }
+        if !older_than(self.stale, changed) {
+            return Ok(false);
+        }
+        let file = self.dir.stat_target(&self.file)?;
+        Ok(file.is_none_or(|file| older_than(self.stale, last_change(&file, now))))
+    }
+
+    fn name(&self) -> String {
+        String::from_utf8_lossy(&self.file).into_owned()
     }
 }
 
-/// A held lock; dropping it removes the lock file if it is still ours.
+/// A held lock.  Dropping it removes the lock file, if it is still ours.
 #[derive(Debug)]
 pub struct Lock {
     dir: Dir,
+    file: Vec<u8>,
     name: Vec<u8>,
+    stat: Stat,
+    touched: SystemTime,
+    installed: bool,
 }
 
 impl Lock {
-    /// To be called at least every ten seconds or so while held; cheap when called more often.
-    /// False: the lock was taken from us, stop writing.
+    /// Tells others that we are alive: to be called at least every 30 seconds while the lock is held; it
+    /// costs nothing when called often.  False: somebody took the lock from us, write no more.
     pub fn touch(&mut self, now: SystemTime) -> io::Result<bool> {
-        let _ = (now, &self.dir, &self.name);
-        todo!()
+        if now
+            .duration_since(self.touched)
+            .is_ok_and(|since| since < TOUCH_INTERVAL)
+        {
+            return Ok(true);
+        }
+        let ours = self.is_ours()?;
+        if ours {
+            self.dir.set_mtime(&self.name, Time::from(now))?;
+            self.touched = now;
+        }
+        Ok(ours)
+    }
+
+    /// Is the lock file still the one we made?
+    pub fn is_ours(&self) -> io::Result<bool> {
+        let found = self.dir.stat(&self.name)?;
+        Ok(found.is_some_and(|found| found.is_same_file(&self.stat)))
+    }
+
+    /// Renames the lock file, with what was written to it, over the file it protects.
+    pub fn install(mut self) -> io::Result<()> {
+        if !self.is_ours()? {
+            return Err(Errno::ESTALE.into());
+        }
+        self.dir
+            .rename(&self.name, &self.dir, &self.file, Target::Replace)?;
+        self.installed = true;
+        Ok(())
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        if self.installed {
+            return Ok(());
+        }
+        if self.is_ours()? {
+            return self.dir.unlink(&self.name);
+        }
+        Err(io::Error::other("taken from us by another process"))
     }
 }
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            log::warn!("{}: {error}", String::from_utf8_lossy(&self.name));
+        }
+        let own = (self.stat.device, self.stat.inode);
+        held().retain(|&held| held != own);
+    }
+}
+
+/// The name of this host as it stands in locks and file names, never empty.
+pub fn host_name() -> Vec<u8> {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    match name.as_encoded_bytes() {
+        b"" => b"localhost".to_vec(),
+        name => name.to_vec(),
+    }
+}
+
+/// Moves the lock that was seen as `found` out of the way and removes it.
+fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> io::Result<()> {
+    let process = format!(".{}.", std::process::id());
+    let aside = [b"temp.", &host_name()[..], process.as_bytes(), name].concat();
+    match dir.rename(name, dir, &aside, Target::Replace) {
+        Err(error) if is_gone(&error) => return Ok(()),
+        other => other?,
+    }
+    let moved = dir.stat(&aside)?;
+    if moved.is_some_and(|moved| !moved.is_same_file(found)) {
+        // A live one: back with it, unless a third has its place already.
+        match dir.link(&aside, dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+            other => other?,
+        }
+    }
+    dir.unlink(&aside)
+}
+
+/// The process that the lock names, if it is one of this host.
+fn local_holder(dir: &Dir, name: &[u8]) -> io::Result<Option<u32>> {
+    let content = match dir.read(name, LOCK_SIZE_MAX) {
+        Err(error) if TELLS_NOTHING.contains(&error.kind()) => None,
+        other => other?,
+    };
+    let text = content.and_then(|(bytes, _)| String::from_utf8(bytes).ok());
+    Ok(text.as_deref().and_then(|text| {
+        let (process, host) = text.trim_end_matches('\n').split_once(':')?;
+        let process = process.parse().ok().filter(|&process| process > 0)?;
+        (host.as_bytes() == host_name()).then_some(process)
+    }))
+}
+
+fn exists(process: u32) -> bool {
+    i32::try_from(process)
+        .is_ok_and(|process| kill(Pid::from_raw(process), None) != Err(Errno::ESRCH))
+}
+
+/// When a file last changed, by its times; a time in the future is no evidence.
+fn last_change(stat: &Stat, now: SystemTime) -> SystemTime {
+    let [mtime, ctime] = [stat.mtime, stat.ctime].map(SystemTime::from);
+    let last = if mtime <= now {
+        ctime.max(mtime)
+    } else {
+        ctime
+    };
+    last.min(now)
+}
+
+/// Device and inode of every lock that this process holds, in whichever thread.
+static HELD: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+
+fn held() -> MutexGuard<'static, Vec<(u64, u64)>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `MAILDIR_UIDLIST_LOCK_STALE_TIMEOUT`
+const UIDLIST_STALE: Duration = Duration::from_secs(120);
+/// A younger lock's process surely exists.
+const PROCESS_CHECK: Duration = Duration::from_secs(2);
+/// Of a lock that is not ours to read, or is none of Dovecot's kind.
+const TELLS_NOTHING: [io::ErrorKind; 2] =
+    [io::ErrorKind::FileTooLarge, io::ErrorKind::PermissionDenied];
+const TOUCH_INTERVAL: Duration = Duration::from_secs(5);
+/// Far more than a process number and a host name.
+const LOCK_SIZE_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests;

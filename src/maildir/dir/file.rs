@@ -1,0 +1,211 @@
+//! An open file, and what stat(2) tells of one.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, SystemTime};
+
+use nix::libc;
+use nix::sys::stat::FileStat;
+use nix::sys::time::TimeSpec;
+
+use super::{call, fault};
+
+/// An open file.  Reads and writes through `io::Read` and `io::Write` move its position.
+#[derive(Debug)]
+pub struct File {
+    pub(super) inner: std::fs::File,
+}
+
+impl File {
+    pub fn stat(&self) -> io::Result<Stat> {
+        call("fstat", b"", || nix::sys::stat::fstat(&self.inner)).map(|stat| Stat::from(&stat))
+    }
+
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        fault::check("read", b"")?;
+        self.inner.read_at(buffer, offset)
+    }
+
+    /// fdatasync(2)
+    pub fn sync_data(&self) -> io::Result<()> {
+        fault::check("fdatasync", b"")?;
+        self.inner.sync_data()
+    }
+
+    /// fsync(2)
+    pub fn sync(&self) -> io::Result<()> {
+        fault::check("fsync", b"")?;
+        self.inner.sync_all()
+    }
+
+    pub fn set_len(&self, length: u64) -> io::Result<()> {
+        fault::check("ftruncate", b"")?;
+        self.inner.set_len(length)
+    }
+
+    pub fn set_mtime(&self, mtime: Time) -> io::Result<()> {
+        let mtime = mtime.into();
+        call("futimens", b"", || {
+            nix::sys::stat::futimens(&self.inner, &TimeSpec::UTIME_OMIT, &mtime)
+        })
+    }
+
+    /// For reading only: what is done to it from now on the crash tests do not see.
+    pub fn into_std(self) -> std::fs::File {
+        self.inner
+    }
+}
+
+impl io::Read for File {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        fault::check("read", b"")?;
+        self.inner.read(buffer)
+    }
+}
+
+impl io::Write for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match fault::check_write(bytes.len()) {
+            Ok(()) => self.inner.write(bytes),
+            Err(torn) => {
+                self.inner
+                    .write_all(bytes.get(..torn.kept).unwrap_or_default())?;
+                Err(torn.error)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    pub device: u64,
+    pub inode: u64,
+    pub size: u64,
+    /// 0: the file or directory has been removed.
+    pub links: u64,
+    /// The permission bits, setgid and the like with them.
+    pub mode: u32,
+    pub gid: u32,
+    pub kind: Kind,
+    pub mtime: Time,
+    pub ctime: Time,
+}
+
+impl Stat {
+    /// Is it the same file, and as it was when `other` was taken?
+    pub fn is_same_version(&self, other: &Stat) -> bool {
+        self.is_same_file(other) && self.size == other.size && self.mtime == other.mtime
+    }
+
+    pub fn is_same_file(&self, other: &Stat) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+impl From<&FileStat> for Stat {
+    // The fields' types differ between architectures.
+    #[allow(clippy::unnecessary_cast)]
+    fn from(stat: &FileStat) -> Stat {
+        Stat {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            links: stat.st_nlink as u64,
+            mode: stat.st_mode & 0o7777,
+            gid: stat.st_gid,
+            kind: Kind::of_mode(stat.st_mode),
+            mtime: Time::new(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            ctime: Time::new(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Directory,
+    Link,
+    /// FIFO, socket or device
+    Other,
+    /// Only from a listing: the file system does not say, `Dir::stat` does.
+    Unknown,
+}
+
+impl Kind {
+    fn of_mode(mode: u32) -> Kind {
+        match mode & libc::S_IFMT {
+            libc::S_IFREG => Kind::File,
+            libc::S_IFDIR => Kind::Directory,
+            libc::S_IFLNK => Kind::Link,
+            _ => Kind::Other,
+        }
+    }
+
+    pub(super) fn of_entry(kind: u8) -> Kind {
+        match kind {
+            libc::DT_REG => Kind::File,
+            libc::DT_DIR => Kind::Directory,
+            libc::DT_LNK => Kind::Link,
+            libc::DT_UNKNOWN => Kind::Unknown,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// A file time: seconds since 1970 (negative before), and nanoseconds after that second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time {
+    pub seconds: i64,
+    pub nanoseconds: u32,
+}
+
+impl Time {
+    fn new(seconds: i64, nanoseconds: i64) -> Time {
+        Time {
+            seconds,
+            nanoseconds: u32::try_from(nanoseconds).unwrap_or(0),
+        }
+    }
+}
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Time {
+        let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => Time {
+                seconds: seconds(since),
+                nanoseconds: since.subsec_nanos(),
+            },
+            Err(before) => match (before.duration(), before.duration().subsec_nanos()) {
+                (span, 0) => Time::new(-seconds(span), 0),
+                (span, nanoseconds) => Time {
+                    seconds: -seconds(span) - 1,
+                    nanoseconds: 1_000_000_000 - nanoseconds,
+                },
+            },
+        }
+    }
+}
+
+impl From<Time> for SystemTime {
+    fn from(time: Time) -> SystemTime {
+        let seconds = Duration::from_secs(time.seconds.unsigned_abs());
+        let whole = match time.seconds {
+            0.. => SystemTime::UNIX_EPOCH.checked_add(seconds),
+            _ => SystemTime::UNIX_EPOCH.checked_sub(seconds),
+        };
+        whole
+            .and_then(|whole| whole.checked_add(Duration::from_nanos(time.nanoseconds.into())))
+            .unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+impl From<Time> for TimeSpec {
+    fn from(time: Time) -> TimeSpec {
+        TimeSpec::new(time.seconds, time.nanoseconds.into())
+    }
+}
