@@ -1,13 +1,51 @@
-//! HIGHESTMODSEQ in Dovecot's index: read, and raised so that it never falls behind ours.
+//! HIGHESTMODSEQ in Dovecot's index: read when a mailbox is taken over, and raised so that it never
+//! falls behind the modseqs Roost has given out.
 //!
-//! `maildir-formats.md 10`, RFC 7162 3.1.2.2.
+//! A client keeps the highest modseq it has seen and asks for what came after it (RFC 7162 3.1.4,
+//! 3.2.5).  A server whose HIGHESTMODSEQ is lower than that answers "nothing", and the client
+//! misses changes for good.  Each server that serves a mailbox in turn, or beside another one, must
+//! therefore begin above what the other has told.  Dovecot counts modseqs in its transaction log
+//! `dovecot.index.log` (`maildir-formats.md 10`); nothing in the Maildir itself holds them.
+//!
+//! # What is written, and why Dovecot stands it
+//!
+//! The log is a sequence of records that all of Dovecot's processes append to under an exclusive
+//! lock on the whole file, and read without one.  [`DovecotLog::raise`] does what Dovecot's own
+//! `doveadm mailbox update --min-highest-modseq` does: it takes the lock, looks that the file is
+//! still the one under that name and that it ends with a whole record, and appends one
+//! *modseq update* for UID 0, in one `write`.  Processes that have the log open find it as they
+//! find the records of each other.  A log that is odd in any way is left alone: an index that
+//! Dovecot finds broken is rebuilt by it, with modseqs that begin again at 1, which is the very
+//! thing this module is there to prevent.
+//!
+//! The lock is an open file description lock: it excludes Dovecot's process-bound ones, but is not
+//! lost when some other part of this process closes the same file.  `flock` is taken as well, for
+//! `lock_method=flock`, and a `dovecot.index.log.lock` (`lock_method=dotlock`) counts as busy.
+//!
+//! Only little-endian indexes are understood; there are hardly others.
 
-use std::io;
-use std::path::Path;
-use std::time::SystemTime;
+mod index;
+mod log;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+use index::Index;
+use log::{Header, Walk};
 
 /// `dovecot.index`, `dovecot.index.log` and `dovecot.index.log.2` of one folder.
-pub struct DovecotLog {}
+pub struct DovecotLog {
+    directory: PathBuf,
+    /// Where the last look ended; None before the first, or when there was nothing to see.
+    seen: Option<Seen>,
+}
 
 /// What Dovecot's index says of the whole mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,36 +56,326 @@ pub struct Summary {
     pub uid_validity: u32,
     /// 0: unknown
     pub next_uid: u32,
-    /// in index order; beyond 26 they are nowhere else
+    /// In the order of the index; those beyond the 26 of `dovecot-keywords` are nowhere else.
     pub keywords: Vec<String>,
 }
 
+/// How [`DovecotLog::raise`] went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raised {
-    /// Dovecot's value is `to` or more now.
+    /// Dovecot's value is what was asked for, or more.
     Done,
     /// Dovecot holds its lock: nothing was written, try again later.
     Busy,
-    /// The index is of a kind (broken, other version, other byte order) we do not write to.
+    /// There is no index, or it is of a kind (broken, other version or byte order) that is not
+    /// written to.
     Unknown,
 }
 
+/// A log, walked as far as it went when last looked at.
+struct Seen {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    header: Header,
+    walk: Walk,
+}
+
 impl DovecotLog {
-    /// `directory` holds dovecot.index*: the folder, or its place in Dovecot's INDEX= tree.
+    /// `directory` holds `dovecot.index*`: the folder, or its place in Dovecot's `INDEX=` tree.
     /// Reads nothing yet.
     pub fn new(directory: &Path) -> DovecotLog {
-        todo!()
+        DovecotLog {
+            directory: directory.to_owned(),
+            seen: None,
+        }
     }
 
-    /// None: no index here.  Costs two `stat` when nothing changed, and reads only what is new
-    /// when the log grew.
+    /// What the index says now; None: there is none, or none that can be understood.  Costs one
+    /// `stat` when nothing changed, and reads only what is new when the log grew.
     pub fn read(&mut self) -> io::Result<Option<&Summary>> {
-        todo!()
+        let path = self.log_path();
+        match std::fs::metadata(&path) {
+            Ok(now) if self.seen.as_ref().is_some_and(|seen| seen.is(&now)) => {}
+            Ok(_) => match File::open(&path) {
+                Ok(file) => self.look(&file)?,
+                Err(e) if e.kind() == ErrorKind::NotFound => self.seen = None,
+                Err(e) => return Err(e),
+            },
+            Err(e) if e.kind() == ErrorKind::NotFound => self.seen = None,
+            Err(e) => return Err(e),
+        }
+        Ok(self.seen.as_ref().map(|seen| &seen.walk.summary))
     }
 
-    /// Sees to it that Dovecot's HIGHESTMODSEQ is at least `to`.  Where Dovecot has no index at all
-    /// `make` says whether to leave it a log that starts there.
+    /// Sees to it that Dovecot's HIGHESTMODSEQ is at least `to`.  Where Dovecot has no index at
+    /// all, `make` says whether to leave it an empty log that starts there.
     pub fn raise(&mut self, to: u64, make: bool, now: SystemTime) -> io::Result<Raised> {
-        todo!()
+        for _ in 0..ROTATION_TRIES {
+            let path = self.log_path();
+            let file = match OpenOptions::new().read(true).append(true).open(&path) {
+                Ok(file) => file,
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    self.seen = None;
+                    if !make || exists(&self.directory.join(INDEX_NAME))? {
+                        return Ok(Raised::Unknown);
+                    }
+                    if self.make(to, now)? {
+                        return Ok(Raised::Done);
+                    }
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            if exists(&self.directory.join(DOTLOCK_NAME))? || !lock(&file)? {
+                return Ok(Raised::Busy);
+            }
+            // The lock goes with `file`.  Rotated since it was opened: this is `.log.2` now.
+            match std::fs::metadata(&path) {
+                Ok(now) if same_file(&now, &file.metadata()?) => {}
+                Ok(_) => continue,
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            }
+            return self.append(&file, to);
+        }
+        Ok(Raised::Busy)
+    }
+
+    /// Appends to `file`, which is the log and locked.
+    fn append(&mut self, mut file: &File, to: u64) -> io::Result<Raised> {
+        self.look(file)?;
+        let Some(seen) = &mut self.seen else {
+            return Ok(Raised::Unknown);
+        };
+        if seen.walk.summary.highest_modseq >= to {
+            return Ok(Raised::Done);
+        }
+        if seen.walk.offset != seen.size {
+            // Something unfinished at the end, and whoever holds the lock is not finishing it.
+            return Ok(Raised::Unknown);
+        }
+        let records = log::raising_records(to, seen.walk.summary.highest_modseq == 0);
+        let written = match file.write(&records) {
+            Ok(n) if n == records.len() => Ok(()),
+            Ok(_) => Err(io::Error::from(ErrorKind::StorageFull)),
+            Err(e) => Err(e),
+        };
+        if let Err(e) = written {
+            // As Dovecot does: what a reader would take for the beginning of a record goes.
+            file.set_len(seen.size)?;
+            return Err(e);
+        }
+        self.look(file)?;
+        Ok(match &self.seen {
+            Some(seen) if seen.walk.summary.highest_modseq >= to => Raised::Done,
+            _ => Raised::Unknown,
+        })
+    }
+
+    /// A log with nothing in it but the modseq to start from.  False: one has appeared meanwhile.
+    fn make(&mut self, to: u64, now: SystemTime) -> io::Result<bool> {
+        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let header = log::new_header(to, seconds as u32);
+        let directory = std::fs::metadata(&self.directory)?;
+        let temporary = self.directory.join(format!(
+            "{LOG_NAME}.roost.{}.{seconds}",
+            std::process::id()
+        ));
+        let written = (|| {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            // Whoever may use the folder may use its index, as with Dovecot.
+            if directory.gid() != file.metadata()?.gid() {
+                let _ = std::os::unix::fs::fchown(&file, None, Some(directory.gid()));
+            }
+            file.set_permissions(PermissionsExt::from_mode(directory.mode() & 0o666))?;
+            file.write_all(&header)?;
+            match std::fs::hard_link(&temporary, self.log_path()) {
+                Ok(()) => Ok(true),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
+                Err(e) => Err(e),
+            }
+        })();
+        let _ = std::fs::remove_file(&temporary);
+        written
+    }
+
+    /// Brings `seen` up to the end of `file`, which is or was the log.
+    fn look(&mut self, file: &File) -> io::Result<()> {
+        let now = file.metadata()?;
+        let mut header = [0; log::HEADER_SIZE];
+        let got = read_at(file, &mut header, 0)?;
+        let Some(header) = Header::parse(header.get(..got).unwrap_or_default()) else {
+            self.seen = None;
+            return Ok(());
+        };
+        let known = self.seen.take().filter(|seen| {
+            same(seen, &now) && seen.header == header && seen.walk.offset <= now.size()
+        });
+        let mut walk = match known {
+            Some(seen) => seen.walk,
+            None => self.begin(&header)?,
+        };
+        let rest = read_from(file, walk.offset, now.size())?;
+        walk.feed(&header, &rest);
+        self.seen = Some(Seen {
+            device: now.dev(),
+            inode: now.ino(),
+            size: walk.offset.max(now.size()),
+            modified: (now.mtime(), now.mtime_nsec()),
+            header,
+            walk,
+        });
+        Ok(())
+    }
+
+    /// Where to begin in a log not seen before: at its start, or further on where `dovecot.index`
+    /// already holds what comes before.
+    fn begin(&self, header: &Header) -> io::Result<Walk> {
+        let mut walk = Walk::start(header);
+        let Some(index) = self.read_index()? else {
+            return Ok(walk);
+        };
+        walk.summary.uid_validity = index.uid_validity;
+        walk.summary.next_uid = index.next_uid;
+        walk.summary.keywords = index.keywords;
+        if index.log_seq == header.file_seq {
+            match index.modseq {
+                Some(at) if at.log_seq == header.file_seq && at.highest != 0 => {
+                    walk.count_from(at.log_offset, at.highest);
+                    walk.offset = u64::from(at.log_offset.min(index.log_head_offset))
+                        .max(u64::from(header.header_size));
+                }
+                _ => {}
+            }
+        } else if let Ok(file) = File::open(self.directory.join(OLD_LOG_NAME)) {
+            // The index was last written before the log was rotated.  The new log's header has the
+            // modseq; the rest of what happened since is in the old one.
+            let mut old = [0; log::HEADER_SIZE];
+            let got = read_at(&file, &mut old, 0)?;
+            if let Some(old) = Header::parse(old.get(..got).unwrap_or_default())
+                && old.file_seq == index.log_seq
+            {
+                let start = u64::from(index.log_head_offset.max(old.header_size));
+                let rest = read_from(&file, start, file.metadata()?.size())?;
+                let mut past = Walk::start(&old);
+                past.offset = start;
+                past.summary = std::mem::take(&mut walk.summary);
+                past.feed(&old, &rest);
+                walk.summary = Summary {
+                    highest_modseq: header.initial_modseq,
+                    ..past.summary
+                };
+            }
+        }
+        Ok(walk)
+    }
+
+    fn read_index(&self) -> io::Result<Option<Index>> {
+        let file = match File::open(self.directory.join(INDEX_NAME)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let mut start = [0; index::SIZES];
+        read_at(&file, &mut start, 0)?;
+        let bytes = read_from(&file, 0, u64::from(index::header_size(&start)))?;
+        Ok(Index::parse(&bytes))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.join(LOG_NAME)
     }
 }
+
+impl Seen {
+    fn is(&self, now: &std::fs::Metadata) -> bool {
+        same(self, now)
+            && self.size == now.size()
+            && self.modified == (now.mtime(), now.mtime_nsec())
+    }
+}
+
+fn same(seen: &Seen, now: &std::fs::Metadata) -> bool {
+    (seen.device, seen.inode) == (now.dev(), now.ino())
+}
+
+fn same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// False: somebody else has it.
+fn lock(file: &File) -> io::Result<bool> {
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&whole)) {
+        Ok(_) => {}
+        Err(nix::Error::EAGAIN | nix::Error::EACCES) => return Ok(false),
+        Err(e) => return Err(e.into()),
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Err(std::fs::TryLockError::Error(e)) => Err(e),
+    }
+}
+
+fn exists(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// The bytes from `start` to `end`, fewer where the file is shorter.
+fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
+    let size = end.saturating_sub(start);
+    if size > READ_MAX {
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            "Dovecot index larger than any seen",
+        ));
+    }
+    let mut bytes = vec![0; size as usize];
+    let got = read_at(file, &mut bytes, start)?;
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+/// Fills as much of `bytes` as the file has from `offset` on.
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut got = 0;
+    while let Some(rest) = bytes.get_mut(got..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + got as u64) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(got)
+}
+
+const INDEX_NAME: &str = "dovecot.index";
+const LOG_NAME: &str = "dovecot.index.log";
+const OLD_LOG_NAME: &str = "dovecot.index.log.2";
+const DOTLOCK_NAME: &str = "dovecot.index.log.lock";
+/// Dovecot rotates its log at about 1 MiB.
+const READ_MAX: u64 = 256 << 20;
+const ROTATION_TRIES: usize = 3;
+
+#[cfg(test)]
+pub(crate) mod lab;
+#[cfg(test)]
+mod tests;

@@ -1,53 +1,312 @@
 //! Tells when another program changes an open folder: inotify through `notify`.
+//!
+//! A watcher has one thread, notify's.  It turns what the kernel says into [`Event`]s, puts them in
+//! a queue and calls `wake` when the queue was empty; the caller's loop then takes them with
+//! [`Watcher::poll`].  Events say what happened to a name, not what the folder looks like now: by
+//! the time one is read the file may be gone again.  A caller's own changes are told like anybody
+//! else's.
+//!
+//! What is asked of the kernel is names coming and going in `new/` and `cur/`, and the fate of the
+//! directories themselves; not that files are opened or read, so that a client fetching 10,000
+//! messages causes no event.  To learn that a folder was moved away, its own directory is watched
+//! too, and those above it as long as they are Maildirs; what happens to other names in them (locks,
+//! indexes) is dropped on the watcher's thread.
+//!
+//! The queue is bounded: what does not fit is forgotten, and every folder gets [`Event::Rescan`],
+//! as it does when the kernel's own queue overflowed.
+//!
+//! Where inotify does not work or would lie (limits reached, file systems other hosts can change),
+//! [`WatchError::Unavailable`] says so, and the caller has to look at the folder from time to time.
 
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nix::sys::statfs;
+use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
+use notify::{EventKind, EventKindMask, INotifyWatcher, PathOp, Watcher as _};
+
+/// Something happened to a watched folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A file came to be under this name, complete (link, rename, or written and closed).
+    /// A file came to be under this name: linked or renamed to it, or created.
     Appeared { place: Place, name: Vec<u8> },
     /// The name is gone.
     Vanished { place: Place, name: Vec<u8> },
     /// Something changed that was not seen: look at the whole folder.
     Rescan,
-    /// The folder itself was moved or removed; it is watched no more.
+    /// The folder or a part of it was moved or removed; it is watched no more.
     Lost,
 }
 
+/// Where in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     New,
     Cur,
 }
 
+/// Why a folder cannot be watched.
 #[derive(Debug)]
 pub enum WatchError {
-    /// Limits reached or not supported here: poll instead.
+    /// Limits reached or not supported here, with the reason: poll instead.
     Unavailable(String),
     /// The folder is not there.
     NotFound,
 }
 
-/// Watches `new/` and `cur/` of any number of folders.
-pub struct Watcher {}
+/// Watches any number of folders.
+pub struct Watcher {
+    notify: INotifyWatcher,
+    shared: Arc<Mutex<Shared>>,
+    /// The directories watched for each folder.
+    folders: HashMap<u32, Vec<PathBuf>>,
+}
+
+/// What the caller and notify's thread have in common.
+#[derive(Default)]
+struct Shared {
+    /// Who wants to know about what happens in or to a directory.
+    directories: HashMap<PathBuf, Vec<(u32, Part)>>,
+    queue: Vec<(u32, Event)>,
+    overflown: bool,
+    /// `wake` was called and `poll` not since.
+    woken: bool,
+}
+
+/// What a directory is to a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Place(Place),
+    /// The folder itself, or one that it is in: only its going matters.
+    Around,
+}
 
 impl Watcher {
-    /// `wake` is called from another thread once when events come to wait for `poll`.
+    /// `wake` is called from another thread when events have come to wait for `poll`; once, until
+    /// `poll` is called.
     pub fn new(wake: Box<dyn Fn() + Send>) -> Result<Watcher, WatchError> {
-        todo!()
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let theirs = Arc::clone(&shared);
+        let handle = move |event: notify::Result<notify::Event>| {
+            let mut shared = lock(&theirs);
+            match event {
+                Ok(event) if event.need_rescan() => shared.overflow(),
+                Ok(event) => shared.take(&event),
+                Err(_) => shared.overflow(),
+            }
+            let waiting = shared.overflown || !shared.queue.is_empty();
+            if waiting && !std::mem::replace(&mut shared.woken, true) {
+                drop(shared);
+                wake();
+            }
+        };
+        let wanted =
+            EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
+        let config = notify::Config::default()
+            .with_event_kinds(wanted)
+            .with_follow_symlinks(false);
+        Ok(Watcher {
+            notify: INotifyWatcher::new(handle, config)?,
+            shared,
+            folders: HashMap::new(),
+        })
     }
 
-    /// `folder` is the caller's number for it, given back by `poll`.
+    /// Watches the folder at `path`; `folder` is the caller's number for it, given back by `poll`.
+    /// What changed before this returned may have been missed.
     pub fn watch(&mut self, folder: u32, path: &Path) -> Result<(), WatchError> {
-        todo!()
+        self.unwatch(folder);
+        let parts = parts(path)?;
+        let mut directories = Vec::with_capacity(parts.len());
+        let mut wanted = Vec::new();
+        let mut shared = lock(&self.shared);
+        for (directory, part) in parts {
+            let watchers = shared.directories.entry(directory.clone()).or_default();
+            if watchers.is_empty() {
+                wanted.push(PathOp::watch_non_recursive(&directory));
+            }
+            watchers.push((folder, part));
+            directories.push(directory);
+        }
+        drop(shared);
+        self.folders.insert(folder, directories);
+        if let Err(e) = self.notify.update_paths(wanted) {
+            self.unwatch(folder);
+            return Err(e.source.into());
+        }
+        Ok(())
     }
 
+    /// Forgets the folder, and its events that were not taken yet.
     pub fn unwatch(&mut self, folder: u32) {
-        todo!()
+        let Some(directories) = self.folders.remove(&folder) else {
+            return;
+        };
+        let mut shared = lock(&self.shared);
+        shared.queue.retain(|(of, _)| *of != folder);
+        let mut unwanted = Vec::new();
+        for directory in directories {
+            if let Some(watchers) = shared.directories.get_mut(&directory) {
+                watchers.retain(|(of, _)| *of != folder);
+                if watchers.is_empty() {
+                    shared.directories.remove(&directory);
+                    unwanted.push(directory);
+                }
+            }
+        }
+        drop(shared);
+        // One that was removed is forgotten by notify already, and reported as an error that would
+        // stop a batch.  The others go on.
+        let mut rest: Vec<PathOp> = unwanted.into_iter().map(PathOp::unwatch).collect();
+        while let Err(e) = self.notify.update_paths(std::mem::take(&mut rest)) {
+            rest = e.remaining;
+            if rest.is_empty() {
+                break;
+            }
+        }
     }
 
     /// Takes what has happened, in order.
     pub fn poll(&mut self) -> Vec<(u32, Event)> {
-        todo!()
+        let mut shared = lock(&self.shared);
+        shared.woken = false;
+        let mut events = std::mem::take(&mut shared.queue);
+        if std::mem::take(&mut shared.overflown) {
+            let rescans = self.folders.keys().map(|&folder| (folder, Event::Rescan));
+            events.extend(rescans);
+        }
+        drop(shared);
+        let lost: BTreeSet<u32> = events
+            .iter()
+            .filter(|(_, event)| *event == Event::Lost)
+            .map(|(folder, _)| *folder)
+            .collect();
+        for &folder in &lost {
+            self.unwatch(folder);
+        }
+        if !lost.is_empty() {
+            // Nothing about a folder after that it is lost, and that once.
+            events.retain(|(folder, event)| *event == Event::Lost || !lost.contains(folder));
+            let mut told = BTreeSet::new();
+            events.retain(|(folder, event)| *event != Event::Lost || told.insert(*folder));
+        }
+        events
     }
 }
+
+impl Shared {
+    fn take(&mut self, event: &notify::Event) {
+        let [path] = event.paths.as_slice() else {
+            return; // both ends of a rename: told one by one before
+        };
+        let going = match event.kind {
+            EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => false,
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => true,
+            _ => return,
+        };
+        if going && let Some(watchers) = self.directories.get(path) {
+            let lost = watchers.iter().map(|(folder, _)| (*folder, Event::Lost));
+            self.queue.extend(lost);
+            return;
+        }
+        if self.overflown || event.kind == EventKind::Remove(RemoveKind::Folder) {
+            return;
+        }
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+            return;
+        };
+        for (folder, part) in self.directories.get(directory).into_iter().flatten() {
+            let &Part::Place(place) = part else { continue };
+            let name = name.as_bytes().to_vec();
+            let event = match going {
+                false => Event::Appeared { place, name },
+                true => Event::Vanished { place, name },
+            };
+            self.queue.push((*folder, event));
+        }
+        if self.queue.len() > QUEUE_MAX {
+            self.overflow();
+        }
+    }
+
+    /// Only what is not a name is worth keeping.
+    fn overflow(&mut self) {
+        self.queue.retain(|(_, event)| *event == Event::Lost);
+        self.queue.shrink_to(0);
+        self.overflown = true;
+    }
+}
+
+/// The directories to watch for a folder, under names that are the same for all who mean the same
+/// directory.
+fn parts(path: &Path) -> Result<Vec<(PathBuf, Part)>, WatchError> {
+    let folder = path.canonicalize()?;
+    let mut parts = Vec::new();
+    for (name, place) in [("new", Place::New), ("cur", Place::Cur)] {
+        let directory = folder.join(name).canonicalize()?;
+        if let Some(kind) = shared_with_other_hosts(&directory)? {
+            return Err(WatchError::Unavailable(format!("{kind} tells nothing of changes elsewhere")));
+        }
+        parts.push((directory, Part::Place(place)));
+    }
+    let around = folder
+        .ancestors()
+        .skip(1)
+        .take_while(|above| above.join("cur").is_dir());
+    for directory in std::iter::once(folder.as_path()).chain(around) {
+        parts.push((directory.to_owned(), Part::Around));
+    }
+    Ok(parts)
+}
+
+/// The name of a file system whose files may change without this kernel knowing.
+fn shared_with_other_hosts(path: &Path) -> io::Result<Option<&'static str>> {
+    let kind = statfs::statfs(path)?.filesystem_type();
+    let known = REMOTE.iter().find(|(magic, _)| i128::from(kind.0) == i128::from(*magic));
+    Ok(known.map(|(_, name)| *name))
+}
+
+impl From<notify::Error> for WatchError {
+    fn from(e: notify::Error) -> WatchError {
+        match e.kind {
+            notify::ErrorKind::PathNotFound => WatchError::NotFound,
+            notify::ErrorKind::Io(e) => e.into(),
+            _ => WatchError::Unavailable(e.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for WatchError {
+    fn from(e: io::Error) -> WatchError {
+        match e.kind() {
+            io::ErrorKind::NotFound => WatchError::NotFound,
+            _ => WatchError::Unavailable(e.to_string()),
+        }
+    }
+}
+
+/// Nothing panics while it holds the lock; were it so, the queue would still be a queue.
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// More names than this at once, and one look at the folder is cheaper than looking at each.
+const QUEUE_MAX: usize = 8192;
+
+/// statfs(2)
+const REMOTE: [(i64, &str); 8] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x6573_5546, "FUSE"),
+    (0x00c3_6400, "Ceph"),
+    (0x5346_414f, "AFS"),
+    (0x0102_1997, "9P"),
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! For tests: a scratch Maildir, and Dovecot's own programs on it where they are installed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A home directory with a Maildir in it, removed when dropped.
+pub(crate) struct Scratch {
+    home: PathBuf,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Scratch {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let home = std::env::temp_dir().join(format!(
+            "roost-tree-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        ));
+        let _ = std::fs::remove_dir_all(&home);
+        std::fs::create_dir_all(home.join("Maildir")).unwrap();
+        Scratch { home }
+    }
+
+    pub(crate) fn maildir(&self) -> PathBuf {
+        self.home.join("Maildir")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+/// A Maildir that Dovecot serves as an unprivileged user.
+pub(crate) struct Lab {
+    scratch: Scratch,
+}
+
+impl Lab {
+    /// None, and a line that says so, where Dovecot is not installed.
+    pub(crate) fn new(settings: &str) -> Option<Lab> {
+        if !Path::new(IMAP).exists() {
+            eprintln!("skipped: {IMAP} is not installed");
+            return None;
+        }
+        let scratch = Scratch::new();
+        let home = scratch.home.display();
+        let configuration = format!(
+            "base_dir = {home}/run\nlog_path = {home}/log\ninfo_log_path = {home}/info\n\
+             mail_location = maildir:%h/Maildir\nfirst_valid_uid = 0\nfirst_valid_gid = 0\n\
+             namespace inbox {{\n  inbox = yes\n}}\n{settings}\n"
+        );
+        std::fs::write(scratch.home.join("dovecot.conf"), configuration).unwrap();
+        let lab = Lab { scratch };
+        for name in ["log", "info"] {
+            std::fs::write(lab.scratch.home.join(name), "").unwrap();
+        }
+        lab.share();
+        Some(lab)
+    }
+
+    pub(crate) fn maildir(&self) -> PathBuf {
+        self.scratch.maildir()
+    }
+
+    /// Gives everything to the user Dovecot runs as; needed where the tests run as root.
+    pub(crate) fn share(&self) {
+        if nix::unistd::geteuid().is_root() {
+            give(&self.scratch.home);
+        }
+    }
+
+    pub(crate) fn imap(&self) -> Imap {
+        self.share();
+        let mut child = self.run(IMAP, &[]).spawn().unwrap();
+        let mut imap = Imap {
+            input: child.stdin.take(),
+            output: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            count: 0,
+        };
+        assert!(imap.line().starts_with("* PREAUTH"));
+        imap
+    }
+
+    pub(crate) fn doveadm(&self, arguments: &[&str]) -> String {
+        self.share();
+        let output = self.run("doveadm", arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Command {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new(program);
+        command
+            .arg("-c")
+            .arg(self.scratch.home.join("dovecot.conf"))
+            .args(arguments)
+            .env("HOME", &self.scratch.home)
+            .env("USER", "somebody")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if nix::unistd::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+
+    /// Everything Dovecot has logged as a warning or an error.
+    pub(crate) fn complaints(&self) -> String {
+        std::fs::read_to_string(self.scratch.home.join("log")).unwrap()
+    }
+}
+
+/// A preauthenticated session with Dovecot.
+pub(crate) struct Imap {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    count: u32,
+}
+
+impl Imap {
+    /// Sends a command; the answer must be OK.  Returns all of it.
+    pub(crate) fn ok(&mut self, command: &str) -> String {
+        let (answer, ok) = self.command(command);
+        assert!(ok, "{command}: {answer}");
+        answer
+    }
+
+    /// Sends a command; returns its answer and whether that is OK.
+    pub(crate) fn command(&mut self, command: &str) -> (String, bool) {
+        self.count += 1;
+        let tag = format!("a{} ", self.count);
+        let line = format!("{tag}{command}\r\n");
+        self.input.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+        let mut answer = String::new();
+        loop {
+            let line = self.line();
+            assert!(!line.is_empty(), "Dovecot ended the session: {answer}");
+            answer.push_str(&line);
+            if let Some(status) = line.strip_prefix(&tag) {
+                return (answer, status.starts_with("OK"));
+            }
+        }
+    }
+
+    pub(crate) fn append(&mut self, mailbox: &str, count: u32) {
+        for n in 0..count {
+            let text = format!("Subject: {n}\r\n\r\n.\r\n");
+            self.ok(&format!("APPEND {mailbox} {{{}+}}\r\n{text}", text.len()));
+        }
+    }
+
+    /// The number after `code` in what SELECT (CONDSTORE) answers.
+    pub(crate) fn select(&mut self, mailbox: &str, code: &str) -> u64 {
+        let answer = self.ok(&format!("SELECT {mailbox} (CONDSTORE)"));
+        number(&answer, code)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        self.output.read_until(b'\n', &mut line).unwrap();
+        String::from_utf8_lossy(&line).into_owned()
+    }
+}
+
+impl Drop for Imap {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The number after `word` in `text`, 0 where there is none.
+pub(crate) fn number(text: &str, word: &str) -> u64 {
+    let digits = text.split(word).nth(1).unwrap_or_default().trim_start();
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().unwrap_or(0)
+}
+
+fn give(path: &Path) {
+    use std::os::unix::fs::{PermissionsExt, lchown};
+    lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    let kind = std::fs::symlink_metadata(path).unwrap();
+    if kind.is_dir() {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+        for entry in std::fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path());
+        }
+    }
+}
+
+const IMAP: &str = "/usr/lib/dovecot/imap";
+const NOBODY: u32 = 65534;
