@@ -180,3 +180,53 @@ impl From<SequenceSet> for Set {
         Set::Numbers(set)
     }
 }
+
+use super::syntax::{Parsed, Reader, fail};
+
+/// "(" status-att *(SP status-att) ")"
+pub fn status_items(reader: &mut Reader<'_>) -> Parsed<Vec<StatusItem>> {
+    let mut items = Vec::new();
+    reader.list(|reader| {
+        let word = reader.word();
+        let item = StatusItem::ALL
+            .into_iter()
+            .find(|item| item.as_str() == word.as_str());
+        match item {
+            None => return fail("Unknown STATUS item"),
+            Some(item) if items.contains(&item) => {}
+            Some(item) => items.push(item),
+        }
+        Ok(())
+    })?;
+    Ok(items)
+}
+
+impl StatusItem {
+    pub const ALL: [StatusItem; 10] = [
+        StatusItem::Messages,
+        StatusItem::Recent,
+        StatusItem::UidNext,
+        StatusItem::UidValidity,
+        StatusItem::Unseen,
+        StatusItem::Deleted,
+        StatusItem::Size,
+        StatusItem::AppendLimit,
+        StatusItem::MailboxId,
+        StatusItem::HighestModSeq,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StatusItem::Messages => "MESSAGES",
+            StatusItem::Recent => "RECENT",
+            StatusItem::UidNext => "UIDNEXT",
+            StatusItem::UidValidity => "UIDVALIDITY",
+            StatusItem::Unseen => "UNSEEN",
+            StatusItem::Deleted => "DELETED",
+            StatusItem::Size => "SIZE",
+            StatusItem::AppendLimit => "APPENDLIMIT",
+            StatusItem::MailboxId => "MAILBOXID",
+            StatusItem::HighestModSeq => "HIGHESTMODSEQ",
+        }
+    }
+}
