@@ -1,91 +1,444 @@
-//! Every setting, defined once.  PURE: text in, values out.
+//! Every setting, defined once, in [`SETTINGS`].  PURE: text in, values out.
+//!
+//! From the table come the parser of `--set KEY=VALUE`, the list in `roost --help`, and the list that
+//! roost(8) is tested against (`tests/options.rs`).  What no administrator has a reason to change is
+//! not here: the limits of a command line and of its literals are in `imap/framing.rs`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use log::LevelFilter;
 
 /// What is in force for one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The hierarchy separator on the wire.
-    pub separator: Separator,
-    /// Where a child mailbox lies.
-    pub layout: Layout,
-    /// When a change is on disk.
-    pub fsync: Fsync,
-    /// Where `roost.index` and `roost.cache` lie if not in the folder itself.
-    pub index_dir: Option<PathBuf>,
-    /// The largest message APPEND takes (RFC 7889).
     pub append_limit: u64,
-    /// The longest command, literals apart.
-    pub line_limit: usize,
-    /// All literals of one command together, outside APPEND.
-    pub literal_limit: usize,
-    /// After so many bad commands the connection is closed.
-    pub bad_command_limit: u32,
-    /// After so many bad commands before login the connection is closed.
-    pub login_bad_command_limit: u32,
-    /// How long a client has to log in.
-    pub login_timeout: Duration,
-    /// How long a client may say nothing (RFC 9051 5.4: at least 30 minutes).
-    pub idle_timeout: Duration,
-    /// How often a client in IDLE is told `* OK Still here`.
-    pub idle_notify: Duration,
-    /// How long the answer to a wrong password takes.
     pub failure_delay: Duration,
-    /// How often a mailbox is looked at that cannot be watched.
+    pub fsync: Fsync,
+    pub idle_notify: Duration,
+    pub idle_timeout: Duration,
+    pub index_dir: Option<PathBuf>,
+    pub layout: Layout,
+    pub log_level: LevelFilter,
+    pub login_timeout: Duration,
     pub poll_interval: Duration,
+    pub separator: Separator,
+    pub watch: bool,
 }
 
+/// The hierarchy separator on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {
     Slash,
     Dot,
 }
 
+/// Where a child mailbox lies (`maildir-formats.md 7`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// `.Parent.Child` in the root (Courier, Dovecot's default).
+    /// `.Parent.Child` in the root.
     MaildirPlusPlus,
-    /// `Parent/Child` directories (Dovecot's LAYOUT=fs).
+    /// `Parent/Child` in the root.
     Fs,
 }
 
+/// When a change is forced to the disk (promise P3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
-    /// After every change.
     Always,
-    /// After every change that would lose a message or a UID.
     Optimized,
-    /// The kernel decides.
     Never,
 }
 
-impl Separator {
-    pub fn as_char(self) -> char {
-        match self {
-            Separator::Slash => '/',
-            Separator::Dot => '.',
-        }
+/// One setting.
+pub struct Setting {
+    pub name: &'static str,
+    /// What a value looks like.
+    pub form: &'static str,
+    pub help: &'static str,
+    set: fn(&mut Config, &str) -> Result<(), &'static str>,
+    get: fn(&Config) -> String,
+}
+
+/// Why a setting cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// There is no `=` in it.
+    NoValue(String),
+    UnknownName(String),
+    /// The setting's name and form, and what is wrong with the value.
+    BadValue {
+        name: &'static str,
+        form: &'static str,
+        problem: &'static str,
+    },
+}
+
+/// By name.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "append_limit",
+        form: "SIZE",
+        help: "the largest message that APPEND takes",
+        set: |config, value| size(value).map(|size| config.append_limit = size),
+        get: |config| show_size(config.append_limit),
+    },
+    Setting {
+        name: "failure_delay",
+        form: "TIME",
+        help: "how long the answer to a wrong password takes",
+        set: |config, value| time(value).map(|time| config.failure_delay = time),
+        get: |config| show_time(config.failure_delay),
+    },
+    Setting {
+        name: "fsync",
+        form: "always|optimized|never",
+        help: "what is forced to the disk before a change is confirmed",
+        set: |config, value| word(value, FSYNC).map(|fsync| config.fsync = fsync),
+        get: |config| show_word(config.fsync, FSYNC),
+    },
+    Setting {
+        name: "idle_notify",
+        form: "TIME",
+        help: "how often a client in IDLE is told that the server is still there, at most 29m",
+        set: |config, value| {
+            let time = time(value)?;
+            if time.is_zero() || time > MAX_IDLE_NOTIFY {
+                return Err("it must be more than 0 and at most 29m");
+            }
+            config.idle_notify = time;
+            Ok(())
+        },
+        get: |config| show_time(config.idle_notify),
+    },
+    Setting {
+        name: "idle_timeout",
+        form: "TIME",
+        help: "how long a client that is not in IDLE may say nothing; RFC 9051 asks for 30m",
+        set: |config, value| some_time(value).map(|time| config.idle_timeout = time),
+        get: |config| show_time(config.idle_timeout),
+    },
+    Setting {
+        name: "index_dir",
+        form: "DIR",
+        help: "where index and cache files go, in folders like those of the Maildir",
+        set: |config, value| {
+            config.index_dir = match value {
+                "" => None,
+                path if path.starts_with('/') => Some(PathBuf::from(path)),
+                _ => return Err("it must begin with a slash"),
+            };
+            Ok(())
+        },
+        get: |config| {
+            let path = config.index_dir.as_deref();
+            path.map_or(String::new(), |path| path.display().to_string())
+        },
+    },
+    Setting {
+        name: "layout",
+        form: "maildir++|fs",
+        help: "where a child mailbox lies: .Parent.Child or Parent/Child",
+        set: |config, value| word(value, LAYOUT).map(|layout| config.layout = layout),
+        get: |config| show_word(config.layout, LAYOUT),
+    },
+    Setting {
+        name: "log_level",
+        form: "error|warn|info|debug",
+        help: "what is worth a line in the log",
+        set: |config, value| word(value, LOG_LEVEL).map(|level| config.log_level = level),
+        get: |config| show_word(config.log_level, LOG_LEVEL),
+    },
+    Setting {
+        name: "login_timeout",
+        form: "TIME",
+        help: "how long a client has to log in",
+        set: |config, value| some_time(value).map(|time| config.login_timeout = time),
+        get: |config| show_time(config.login_timeout),
+    },
+    Setting {
+        name: "poll_interval",
+        form: "TIME",
+        help: "how often a mailbox is looked at that cannot be watched",
+        set: |config, value| {
+            let time = time(value)?;
+            if time < MIN_POLL_INTERVAL {
+                return Err("it must be at least 1s");
+            }
+            config.poll_interval = time;
+            Ok(())
+        },
+        get: |config| show_time(config.poll_interval),
+    },
+    Setting {
+        name: "separator",
+        form: "/|.",
+        help: "what stands between the levels of a mailbox name for the client",
+        set: |config, value| word(value, SEPARATOR).map(|separator| config.separator = separator),
+        get: |config| show_word(config.separator, SEPARATOR),
+    },
+    Setting {
+        name: "watch",
+        form: "yes|no",
+        help: "whether the kernel is asked to tell of changes; no: mailboxes are polled",
+        set: |config, value| word(value, YES_NO).map(|watch| config.watch = watch),
+        get: |config| show_word(config.watch, YES_NO),
+    },
+];
+
+impl Config {
+    /// Takes `NAME=VALUE`.
+    pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
+        let (name, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| ConfigError::NoValue(assignment.to_owned()))?;
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.name == name.trim())
+            .ok_or_else(|| ConfigError::UnknownName(name.to_owned()))?;
+        (setting.set)(self, value.trim()).map_err(|problem| ConfigError::BadValue {
+            name: setting.name,
+            form: setting.form,
+            problem,
+        })
     }
 }
 
 impl Default for Config {
     fn default() -> Config {
         Config {
-            separator: Separator::Slash,
-            layout: Layout::MaildirPlusPlus,
-            fsync: Fsync::Optimized,
-            index_dir: None,
             append_limit: 1024 * 1024 * 1024,
-            line_limit: 64 * 1024,
-            literal_limit: 512 * 1024,
-            bad_command_limit: 20,
-            login_bad_command_limit: 3,
-            login_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(30 * 60),
-            idle_notify: Duration::from_secs(29 * 60),
             failure_delay: Duration::from_secs(2),
+            fsync: Fsync::Optimized,
+            idle_notify: MAX_IDLE_NOTIFY,
+            idle_timeout: Duration::from_secs(30 * 60),
+            index_dir: None,
+            layout: Layout::MaildirPlusPlus,
+            log_level: LevelFilter::Info,
+            login_timeout: Duration::from_secs(60),
             poll_interval: Duration::from_secs(30),
+            separator: Separator::Slash,
+            watch: true,
         }
+    }
+}
+
+impl Setting {
+    /// The value in `config`, as `Config::set` takes it.
+    pub fn value(&self, config: &Config) -> String {
+        (self.get)(config)
+    }
+}
+
+impl Separator {
+    pub fn octet(self) -> u8 {
+        match self {
+            Separator::Slash => b'/',
+            Separator::Dot => b'.',
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::NoValue(text) => write!(f, "'{text}' is not NAME=VALUE"),
+            ConfigError::UnknownName(name) => {
+                write!(f, "there is no setting '{name}'; see roost --help")
+            }
+            ConfigError::BadValue {
+                name,
+                form,
+                problem,
+            } => write!(f, "{name}={form}: {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A number of octets: digits, and then perhaps K, M, G or T for powers of 1024.
+fn size(value: &str) -> Result<u64, &'static str> {
+    let (number, unit) = split_unit(value)?;
+    let unit = SIZES.iter().find(|(name, _)| *name == unit);
+    let (_, octets) = unit.ok_or("its unit must be K, M, G or T, or none")?;
+    number.checked_mul(*octets).ok_or("it is too large")
+}
+
+/// A time: digits and ms, s, m, h or d.
+fn time(value: &str) -> Result<Duration, &'static str> {
+    let (number, unit) = split_unit(value)?;
+    let unit = TIMES.iter().find(|(name, _)| *name == unit);
+    let (_, milliseconds) = unit.ok_or("its unit must be ms, s, m, h or d")?;
+    let total = number.checked_mul(*milliseconds).ok_or("it is too long")?;
+    Ok(Duration::from_millis(total))
+}
+
+fn some_time(value: &str) -> Result<Duration, &'static str> {
+    match time(value)? {
+        Duration::ZERO => Err("it must be more than 0"),
+        time => Ok(time),
+    }
+}
+
+fn split_unit(value: &str) -> Result<(u64, &str), &'static str> {
+    let end = value
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(value.len());
+    let (digits, unit) = value.split_at(end);
+    match digits {
+        "" => Err("it must begin with a number"),
+        _ => Ok((digits.parse().map_err(|_| "it is too large")?, unit.trim())),
+    }
+}
+
+fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T, &'static str> {
+    let found = words.iter().find(|(word, _)| *word == value);
+    found
+        .map(|&(_, meaning)| meaning)
+        .ok_or("it must be one of these")
+}
+
+fn show_word<T: Copy + PartialEq>(value: T, words: &[(&str, T)]) -> String {
+    let found = words.iter().find(|&&(_, meaning)| meaning == value);
+    found.map_or(String::new(), |(word, _)| (*word).to_owned())
+}
+
+fn show_size(size: u64) -> String {
+    show_unit(size, SIZES)
+}
+
+fn show_time(time: Duration) -> String {
+    let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    show_unit(milliseconds, TIMES)
+}
+
+/// With the largest unit that goes into `number` without rest.
+fn show_unit(number: u64, units: &[(&str, u64)]) -> String {
+    let fits = |&&(_, unit): &&(&str, u64)| number >= unit && number.is_multiple_of(unit);
+    match units.iter().rev().find(fits).or(units.first()) {
+        Some((name, unit)) => format!("{}{name}", number / unit),
+        None => number.to_string(),
+    }
+}
+
+/// RFC 2177 3 advises clients to renew IDLE every 29 minutes because servers, and what is in between,
+/// may forget them after 30.
+const MAX_IDLE_NOTIFY: Duration = Duration::from_secs(29 * 60);
+
+const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+const SIZES: &[(&str, u64)] = &[
+    ("", 1),
+    ("K", 1 << 10),
+    ("M", 1 << 20),
+    ("G", 1 << 30),
+    ("T", 1 << 40),
+];
+
+const TIMES: &[(&str, u64)] = &[
+    ("ms", 1),
+    ("s", 1000),
+    ("m", 60 * 1000),
+    ("h", 60 * 60 * 1000),
+    ("d", 24 * 60 * 60 * 1000),
+];
+
+const FSYNC: &[(&str, Fsync)] = &[
+    ("always", Fsync::Always),
+    ("optimized", Fsync::Optimized),
+    ("never", Fsync::Never),
+];
+
+const LAYOUT: &[(&str, Layout)] = &[("maildir++", Layout::MaildirPlusPlus), ("fs", Layout::Fs)];
+
+const LOG_LEVEL: &[(&str, LevelFilter)] = &[
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
+    ("debug", LevelFilter::Debug),
+];
+
+const SEPARATOR: &[(&str, Separator)] = &[("/", Separator::Slash), (".", Separator::Dot)];
+
+const YES_NO: &[(&str, bool)] = &[("yes", true), ("no", false)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_takes_the_value_it_shows() {
+        let config = Config::default();
+        for setting in SETTINGS {
+            let mut changed = config.clone();
+            let value = setting.value(&config);
+            changed.set(&format!("{}={value}", setting.name)).unwrap();
+            assert_eq!(changed, config, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn settings_are_in_order_and_no_name_comes_twice() {
+        assert!(SETTINGS.is_sorted_by(|a, b| a.name < b.name));
+    }
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        let mut config = Config::default();
+        config.set("append_limit = 25M").unwrap();
+        assert_eq!(config.append_limit, 25 * 1024 * 1024);
+        config.set("append_limit=0").unwrap();
+        assert_eq!(config.append_limit, 0);
+        config.set("idle_timeout=90s").unwrap();
+        assert_eq!(config.idle_timeout, Duration::from_secs(90));
+        config.set("failure_delay=10ms").unwrap();
+        assert_eq!(config.failure_delay, Duration::from_millis(10));
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_the_form_of_a_good_one() {
+        let mut config = Config::default();
+        for (assignment, text) in [
+            ("fsync", "'fsync' is not NAME=VALUE"),
+            (
+                "nonsense=1",
+                "there is no setting 'nonsense'; see roost --help",
+            ),
+            (
+                "fsync=no",
+                "fsync=always|optimized|never: it must be one of these",
+            ),
+            (
+                "append_limit=99999999999T",
+                "append_limit=SIZE: it is too large",
+            ),
+            (
+                "append_limit=1Q",
+                "append_limit=SIZE: its unit must be K, M, G or T, or none",
+            ),
+            (
+                "idle_timeout=5",
+                "idle_timeout=TIME: its unit must be ms, s, m, h or d",
+            ),
+            (
+                "idle_timeout=",
+                "idle_timeout=TIME: it must begin with a number",
+            ),
+            (
+                "idle_timeout=0s",
+                "idle_timeout=TIME: it must be more than 0",
+            ),
+            (
+                "idle_notify=30m",
+                "idle_notify=TIME: it must be more than 0 and at most 29m",
+            ),
+            ("index_dir=x", "index_dir=DIR: it must begin with a slash"),
+        ] {
+            let error = config.set(assignment).unwrap_err();
+            assert_eq!(error.to_string(), text);
+        }
+        assert_eq!(config, Config::default());
     }
 }

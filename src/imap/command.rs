@@ -1,27 +1,29 @@
 //! Commands and their arguments.
+//!
+//! `parse_name` reads as far as the command's name and says where it is allowed, so that nothing else
+//! is looked at before that is settled; `parse_arguments` reads the rest.
 
 use super::fetch::Fetch;
 use super::flag::Flag;
 use super::list::{List, Pattern};
-use super::mailbox::{MailboxArgument, SpecialUse};
+use super::mailbox::{Dialect, MailboxArgument, SpecialUse};
 use super::search::Search;
-use super::sequence::{Ranges, SequenceSet, Set};
-
-/// `tag`: what the client wrote before the command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tag(Vec<u8>);
-
-impl Tag {
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
+use super::sequence::{Ranges, Set};
+use super::syntax::{Parsed, Reader, Word, fail, is_astring_char};
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use std::fmt;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagged {
     pub tag: Tag,
     pub command: Command,
 }
+
+/// `tag`: what the client wrote before the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(Vec<u8>);
 
 /// Every command but APPEND, whose messages do not fit in a value: see `connection::Event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +85,7 @@ pub struct Select {
     pub examine: bool,
     /// `(CONDSTORE)`
     pub condstore: bool,
+    /// QRESYNC is enabled.
     pub qresync: Option<Qresync>,
 }
 
@@ -128,7 +131,441 @@ pub struct Copy {
     pub mailbox: MailboxArgument,
 }
 
-/// status-att
+/// What ENABLE can switch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    CondStore,
+    QResync,
+    Imap4Rev2,
+}
+
+/// CREATE's USE names an attribute we do not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownUse;
+
+impl Tag {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+/// A command's name and what is known of it before its arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    word: Word,
+    uid: bool,
+    pub allowed: Allowed,
+}
+
+impl Name {
+    /// APPEND, whose arguments `append` reads.
+    pub fn is_append(&self) -> bool {
+        self.word.as_str() == "APPEND"
+    }
+}
+
+/// In which states a command may come (RFC 3501 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    Always,
+    BeforeLogin,
+    AfterLogin,
+    Selected,
+}
+
+/// The names of commands, and of those that UID may precede.
+const NAMES: [(&str, Allowed, bool); 30] = [
+    ("APPEND", Allowed::AfterLogin, false),
+    ("AUTHENTICATE", Allowed::BeforeLogin, false),
+    ("CAPABILITY", Allowed::Always, false),
+    ("CHECK", Allowed::Selected, false),
+    ("CLOSE", Allowed::Selected, false),
+    ("COPY", Allowed::Selected, true),
+    ("CREATE", Allowed::AfterLogin, false),
+    ("DELETE", Allowed::AfterLogin, false),
+    ("ENABLE", Allowed::AfterLogin, false),
+    ("EXAMINE", Allowed::AfterLogin, false),
+    ("EXPUNGE", Allowed::Selected, true),
+    ("FETCH", Allowed::Selected, true),
+    ("ID", Allowed::Always, false),
+    ("IDLE", Allowed::AfterLogin, false),
+    ("LIST", Allowed::AfterLogin, false),
+    ("LOGIN", Allowed::BeforeLogin, false),
+    ("LOGOUT", Allowed::Always, false),
+    ("LSUB", Allowed::AfterLogin, false),
+    ("MOVE", Allowed::Selected, true),
+    ("NAMESPACE", Allowed::AfterLogin, false),
+    ("NOOP", Allowed::Always, false),
+    ("RENAME", Allowed::AfterLogin, false),
+    ("SEARCH", Allowed::Selected, true),
+    ("SELECT", Allowed::AfterLogin, false),
+    ("STARTTLS", Allowed::BeforeLogin, false),
+    ("STATUS", Allowed::AfterLogin, false),
+    ("STORE", Allowed::Selected, true),
+    ("SUBSCRIBE", Allowed::AfterLogin, false),
+    ("UNSELECT", Allowed::Selected, false),
+    ("UNSUBSCRIBE", Allowed::AfterLogin, false),
+];
+
+/// The tag if there is one, and the command's name.
+pub fn parse_name(reader: &mut Reader<'_>) -> (Option<Tag>, Parsed<Name>) {
+    let tag = match reader.tag() {
+        Ok(tag) => tag,
+        Err(error) => return (None, Err(error)),
+    };
+    let name = reader.command_name();
+    (Some(tag), name)
+}
+
+/// Everything after the name, to the end of the command.
+pub fn parse_arguments(name: Name, reader: &mut Reader<'_>, dialect: Dialect) -> Parsed<Command> {
+    let command = reader.command(name, dialect)?;
+    reader.end()?;
+    Ok(command)
+}
+
+impl Reader<'_> {
+    /// tag = 1*<any ASTRING-CHAR except "+">
+    fn tag(&mut self) -> Parsed<Tag> {
+        match self.take_while(|byte| is_astring_char(byte) && byte != b'+') {
+            [] => fail("Missing tag"),
+            tag => Ok(Tag(tag.to_vec())),
+        }
+    }
+
+    /// SP and the command's name, which may be two words
+    fn command_name(&mut self) -> Parsed<Name> {
+        self.space().or(fail("Missing command"))?;
+        let mut word = self.word();
+        let uid = word.as_str() == "UID";
+        if uid {
+            self.space()?;
+            word = self.word();
+        }
+        let known = NAMES
+            .iter()
+            .find(|&&(name, _, takes_uid)| name == word.as_str() && (takes_uid || !uid));
+        match known {
+            Some(&(_, allowed, _)) => Ok(Name { word, uid, allowed }),
+            None => fail("Unknown command"),
+        }
+    }
+
+    /// command-any / command-auth / command-nonauth / command-select
+    fn command(&mut self, name: Name, dialect: Dialect) -> Parsed<Command> {
+        let Name { word, uid, .. } = name;
+        match word.as_str() {
+            "CAPABILITY" => return Ok(Command::Capability),
+            "CHECK" => return Ok(Command::Check),
+            "CLOSE" => return Ok(Command::Close),
+            "EXPUNGE" if !uid => return Ok(Command::Expunge { uids: None }),
+            "IDLE" => return Ok(Command::Idle),
+            "LOGOUT" => return Ok(Command::Logout),
+            "NAMESPACE" => return Ok(Command::Namespace),
+            "NOOP" => return Ok(Command::Noop),
+            "STARTTLS" => return Ok(Command::StartTls),
+            "UNSELECT" => return Ok(Command::Unselect),
+            _ => self.space()?,
+        }
+        Ok(match word.as_str() {
+            "AUTHENTICATE" => self.authenticate()?,
+            "COPY" => Command::Copy(self.copy(uid, dialect)?),
+            "CREATE" => self.create(dialect)?,
+            "DELETE" => Command::Delete(self.mailbox(dialect)?),
+            "ENABLE" => Command::Enable(self.enable()?),
+            "EXAMINE" => Command::Select(self.select(true, dialect)?),
+            "EXPUNGE" => Command::Expunge {
+                uids: Some(self.set()?),
+            },
+            "FETCH" => Command::Fetch(self.fetch_arguments(uid)?),
+            "ID" => Command::Id(self.id_params_list()?),
+            "LIST" => Command::List(self.list_arguments(dialect)?),
+            "LOGIN" => self.login()?,
+            "LSUB" => self.lsub(dialect)?,
+            "MOVE" => Command::Move(self.copy(uid, dialect)?),
+            "RENAME" => self.rename(dialect)?,
+            "SEARCH" => Command::Search(self.search_arguments(uid)?),
+            "SELECT" => Command::Select(self.select(false, dialect)?),
+            "STATUS" => self.status(dialect)?,
+            "STORE" => Command::Store(self.store(uid)?),
+            "SUBSCRIBE" => Command::Subscribe(self.mailbox(dialect)?),
+            "UNSUBSCRIBE" => Command::Unsubscribe(self.mailbox(dialect)?),
+            _ => return fail("Unknown command"),
+        })
+    }
+
+    /// authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp] (RFC 4959 7)
+    fn authenticate(&mut self) -> Parsed<Command> {
+        let mechanism = self.atom()?.to_ascii_uppercase();
+        let initial = if self.is_at_end() {
+            None
+        } else {
+            self.space()?;
+            let coded = self.take_while(|byte| byte != b' ');
+            let decoded = if coded == b"=" {
+                Some(Vec::new())
+            } else {
+                decode_base64(coded)
+            };
+            match decoded {
+                Some(decoded) => Some(Secret(decoded)),
+                None => return fail("Invalid base64 in initial response"),
+            }
+        };
+        Ok(Command::Authenticate {
+            // An atom is ASCII.
+            mechanism: String::from_utf8_lossy(&mechanism).into_owned(),
+            initial,
+        })
+    }
+
+    /// login = "LOGIN" SP userid SP password
+    fn login(&mut self) -> Parsed<Command> {
+        let user = self.astring()?.into_owned();
+        self.space()?;
+        let password = Secret(self.astring()?.into_owned());
+        Ok(Command::Login { user, password })
+    }
+
+    /// id-params-list = "(" [string SP nstring *(SP string SP nstring)] ")" / nil (RFC 2971 4)
+    fn id_params_list(&mut self) -> Parsed<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+        let mut fields = Vec::new();
+        if self.peek() != Some(b'(') {
+            return match self.word().as_str() {
+                "NIL" => Ok(fields),
+                _ => fail("Missing list or NIL"),
+            };
+        }
+        self.list(|reader| {
+            let name = reader.string()?.into_owned();
+            reader.space()?;
+            let value = reader.nstring()?;
+            fields.push((name, value.map(|value| value.into_owned())));
+            Ok(())
+        })?;
+        Ok(fields)
+    }
+
+    /// enable-data = 1*(SP capability) (RFC 5161 4)
+    fn enable(&mut self) -> Parsed<Vec<Extension>> {
+        let mut extensions = Vec::new();
+        loop {
+            match Word::new(self.atom()?).as_str() {
+                "CONDSTORE" => extensions.push(Extension::CondStore),
+                "QRESYNC" => extensions.push(Extension::QResync),
+                "IMAP4REV2" => extensions.push(Extension::Imap4Rev2),
+                _ => {}
+            }
+            if self.is_at_end() {
+                return Ok(extensions);
+            }
+            self.space()?;
+        }
+    }
+
+    /// select = "SELECT" SP mailbox [select-params] (RFC 4466 2.1, RFC 7162 7)
+    fn select(&mut self, examine: bool, dialect: Dialect) -> Parsed<Select> {
+        let mut select = Select {
+            mailbox: self.mailbox(dialect)?,
+            examine,
+            condstore: false,
+            qresync: None,
+        };
+        if self.is_at_end() {
+            return Ok(select);
+        }
+        self.space()?;
+        self.list(|reader| {
+            match reader.word().as_str() {
+                "CONDSTORE" => select.condstore = true,
+                "QRESYNC" => {
+                    reader.space()?;
+                    select.qresync = Some(reader.qresync()?);
+                }
+                _ => return fail("Unknown SELECT parameter"),
+            }
+            Ok(())
+        })?;
+        Ok(select)
+    }
+
+    /// "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")" (RFC 7162 7)
+    fn qresync(&mut self) -> Parsed<Qresync> {
+        self.expect(b'(', "Missing QRESYNC parameters")?;
+        let uid_validity = self.nz_number()?;
+        self.space()?;
+        let mut qresync = Qresync {
+            uid_validity,
+            modseq: self.number64()?,
+            known_uids: None,
+            sequence_match: None,
+        };
+        if self.eat(b' ') && self.peek() != Some(b'(') {
+            qresync.known_uids = Some(self.known_uids()?);
+            self.eat(b' ');
+        }
+        if self.peek() == Some(b'(') {
+            qresync.sequence_match = Some(self.seq_match_data()?);
+        }
+        self.expect(b')', "Invalid QRESYNC parameters")?;
+        Ok(qresync)
+    }
+
+    /// seq-match-data = "(" known-sequence-set SP known-uid-set ")"
+    fn seq_match_data(&mut self) -> Parsed<SequenceMatch> {
+        self.expect(b'(', "Missing '('")?;
+        let numbers = self.known_uids()?;
+        self.space()?;
+        let uids = self.known_uids()?;
+        self.expect(b')', "Missing ')'")?;
+        if numbers.count() != uids.count() {
+            return fail("QRESYNC sequence and UID sets differ in size");
+        }
+        Ok(SequenceMatch { numbers, uids })
+    }
+
+    /// create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"] (RFC 6154 6)
+    fn create(&mut self, dialect: Dialect) -> Parsed<Command> {
+        let mailbox = self.mailbox(dialect)?;
+        let mut special_use = Ok(Vec::new());
+        if !self.is_at_end() {
+            self.space()?;
+            self.list(|reader| {
+                if reader.word().as_str() != "USE" {
+                    return fail("Unknown CREATE parameter");
+                }
+                reader.space()?;
+                reader.list(|reader| reader.use_attr(&mut special_use))
+            })?;
+        }
+        Ok(Command::Create {
+            mailbox,
+            special_use,
+        })
+    }
+
+    /// use-attr = "\All" / "\Archive" / .. / "\" atom
+    fn use_attr(&mut self, uses: &mut Result<Vec<SpecialUse>, UnknownUse>) -> Parsed<()> {
+        self.expect(b'\\', "Missing special-use attribute")?;
+        let name = self.atom()?;
+        let special = SpecialUse::parse(&format!("\\{}", String::from_utf8_lossy(name)));
+        match (special, uses) {
+            (Some(special), Ok(known)) if !known.contains(&special) => known.push(special),
+            (None, uses) => *uses = Err(UnknownUse),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// rename = "RENAME" SP mailbox SP mailbox
+    fn rename(&mut self, dialect: Dialect) -> Parsed<Command> {
+        let from = self.mailbox(dialect)?;
+        self.space()?;
+        let to = self.mailbox(dialect)?;
+        Ok(Command::Rename { from, to })
+    }
+
+    /// lsub = "LSUB" SP mailbox SP list-mailbox
+    fn lsub(&mut self, dialect: Dialect) -> Parsed<Command> {
+        let reference = self.astring()?;
+        self.space()?;
+        let pattern = self.list_mailbox()?;
+        Ok(Command::Lsub(Pattern::new(&reference, &pattern, dialect)))
+    }
+
+    /// status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"
+    fn status(&mut self, dialect: Dialect) -> Parsed<Command> {
+        let mailbox = self.mailbox(dialect)?;
+        self.space()?;
+        let items = self.status_atts()?;
+        Ok(Command::Status { mailbox, items })
+    }
+
+    /// "(" status-att *(SP status-att) ")"
+    pub fn status_atts(&mut self) -> Parsed<Vec<StatusItem>> {
+        let mut items = Vec::new();
+        self.list(|reader| {
+            let word = reader.word();
+            let item = StatusItem::ALL
+                .into_iter()
+                .find(|item| item.as_str() == word.as_str());
+            match item {
+                None => return fail("Unknown STATUS item"),
+                Some(item) if items.contains(&item) => {}
+                Some(item) => items.push(item),
+            }
+            Ok(())
+        })?;
+        if items.is_empty() {
+            return fail("Empty STATUS list");
+        }
+        Ok(items)
+    }
+
+    /// store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags (RFC 4466 2.5)
+    fn store(&mut self, uid: bool) -> Parsed<Store> {
+        let set = self.set()?;
+        self.space()?;
+        let mut unchanged_since = None;
+        if self.peek() == Some(b'(') {
+            self.list(|reader| {
+                if reader.word().as_str() != "UNCHANGEDSINCE" {
+                    return fail("Unknown STORE modifier");
+                }
+                reader.space()?;
+                unchanged_since = Some(reader.number64()?);
+                Ok(())
+            })?;
+            self.space()?;
+        }
+        // store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))
+        let how = match self.peek() {
+            Some(b'+') => How::Add,
+            Some(b'-') => How::Remove,
+            _ => How::Replace,
+        };
+        if how != How::Replace {
+            self.take(1);
+        }
+        let silent = match self.word().as_str() {
+            "FLAGS" => false,
+            "FLAGS.SILENT" => true,
+            _ => return fail("Invalid STORE item"),
+        };
+        self.space()?;
+        let flags = match self.peek() {
+            Some(b'(') => self.flag_list()?,
+            _ => self.bare_flags()?,
+        };
+        Ok(Store {
+            uid,
+            set,
+            unchanged_since,
+            how,
+            silent,
+            flags,
+        })
+    }
+
+    /// copy = "COPY" SP sequence-set SP mailbox
+    fn copy(&mut self, uid: bool, dialect: Dialect) -> Parsed<Copy> {
+        let set = self.set()?;
+        self.space()?;
+        Ok(Copy {
+            uid,
+            set,
+            mailbox: self.mailbox(dialect)?,
+        })
+    }
+}
+
+/// status-att (RFC 9051 9, RFC 7162 7, RFC 7889 5, RFC 8474 7)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusItem {
     Messages,
@@ -143,17 +580,35 @@ pub enum StatusItem {
     HighestModSeq,
 }
 
-/// What ENABLE can switch on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extension {
-    CondStore,
-    QResync,
-    Imap4Rev2,
-}
+impl StatusItem {
+    pub const ALL: [StatusItem; 10] = [
+        StatusItem::Messages,
+        StatusItem::Recent,
+        StatusItem::UidNext,
+        StatusItem::UidValidity,
+        StatusItem::Unseen,
+        StatusItem::Deleted,
+        StatusItem::Size,
+        StatusItem::AppendLimit,
+        StatusItem::MailboxId,
+        StatusItem::HighestModSeq,
+    ];
 
-/// CREATE's USE names an attribute we do not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownUse;
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StatusItem::Messages => "MESSAGES",
+            StatusItem::Recent => "RECENT",
+            StatusItem::UidNext => "UIDNEXT",
+            StatusItem::UidValidity => "UIDVALIDITY",
+            StatusItem::Unseen => "UNSEEN",
+            StatusItem::Deleted => "DELETED",
+            StatusItem::Size => "SIZE",
+            StatusItem::AppendLimit => "APPENDLIMIT",
+            StatusItem::MailboxId => "MAILBOXID",
+            StatusItem::HighestModSeq => "HIGHESTMODSEQ",
+        }
+    }
+}
 
 /// A password: it cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -169,14 +624,21 @@ impl Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
 }
 
-impl From<SequenceSet> for Set {
-    fn from(set: SequenceSet) -> Set {
-        Set::Numbers(set)
-    }
+/// base64 (RFC 4648 4), where padding may be missing.
+pub fn decode_base64(coded: &[u8]) -> Option<Vec<u8>> {
+    BASE64.decode(coded).ok()
 }
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! System flags and keywords (RFC 9051 2.3.2).
 
+use super::syntax::{Parsed, Reader, fail, is_atom_char};
+
 /// The flags of one message as a Maildir can hold them: the system flags, and keywords as the
 /// letters a-z of the file name (`maildir-formats.md 1`), bit 0 = `a`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,18 +45,6 @@ pub enum Flag {
     Unknown(String),
 }
 
-/// Writes `(\Seen $Forwarded)`, with `\Recent` first if `recent`; `keyword` gives the name of a
-/// letter's keyword (0 = `a`), a letter without a name is left out.
-pub fn write_flags<'n>(
-    out: &mut Vec<u8>,
-    flags: Flags,
-    recent: bool,
-    keyword: impl Fn(u32) -> Option<&'n str>,
-) {
-    let _ = keyword;
-    todo!("{flags:?} {recent} {out:?}")
-}
-
 /// A keyword (`flag-keyword`): an atom of at most 50 octets here, compared without case.
 #[derive(Clone, Debug)]
 pub struct Keyword(String);
@@ -62,7 +52,7 @@ pub struct Keyword(String);
 impl Keyword {
     pub fn new(name: &str) -> Option<Keyword> {
         let fits = !name.is_empty() && name.len() <= KEYWORD_MAX;
-        (fits && name.bytes().all(is_keyword_octet)).then(|| Keyword(name.to_owned()))
+        (fits && name.bytes().all(is_atom_char)).then(|| Keyword(name.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -78,9 +68,165 @@ impl PartialEq for Keyword {
 
 impl Eq for Keyword {}
 
-fn is_keyword_octet(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(&byte)
+impl Reader<'_> {
+    /// flag-list = "(" [flag *(SP flag)] ")"
+    pub fn flag_list(&mut self) -> Parsed<Vec<Flag>> {
+        let mut flags = Vec::new();
+        self.list(|reader| {
+            flags.push(reader.flag()?);
+            Ok(())
+        })?;
+        Ok(flags)
+    }
+
+    /// `flag *(SP flag)`: STORE knows the list without parentheses as well.
+    pub fn bare_flags(&mut self) -> Parsed<Vec<Flag>> {
+        let mut flags = vec![self.flag()?];
+        while !self.is_at_end() {
+            self.space()?;
+            flags.push(self.flag()?);
+        }
+        Ok(flags)
+    }
+
+    /// flag = "\Answered" / "\Flagged" / "\Deleted" / "\Seen" / "\Draft" / flag-keyword /
+    /// flag-extension
+    fn flag(&mut self) -> Parsed<Flag> {
+        let unknown = |prefix: &str, name: &[u8]| {
+            Flag::Unknown(format!("{prefix}{}", String::from_utf8_lossy(name)))
+        };
+        if !self.eat(b'\\') {
+            let name = self.atom().or(fail("Invalid flag"))?;
+            let keyword = std::str::from_utf8(name).ok().and_then(Keyword::new);
+            return Ok(keyword.map_or_else(|| unknown("", name), Flag::Keyword));
+        }
+        let name = self.atom().or(fail("Invalid flag"))?;
+        let is_name = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+        if is_name("Recent") {
+            return Ok(Flag::Recent);
+        }
+        let system = SYSTEM_FLAGS
+            .iter()
+            .find(|(_, written)| is_name(&written[1..]));
+        Ok(system.map_or_else(|| unknown("\\", name), |&(flag, _)| Flag::System(flag)))
+    }
 }
+
+/// Writes `(\Seen $Forwarded)`; `keyword` gives the name of a letter's keyword (0 = `a`), a letter
+/// without a name is left out.
+pub fn write_flags<'n>(
+    out: &mut Vec<u8>,
+    flags: Flags,
+    recent: bool,
+    keyword: impl Fn(u32) -> Option<&'n str>,
+) {
+    out.push(b'(');
+    let start = out.len();
+    let mut word = |text: &str| {
+        if out.len() > start {
+            out.push(b' ');
+        }
+        out.extend_from_slice(text.as_bytes());
+    };
+    for (flag, written) in SYSTEM_FLAGS {
+        if flags.system.contains(flag) {
+            word(written);
+        }
+    }
+    if recent {
+        word("\\Recent");
+    }
+    let mut letters = flags.keywords;
+    while letters != 0 {
+        if let Some(name) = keyword(letters.trailing_zeros()) {
+            word(name);
+        }
+        letters &= letters - 1;
+    }
+    out.push(b')');
+}
+
+/// In the order in which they are always written.
+pub const SYSTEM_FLAGS: [(System, &str); 5] = [
+    (System::ANSWERED, "\\Answered"),
+    (System::FLAGGED, "\\Flagged"),
+    (System::DELETED, "\\Deleted"),
+    (System::SEEN, "\\Seen"),
+    (System::DRAFT, "\\Draft"),
+];
 
 /// `maildir-formats.md 4`
 const KEYWORD_MAX: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Parsed<Vec<Flag>> {
+        let mut reader = Reader::new(text.as_bytes());
+        let flags = match reader.peek() {
+            Some(b'(') => reader.flag_list()?,
+            _ => reader.bare_flags()?,
+        };
+        reader.end().map(|()| flags)
+    }
+
+    fn keyword(name: &str) -> Flag {
+        Flag::Keyword(Keyword::new(name).unwrap())
+    }
+
+    #[test]
+    fn flags_are_read_in_any_case_with_and_without_parentheses() {
+        let flags = vec![
+            Flag::System(System::SEEN),
+            keyword("$forwarded"),
+            Flag::System(System::ANSWERED),
+            Flag::Recent,
+        ];
+        assert_eq!(
+            read("(\\Seen $Forwarded \\ANSWERED \\recent)"),
+            Ok(flags.clone())
+        );
+        assert_eq!(read("\\sEEN $Forwarded \\Answered \\Recent"), Ok(flags));
+        assert_eq!(read("()"), Ok(vec![]));
+        assert_eq!(read("NonJunk"), Ok(vec![keyword("NonJunk")]));
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_kept_as_unknown() {
+        assert_eq!(read("(\\Foo)"), Ok(vec![Flag::Unknown("\\Foo".to_owned())]));
+        let long = "a".repeat(51);
+        assert_eq!(read(&long), Ok(vec![Flag::Unknown(long.clone())]));
+        assert_eq!(read(&long[1..]), Ok(vec![keyword(&long[1..])]));
+    }
+
+    #[test]
+    fn wrong_flags_are_refused() {
+        for text in [
+            "", "\\", "(\\*)", "(\\Seen", "a]", "\"a\"", "(a b", "\\Seen)",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_are_written_in_one_order() {
+        let names = [Some("$Forwarded"), None, Some("Work")];
+        let written = |system, keywords, recent| {
+            let mut out = Vec::new();
+            let name = |letter: u32| *names.get(letter as usize)?;
+            write_flags(&mut out, Flags { system, keywords }, recent, name);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(System(0), 0, false), "()");
+        assert_eq!(written(System(0), 0, true), "(\\Recent)");
+        assert_eq!(
+            written(System::SEEN, 0b111, false),
+            "(\\Seen $Forwarded Work)"
+        );
+        assert_eq!(
+            written(System(31), 1, true),
+            "(\\Answered \\Flagged \\Deleted \\Seen \\Draft \\Recent $Forwarded)"
+        );
+    }
+}

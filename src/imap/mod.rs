@@ -3,7 +3,8 @@
 //! | file | rules |
 //! |---|---|
 //! | `framing` | lines and literals, every limit (RFC 3501 2.2.1, RFC 7888) |
-//! | `syntax` | atom, quoted, literal, astring, number, date-time (RFC 3501 9, RFC 9051 9) |
+//! | `syntax` | atom, quoted, literal, astring, number (RFC 3501 9, RFC 9051 9) |
+//! | `date` | date, date-time |
 //! | `sequence` | sequence-set, uid-set, `$` (RFC 3501 9, RFC 5182) |
 //! | `flag` | system flags and keywords (RFC 9051 2.3.2) |
 //! | `mailbox` | names, INBOX, modified UTF-7, special uses (RFC 3501 5.1, RFC 6154) |
@@ -18,6 +19,7 @@
 pub mod append;
 pub mod command;
 pub mod connection;
+pub mod date;
 pub mod fetch;
 pub mod flag;
 pub mod framing;

@@ -11,8 +11,10 @@
 pub mod fault;
 mod file;
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ use crate::sys::fs::{Entries, read_directory};
 #[derive(Clone, Debug)]
 pub struct Dir {
     fd: Arc<OwnedFd>,
+    /// Where it was when it was opened.
+    path: Arc<Path>,
 }
 
 /// May a rename replace what has the new name already?
@@ -45,13 +49,23 @@ impl Dir {
         let fd = call("opendir", path.as_os_str().as_encoded_bytes(), || {
             fcntl::open(path, DIRECTORY, Mode::empty())
         })?;
-        Ok(Dir { fd: Arc::new(fd) })
+        Ok(Dir {
+            fd: Arc::new(fd),
+            path: path.into(),
+        })
+    }
+
+    /// The path by which it was opened, for messages: it may lead elsewhere by now.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Opens the directory `name` in this one.
     pub fn open_dir(&self, name: &[u8]) -> io::Result<Dir> {
-        let fd = Arc::new(self.open_at("opendir", name, DIRECTORY, 0)?);
-        Ok(Dir { fd })
+        Ok(Dir {
+            fd: Arc::new(self.open_at("opendir", name, DIRECTORY, 0)?),
+            path: self.path.join(OsStr::from_bytes(name)).into(),
+        })
     }
 
     /// Creates the directory `name` with mode and group of `access`.

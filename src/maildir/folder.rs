@@ -103,6 +103,19 @@ pub struct MessageFile {
     pub size: u64,
 }
 
+impl MessageFile {
+    /// Reads at most `buffer.len()` octets from `at` on; 0 at the end.
+    pub fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt;
+        loop {
+            match self.file.read_at(buffer, at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
 impl Folder {
     /// Opens the folder in `directory` and reads its index; creates cur/, new/ and tmp/ if missing.
     pub fn open(

@@ -1,173 +1,396 @@
-//! `dovecot-uidlist`: UIDs, UIDVALIDITY and the mailbox GUID (`maildir-formats.md 2`).
+//! `dovecot-uidlist`: which UID each message of a folder has (`maildir-formats.md 2`).
+//!
+//! ```text
+//! 3 V1795441023 N3 Ga07602237f41046b4f45000083ecc375
+//! 1 :1795441023.M587364P17743.vm,S=36,W=41
+//! 4 W2481 :1700000000.M1P1.host
+//! ```
+//!
+//! The file belongs to every program that serves this Maildir; the law is that no UID ever changes hands.
+//!
+//! # Reading
+//!
+//! Anybody may read at any time without a lock.  A writer either appends whole lines or puts a new file in
+//! place of the old one, so a reader sees a state that was, at worst with half a line at the end, which
+//! is left for the next look.  The next UID is the larger of the header's `N` and what follows the last
+//! record, as appending does not touch the header.
+//!
+//! A broken file is read as far as it goes (see `records`) and written anew at the next
+//! occasion, a copy kept as `dovecot-uidlist.damaged`.  If UIDVALIDITY or next UID are lost, the records
+//! mean nothing by themselves: [`Uidlist::uid_validity`] is 0 then, and nothing can be written before
+//! [`Uidlist::restore_header`] with numbers from elsewhere.
+//!
+//! # Writing
+//!
+//! Only under the folder's lock, which must still be ours, and only to the file that was read last.
+//!
+//! - [`Uidlist::append`] writes records at the end with one write and fdatasync.  A crash or a full disk
+//!   may leave half a line there; a write that is known to have failed is taken back.  Either way the
+//!   UIDs in it were told to nobody, as nobody was told that the append had worked.
+//! - [`Uidlist::rewrite`] writes `dovecot-uidlist.tmp`, fdatasync, rename over the file, fsync of the
+//!   directory.  Without the last, the old file could come back after a power failure, without
+//!   the records appended to the new one.  A crash leaves the old file or the new one.
+
+mod header;
+mod records;
+mod write;
 
 use std::io;
+use std::sync::Arc;
 
-use super::dir::{Access, Dir};
-use super::lock::Lock;
+use super::dir::{Dir, File, Stat, is_gone};
 use crate::imap::sequence::Uid;
+use header::{Header, Layout, Numbers, UnknownVersion};
+use records::Records;
+
+pub use records::Record;
+pub use write::{Durable, New, UidlistError};
 
 /// The file in memory, records in ascending order of UID.
 #[derive(Clone, Debug)]
-pub struct Uidlist {}
-
-/// One record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
-    pub uid: Uid,
-    /// The file's base name.
-    pub base: &'a [u8],
-    /// The keys between UID and name as they stand in the file, such as `W2481 Gabc`; mostly empty.
-    pub keys: &'a [u8],
+pub struct Uidlist {
+    layout: Layout,
+    /// `None`: lost.
+    numbers: Option<Numbers>,
+    guid: String,
+    /// Fields of the header that we do not know.
+    others: Vec<u8>,
+    records: Records,
+    /// The file as it was read or written; `None`: there is none, or it has to be read again.
+    version: Option<Version>,
+    /// The file is not as it should be.
+    rewrite: bool,
+    /// Something in the file could not be read.
+    damaged: bool,
 }
 
-impl<'a> Record<'a> {
-    /// Key `G`: the GUID where it is not the base name.
-    pub fn guid(&self) -> Option<&'a [u8]> {
-        todo!()
-    }
-    /// Key `S`, else what the name says.
-    pub fn size(&self) -> Option<u64> {
-        todo!()
-    }
-    /// Key `W`, else what the name says.
-    pub fn virtual_size(&self) -> Option<u64> {
-        todo!()
-    }
+/// A state of the file.
+#[derive(Clone, Debug)]
+struct Version {
+    stat: Stat,
+    /// Kept open, so that no newer file can have its inode number.
+    file: Arc<File>,
 }
 
-/// A message to be added.
-#[derive(Clone, Copy, Debug)]
-pub struct New<'a> {
-    pub base: &'a [u8],
-    /// To be recorded as key `G`, when it is not the base name.
-    pub guid: Option<&'a [u8]>,
-}
-
+/// What [`Uidlist::refresh`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refreshed {
     Same,
-    /// Records from this index on are new.
+    /// The records from this index on are new.
     Appended(usize),
     /// Anything may be different.
     Replaced,
-    /// The file is not there any more; what was read before still stands.
+    /// There is no file any more.  What was read before still stands and can be written again.
     Gone,
 }
 
 impl Uidlist {
-    /// A list for a folder that has none; nothing is written before `rewrite`.
+    /// A list for a folder that has none; the first write creates the file.
     pub fn new(uid_validity: u32, next_uid: Uid) -> Uidlist {
-        let _ = (uid_validity, next_uid);
-        todo!()
+        Uidlist {
+            layout: Layout::Keyed,
+            numbers: Some(Numbers {
+                uid_validity: uid_validity.max(1),
+                next_uid: next_uid.0.max(1),
+            }),
+            guid: header::new_guid(),
+            others: Vec::new(),
+            records: Records::default(),
+            version: None,
+            rewrite: false,
+            damaged: false,
+        }
     }
-    /// `None`: there is no file.  A damaged file gives what could be saved of it, and `is_damaged`.
+
+    /// Reads the file; `None` if there is none.  `InvalidData`: a version from the future.
     pub fn read(dir: &Dir) -> io::Result<Option<Uidlist>> {
-        let _ = dir;
-        todo!()
+        Uidlist::read_again(dir, None)
     }
-    /// One `stat` when nothing changed.
+
+    /// Reads a file of the same format by another name, such as Courier's, to be written as our own.
+    pub fn read_from(dir: &Dir, name: &[u8]) -> io::Result<Option<Uidlist>> {
+        let Some((text, _)) = read_whole(dir, name)? else {
+            return Ok(None);
+        };
+        Ok(Some(Uidlist::from_text(dir, name, text, None, None)?))
+    }
+
+    /// Brings the list up to date.  Costs one stat when the file has not changed, and reads only what was
+    /// appended when it has grown.
     pub fn refresh(&mut self, dir: &Dir) -> io::Result<Refreshed> {
-        let _ = dir;
-        todo!()
+        if let (Some(stat), Some(version)) = (dir.stat_target(FILE)?, &self.version) {
+            if stat.is_same_version(&version.stat) {
+                return Ok(Refreshed::Same);
+            }
+            if stat.is_same_file(&version.stat) {
+                let file = Arc::clone(&version.file);
+                if let Some(refreshed) = self.read_tail(dir, file)? {
+                    return Ok(refreshed);
+                }
+            }
+        }
+        let Some(found) = Uidlist::read_again(dir, Some(&self.guid))? else {
+            self.version = None;
+            return Ok(Refreshed::Gone);
+        };
+        self.replace_by(dir, found);
+        Ok(Refreshed::Replaced)
     }
-    /// Is the file on disk another than the one last read or written?
+
+    /// Is the file another than the one last read or written?
     pub fn changed_on_disk(&self, dir: &Dir) -> io::Result<bool> {
-        let _ = dir;
-        todo!()
+        Ok(match (dir.stat_target(FILE)?, &self.version) {
+            (Some(stat), Some(version)) => !stat.is_same_version(&version.stat),
+            (stat, version) => stat.is_some() || version.is_some(),
+        })
     }
+
+    /// 0: lost, see [`Uidlist::restore_header`].
     pub fn uid_validity(&self) -> u32 {
-        todo!()
+        self.numbers.map_or(0, |numbers| numbers.uid_validity)
     }
-    /// max(N, last UID + 1)
+
+    /// The UID that the next message gets.
     pub fn uid_next(&self) -> Uid {
-        todo!()
+        let header = self.numbers.map_or(1, |numbers| numbers.next_uid);
+        Uid(header.max(self.records.next_uid()))
     }
-    /// Mailbox GUID, 32 hex digits.
+
+    /// The mailbox GUID, 32 hexadecimal digits.
     pub fn guid(&self) -> &str {
-        todo!()
+        &self.guid
     }
+
+    /// Gives the mailbox a GUID that was known from elsewhere; false if it is none.
+    pub fn set_guid(&mut self, guid: &str) -> bool {
+        let Some(guid) = header::guid(guid.as_bytes()) else {
+            return false;
+        };
+        self.rewrite |= guid != self.guid;
+        self.guid = guid;
+        true
+    }
+
+    /// How many records there are; not all of them need have a file.
     pub fn len(&self) -> usize {
-        todo!()
+        self.records.len()
     }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
     pub fn record(&self, index: usize) -> Option<Record<'_>> {
-        let _ = index;
-        todo!()
+        self.records.get(index)
     }
-    pub fn records(&self) -> impl DoubleEndedIterator<Item = Record<'_>> {
-        std::iter::empty()
+
+    pub fn records(&self) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
+        self.records.iter()
     }
-    /// Index of the record of this UID.
+
+    /// The index of the record of this UID.
     pub fn find_uid(&self, uid: Uid) -> Option<usize> {
-        let _ = uid;
-        todo!()
+        self.records.find_uid(uid.0)
     }
-    /// Index of the record of this base name.
+
+    /// The index of the record of this base name.
     pub fn find(&self, base: &[u8]) -> Option<usize> {
-        let _ = base;
-        todo!()
+        self.records.find(base)
     }
-    /// The file has to be rewritten before the next append: version 1, no GUID, damage, a duplicate.
+
+    /// Should the file be written anew: is it not there, of version 1, without a GUID, or in any way not as
+    /// Dovecot wants it?  The next [`Uidlist::append`] does it too.
     pub fn needs_rewrite(&self) -> bool {
-        todo!()
+        self.rewrite || self.version.is_none() || self.records.is_torn()
     }
-    /// Adds records with the UIDs from `uid_next` on, in the order given, in one write under the lock.
-    /// Returns the first UID.  The caller has refreshed under the same lock.
-    pub fn append(
-        &mut self,
-        dir: &Dir,
-        lock: &Lock,
-        new: &[New<'_>],
-        durable: Durable,
-    ) -> Result<Uid, UidlistError> {
-        let _ = (dir, lock, new, durable);
-        todo!()
-    }
-    /// Writes the file anew with the records for which `live` (index, record) says so.
-    pub fn rewrite(
-        &mut self,
-        dir: &Dir,
-        lock: &Lock,
-        access: &Access,
-        live: &mut dyn FnMut(usize, Record<'_>) -> bool,
-        durable: Durable,
-    ) -> Result<(), UidlistError> {
-        let _ = (dir, lock, access, live, durable);
-        todo!()
-    }
-    /// Fewer than 75 % of the records are live: time for a rewrite.
+
+    /// Are so few of the records in use that the file should be written anew?  Below 75 % as in Dovecot,
+    /// but not for a handful.
     pub fn wants_compaction(&self, live: usize) -> bool {
-        let _ = live;
-        todo!()
+        let dead = self.len().saturating_sub(live);
+        dead >= COMPACTION_MIN && dead > self.len() / 4
     }
-    /// Raises the next UID (never lowers it); it is written by the next `rewrite`.
+
+    /// Raises the next UID; it is never lowered.
     pub fn raise_uid_next(&mut self, uid: Uid) {
-        let _ = uid;
-        todo!()
+        if uid > self.uid_next()
+            && let Some(numbers) = &mut self.numbers
+        {
+            numbers.next_uid = uid.0;
+            self.rewrite = true;
+        }
     }
-    /// A new UIDVALIDITY, greater than the old one: every UID is given anew.
+
+    /// Gives a list whose header was lost the numbers that another source knows.  The records stand.
+    pub fn restore_header(&mut self, uid_validity: u32, next_uid: Uid) {
+        self.numbers = Some(Numbers {
+            uid_validity: uid_validity.max(1),
+            next_uid: next_uid.0.max(1),
+        });
+        self.rewrite = true;
+    }
+
+    /// Begins again with a new UIDVALIDITY: there are no records, the next UID is 1.
     pub fn replace_uid_validity(&mut self, uid_validity: u32) {
-        let _ = uid_validity;
-        todo!()
+        self.records = Records::default();
+        self.restore_header(uid_validity, Uid(1));
     }
 }
 
-/// Is the write to be on disk when the call returns?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durable {
-    Yes,
-    No,
+impl Uidlist {
+    fn read_again(dir: &Dir, known_guid: Option<&str>) -> io::Result<Option<Uidlist>> {
+        let Some((text, version)) = read_whole(dir, FILE)? else {
+            return Ok(None);
+        };
+        let list = Uidlist::from_text(dir, FILE, text, Some(version), known_guid)?;
+        Ok(Some(list))
+    }
+
+    fn from_text(
+        dir: &Dir,
+        name: &[u8],
+        text: Vec<u8>,
+        version: Option<Version>,
+        known_guid: Option<&str>,
+    ) -> Result<Uidlist, UnknownVersion> {
+        let mut records = Records::new(text);
+        let header = Header::parse(records.take_header().unwrap_or_default())?;
+        let mut list = Uidlist {
+            layout: header.layout,
+            numbers: header.numbers,
+            rewrite: header.layout != Layout::Keyed || header.guid.is_none(),
+            guid: header
+                .guid
+                .or_else(|| known_guid.map(str::to_owned))
+                .unwrap_or_else(header::new_guid),
+            others: header.others,
+            records,
+            version,
+            damaged: !header.sound,
+        };
+        if list.damaged {
+            log::warn!("{}: the first line is broken", place(dir, name));
+        }
+        list.take_in(dir, name);
+        // In version 1 a writer raises the header first.
+        let raised = header.layout == Layout::Keyed
+            || header
+                .numbers
+                .is_some_and(|numbers| list.records.next_uid() <= numbers.next_uid);
+        list.damaged |= !raised;
+        list.rewrite |= list.damaged;
+        Ok(list)
+    }
+
+    /// Takes new text into the records; true if those from before kept their places.
+    fn take_in(&mut self, dir: &Dir, name: &[u8]) -> bool {
+        let met = self.records.take_in(self.layout);
+        if let Some((at, flaw)) = met.first {
+            log::warn!(
+                "{}: {flaw} at byte {at}, {} in all; the rest is kept",
+                place(dir, name),
+                match met.flaws {
+                    1 => "one flaw".to_owned(),
+                    flaws => format!("{flaws} flaws"),
+                }
+            );
+            self.damaged = true;
+        } else if met.renumbered {
+            log::warn!(
+                "{}: a name has two UIDs, the higher one counts",
+                place(dir, name)
+            );
+        }
+        self.rewrite |= met.flaws > 0 || met.renumbered;
+        !met.reordered
+    }
+
+    /// Reads what was appended to the file; `None` if more than that has changed, as far as can be seen.
+    fn read_tail(&mut self, dir: &Dir, file: Arc<File>) -> io::Result<Option<Refreshed>> {
+        let stat = file.stat()?;
+        let (header, taken) = (self.records.header(), self.records.taken());
+        // The last byte known was the end of a line, and still should be.
+        let from = taken.saturating_sub(1);
+        if stat.size <= taken as u64 || read_from(&file, 0, header.len())? != header {
+            return Ok(None);
+        }
+        let tail = read_from(&file, from as u64, SIZE_MAX - from)?;
+        let Some(tail) = tail.strip_prefix(b"\n") else {
+            return Ok(None);
+        };
+        let before = self.len();
+        self.records.add_text(tail);
+        self.version = Some(Version { stat, file });
+        let in_place = self.take_in(dir, FILE);
+        Ok(Some(match self.len() {
+            _ if !in_place => Refreshed::Replaced,
+            after if after > before => Refreshed::Appended(before),
+            _ => Refreshed::Same,
+        }))
+    }
+
+    /// Takes over what was read anew.  Within one UIDVALIDITY the next UID never goes down, and what the file
+    /// has lost since is known here.
+    fn replace_by(&mut self, dir: &Dir, found: Uidlist) {
+        let before = std::mem::replace(self, found);
+        let next_uid = before.uid_next();
+        let Some(numbers) = before.numbers else {
+            return;
+        };
+        if self.numbers.is_none() {
+            self.restore_header(numbers.uid_validity, next_uid);
+        } else if self.uid_validity() == numbers.uid_validity && self.uid_next() < next_uid {
+            log::warn!("{}: the next UID was lowered", place(dir, FILE));
+            self.raise_uid_next(next_uid);
+        }
+    }
 }
 
-#[derive(Debug)]
-pub enum UidlistError {
-    /// The file changed since it was read: refresh and decide again.
-    Changed,
-    /// UIDs have run out: a new UIDVALIDITY is needed.
-    NoUids,
-    /// A name that cannot stand in the file (CR, LF, `/`, empty).
-    BadName,
-    Io(io::Error),
+impl From<UnknownVersion> for io::Error {
+    fn from(UnknownVersion(version): UnknownVersion) -> io::Error {
+        let text = format!("dovecot-uidlist is of version {version}, which is not known here");
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    }
 }
+
+fn read_whole(dir: &Dir, name: &[u8]) -> io::Result<Option<(Vec<u8>, Version)>> {
+    let file = match dir.open_file(name) {
+        Err(error) if is_gone(&error) => return Ok(None),
+        other => Arc::new(other?),
+    };
+    let stat = file.stat()?;
+    if stat.size > SIZE_MAX as u64 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let text = read_from(&file, 0, SIZE_MAX)?;
+    Ok(Some((text, Version { stat, file })))
+}
+
+/// What a file has from the byte `from` on.
+fn read_from(file: &File, from: u64, limit: usize) -> io::Result<Vec<u8>> {
+    let size = file.stat()?.size.saturating_sub(from);
+    let size = usize::try_from(size).map_or(limit, |size| size.min(limit));
+    let mut bytes = vec![0; size];
+    let mut filled = 0;
+    while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, from + filled as u64)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+fn place(dir: &Dir, name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    format!("{}/{name}", dir.path().display())
+}
+
+const FILE: &[u8] = b"dovecot-uidlist";
+/// Ten million messages; places in the text are 32 bits.
+const SIZE_MAX: usize = 1 << 30;
+const COMPACTION_MIN: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -83,3 +83,48 @@ pub const LOW: usize = 32 * 1024;
 
 /// Sent bytes are moved away only when they are at least this many and at least half.
 const COMPACT: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_comes_out_in_order_however_it_is_consumed() {
+        let mut buffer = Buffer::new();
+        let mut expected = Vec::new();
+        let mut seen = Vec::new();
+        for round in 0..200_usize {
+            let piece = vec![round as u8; 977 * (round % 7)];
+            expected.extend_from_slice(&piece);
+            buffer.writer().extend_from_slice(&piece);
+            let count = buffer.len().min(1 + 613 * (round % 5));
+            seen.extend_from_slice(&buffer.pending()[..count]);
+            buffer.consume(count);
+        }
+        seen.extend_from_slice(buffer.pending());
+        assert!(seen == expected);
+    }
+
+    #[test]
+    fn the_marks_say_when_to_stop_and_when_to_go_on() {
+        let mut buffer = Buffer::new();
+        assert!(buffer.is_low() && !buffer.is_full());
+        buffer.writer().resize(HIGH, 0);
+        assert!(buffer.is_full() && buffer.room() == 0);
+        buffer.consume(HIGH - LOW - 1);
+        assert!(!buffer.is_full() && !buffer.is_low());
+        buffer.consume(1);
+        assert!(buffer.is_low());
+    }
+
+    #[test]
+    fn an_empty_buffer_gives_its_memory_back() {
+        let mut buffer = Buffer::new();
+        buffer.writer().resize(HIGH, 0);
+        buffer.release();
+        assert_eq!(buffer.len(), HIGH);
+        buffer.consume(HIGH + 5);
+        buffer.release();
+        assert_eq!(buffer.writer().capacity(), 0);
+    }
+}

@@ -1,17 +1,76 @@
-//! The event loop: one thread, many connections, the only clock.
+//! The event loop: one thread, many connections, and the only clock.
+//!
+//! The loop moves bytes between clients and a [`Service`], which knows what they mean.  It knows
+//! nothing of IMAP, users or files.  What it promises:
+//!
+//! * **No stall** (DESIGN.md, P5).  A connection works for at most [`SLICE`] at a time.  There are two
+//!   queues: `fresh` holds the connections that something has happened to, `again` those that have used
+//!   up a slice and are not done.  Between two slices of the latter, everything in the former has its turn: a
+//!   client that asks for little is answered within about a slice of whatever else goes on, and a
+//!   client that asks for much gets what is left, but never nothing.
+//! * **Bounded memory** (P4).  See `connection.rs` on back-pressure.  One buffer is read into for all
+//!   connections; an idle one holds no buffer at all.
+//! * **No spinning.**  When the process runs out of descriptors it stops accepting for a moment.
+//!
+//! | file | what |
+//! |---|---|
+//! | `service` | what the loop asks of whoever knows what the bytes mean |
+//! | `connection` | one connection's turn: run, send, read |
+//! | `buffer` | bytes waiting to be sent |
+//! | `stream` | TCP, TLS, unix socket, standard input and output as one type |
+//! | `tls` | rustls over a TCP socket |
+//! | `listener` | accepting |
 
 mod buffer;
+mod connection;
+mod listener;
+mod service;
 pub mod stream;
+pub mod tls;
 
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use hashbrown::HashMap;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
 pub use buffer::Buffer;
+pub use service::{ConnectionId, Run, Service};
 
-/// One connection, for the life of the process: never given to another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub usize);
+use crate::sys::process::{Signals, trim_heap};
+use connection::{Connection, Turn};
+use listener::{Accepted, Listener};
+use stream::{Peer, Stream};
+use tls::Certificate;
 
-/// What the clock said when the loop's turn began.
+pub struct Loop {
+    poll: Poll,
+    waker: Arc<Waker>,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    /// For STARTTLS.
+    certificate: Option<Certificate>,
+    connections: HashMap<ConnectionId, Connection>,
+    next_id: usize,
+    limit: usize,
+    fresh: VecDeque<ConnectionId>,
+    again: VecDeque<ConnectionId>,
+    /// For each connection that has a time-out, one entry that is not later (`Connection::timer`).
+    timers: BTreeSet<(Instant, ConnectionId)>,
+    /// No accepting before then.
+    accept_at: Option<Instant>,
+    /// Set when the process was asked to stop: what is left then is cut off.
+    stop_at: Option<Instant>,
+    /// When to give unused memory back, if nothing happens until then.
+    trim_at: Option<Instant>,
+    scratch: Vec<u8>,
+}
+
+/// What the clock says.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// For intervals and time-outs.
@@ -20,52 +79,363 @@ pub struct Now {
     pub time: SystemTime,
 }
 
-/// What a connection waits for after [`Service::run`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Run {
-    /// For input, for room in its output, or to be named by [`Service::poll_ready`].
-    Idle,
-    /// For nothing: its time slice was used up.  It is called again after the others had a turn.
-    Again,
-    /// For time to pass (a lock that somebody else holds), or for anything that `Idle` waits for.
-    Wait(Duration),
-    /// For the output to be sent and TLS to be negotiated on top (RFC 9051 6.2.1).  Whatever the
-    /// client sent in the clear after STARTTLS is thrown away by the loop.
-    StartTls,
-    /// For the output to be sent; then the connection is to be closed.
-    Close,
+impl Now {
+    pub fn read() -> Now {
+        Now {
+            instant: Instant::now(),
+            time: SystemTime::now(),
+        }
+    }
 }
 
-/// What a loop serves.  The loop moves bytes and knows the clock; a service knows what they mean.
-pub trait Service {
-    /// A client has connected.
-    fn handle_connect(&mut self, id: ConnectionId, peer: stream::Peer, now: Now);
-    /// The client sent `bytes`, at most [`READ_SIZE`] of them.
-    fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now);
-    /// The client will send nothing more; it may still read.  The service finishes every complete
-    /// command, and then `run` says [`Run::Close`].
-    fn handle_end(&mut self, id: ConnectionId, now: Now);
-    /// The connection is gone, for whatever reason; `id` is never heard of again.
-    fn handle_close(&mut self, id: ConnectionId, now: Now);
-    /// The wake function given to the service has been called.
-    fn handle_wake(&mut self, now: Now);
-    /// [`next_timeout`](Service::next_timeout) has come.
-    fn handle_timeout(&mut self, now: Now);
-    /// The process has been asked to stop (SIGTERM): every connection gets its BYE and ends.
-    fn handle_stop(&mut self, now: Now);
+impl Loop {
+    /// Takes the stop signals over; no thread may have been started yet.
+    pub fn new() -> io::Result<Loop> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let signals = Signals::new()?;
+        let mut source = SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&signals));
+        poll.registry()
+            .register(&mut source, SIGNAL, Interest::READABLE)?;
+        Ok(Loop {
+            poll,
+            waker,
+            signals,
+            listeners: Vec::new(),
+            certificate: None,
+            connections: HashMap::new(),
+            next_id: FIRST_CONNECTION,
+            limit: usize::MAX,
+            fresh: VecDeque::new(),
+            again: VecDeque::new(),
+            timers: BTreeSet::new(),
+            accept_at: None,
+            stop_at: None,
+            trim_at: None,
+            scratch: Vec::new(),
+        })
+    }
 
-    /// Works for one connection until it must wait, or until `over` says that its time slice is used
-    /// up, or until its output is full.
-    fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run;
+    /// A function that makes the loop call [`Service::handle_wake`], from any thread.
+    pub fn wake_function(&self) -> Box<dyn Fn() + Send> {
+        let waker = Arc::clone(&self.waker);
+        // It can only fail if the loop has been dropped, or for want of memory: nobody to tell.
+        Box::new(move || drop(waker.wake()))
+    }
 
-    /// A connection that can `run` now because of another one, a wake or a time-out.
-    fn poll_ready(&mut self) -> Option<ConnectionId>;
-    /// When `handle_timeout` must be called at the latest.
-    fn next_timeout(&self) -> Option<Instant>;
-    /// Whether the connection can take input now; while it cannot, the client is not read from.
-    fn wants_input(&self, id: ConnectionId) -> bool;
-    /// What is to be sent to the client.
-    fn output(&mut self, id: ConnectionId) -> &mut Buffer;
+    /// Offers TLS to connections that begin in the clear.
+    pub fn set_certificate(&mut self, certificate: Certificate) {
+        self.certificate = Some(certificate);
+    }
+
+    /// Holds no more than `limit` connections at a time; further ones wait to be accepted.
+    pub fn set_connection_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Accepts connections at `address`, which begin with TLS if there is a `certificate`.  Says where
+    /// it really listens, as the port may have been left open (0).
+    pub fn listen(
+        &mut self,
+        address: SocketAddr,
+        certificate: Option<Certificate>,
+    ) -> io::Result<SocketAddr> {
+        let mut listener = Listener::bind(address, certificate)?;
+        let address = listener.address()?;
+        let token = FIRST_LISTENER + self.listeners.len();
+        if token >= FIRST_CONNECTION {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        listener.register(self.poll.registry(), Token(token))?;
+        self.listeners.push(listener);
+        Ok(address)
+    }
+
+    /// Serves one more connection.
+    pub fn add(
+        &mut self,
+        mut stream: Stream,
+        peer: Peer,
+        service: &mut dyn Service,
+    ) -> io::Result<ConnectionId> {
+        let id = ConnectionId(self.next_id);
+        stream.register(self.poll.registry(), Token(id.0))?;
+        self.next_id = self.next_id.wrapping_add(1).max(FIRST_CONNECTION);
+        self.connections.insert(id, Connection::new(stream));
+        service.handle_connect(id, peer, Now::read());
+        self.enqueue(id);
+        Ok(id)
+    }
+
+    /// Serves until there is nothing left to serve: no connection and no listening socket, or until the
+    /// process was asked to stop and every connection has ended.
+    pub fn run(&mut self, service: &mut dyn Service) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.is_done() {
+            let timeout = self.timeout(service);
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            for event in &events {
+                self.handle_event(event, service);
+            }
+            self.handle_timeouts(service);
+            self.accept(service);
+            self.collect_ready(service);
+            self.take_turns(service);
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        match self.stop_at {
+            // A client that lingers has been told all.
+            Some(_) => self.connections.values().all(Connection::is_lingering),
+            None => self.connections.is_empty() && self.listeners.is_empty(),
+        }
+    }
+
+    /// How long nothing may happen.
+    fn timeout(&mut self, service: &dyn Service) -> Option<Duration> {
+        if !self.fresh.is_empty() || !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let now = Instant::now();
+        let accept = match self.may_accept(now) {
+            true if self.listeners.iter().any(|listener| listener.ready) => Some(now),
+            _ => self.accept_at.filter(|&time| time > now),
+        };
+        let timer = self.timers.first().map(|&(time, _)| time);
+        [
+            service.next_timeout(),
+            timer,
+            accept,
+            self.stop_at,
+            self.trim_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|time| time.saturating_duration_since(now))
+    }
+
+    fn handle_event(&mut self, event: &mio::event::Event, service: &mut dyn Service) {
+        match event.token() {
+            WAKE => service.handle_wake(Now::read()),
+            SIGNAL => self.handle_signals(service),
+            Token(token) if token < FIRST_CONNECTION => {
+                if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
+                    listener.ready = true;
+                }
+            }
+            Token(token) => {
+                let id = ConnectionId(token);
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.handle_event(event);
+                    self.enqueue(id);
+                }
+            }
+        }
+    }
+
+    /// The first signal lets everything come to a good end; the second one cuts it off.
+    fn handle_signals(&mut self, service: &mut dyn Service) {
+        while let Ok(Some(signal)) = self.signals.poll() {
+            let now = Now::read();
+            if self.stop_at.is_some() {
+                log::warn!("{signal} again: ending at once");
+                self.stop_at = Some(now.instant);
+                continue;
+            }
+            log::info!("{signal}: ending {} connections", self.connections.len());
+            self.listeners.clear();
+            self.stop_at = now.instant.checked_add(GRACE);
+            service.handle_stop(now);
+            // Whether or not the service names them: all have something to say.
+            let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
+            for id in ids {
+                self.enqueue(id);
+            }
+        }
+    }
+
+    fn handle_timeouts(&mut self, service: &mut dyn Service) {
+        let now = Now::read();
+        if service
+            .next_timeout()
+            .is_some_and(|time| time <= now.instant)
+        {
+            service.handle_timeout(now);
+        }
+        while let Some(&(time, id)) = self.timers.first() {
+            if time > now.instant {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.timer = None;
+            }
+            self.enqueue(id);
+        }
+        if self.stop_at.is_some_and(|time| time <= now.instant) {
+            for id in self.connections.keys().copied().collect::<Vec<_>>() {
+                self.remove(id, service, None);
+            }
+        }
+        if self.trim_at.is_some_and(|time| time <= now.instant) {
+            self.trim_at = None;
+            self.scratch = Vec::new();
+            trim_heap();
+        }
+    }
+
+    fn may_accept(&self, now: Instant) -> bool {
+        self.accept_at.is_none_or(|time| time <= now) && self.connections.len() < self.limit
+    }
+
+    fn accept(&mut self, service: &mut dyn Service) {
+        for index in 0..self.listeners.len() {
+            // Bounded, so that a flood of connections leaves time for those that are there.
+            for _ in 0..ACCEPTS {
+                let now = Instant::now();
+                if !self.may_accept(now) {
+                    return;
+                }
+                match self.listeners.get_mut(index) {
+                    Some(listener) if listener.ready => match listener.accept() {
+                        Accepted::Connection(stream, peer) => {
+                            self.accept_at = None;
+                            if let Err(error) = self.add(stream, peer, service) {
+                                log::warn!("Cannot serve a connection: {error}");
+                            }
+                        }
+                        Accepted::Nobody => break,
+                        Accepted::Lost => {}
+                        Accepted::Exhausted(error) => {
+                            if self.accept_at.is_none() {
+                                log::warn!("Cannot accept connections for now: {error}");
+                            }
+                            self.accept_at = now.checked_add(ACCEPT_PAUSE);
+                            return;
+                        }
+                    },
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    fn enqueue(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && !connection.queued
+        {
+            connection.queued = true;
+            self.fresh.push_back(id);
+        }
+    }
+
+    fn collect_ready(&mut self, service: &mut dyn Service) {
+        while let Some(id) = service.poll_ready() {
+            self.enqueue(id);
+        }
+    }
+
+    /// One turn for each connection that something has happened to, then one for the longest-waiting of
+    /// those with much to do.
+    fn take_turns(&mut self, service: &mut dyn Service) {
+        if self.fresh.is_empty() && self.again.is_empty() {
+            return;
+        }
+        self.trim_at = Instant::now().checked_add(TRIM_AFTER);
+        for _ in 0..self.fresh.len() {
+            if let Some(id) = self.fresh.pop_front() {
+                self.take_turn(id, service);
+            }
+        }
+        if let Some(id) = self.again.pop_front() {
+            self.take_turn(id, service);
+        }
+    }
+
+    fn take_turn(&mut self, id: ConnectionId, service: &mut dyn Service) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.queued = false;
+        let now = Now::read();
+        let end = now.instant.checked_add(SLICE);
+        let over = || end.is_none_or(|end| Instant::now() >= end);
+        let certificate = self.certificate.as_ref();
+        let turn = connection.take_turn(id, service, now, &over, &mut self.scratch, certificate);
+        match turn {
+            Ok(Turn::Rest) => {
+                if !connection.is_lingering() {
+                    service.output(id).release();
+                }
+                self.set_timer(id);
+            }
+            Ok(Turn::Again) => {
+                connection.queued = true;
+                self.again.push_back(id);
+            }
+            Ok(Turn::Finished) => {
+                service.handle_close(id, now);
+                match connection.finish(now.instant) {
+                    true => self.enqueue(id),
+                    false => self.forget(id),
+                }
+            }
+            Err(error) => self.remove(id, service, Some(error)),
+        }
+        self.collect_ready(service);
+    }
+
+    /// Makes sure that the connection has a turn when it wants one.  An earlier timer stays: that turn
+    /// will find nothing to do and set the next one.
+    fn set_timer(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(time) = connection.next_timeout() else {
+            return;
+        };
+        match connection.timer {
+            Some(earlier) if earlier <= time => return,
+            Some(later) => drop(self.timers.remove(&(later, id))),
+            None => {}
+        }
+        connection.timer = Some(time);
+        self.timers.insert((time, id));
+    }
+
+    /// Ends a connection whose client is gone.
+    fn remove(&mut self, id: ConnectionId, service: &mut dyn Service, why: Option<io::Error>) {
+        let is_open = self
+            .connections
+            .get(&id)
+            .is_some_and(|connection| !connection.is_lingering());
+        if is_open {
+            if let Some(error) = why {
+                log::debug!("Connection {}: {error}", id.0);
+            }
+            service.handle_close(id, Now::read());
+        }
+        self.forget(id);
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        let Some(mut connection) = self.connections.remove(&id) else {
+            return;
+        };
+        if let Some(time) = connection.timer {
+            self.timers.remove(&(time, id));
+        }
+        if let Some(stream) = connection.stream() {
+            // Closing does it too, unless a description of a standard stream is shared.
+            let _ = stream.deregister(self.poll.registry());
+        }
+    }
 }
 
 /// How long one connection may work before the others have a turn (DESIGN.md, P5).
@@ -73,3 +443,26 @@ pub const SLICE: Duration = Duration::from_millis(10);
 
 /// How much is read from a client at once.
 pub const READ_SIZE: usize = 64 * 1024;
+
+/// How long clients have to take the BYE when the process has been asked to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long no connection is accepted when the process has run out of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long after the last turn unused memory is given back.
+const TRIM_AFTER: Duration = Duration::from_secs(5);
+
+/// How many connections are accepted before those that are there have a turn.
+const ACCEPTS: usize = 64;
+
+/// How many events are taken from the kernel at once.
+const EVENTS: usize = 256;
+
+const WAKE: Token = Token(0);
+const SIGNAL: Token = Token(1);
+const FIRST_LISTENER: usize = 2;
+const FIRST_CONNECTION: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,157 @@
-//! One non-blocking stream of bytes to a client: TCP, a unix socket, TLS, or standard input and output.
+//! One non-blocking stream of bytes to a client: TCP, TLS on TCP, a unix socket, or standard input and
+//! output.
 
-use std::net::SocketAddr;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsRawFd;
+
+use mio::net::{TcpStream, UnixStream};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use super::tls::{Certificate, TlsStream};
+use crate::sys::standard::{self, Standard};
+
+/// Every method that reads or writes says `WouldBlock` rather than wait.
+pub enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream>),
+    Unix(UnixStream),
+    Standard { input: Standard, output: Standard },
+}
 
 /// The other end, as far as the kernel says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Peer {
     /// None: a unix socket, a pipe, a terminal, a file.
     pub address: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
     /// TLS is negotiated before the greeting (port 993).
     pub tls: bool,
+}
+
+impl Stream {
+    /// Standard input and output, which are `/dev/null` for everybody else from now on.
+    pub fn standard() -> io::Result<Stream> {
+        Ok(Stream::Standard {
+            input: standard::take_input()?,
+            output: standard::take_output()?,
+        })
+    }
+
+    /// The same TCP connection, with TLS to be negotiated next; an error for any other stream.
+    pub fn secured(self, certificate: &Certificate) -> io::Result<Stream> {
+        match self {
+            Stream::Tcp(socket) => {
+                let tls = TlsStream::new(socket, certificate)?;
+                Ok(Stream::Tls(Box::new(tls)))
+            }
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Asks to be told, edge-triggered, whenever the stream becomes readable or writable.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Stream::Tcp(socket) => registry.register(socket, token, both),
+            Stream::Tls(stream) => registry.register(stream.socket(), token, both),
+            Stream::Unix(socket) => registry.register(socket, token, both),
+            Stream::Standard { input, output } => {
+                register_if_possible(registry, input, token, Interest::READABLE)?;
+                register_if_possible(registry, output, token, Interest::WRITABLE)
+            }
+        }
+    }
+
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Stream::Tcp(socket) => registry.deregister(socket),
+            Stream::Tls(stream) => registry.deregister(stream.socket()),
+            Stream::Unix(socket) => registry.deregister(socket),
+            Stream::Standard { input, output } => {
+                let input = registry.deregister(&mut SourceFd(&input.as_raw_fd()));
+                let output = registry.deregister(&mut SourceFd(&output.as_raw_fd()));
+                input.and(output)
+            }
+        }
+    }
+
+    /// 0 is the client's end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(socket) => socket.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+            Stream::Unix(socket) => socket.read(buffer),
+            Stream::Standard { input, .. } => input.read(buffer),
+        }
+    }
+
+    /// Whether a read that did not fill its buffer has taken all there was (epoll(7), question 9): so
+    /// of a stream socket, but not of a terminal, which gives one line at a time.
+    pub fn short_read_drains(&self) -> bool {
+        matches!(self, Stream::Tcp(_) | Stream::Unix(_))
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(socket) => socket.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+            Stream::Unix(socket) => socket.write(bytes),
+            Stream::Standard { output, .. } => output.write(bytes),
+        }
+    }
+
+    /// Sends what `write` has taken, but could not send.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Tls(stream) => stream.flush(),
+            Stream::Tcp(_) | Stream::Unix(_) | Stream::Standard { .. } => Ok(()),
+        }
+    }
+
+    pub fn is_flushed(&self) -> bool {
+        match self {
+            Stream::Tls(stream) => stream.is_flushed(),
+            Stream::Tcp(_) | Stream::Unix(_) | Stream::Standard { .. } => true,
+        }
+    }
+
+    /// Whether writing can depend on what the client sends, and not only on room in the kernel.
+    pub fn waits_for_input(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
+    /// Whether the client may be somewhere else, and gone without our kernel knowing.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Stream::Tcp(_) | Stream::Tls(_))
+    }
+
+    /// Tells the client that nothing more comes.  What is left is a socket that is read until the
+    /// client ends too (see `connection.rs` on lingering), or nothing.
+    pub fn finish(self) -> Option<Stream> {
+        let stream = match self {
+            Stream::Tls(stream) => Stream::Tcp(stream.close()),
+            other => other,
+        };
+        let result = match &stream {
+            Stream::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Tls(_) | Stream::Standard { .. } => return None,
+        };
+        result.is_ok().then_some(stream)
+    }
+}
+
+/// epoll refuses plain files and a few devices (EPERM): they are always ready.
+fn register_if_possible(
+    registry: &Registry,
+    standard: &Standard,
+    token: Token,
+    interest: Interest,
+) -> io::Result<()> {
+    match registry.register(&mut SourceFd(&standard.as_raw_fd()), token, interest) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
 }

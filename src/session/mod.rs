@@ -1,16 +1,49 @@
 //! Everything after login: all connections of one user and the mailboxes they have open.
+//!
+//! Runs as that user.  It does no input or output of its own: `net` moves the bytes, `maildir`
+//! touches the files.  Connections share open mailboxes (`mailbox`), of which each client has a
+//! `view`; a change one of them makes is told to the others in the same turn of the loop.
 
+mod body;
+pub mod command;
+mod connection;
+mod flags;
+mod mailbox;
+mod mailboxes;
+mod reply;
+mod summary;
+mod text;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::config::Config;
-use crate::imap::Connection;
+use connection::Connection;
+use mailboxes::Mailboxes;
+use reply::{Reply, ReplyCode};
+
+use crate::config::{self, Config};
+use crate::imap;
 use crate::imap::command::Tag;
+use crate::imap::connection::State;
+use crate::imap::response::{self, Code};
+use crate::maildir::tree::{self, Tree};
+use crate::maildir::{self, Maildir};
 use crate::net::{Buffer, ConnectionId, Now, Run};
 
 /// All connections of one user.  Driven by a [`net::Service`](crate::net::Service), whose contract
 /// the methods of the same names have.
-pub struct Session {}
+pub struct Session {
+    config: Config,
+    mailboxes: Mailboxes,
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// Connections that can run though nothing came from their client.
+    ready: BTreeSet<ConnectionId>,
+    /// No client's deadline is before this; `None` until one has to be computed.
+    deadline: Option<Instant>,
+}
 
 /// How a connection begins.
 pub enum Greeting {
@@ -23,64 +56,158 @@ pub enum Greeting {
 impl Session {
     /// `root` is the user's Maildir.  `wake` may be called from any thread, and makes the loop call
     /// `handle_wake` soon.
-    pub fn new(_config: &Config, _root: PathBuf, _wake: Box<dyn Fn() + Send>) -> Session {
-        todo!()
+    pub fn new(config: &Config, root: PathBuf, wake: Box<dyn Fn() + Send>) -> io::Result<Session> {
+        let layout = match config.layout {
+            config::Layout::MaildirPlusPlus => tree::Layout::MaildirPlusPlus,
+            config::Layout::Fs => tree::Layout::Fs,
+        };
+        let tree = Tree::open(&root, layout)?;
+        let maildir = Maildir::new(root, settings(config));
+        Ok(Session {
+            config: config.clone(),
+            mailboxes: Mailboxes::new(config, maildir, tree, wake),
+            connections: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            deadline: None,
+        })
     }
 
     /// Takes a connection over: `connection` with whatever input it holds already, `output` with
     /// whatever is not sent yet.  `run` is called next.
     pub fn attach(
         &mut self,
-        _id: ConnectionId,
-        _greeting: Greeting,
-        _connection: Connection,
-        _output: Buffer,
-        _now: Now,
+        id: ConnectionId,
+        greeting: Greeting,
+        connection: imap::Connection,
+        output: Buffer,
+        now: Now,
     ) {
-        todo!()
+        let mut connection = Connection::new(id, connection, output, now);
+        let client = &mut connection.client;
+        let capabilities = command::capabilities(&self.config);
+        let out = client.out.writer();
+        match greeting {
+            Greeting::PreAuth => {
+                let code = Some(Code::Capability(&capabilities));
+                response::preauth(out, code, "Roost ready.");
+            }
+            Greeting::LoggedIn(tag) => {
+                let code = ReplyCode::Capability(capabilities);
+                Reply::ok("Logged in.").with(code).write(&tag, out);
+            }
+        }
+        client.imap.set_state(State::Authenticated);
+        self.note_deadline(connection.deadline(&self.config));
+        self.connections.insert(id, connection);
     }
 
-    pub fn handle_input(&mut self, _id: ConnectionId, _bytes: &[u8], _now: Now) {
-        todo!()
+    pub fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.handle_input(bytes, now);
+        }
     }
 
-    pub fn handle_end(&mut self, _id: ConnectionId, _now: Now) {
-        todo!()
+    pub fn handle_end(&mut self, id: ConnectionId, _now: Now) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.handle_end();
+        }
     }
 
-    pub fn handle_close(&mut self, _id: ConnectionId, _now: Now) {
-        todo!()
+    pub fn handle_close(&mut self, id: ConnectionId, now: Now) {
+        if let Some(mut connection) = self.connections.remove(&id) {
+            connection.client.deselect(&mut self.mailboxes, now);
+        }
+        self.ready.remove(&id);
     }
 
     pub fn handle_wake(&mut self, _now: Now) {
-        todo!()
+        self.mailboxes.handle_wake();
     }
 
-    pub fn handle_timeout(&mut self, _now: Now) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.mailboxes.handle_timeout(now);
+        if self.deadline.is_none_or(|deadline| deadline > now.instant) {
+            return;
+        }
+        self.deadline = None;
+        let mut next: Option<Instant> = None;
+        for (&id, connection) in &mut self.connections {
+            if connection.deadline(&self.config) <= now.instant {
+                connection.handle_deadline(now);
+                self.ready.insert(id);
+            }
+            let deadline = connection.deadline(&self.config);
+            next = Some(next.map_or(deadline, |next| next.min(deadline)));
+        }
+        self.deadline = next;
     }
 
     pub fn handle_stop(&mut self, _now: Now) {
-        todo!()
+        for (&id, connection) in &mut self.connections {
+            connection.say_bye("Server shutting down.");
+            self.ready.insert(id);
+        }
     }
 
-    pub fn run(&mut self, _id: ConnectionId, _now: Now, _over: &dyn Fn() -> bool) -> Run {
-        todo!()
+    /// Everything is written that a later session would like to find.
+    pub fn finish(&mut self, now: Now) {
+        self.mailboxes.close_all(now);
+    }
+
+    pub fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
+        self.ready.remove(&id);
+        match self.connections.get_mut(&id) {
+            Some(connection) => connection.run(&mut self.mailboxes, &self.config, now, over),
+            None => Run::Close,
+        }
     }
 
     pub fn poll_ready(&mut self) -> Option<ConnectionId> {
-        todo!()
+        self.ready
+            .pop_first()
+            .or_else(|| self.mailboxes.poll_woken())
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        todo!()
+        [self.deadline, self.mailboxes.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    pub fn wants_input(&self, _id: ConnectionId) -> bool {
-        todo!()
+    pub fn wants_input(&self, id: ConnectionId) -> bool {
+        self.connections
+            .get(&id)
+            .is_some_and(Connection::wants_input)
     }
 
-    pub fn output(&mut self, _id: ConnectionId) -> &mut Buffer {
-        todo!()
+    /// # Panics
+    ///
+    /// If there is no such connection: the loop asks only between `attach` and `handle_close`.
+    pub fn output(&mut self, id: ConnectionId) -> &mut Buffer {
+        let connection = self.connections.get_mut(&id);
+        &mut connection
+            .expect("the loop knows which connections are attached")
+            .client
+            .out
+    }
+
+    fn note_deadline(&mut self, deadline: Instant) {
+        self.deadline = Some(self.deadline.map_or(deadline, |known| known.min(deadline)));
+    }
+}
+
+fn settings(config: &Config) -> maildir::Settings {
+    maildir::Settings {
+        fsync: match config.fsync {
+            config::Fsync::Always => maildir::Fsync::Always,
+            config::Fsync::Optimized => maildir::Fsync::Optimized,
+            config::Fsync::Never => maildir::Fsync::Never,
+        },
+        index_dir: config.index_dir.clone(),
+        layout: match config.layout {
+            config::Layout::MaildirPlusPlus => maildir::Layout::MaildirPlusPlus,
+            config::Layout::Fs => maildir::Layout::Fs,
+        },
     }
 }

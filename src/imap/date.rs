@@ -1,0 +1,302 @@
+//! Dates and times (RFC 3501 9: date, date-time).
+
+use super::syntax::{Parsed, Reader, fail, write_number};
+
+/// A day as counted from 1970-01-01, for SEARCH, which disregards time and zone (RFC 3501 6.4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date {
+    pub days: i32,
+}
+
+/// `date-time`: seconds since 1970-01-01 UTC and the zone it was written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateTime {
+    pub seconds: i64,
+    pub zone_minutes: i32,
+}
+
+impl Reader<'_> {
+    /// date = date-text / DQUOTE date-text DQUOTE
+    pub fn date(&mut self) -> Parsed<Date> {
+        if !self.eat(b'"') {
+            return self.date_text();
+        }
+        let date = self.date_text()?;
+        self.expect(b'"', BAD_DATE)?;
+        Ok(date)
+    }
+
+    /// date-text = date-day "-" date-month "-" date-year
+    fn date_text(&mut self) -> Parsed<Date> {
+        let day = self.digits(1, 2)?;
+        if !(1..=31).contains(&day) {
+            return fail(BAD_DATE);
+        }
+        self.expect(b'-', BAD_DATE)?;
+        let month = self.date_month()?;
+        self.expect(b'-', BAD_DATE)?;
+        let year = self.digits(4, 4)?;
+        Ok(Date {
+            days: days_from_civil(year, month, day),
+        })
+    }
+
+    /// date-month = "Jan" / "Feb" / ..; counted from 1
+    fn date_month(&mut self) -> Parsed<i32> {
+        let name = self.take_while(|byte| byte.is_ascii_alphabetic());
+        let found = (1..)
+            .zip(MONTHS)
+            .find(|(_, month)| name.eq_ignore_ascii_case(month.as_bytes()));
+        match found {
+            Some((number, _)) => Ok(number),
+            None => fail(BAD_DATE),
+        }
+    }
+
+    /// date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE
+    pub fn date_time(&mut self) -> Parsed<DateTime> {
+        self.expect(b'"', BAD_DATE)?;
+        self.eat(b' ');
+        let date = self.date_text()?;
+        self.expect(b' ', BAD_DATE)?;
+        let (hour, minute, second) = self.time()?;
+        self.expect(b' ', BAD_DATE)?;
+        let zone_minutes = self.zone()?;
+        self.expect(b'"', BAD_DATE)?;
+        let local = i64::from(date.days) * DAY + i64::from(hour * 3600 + minute * 60 + second);
+        Ok(DateTime {
+            seconds: local - i64::from(zone_minutes) * 60,
+            zone_minutes,
+        })
+    }
+
+    /// time = 2DIGIT ":" 2DIGIT ":" 2DIGIT
+    fn time(&mut self) -> Parsed<(i32, i32, i32)> {
+        let hour = self.digits(2, 2)?;
+        self.expect(b':', BAD_DATE)?;
+        let minute = self.digits(2, 2)?;
+        self.expect(b':', BAD_DATE)?;
+        let second = self.digits(2, 2)?;
+        if hour > 23 || minute > 59 || second > 60 {
+            return fail(BAD_DATE);
+        }
+        Ok((hour, minute, second))
+    }
+
+    /// zone = ("+" / "-") 4DIGIT; in minutes
+    fn zone(&mut self) -> Parsed<i32> {
+        let sign = match (self.eat(b'-'), self.eat(b'+')) {
+            (true, false) => -1,
+            (false, true) => 1,
+            _ => return fail(BAD_DATE),
+        };
+        let (hours, minutes) = (self.digits(2, 2)?, self.digits(2, 2)?);
+        if hours > 23 || minutes > 59 {
+            return fail(BAD_DATE);
+        }
+        Ok(sign * (hours * 60 + minutes))
+    }
+
+    /// Between `least` and `most` digits.
+    fn digits(&mut self, least: usize, most: usize) -> Parsed<i32> {
+        let count = self
+            .rest()
+            .iter()
+            .take(most)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        match self.take(count) {
+            Some(digits) if count >= least => Ok(digits
+                .iter()
+                .fold(0, |n, digit| n * 10 + i32::from(digit - b'0'))),
+            _ => fail(BAD_DATE),
+        }
+    }
+}
+
+/// `"17-Jul-1996 02:44:25 -0700"`, with its quotes (INTERNALDATE, SAVEDATE).  A time outside the
+/// years 0000 to 9999 is brought to their edge.
+pub fn write_date_time(out: &mut Vec<u8>, time: DateTime) {
+    let zone = time.zone_minutes.clamp(-ZONE_MAX, ZONE_MAX);
+    let local = time
+        .seconds
+        .saturating_add(i64::from(zone) * 60)
+        .clamp(YEAR_0000, YEAR_9999_END);
+    let (year, month, day) = civil_from_days(local.div_euclid(DAY));
+    let second = local.rem_euclid(DAY);
+    out.push(b'"');
+    write_two(out, day, b' ');
+    out.push(b'-');
+    out.extend_from_slice(MONTHS.get(month).unwrap_or(&"Jan").as_bytes());
+    out.push(b'-');
+    write_two(out, year / 100, b'0');
+    write_two(out, year % 100, b'0');
+    out.push(b' ');
+    write_two(out, second / 3600, b'0');
+    out.push(b':');
+    write_two(out, second / 60 % 60, b'0');
+    out.push(b':');
+    write_two(out, second % 60, b'0');
+    out.extend_from_slice(if zone < 0 { b" -" } else { b" +" });
+    write_two(out, i64::from(zone.abs() / 60), b'0');
+    write_two(out, i64::from(zone.abs() % 60), b'0');
+    out.push(b'"');
+}
+
+/// A number from 0 to 99 in two places.
+fn write_two(out: &mut Vec<u8>, n: i64, fill: u8) {
+    if n < 10 {
+        out.push(fill);
+    }
+    write_number(out, n.unsigned_abs());
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar; `day` may run over the month's end.
+/// Years are taken to begin in March, so that the leap day is the last.
+fn days_from_civil(year: i32, month: i32, day: i32) -> i32 {
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    year * 365 + leap_days + day_of_year - DAYS_TO_1970
+}
+
+/// Year, month counted from 0, and day.
+fn civil_from_days(days: i64) -> (i64, usize, i64) {
+    let days = days + i64::from(DAYS_TO_1970);
+    let (era, day) = (days.div_euclid(ERA), days.rem_euclid(ERA));
+    // Take out the leap days that lie before `day`; the last day of the era belongs to its year.
+    let year_of_era = (day - day / 1460 + day / 36524 - day / (ERA - 1)) / 365;
+    let day_of_year = day - (year_of_era * 365 + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year_of_era + i64::from(month >= 10);
+    (year, (month as usize + 2) % 12, day_of_month)
+}
+
+const BAD_DATE: &str = "Invalid date";
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// Seconds
+const DAY: i64 = 86_400;
+
+/// Days of 400 years, after which the calendar repeats.
+const ERA: i64 = 146_097;
+
+/// Days from 0000-03-01 to 1970-01-01.
+const DAYS_TO_1970: i32 = 719_468;
+
+const YEAR_0000: i64 = -62_167_219_200;
+const YEAR_9999_END: i64 = 253_402_300_799;
+const ZONE_MAX: i32 = 24 * 60 - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(seconds: i64, zone_minutes: i32) -> String {
+        let mut out = Vec::new();
+        write_date_time(
+            &mut out,
+            DateTime {
+                seconds,
+                zone_minutes,
+            },
+        );
+        String::from_utf8(out).unwrap()
+    }
+
+    fn read(text: &str) -> Option<DateTime> {
+        let mut reader = Reader::new(text.as_bytes());
+        reader.date_time().ok().filter(|_| reader.end().is_ok())
+    }
+
+    #[test]
+    fn date_times_of_the_rfc_are_read_and_written() {
+        let text = "\"17-Jul-1996 02:44:25 -0700\"";
+        let time = DateTime {
+            seconds: 837_596_665,
+            zone_minutes: -420,
+        };
+        assert_eq!(read(text), Some(time));
+        assert_eq!(written(time.seconds, time.zone_minutes), text);
+        assert_eq!(
+            read("\" 7-Feb-1994 21:52:25 +0130\""),
+            read("\"7-feb-1994 21:52:25 +0130\"")
+        );
+        assert_eq!(written(760_652_545, 90), "\" 7-Feb-1994 21:52:25 +0130\"");
+        assert_eq!(written(0, 0), "\" 1-Jan-1970 00:00:00 +0000\"");
+    }
+
+    #[test]
+    fn times_without_a_four_digit_year_come_to_the_edge() {
+        assert_eq!(
+            written(i64::MIN, i32::MIN),
+            "\" 1-Jan-0000 00:00:00 -2359\""
+        );
+        assert_eq!(
+            written(i64::MAX, i32::MAX),
+            "\"31-Dec-9999 23:59:59 +2359\""
+        );
+    }
+
+    #[test]
+    fn every_day_from_0000_to_9999_comes_back() {
+        let mut expected = None;
+        for days in YEAR_0000 / DAY..=YEAR_9999_END / DAY {
+            let (year, month, day) = civil_from_days(days);
+            let back = days_from_civil(year as i32, month as i32 + 1, day as i32);
+            assert_eq!(i64::from(back), days);
+            if let Some((y, m, d)) = expected {
+                assert!((year, month, day) == (y, m, d + 1) || day == 1);
+            }
+            expected = Some((year, month, day));
+        }
+        assert_eq!(civil_from_days(11_016), (2000, 1, 29));
+    }
+
+    #[test]
+    fn wrong_date_times_are_refused() {
+        for text in [
+            "",
+            "\"",
+            "17-Jul-1996 02:44:25 -0700",
+            "\"17-Jul-1996 02:44:25\"",
+            "\"0-Jul-1996 02:44:25 +0000\"",
+            "\"32-Jul-1996 02:44:25 +0000\"",
+            "\"17-Juli-1996 02:44:25 +0000\"",
+            "\"17-Jul-96 02:44:25 +0000\"",
+            "\"17-Jul-1996 24:44:25 +0000\"",
+            "\"17-Jul-1996 02:60:25 +0000\"",
+            "\"17-Jul-1996 02:44:61 +0000\"",
+            "\"17-Jul-1996 02:44:25 0000\"",
+            "\"17-Jul-1996 02:44:25 +2460\"",
+            "\"17-Jul-1996 02:44:25 +0000",
+            "\"17-Jul-19960 02:44:25 +0000\"",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_search_date_may_be_quoted_and_of_one_digit() {
+        for (text, days) in [
+            ("1-Feb-1994", 8797),
+            ("\"01-feb-1994\"", 8797),
+            ("1-Jan-1970", 0),
+            ("31-DEC-1969", -1),
+        ] {
+            assert_eq!(
+                Reader::new(text.as_bytes()).date(),
+                Ok(Date { days }),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! The loop with a service that speaks a small line protocol of its own.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::*;
+
+#[test]
+fn lines_are_answered_in_order_and_all_of_them_before_the_end() {
+    let [mut client] = serve_pairs();
+    client.write_all(b"one\ntwo\nthree\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut client), "hello\none\ntwo\nthree\nend\n");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_not_read_from_and_delays_nobody() {
+    let [mut stuck, mut other] = serve_pairs();
+    let total = 30_000_000;
+    stuck
+        .write_all(format!("BIG {total}\n").as_bytes())
+        .unwrap();
+    for _ in 0..50 {
+        other.write_all(b"ping\n").unwrap();
+    }
+    other.shutdown(Shutdown::Write).unwrap();
+    assert!(read_all(&mut other).ends_with("ping\nend\n"));
+
+    stuck.write_all(b"PEAK\n").unwrap();
+    stuck.shutdown(Shutdown::Write).unwrap();
+    let answer = read_all(&mut stuck);
+    assert!(answer.len() > total);
+    let peak: usize = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("peak "))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(peak <= 2 * buffer::HIGH, "{peak}");
+}
+
+#[test]
+fn a_client_with_much_to_do_is_served_in_slices_between_the_others() {
+    let [mut busy, mut other] = serve_pairs();
+    busy.write_all(b"SPIN 50\n").unwrap();
+    let mut other_lines = BufReader::new(other.try_clone().unwrap());
+    assert_eq!(line(&mut other_lines), "hello");
+    for _ in 0..3 {
+        other.write_all(b"SLICES\n").unwrap();
+        // The busy one has not had more slices than lines have been answered, by far.
+        let slices: u32 = line(&mut other_lines).parse().unwrap();
+        assert!(slices < 50, "{slices}");
+    }
+    drop((other, other_lines));
+    busy.shutdown(Shutdown::Write).unwrap();
+    assert!(read_all(&mut busy).ends_with("spun 50\nend\n"));
+}
+
+#[test]
+fn a_connection_that_waits_for_time_to_pass_is_called_again() {
+    let [mut client] = serve_pairs();
+    client.write_all(b"LATER\nafter\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut client), "hello\nlate\nafter\nend\n");
+}
+
+#[test]
+fn one_connection_can_make_another_one_ready() {
+    let [mut speaker, listener] = serve_pairs();
+    let mut lines = BufReader::new(listener);
+    assert_eq!(line(&mut lines), "hello");
+    speaker.write_all(b"TELL news\n").unwrap();
+    assert_eq!(line(&mut lines), "news");
+    drop((speaker, lines));
+}
+
+#[test]
+fn the_last_words_arrive_though_the_client_goes_on_sending() {
+    let mut client = TcpStream::connect(serve_tcp(None, usize::MAX)).unwrap();
+    let mut input = BufReader::new(client.try_clone().unwrap());
+    assert_eq!(line(&mut input), "hello");
+    client.write_all(b"QUIT\n").unwrap();
+    for _ in 0..100 {
+        // Errors are welcome once the server has had enough.
+        let _ = client.write_all(&[b'x'; 10_000]);
+    }
+    assert_eq!(line(&mut input), "bye");
+    assert_eq!(line(&mut input), "");
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_for_a_place() {
+    let address = serve_tcp(None, 1);
+    let mut first = TcpStream::connect(address).unwrap();
+    let mut input = BufReader::new(first.try_clone().unwrap());
+    assert_eq!(line(&mut input), "hello");
+    let mut second = BufReader::new(TcpStream::connect(address).unwrap());
+    first.write_all(b"one more\n").unwrap();
+    assert_eq!(line(&mut input), "one more");
+    drop((first, input));
+    assert_eq!(line(&mut second), "hello");
+}
+
+#[test]
+fn tls_from_the_first_byte_carries_both_ways_and_its_end_is_clean() {
+    let (certificate, roots) = certificate();
+    let address = serve_tcp(Some(certificate), usize::MAX);
+    let mut client = tls_client(TcpStream::connect(address).unwrap(), roots);
+    client.write_all(b"BIG 3000000\nQUIT\n").unwrap();
+    client.flush().unwrap();
+    // An unclean end would be an error here.
+    let answer = read_all(&mut client);
+    assert_eq!(answer.len(), "hello\n".len() + 3_000_000 + "\nbye\n".len());
+}
+
+#[test]
+fn starttls_begins_after_its_answer_is_sent() {
+    let (certificate, roots) = certificate();
+    let mut socket = TcpStream::connect(serve_tcp_with_starttls(certificate)).unwrap();
+    socket.write_all(b"TLS\n").unwrap();
+    let mut answer = [0; b"hello\nbegin\n".len()];
+    socket.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"hello\nbegin\n");
+    let mut client = tls_client(socket, roots);
+    client.write_all(b"inside\nQUIT\n").unwrap();
+    assert_eq!(read_all(&mut client), "inside\nbye\n");
+}
+
+#[test]
+fn what_is_sent_in_the_clear_after_starttls_is_never_obeyed() {
+    let (certificate, _) = certificate();
+    let mut socket = TcpStream::connect(serve_tcp_with_starttls(certificate)).unwrap();
+    socket.write_all(b"TLS\ninjected\n").unwrap();
+    let mut answer = [0; b"hello\nbegin\n".len()];
+    socket.read_exact(&mut answer).unwrap();
+    // It is no ClientHello: the server says so and ends.
+    let _ = socket.write_all(b"injected\n");
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    assert!(!answer.windows(8).any(|window| window == b"injected"));
+}
+
+/// A service that echoes lines, says `hello` first and `end` or `bye` last.
+#[derive(Default)]
+struct Lines {
+    clients: HashMap<ConnectionId, Client>,
+    ready: Vec<ConnectionId>,
+    slices: u32,
+}
+
+#[derive(Default)]
+struct Client {
+    input: Vec<u8>,
+    output: Buffer,
+    ended: bool,
+    task: Option<Task>,
+    peak: usize,
+}
+
+enum Task {
+    Big(usize),
+    Spin(u32, u32),
+    Late(Instant),
+}
+
+impl Service for Lines {
+    fn handle_connect(&mut self, id: ConnectionId, _: Peer, _: Now) {
+        let mut client = Client::default();
+        client.output.writer().extend(b"hello\n");
+        self.clients.insert(id, client);
+    }
+
+    fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], _: Now) {
+        self.client(id).input.extend(bytes);
+    }
+
+    fn handle_end(&mut self, id: ConnectionId, _: Now) {
+        self.client(id).ended = true;
+    }
+
+    fn handle_close(&mut self, id: ConnectionId, _: Now) {
+        assert!(self.clients.remove(&id).is_some());
+    }
+
+    fn handle_wake(&mut self, _: Now) {}
+
+    fn handle_timeout(&mut self, _: Now) {}
+
+    fn handle_stop(&mut self, _: Now) {}
+
+    fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
+        loop {
+            let client = self.clients.get_mut(&id).unwrap();
+            client.peak = client.peak.max(client.output.len());
+            match &mut client.task {
+                Some(Task::Big(left)) => {
+                    let count = (*left).min(10_000);
+                    *left -= count;
+                    client.output.writer().extend(vec![b'x'; count]);
+                    if *left == 0 {
+                        client.output.writer().push(b'\n');
+                        client.task = None;
+                    } else if client.output.is_full() {
+                        return Run::Idle;
+                    }
+                    continue;
+                }
+                Some(Task::Spin(done, wanted)) => {
+                    while !over() {}
+                    *done += 1;
+                    self.slices += 1;
+                    if done < wanted {
+                        return Run::Again;
+                    }
+                    let text = format!("spun {done}\n");
+                    client.output.writer().extend(text.as_bytes());
+                    client.task = None;
+                }
+                Some(Task::Late(when)) => {
+                    if let Some(wait) = when.checked_duration_since(now.instant) {
+                        return Run::Wait(wait);
+                    }
+                    client.output.writer().extend(b"late\n");
+                    client.task = None;
+                }
+                None => {}
+            }
+            let client = self.client(id);
+            let Some(length) = client.input.iter().position(|&byte| byte == b'\n') else {
+                if client.ended {
+                    client.output.writer().extend(b"end\n");
+                    return Run::Close;
+                }
+                return Run::Idle;
+            };
+            let line: Vec<u8> = client.input.drain(..=length).collect();
+            let line = String::from_utf8(line).unwrap();
+            let (word, rest) = line
+                .trim_end()
+                .split_once(' ')
+                .unwrap_or((line.trim_end(), ""));
+            match word {
+                "BIG" => client.task = Some(Task::Big(rest.parse().unwrap())),
+                "SPIN" => client.task = Some(Task::Spin(0, rest.parse().unwrap())),
+                "LATER" => {
+                    client.task = Some(Task::Late(now.instant + Duration::from_millis(30)));
+                }
+                "PEAK" => {
+                    let text = format!("peak {}\n", client.peak);
+                    client.output.writer().extend(text.as_bytes());
+                }
+                "SLICES" => {
+                    let text = format!("{}\n", self.slices);
+                    self.client(id).output.writer().extend(text.as_bytes());
+                }
+                "TELL" => self.tell(id, rest),
+                "QUIT" => {
+                    client.output.writer().extend(b"bye\n");
+                    return Run::Close;
+                }
+                "TLS" => {
+                    client.output.writer().extend(b"begin\n");
+                    client.input.clear();
+                    return Run::StartTls;
+                }
+                _ => client.output.writer().extend(line.as_bytes()),
+            }
+        }
+    }
+
+    fn poll_ready(&mut self) -> Option<ConnectionId> {
+        self.ready.pop()
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn wants_input(&self, id: ConnectionId) -> bool {
+        let client = self.clients.get(&id).unwrap();
+        client.task.is_none() && client.input.len() < READ_SIZE
+    }
+
+    fn output(&mut self, id: ConnectionId) -> &mut Buffer {
+        &mut self.client(id).output
+    }
+}
+
+impl Lines {
+    fn client(&mut self, id: ConnectionId) -> &mut Client {
+        self.clients.get_mut(&id).unwrap()
+    }
+
+    fn tell(&mut self, from: ConnectionId, news: &str) {
+        for (&id, client) in &mut self.clients {
+            if id != from {
+                client.output.writer().extend(news.as_bytes());
+                client.output.writer().push(b'\n');
+                self.ready.push(id);
+            }
+        }
+    }
+}
+
+/// Clients of a loop that ends with the last of them.
+fn serve_pairs<const N: usize>() -> [UnixStream; N] {
+    let pairs = [(); N].map(|()| UnixStream::pair().unwrap());
+    let (clients, servers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    thread::spawn(move || {
+        let mut service = Lines::default();
+        let mut event_loop = Loop::new().unwrap();
+        for server in servers {
+            server.set_nonblocking(true).unwrap();
+            let stream = Stream::Unix(mio::net::UnixStream::from_std(server));
+            event_loop
+                .add(stream, Peer::default(), &mut service)
+                .unwrap();
+        }
+        event_loop.run(&mut service).unwrap();
+        assert!(service.clients.is_empty());
+    });
+    clients.try_into().unwrap()
+}
+
+fn serve_tcp(certificate: Option<Certificate>, limit: usize) -> SocketAddr {
+    let mut event_loop = Loop::new().unwrap();
+    event_loop.set_connection_limit(limit);
+    serve_listening(event_loop, certificate)
+}
+
+fn serve_tcp_with_starttls(certificate: Certificate) -> SocketAddr {
+    let mut event_loop = Loop::new().unwrap();
+    event_loop.set_certificate(certificate);
+    serve_listening(event_loop, None)
+}
+
+/// Ends with the test program.
+fn serve_listening(mut event_loop: Loop, certificate: Option<Certificate>) -> SocketAddr {
+    let address = event_loop
+        .listen("127.0.0.1:0".parse().unwrap(), certificate)
+        .unwrap();
+    thread::spawn(move || event_loop.run(&mut Lines::default()).unwrap());
+    address
+}
+
+fn certificate() -> (Certificate, RootCertStore) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let certificate = Certificate::new(vec![made.cert.der().clone()], key).unwrap();
+    (certificate, roots)
+}
+
+fn tls_client(socket: TcpStream, roots: RootCertStore) -> StreamOwned<ClientConnection, TcpStream> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    StreamOwned::new(
+        ClientConnection::new(Arc::new(config), name).unwrap(),
+        socket,
+    )
+}
+
+fn read_all(client: &mut impl Read) -> String {
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn line(input: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    input.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}

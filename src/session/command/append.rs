@@ -1,0 +1,277 @@
+//! APPEND (RFC 9051 6.3.12) of one or more messages (RFC 3502), each streamed to tmp/ as it comes.
+//!
+//! All messages of one APPEND become visible together or not at all (RFC 3502 3).
+
+use super::{Command, Context, Progress, Start};
+use crate::imap::Event;
+use crate::imap::append::{AppendMessage, AppendStart};
+use crate::imap::flag::Flag;
+use crate::imap::mailbox::MailboxName;
+use crate::imap::response::Code;
+use crate::maildir::folder::Step;
+use crate::maildir::save::{Batch, Commit, Incoming};
+use crate::maildir::tree::TreeError;
+use crate::message::crlf::ToLf;
+use crate::session::connection::Patience;
+use crate::session::flags;
+use crate::session::mailbox::{Effort, Mailbox};
+use crate::session::mailboxes::OpenError;
+use crate::session::reply::{self, Reply, ReplyCode};
+
+pub fn start(request: AppendStart, context: &mut Context<'_>) -> Start {
+    let begun = Append::begin(request, context);
+    match begun {
+        Ok(append) => Start::Running(Box::new(append)),
+        Err(reply) => {
+            context.client.imap.refuse();
+            Start::Done(reply)
+        }
+    }
+}
+
+struct Append {
+    name: MailboxName,
+    batch: Batch,
+    stage: Stage,
+    patience: Patience,
+}
+
+enum Stage {
+    /// A message is coming.
+    Text(Message),
+    /// It has come; what is said of the next one, if there is one.
+    Message(Message, Option<AppendMessage>),
+    /// All have come: the mailbox is brought up to date,
+    Sync,
+    /// and they are made visible.
+    Commit,
+}
+
+struct Message {
+    about: AppendMessage,
+    file: Incoming,
+    line_ends: ToLf,
+}
+
+/// What a stage says when it cannot go on.
+type Stop = Progress;
+
+impl Append {
+    fn begin(request: AppendStart, context: &mut Context<'_>) -> Result<Append, Reply> {
+        let name = request.mailbox?;
+        let batch = Batch::new(&destination(&name, context)?.folder);
+        let stage = Stage::Text(begin_message(&name, request.message, context)?);
+        Ok(Append {
+            name,
+            batch,
+            stage,
+            patience: Patience::default(),
+        })
+    }
+
+    /// The stage after this one, or why it has to wait.
+    fn advance(&mut self, stage: Stage, context: &mut Context<'_>) -> Result<Stage, (Stage, Stop)> {
+        match stage {
+            Stage::Text(message) => take_text(message, context),
+            Stage::Message(message, next) => {
+                match self.add(&message, context) {
+                    Ok(Some(flags)) => {
+                        let date = message.about.date.map(|date| date.seconds);
+                        if let Err(error) = self.batch.add(message.file, flags, date) {
+                            return Err((Stage::Commit, refused(error.into(), context)));
+                        }
+                    }
+                    Ok(None) => {
+                        return Err((Stage::Message(message, next), self.patience.locked()));
+                    }
+                    Err(reply) => return Err((Stage::Commit, refused(reply, context))),
+                }
+                let Some(about) = next else {
+                    return Ok(Stage::Sync);
+                };
+                match begin_message(&self.name, about, context) {
+                    Ok(message) => Ok(Stage::Text(message)),
+                    Err(reply) => Err((Stage::Commit, refused(reply, context))),
+                }
+            }
+            Stage::Sync => match self.sync(context) {
+                Ok(Step::Done) => Ok(Stage::Commit),
+                Ok(Step::Again) => Err((Stage::Sync, Progress::Again)),
+                Ok(Step::Locked) => Err((Stage::Sync, self.patience.locked())),
+                Err(reply) => Err((Stage::Commit, Progress::Done(reply))),
+            },
+            Stage::Commit => {
+                let stop = self.commit(context).unwrap_or_else(Progress::Done);
+                Err((Stage::Commit, stop))
+            }
+        }
+    }
+
+    /// The message's flags in the destination's letters; `None` while another program has the lock
+    /// that a new keyword needs.
+    fn add(
+        &mut self,
+        message: &Message,
+        context: &mut Context<'_>,
+    ) -> Result<Option<crate::imap::flag::Flags>, Reply> {
+        let now = context.now.time;
+        let folder = &mut destination(&self.name, context)?.folder;
+        let named = &message.about.flags;
+        if !named
+            .iter()
+            .any(|flag| matches!(flag, Flag::Keyword(_) | Flag::Unknown(_)))
+        {
+            return Ok(Some(flags::to_letters(folder, named, false, now)?));
+        }
+        if !folder.lock(now)? {
+            return Ok(None);
+        }
+        let letters = flags::to_letters(folder, named, true, now);
+        folder.unlock();
+        Ok(Some(letters?))
+    }
+
+    fn sync(&mut self, context: &mut Context<'_>) -> Result<Step, Reply> {
+        let (now, over) = (context.now, context.over);
+        context.mailboxes.handle_wake();
+        let mailbox = destination(&self.name, context)?;
+        Ok(mailbox.look(Effort::Watch, now, over)?)
+    }
+
+    fn commit(&mut self, context: &mut Context<'_>) -> Result<Progress, Reply> {
+        let (now, over, id) = (context.now, context.over, context.client.id);
+        let mailbox = destination(&self.name, context)?;
+        let commit = mailbox.folder.commit(&mut self.batch, now.time, over);
+        mailbox.distribute(Some(id), now);
+        let uid_validity = mailbox.folder.uid_validity();
+        Ok(match commit? {
+            Commit::Again => Progress::Again,
+            Commit::Locked => self.patience.locked(),
+            Commit::Done(uids) => {
+                if let Some(key) = context.mailboxes.find_open(&self.name) {
+                    context.mailboxes.wake_viewers(key, id);
+                }
+                let code = ReplyCode::AppendUid(uid_validity, uids);
+                Progress::Done(Reply::ok("Append completed.").with(code))
+            }
+        })
+    }
+}
+
+impl Command for Append {
+    fn step(&mut self, context: &mut Context<'_>) -> Progress {
+        loop {
+            let stage = std::mem::replace(&mut self.stage, Stage::Commit);
+            match self.advance(stage, context) {
+                Ok(stage) => self.stage = stage,
+                Err((stage, stop)) => {
+                    self.stage = stage;
+                    return stop;
+                }
+            }
+        }
+    }
+}
+
+fn begin_message(
+    name: &MailboxName,
+    about: AppendMessage,
+    context: &mut Context<'_>,
+) -> Result<Message, Reply> {
+    if about.size > context.config.append_limit {
+        let text = "The message is larger than append_limit allows.";
+        return Err(Reply::no(text).code(Code::TooBig));
+    }
+    let now = context.now.time;
+    let file = Incoming::begin(&destination(name, context)?.folder, now)?;
+    context.client.imap.accept(context.client.out.writer());
+    Ok(Message {
+        about,
+        file,
+        line_ends: ToLf::default(),
+    })
+}
+
+/// Takes what has come of the message.
+fn take_text(mut message: Message, context: &mut Context<'_>) -> Result<Stage, (Stage, Stop)> {
+    loop {
+        let event = context.client.imap.poll_event(context.client.out.writer());
+        let taken = match event {
+            None => return Err((Stage::Text(message), Progress::NeedInput)),
+            Some(Event::AppendData) => take_data(&mut message, context),
+            Some(Event::AppendMessage(about)) => match finish(&mut message) {
+                Ok(()) => return Ok(Stage::Message(message, Some(about))),
+                Err(reply) => Err(reply),
+            },
+            Some(Event::AppendEnd) => match finish(&mut message) {
+                Ok(()) => return Ok(Stage::Message(message, None)),
+                Err(reply) => Err(reply),
+            },
+            Some(Event::Bad(bad)) => {
+                let stop = if bad.fatal {
+                    Progress::Bye("Too many bad commands.")
+                } else {
+                    Progress::Done(Reply::bad(bad.text))
+                };
+                return Err((Stage::Commit, stop));
+            }
+            // Nothing else comes before the end of the command.
+            Some(_) => Err(Reply::bad("APPEND is incomplete.")),
+        };
+        if let Err(reply) = taken {
+            return Err((Stage::Commit, refused(reply, context)));
+        }
+        if (context.over)() {
+            return Err((Stage::Text(message), Progress::Again));
+        }
+    }
+}
+
+fn take_data(message: &mut Message, context: &mut Context<'_>) -> Result<(), Reply> {
+    let data = context.client.imap.append_data();
+    // A Maildir file is text: nobody knows what NUL would mean in it (RFC 3516 4.3).
+    if memchr::memchr(0, data).is_some() && message.about.literal8 {
+        let text = "A message with NUL octets cannot be stored.";
+        return Err(Reply::no(text).code(Code::UnknownCte));
+    }
+    let mut lines = Vec::with_capacity(data.len());
+    message.line_ends.push(data, &mut lines);
+    let taken = data.len();
+    message.file.write(&lines)?;
+    context.client.imap.consume_append_data(taken);
+    Ok(())
+}
+
+fn finish(message: &mut Message) -> Result<(), Reply> {
+    let mut rest = Vec::new();
+    message.line_ends.finish(&mut rest);
+    Ok(message.file.write(&rest)?)
+}
+
+/// The rest of the command is not wanted.
+fn refused(reply: Reply, context: &mut Context<'_>) -> Progress {
+    context.client.imap.refuse();
+    Progress::Done(reply)
+}
+
+/// The mailbox, opened anew if it was closed while a slow client sent its message.
+fn destination<'m>(
+    name: &MailboxName,
+    context: &'m mut Context<'_>,
+) -> Result<&'m mut Mailbox, Reply> {
+    let key = context
+        .mailboxes
+        .open(name, context.now)
+        .map_err(try_create)?;
+    context.mailboxes.get(key).ok_or_else(reply::deselected)
+}
+
+/// A destination that does not exist can be created by the client (RFC 9051 6.3.12).
+pub fn try_create(error: OpenError) -> Reply {
+    match error {
+        OpenError::Tree(TreeError::NotFound) => {
+            Reply::no("Mailbox doesn't exist.").code(Code::TryCreate)
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,122 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 6.3.4 to 6.3.8, RFC 6154, RFC 8474 4.1).
+
+use super::{Context, Start, copy, select};
+use crate::imap::command::UnknownUse;
+use crate::imap::mailbox::{MailboxArgument, MailboxName, SpecialUse};
+use crate::imap::response::Code;
+use crate::session::mailboxes::{Mailboxes, OpenError};
+use crate::session::reply::{self, Reply, ReplyCode};
+
+pub fn create(
+    mailbox: MailboxArgument,
+    special_use: Result<Vec<SpecialUse>, UnknownUse>,
+    context: &mut Context<'_>,
+) -> Start {
+    Start::Done(try_create(mailbox, special_use, context).unwrap_or_else(|reply| reply))
+}
+
+fn try_create(
+    mailbox: MailboxArgument,
+    special_use: Result<Vec<SpecialUse>, UnknownUse>,
+    context: &mut Context<'_>,
+) -> Result<Reply, Reply> {
+    let name = mailbox?;
+    let roles =
+        special_use.map_err(|UnknownUse| Reply::no("Unknown special use.").code(Code::UseAttr))?;
+    let now = context.now;
+    context.mailboxes.tree.create(&name, &roles, now.time)?;
+    let id = mailbox_id(&name, context)?;
+    Ok(Reply::ok("Create completed.").with(ReplyCode::MailboxId(id)))
+}
+
+/// The new mailbox's id, which is made when it is opened first.
+fn mailbox_id(name: &MailboxName, context: &mut Context<'_>) -> Result<String, OpenError> {
+    let key = context.mailboxes.open(name, context.now)?;
+    let mailbox = context.mailboxes.get(key);
+    Ok(mailbox.map_or_else(String::new, |mailbox| mailbox.folder.mailbox_id()))
+}
+
+pub fn delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {
+    Start::Done(try_delete(mailbox, context).unwrap_or_else(|reply| reply))
+}
+
+fn try_delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Result<Reply, Reply> {
+    let name = mailbox?;
+    if name.is_inbox() {
+        return Err(Reply::no("INBOX cannot be deleted.").code(Code::Cannot));
+    }
+    let now = context.now;
+    context.mailboxes.tree.find(&name)?;
+    let open = context.mailboxes.find_open(&name);
+    if open.is_some() && context.client.selected.map(|selected| selected.mailbox) == open {
+        select::leave(context);
+    }
+    if let Some(key) = open {
+        context.mailboxes.drop_mailbox(key, now);
+    }
+    context.mailboxes.tree.delete(&name, now.time)?;
+    Ok(Reply::ok("Delete completed."))
+}
+
+pub fn rename(from: MailboxArgument, to: MailboxArgument, context: &mut Context<'_>) -> Start {
+    try_rename(from, to, context).unwrap_or_else(Start::Done)
+}
+
+fn try_rename(
+    from: MailboxArgument,
+    to: MailboxArgument,
+    context: &mut Context<'_>,
+) -> Result<Start, Reply> {
+    let (from, to) = (from?, to?);
+    let now = context.now;
+    if from.is_inbox() {
+        context.mailboxes.tree.create(&to, &[], now.time)?;
+        let inbox = context.mailboxes.open(&from, now)?;
+        return Ok(copy::move_inbox(inbox, to));
+    }
+    context.mailboxes.tree.find(&from)?;
+    let moved = context.mailboxes.open_at_or_below(&from);
+    // Whoever has one of them selected has a mailbox that is not there any more.
+    let selected = context.client.selected.map(|selected| selected.mailbox);
+    if selected.is_some_and(|selected| moved.contains(&selected)) {
+        select::leave(context);
+    }
+    for key in moved {
+        context.mailboxes.drop_mailbox(key, now);
+    }
+    context.mailboxes.tree.rename(&from, &to, now.time)?;
+    Ok(Start::Done(Reply::ok("Rename completed.")))
+}
+
+pub fn subscribe(mailbox: MailboxArgument, subscribe: bool, context: &mut Context<'_>) -> Start {
+    let done = if subscribe {
+        "Subscribe completed."
+    } else {
+        "Unsubscribe completed."
+    };
+    let subscribed = mailbox
+        .map_err(Reply::from)
+        .and_then(|name| try_subscribe(&name, subscribe, context.mailboxes, context.now));
+    Start::Done(match subscribed {
+        Ok(()) => Reply::ok(done),
+        Err(reply) => reply,
+    })
+}
+
+/// Only a mailbox that exists can be subscribed to, as with Dovecot; the subscription stays when it
+/// is deleted (RFC 9051 6.3.7).
+fn try_subscribe(
+    name: &MailboxName,
+    subscribe: bool,
+    mailboxes: &mut Mailboxes,
+    now: crate::net::Now,
+) -> Result<(), Reply> {
+    if subscribe {
+        mailboxes.tree.find(name)?;
+    }
+    match mailboxes.subscribe(name, subscribe, now) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(reply::in_use()),
+        Err(error) => Err(OpenError::from(error).into()),
+    }
+}

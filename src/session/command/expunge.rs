@@ -1,0 +1,141 @@
+//! EXPUNGE, UID EXPUNGE (RFC 9051 6.4.3, 6.4.9) and the expunge of CLOSE (RFC 9051 6.4.1).
+
+use super::{Command, Context, Progress, Start, selected_mailbox, uids_of};
+use crate::imap::flag::System;
+use crate::imap::response::Code;
+use crate::imap::sequence::{Ranges, Set};
+use crate::maildir::folder::MessageError;
+use crate::session::connection::Patience;
+use crate::session::reply::{self, Reply};
+use crate::session::view::{Walk, next_row};
+
+pub fn start(uids: Option<Set>, context: &mut Context<'_>) -> Start {
+    if context
+        .client
+        .selected
+        .is_some_and(|selected| selected.read_only)
+    {
+        return Start::Done(reply::read_only());
+    }
+    let uids = match uids {
+        Some(set) => uids_of(&set, true, context),
+        None => Ok(everything()),
+    };
+    match uids {
+        Ok(uids) => Start::Running(Box::new(Expunge::new(uids, false))),
+        Err(reply) => Start::Done(reply),
+    }
+}
+
+pub fn close() -> Start {
+    Start::Running(Box::new(Expunge::new(everything(), true)))
+}
+
+struct Expunge {
+    uids: Ranges,
+    walk: Walk,
+    close: bool,
+    highest: Option<u64>,
+    failure: Option<MessageError>,
+    patience: Patience,
+}
+
+impl Expunge {
+    fn new(uids: Ranges, close: bool) -> Expunge {
+        let walk = Walk::default();
+        Expunge {
+            uids,
+            walk,
+            close,
+            highest: None,
+            failure: None,
+            patience: Patience::default(),
+        }
+    }
+
+    /// Removes messages until the time slice is used up.
+    fn slice(&mut self, context: &mut Context<'_>) -> Progress {
+        let now = context.now;
+        let over = context.over;
+        let Some(mailbox) = selected_mailbox(context) else {
+            return Progress::Done(reply::deselected());
+        };
+        let mut modseq = None;
+        loop {
+            let messages = mailbox.folder.messages();
+            let Some(index) = next_row(messages, &self.uids, &mut self.walk) else {
+                return self.done(context);
+            };
+            let message = &messages[index];
+            if message.is_gone() || !message.flags().system.contains(System::DELETED) {
+                continue;
+            }
+            let modseq = match modseq {
+                Some(modseq) => modseq,
+                None => match mailbox.folder.next_modseq(now.time) {
+                    Ok(new) => *modseq.insert(new),
+                    Err(error) => return Progress::Done(error.into()),
+                },
+            };
+            match mailbox.folder.expunge(index, modseq) {
+                Ok(()) => self.highest = Some(modseq),
+                Err(MessageError::Gone) => {}
+                Err(error) => self.failure = self.failure.take().or(Some(error)),
+            }
+            if over() {
+                return Progress::Again;
+            }
+        }
+    }
+
+    fn done(&mut self, context: &mut Context<'_>) -> Progress {
+        if let Some(error) = self.failure.take() {
+            return Progress::Done(error.into());
+        }
+        if self.close {
+            return Progress::Done(Reply::ok("Close completed."));
+        }
+        let reply = Reply::ok("Expunge completed.");
+        // RFC 7162 3.2.7: the client can go on from here.
+        Progress::Done(match self.highest {
+            Some(modseq) if context.client.manner().qresync => {
+                reply.code(Code::HighestModSeq(modseq))
+            }
+            _ => reply,
+        })
+    }
+}
+
+impl Command for Expunge {
+    fn step(&mut self, context: &mut Context<'_>) -> Progress {
+        let (now, by) = (context.now, context.client.id);
+        let Some(mailbox) = selected_mailbox(context) else {
+            return Progress::Done(reply::deselected());
+        };
+        match mailbox.folder.lock(now.time) {
+            Ok(true) => {}
+            Ok(false) => return self.patience.locked(),
+            Err(error) => return Progress::Done(error.into()),
+        }
+        let progress = self.slice(context);
+        if let Some(mailbox) = selected_mailbox(context) {
+            mailbox.folder.unlock();
+            mailbox.distribute(Some(by), now);
+        }
+        if self.close
+            && let Progress::Done(_) = progress
+        {
+            if let Some(selected) = context.client.selected {
+                context.mailboxes.wake_viewers(selected.mailbox, by);
+            }
+            context.client.deselect(context.mailboxes, now);
+        }
+        progress
+    }
+}
+
+fn everything() -> Ranges {
+    let mut all = Ranges::new();
+    all.push_range(1, u32::MAX);
+    all
+}

@@ -1,0 +1,390 @@
+//! One item of a FETCH response.
+
+use super::{Current, Stop};
+use crate::imap::fetch::{FetchItem, FetchLine, Partial, Section, SectionItem, SectionText};
+use crate::imap::response::Code;
+use crate::imap::sequence::Uid;
+use crate::imap::syntax::DateTime;
+use crate::maildir::folder::MessageError;
+use crate::message::crlf::Span;
+use crate::message::header;
+use crate::message::transfer::{Decoder, Encoding};
+use crate::session::body::{Body, up_to};
+use crate::session::command::{Context, Progress};
+use crate::session::flags::KeywordNames;
+use crate::session::mailbox::Mailbox;
+use crate::session::mailboxes::MailboxKey;
+use crate::session::reply::Reply;
+use crate::session::summary::Summary;
+use crate::session::text::Text;
+
+/// Whether the section is answered from the summary.
+pub fn is_in_summary(item: &SectionItem) -> bool {
+    match &item.section.text {
+        SectionText::HeaderFields { names, not: false } => {
+            item.section.part.is_empty() && Summary::has_fields(names)
+        }
+        _ => false,
+    }
+}
+
+pub fn is_partial(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Section(item) => item.partial.is_some(),
+        FetchItem::Binary { partial, .. } => partial.is_some(),
+        _ => false,
+    }
+}
+
+/// Finds what the items need to know of the file itself.
+pub fn prepare_facts(
+    items: &[FetchItem],
+    index: usize,
+    mailbox: &mut Mailbox,
+    over: &dyn Fn() -> bool,
+) -> Result<(), Stop> {
+    for item in items {
+        match item {
+            FetchItem::InternalDate | FetchItem::SaveDate => {
+                mailbox.folder.facts(index)?;
+            }
+            FetchItem::Rfc822Size => {
+                let size = mailbox.folder.virtual_size(index, over)?;
+                size.ok_or(Stop::Wait(Progress::Again))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes an item; a literal's octets follow as the client's buffer has room.
+pub fn write(
+    item: &FetchItem,
+    current: &mut Current,
+    line: &mut FetchLine,
+    mailbox: MailboxKey,
+    context: &mut Context<'_>,
+) -> Result<Option<Body>, Stop> {
+    match item {
+        FetchItem::Section(item) => return write_section(item, current, line, context),
+        FetchItem::Binary { part, partial, .. } => {
+            return write_binary(part, *partial, current, line, context);
+        }
+        FetchItem::BinarySize { part } => {
+            return write_binary_size(part, current, line, context).map(|()| None);
+        }
+        FetchItem::Flags => write_flags(current.uid, line, mailbox, context),
+        FetchItem::ModSeq => write_modseq(current.uid, line, mailbox, context),
+        FetchItem::Uid => line.uid(context.client.out.writer(), current.uid),
+        FetchItem::ThreadId => line.thread_id(context.client.out.writer(), None),
+        FetchItem::Envelope => {
+            let summary = current.summary.as_ref().ok_or(MessageError::Gone)?;
+            line.envelope(context.client.out.writer(), &summary.envelope);
+        }
+        FetchItem::Body | FetchItem::BodyStructure => {
+            let summary = current.summary.as_ref().ok_or(MessageError::Gone)?;
+            let extended = *item == FetchItem::BodyStructure;
+            let text = if extended {
+                &summary.body_structure
+            } else {
+                &summary.body
+            };
+            let text = text.as_ref().ok_or(MessageError::Gone)?;
+            line.body_structure(context.client.out.writer(), extended, text);
+        }
+        FetchItem::InternalDate
+        | FetchItem::SaveDate
+        | FetchItem::Rfc822Size
+        | FetchItem::EmailId => write_fact(item, current.uid, line, mailbox, context)?,
+    }
+    Ok(None)
+}
+
+pub fn write_flags(uid: Uid, line: &mut FetchLine, mailbox: MailboxKey, context: &mut Context<'_>) {
+    let manner = context.client.manner();
+    let Some(mailbox) = context.mailboxes.get(mailbox) else {
+        return;
+    };
+    let (Ok(index), Some(view)) = (
+        mailbox.folder.index_of(uid),
+        mailbox.view(context.client.id),
+    ) else {
+        return;
+    };
+    let names = KeywordNames::new(&mailbox.folder);
+    let recent = view.is_recent(uid) && !manner.rev2;
+    let flags = mailbox.folder.messages()[index].flags();
+    line.flags(context.client.out.writer(), flags, recent, |letter| {
+        names.get(letter)
+    });
+}
+
+pub fn write_modseq(
+    uid: Uid,
+    line: &mut FetchLine,
+    mailbox: MailboxKey,
+    context: &mut Context<'_>,
+) {
+    if let Some(mailbox) = context.mailboxes.get(mailbox)
+        && let Ok(index) = mailbox.folder.index_of(uid)
+    {
+        let modseq = mailbox.folder.messages()[index].modseq();
+        line.modseq(context.client.out.writer(), modseq);
+    }
+}
+
+/// What the folder's table says, which `prepare_facts` has completed.
+fn write_fact(
+    item: &FetchItem,
+    uid: Uid,
+    line: &mut FetchLine,
+    mailbox: MailboxKey,
+    context: &mut Context<'_>,
+) -> Result<(), Stop> {
+    let mailbox = context
+        .mailboxes
+        .get(mailbox)
+        .ok_or_else(Stop::deselected)?;
+    let folder = &mut mailbox.folder;
+    let index = folder.index_of(uid).map_err(|_| MessageError::Gone)?;
+    let message = &folder.messages()[index];
+    let utc = |seconds| DateTime {
+        seconds,
+        zone_minutes: 0,
+    };
+    let out = context.client.out.writer();
+    match item {
+        FetchItem::InternalDate => {
+            line.internal_date(out, utc(message.internal_date().unwrap_or(0)));
+        }
+        FetchItem::SaveDate => line.save_date(out, message.save_date().map(utc)),
+        FetchItem::Rfc822Size => line.rfc822_size(out, message.virtual_size().unwrap_or(0)),
+        _ => line.email_id(out, &folder.email_id(index)),
+    }
+    Ok(())
+}
+
+/// What a section turned out to be.
+enum Content {
+    /// There is no such part.
+    Nil,
+    Memory(Vec<u8>),
+    Piece(Span),
+}
+
+fn write_section(
+    item: &SectionItem,
+    current: &mut Current,
+    line: &mut FetchLine,
+    context: &mut Context<'_>,
+) -> Result<Option<Body>, Stop> {
+    let over = context.over;
+    let content = if is_in_summary(item) {
+        let summary = current.summary.as_ref().ok_or(MessageError::Gone)?;
+        Content::Memory(fields(&summary.fields, &item.section.text))
+    } else {
+        let text = current.text.as_mut().ok_or(MessageError::Gone)?;
+        section(&item.section, text, over)?
+    };
+    let out = context.client.out.writer();
+    let size = match &content {
+        Content::Nil => {
+            line.section_nil(out, item);
+            return Ok(None);
+        }
+        Content::Memory(bytes) => bytes.len() as u64,
+        Content::Piece(span) => span.crlf_size(),
+    };
+    let (first, length) = cut(item.partial, size);
+    line.section_literal(out, item, length);
+    Ok(Some(match content {
+        Content::Piece(span) => {
+            let text = current.text.as_ref().ok_or(MessageError::Gone)?;
+            Body::of_file(text, span, first, length)
+        }
+        Content::Memory(bytes) => {
+            let from = usize::try_from(first)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            Body::memory(up_to(&bytes[from..], length).to_vec())
+        }
+        Content::Nil => Body::memory(Vec::new()),
+    }))
+}
+
+/// Finds a section in the text.
+fn section(section: &Section, text: &mut Text, over: &dyn Fn() -> bool) -> Result<Content, Stop> {
+    let again = || Stop::Wait(Progress::Again);
+    if section.part.is_empty() {
+        return Ok(match &section.text {
+            SectionText::Whole => Content::Piece(
+                text.whole(over)
+                    .map_err(MessageError::Io)?
+                    .ok_or_else(again)?,
+            ),
+            SectionText::Header | SectionText::Mime => {
+                Content::Memory(with_crlf(text.header().map_err(MessageError::Io)?))
+            }
+            SectionText::HeaderFields { .. } => {
+                let header = text.header().map_err(MessageError::Io)?;
+                Content::Memory(fields(header, &section.text))
+            }
+            SectionText::Text => {
+                let structure = text.structure(over).map_err(MessageError::Io)?;
+                Content::Piece(structure.ok_or_else(again)?.root.body)
+            }
+        });
+    }
+    let structure = text
+        .structure(over)
+        .map_err(MessageError::Io)?
+        .ok_or_else(again)?;
+    let Some(found) = structure.find(&section.part) else {
+        return Ok(Content::Nil);
+    };
+    Ok(match (&section.text, found.message()) {
+        (SectionText::Whole, _) => Content::Piece(found.text),
+        (SectionText::Mime, _) => Content::Piece(found.mime),
+        (SectionText::Header, Some(message)) => Content::Piece(message.header),
+        (SectionText::Text, Some(message)) => Content::Piece(message.body),
+        (SectionText::HeaderFields { .. }, Some(message)) => {
+            let span = message.header;
+            let block = read(text, span).map_err(MessageError::Io)?;
+            Content::Memory(fields(&block, &section.text))
+        }
+        // HEADER and TEXT are of messages only (RFC 9051 6.4.5).
+        (_, None) => Content::Nil,
+    })
+}
+
+/// HEADER.FIELDS of a header block.
+fn fields(block: &[u8], text: &SectionText) -> Vec<u8> {
+    let mut selected = Vec::new();
+    if let SectionText::HeaderFields { names, not } = text {
+        header::select_fields(block, names, *not, &mut selected);
+    }
+    selected
+}
+
+/// A piece of the file: a header, which is bounded.
+fn read(text: &mut Text, span: Span) -> std::io::Result<Vec<u8>> {
+    let end = span.end.min(span.start + crate::message::HEADER_MAX);
+    let mut bytes = Vec::new();
+    let mut at = span.start;
+    while at < end {
+        let chunk = up_to(text.chunk(at)?, end - at);
+        if chunk.is_empty() {
+            break;
+        }
+        bytes.extend_from_slice(chunk);
+        at += chunk.len() as u64;
+    }
+    Ok(bytes)
+}
+
+fn with_crlf(block: &[u8]) -> Vec<u8> {
+    let mut converted = Vec::with_capacity(block.len() + block.len() / 32);
+    crate::message::crlf::ToCrlf::new(0, u64::MAX).push(block, usize::MAX, &mut converted);
+    converted
+}
+
+/// Where a partial begins and how much it has, of a text of `size` octets (RFC 9051 6.4.5).
+fn cut(partial: Option<Partial>, size: u64) -> (u64, u64) {
+    let Some(Partial { first, count }) = partial else {
+        return (0, size);
+    };
+    let first = first.min(size);
+    (first, count.min(size - first))
+}
+
+/// What BINARY decodes.
+struct Encoded {
+    span: Span,
+    encoding: Encoding,
+}
+
+/// `None`: there is no such part.
+fn encoded(
+    part: &[u32],
+    text: &mut Text,
+    over: &dyn Fn() -> bool,
+) -> Result<Option<Encoded>, Stop> {
+    if part.is_empty() {
+        let span = text.whole(over).map_err(MessageError::Io)?;
+        let span = span.ok_or(Stop::Wait(Progress::Again))?;
+        return Ok(Some(Encoded {
+            span,
+            encoding: Encoding::Identity,
+        }));
+    }
+    let structure = text.structure(over).map_err(MessageError::Io)?;
+    let structure = structure.ok_or(Stop::Wait(Progress::Again))?;
+    let Some(found) = structure.find(part) else {
+        return Ok(None);
+    };
+    let (span, encoding) = (found.text, found.encoding());
+    if encoding == Encoding::Unknown {
+        let text = "The part's transfer encoding is not known.";
+        return Err(Stop::Refused(Reply::no(text).code(Code::UnknownCte)));
+    }
+    Ok(Some(Encoded { span, encoding }))
+}
+
+/// How much there is once decoded, and whether there are NULs in it.
+fn measure(encoded: &Encoded, text: &mut Text) -> Result<(u64, bool), Stop> {
+    let mut decoder = Decoder::new(encoded.encoding, true);
+    let (mut size, mut nul, mut at) = (0u64, false, encoded.span.start);
+    let mut decoded = Vec::new();
+    loop {
+        let chunk = text.chunk(at).map_err(MessageError::Io)?;
+        let chunk = up_to(chunk, encoded.span.end.saturating_sub(at));
+        decoded.clear();
+        if chunk.is_empty() {
+            decoder.finish(&mut decoded);
+        } else {
+            decoder.push(chunk, &mut decoded);
+        }
+        size += decoded.len() as u64;
+        nul |= memchr::memchr(0, &decoded).is_some();
+        if chunk.is_empty() {
+            return Ok((size, nul));
+        }
+        at += chunk.len() as u64;
+    }
+}
+
+fn write_binary(
+    part: &[u32],
+    partial: Option<Partial>,
+    current: &mut Current,
+    line: &mut FetchLine,
+    context: &mut Context<'_>,
+) -> Result<Option<Body>, Stop> {
+    let text = current.text.as_mut().ok_or(MessageError::Gone)?;
+    let Some(encoded) = encoded(part, text, context.over)? else {
+        line.binary_nil(context.client.out.writer(), part, partial);
+        return Ok(None);
+    };
+    let (size, nul) = measure(&encoded, text)?;
+    let (first, length) = cut(partial, size);
+    let out = context.client.out.writer();
+    line.binary_literal(out, part, partial, length, nul);
+    let decoder = Decoder::new(encoded.encoding, true);
+    Ok(Some(Body::decoded(encoded.span, decoder, first, length)))
+}
+
+fn write_binary_size(
+    part: &[u32],
+    current: &mut Current,
+    line: &mut FetchLine,
+    context: &mut Context<'_>,
+) -> Result<(), Stop> {
+    let text = current.text.as_mut().ok_or(MessageError::Gone)?;
+    let size = match encoded(part, text, context.over)? {
+        Some(encoded) => measure(&encoded, text)?.0,
+        None => 0,
+    };
+    line.binary_size(context.client.out.writer(), part, size);
+    Ok(())
+}

@@ -1,0 +1,467 @@
+//! FETCH and UID FETCH (RFC 9051 6.4.5, RFC 3516, RFC 7162 3.1.4 and 3.2.6, RFC 8474, RFC 8514).
+//!
+//! Message by message, and item by item within a message: whatever is written next fits in the
+//! client's buffer, and a body is read from its file only as the buffer drains.  A message's file is
+//! opened before its response begins, so that one that is gone or cannot be read costs its own
+//! response and no other.
+
+mod item;
+
+use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, use_condstore};
+use crate::imap::fetch::{Fetch as Request, FetchItem, FetchLine};
+use crate::imap::flag::{Flags, System};
+use crate::imap::response;
+use crate::imap::sequence::{Ranges, Uid};
+use crate::maildir::folder::MessageError;
+use crate::session::body::Body;
+use crate::session::connection::Patience;
+use crate::session::flags;
+use crate::session::mailboxes::MailboxKey;
+use crate::session::reply::{self, Reply};
+use crate::session::summary::Summary;
+use crate::session::text::Text;
+use crate::session::view::Walk;
+
+pub fn start(request: Request, context: &mut Context<'_>) -> Start {
+    let Some(selected) = context.client.selected else {
+        return Start::Done(reply::deselected());
+    };
+    if request.vanished && !(request.uid && context.client.manner().qresync) {
+        return Start::Done(Reply::bad("VANISHED needs UID FETCH and QRESYNC enabled."));
+    }
+    if request.changed_since.is_some() || request.items.contains(&FetchItem::ModSeq) {
+        use_condstore(context);
+    }
+    let uids = match uids_of(&request.set, request.uid, context) {
+        Ok(uids) => uids,
+        Err(reply) => return Start::Done(reply),
+    };
+    let mut request = request;
+    if request.changed_since.is_some() && !request.items.contains(&FetchItem::ModSeq) {
+        // RFC 7162 3.1.4.1: CHANGEDSINCE asks for MODSEQ too.
+        request.items.push(FetchItem::ModSeq);
+    }
+    if request.vanished {
+        tell_vanished(&request, &uids, context);
+    }
+    let marks_seen = !selected.read_only && request.items.iter().any(FetchItem::sets_seen);
+    Start::Running(Box::new(Fetch {
+        mailbox: selected.mailbox,
+        marks_seen,
+        needs: Needs::of(&request.items),
+        request,
+        uids,
+        walk: Walk::default(),
+        current: None,
+        spare: None,
+        gone: false,
+        failure: None,
+        patience: Patience::default(),
+    }))
+}
+
+/// `* VANISHED (EARLIER)`: what has gone of the UIDs asked for since that modseq.
+fn tell_vanished(request: &Request, uids: &Ranges, context: &mut Context<'_>) {
+    let since = request.changed_since.unwrap_or(0);
+    let Some(mailbox) = selected_mailbox(context) else {
+        return;
+    };
+    let vanished = match mailbox.folder.expunged_since(since) {
+        Some(expunged) => expunged.intersect(uids),
+        None => {
+            let mut existing = Ranges::new();
+            let messages = mailbox.folder.messages().iter();
+            messages
+                .filter(|m| !m.is_gone())
+                .for_each(|m| existing.push(m.uid().0));
+            uids.difference(&existing)
+        }
+    };
+    response::vanished(context.client.out.writer(), true, &vanished);
+}
+
+struct Fetch {
+    mailbox: MailboxKey,
+    request: Request,
+    marks_seen: bool,
+    needs: Needs,
+    uids: Ranges,
+    walk: Walk,
+    current: Option<Current>,
+    /// The memory of the text read last.
+    spare: Option<Text>,
+    /// A message asked for is expunged.
+    gone: bool,
+    /// The first message that could not be read.
+    failure: Option<MessageError>,
+    patience: Patience,
+}
+
+/// Where the items' answers come from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Needs {
+    /// From the cache if it has them, else the file's header.
+    summary: bool,
+    /// The same, with the tree of parts.
+    structure: bool,
+    /// The file in any case.
+    text: bool,
+}
+
+impl Needs {
+    fn of(items: &[FetchItem]) -> Needs {
+        let mut needs = Needs::default();
+        for item in items {
+            match item {
+                FetchItem::Envelope => needs.summary = true,
+                FetchItem::Body | FetchItem::BodyStructure => {
+                    needs.summary = true;
+                    needs.structure = true;
+                }
+                FetchItem::Section(section) if item::is_in_summary(section) => needs.summary = true,
+                FetchItem::Section(_) | FetchItem::Binary { .. } | FetchItem::BinarySize { .. } => {
+                    needs.text = true;
+                }
+                _ => {}
+            }
+        }
+        needs
+    }
+}
+
+/// The message whose response is being written.
+struct Current {
+    uid: Uid,
+    number: u32,
+    stage: Stage,
+    text: Option<Text>,
+    summary: Option<Summary>,
+    /// The summary has more in it than the cache.
+    summary_is_new: bool,
+    /// This FETCH set \Seen: the client has to hear of it.
+    marked_seen: bool,
+}
+
+enum Stage {
+    /// What the items need is being got.
+    Prepare,
+    /// The response has begun; the next item.
+    Items { line: FetchLine, next: usize },
+    /// A literal is on its way.
+    Body {
+        line: FetchLine,
+        next: usize,
+        body: Body,
+    },
+}
+
+impl Command for Fetch {
+    fn step(&mut self, context: &mut Context<'_>) -> Progress {
+        let progress = self.work(context);
+        if let Some(mailbox) = context.mailboxes.get(self.mailbox) {
+            // \Seen was set under the lock, which is held no longer than one time slice.
+            mailbox.folder.unlock();
+            mailbox.distribute(Some(context.client.id), context.now);
+            if let Progress::Done(_) = progress {
+                mailbox.flush_cache();
+            }
+        }
+        progress
+    }
+}
+
+impl Fetch {
+    fn work(&mut self, context: &mut Context<'_>) -> Progress {
+        loop {
+            if context.client.out.is_full() {
+                return Progress::NeedRoom;
+            }
+            if (context.over)() {
+                return Progress::Again;
+            }
+            let Some(mut current) = self.current.take().or_else(|| self.next(context)) else {
+                return Progress::Done(self.done());
+            };
+            match self.advance(&mut current, context) {
+                Ok(true) => self.finish(current, context),
+                Ok(false) => self.current = Some(current),
+                Err(Stop::Wait(progress)) => {
+                    self.current = Some(current);
+                    return progress;
+                }
+                Err(Stop::Failed(MessageError::Gone)) => self.gone = true,
+                Err(Stop::Failed(error)) => {
+                    log::error!("message with UID {} cannot be read: {error}", current.uid.0);
+                    self.failure = self.failure.take().or(Some(error));
+                }
+                Err(Stop::Refused(reply)) => return Progress::Done(reply),
+            }
+        }
+    }
+
+    /// The next message that is to be answered.
+    fn next(&mut self, context: &mut Context<'_>) -> Option<Current> {
+        let mailbox = context.mailboxes.get(self.mailbox)?;
+        let view = mailbox.view(context.client.id)?;
+        let messages = mailbox.folder.messages();
+        loop {
+            let (index, number) = view.next(messages, &self.uids, &mut self.walk)?;
+            let message = &messages[index];
+            if message.is_gone() {
+                self.gone = true;
+                continue;
+            }
+            if self
+                .request
+                .changed_since
+                .is_some_and(|since| message.modseq() <= since)
+            {
+                continue;
+            }
+            return Some(Current {
+                uid: message.uid(),
+                number,
+                stage: Stage::Prepare,
+                text: None,
+                summary: None,
+                summary_is_new: false,
+                marked_seen: false,
+            });
+        }
+    }
+
+    /// Does one thing for the message; true when its response is complete.
+    fn advance(&mut self, current: &mut Current, context: &mut Context<'_>) -> Result<bool, Stop> {
+        match std::mem::replace(&mut current.stage, Stage::Prepare) {
+            Stage::Prepare => {
+                self.prepare(current, context)?;
+                let line = FetchLine::begin(context.client.out.writer(), current.number);
+                current.stage = Stage::Items { line, next: 0 };
+                Ok(false)
+            }
+            Stage::Body {
+                line,
+                next,
+                mut body,
+            } => {
+                let text = current.text.as_mut();
+                if body.write(text, &mut context.client.out, context.over) {
+                    current.stage = Stage::Items { line, next };
+                    return Ok(false);
+                }
+                current.stage = Stage::Body { line, next, body };
+                let full = context.client.out.is_full();
+                Err(Stop::Wait(if full {
+                    Progress::NeedRoom
+                } else {
+                    Progress::Again
+                }))
+            }
+            Stage::Items { mut line, next } => {
+                let Some(item) = self.request.items.get(next) else {
+                    self.end(line, current, context);
+                    return Ok(true);
+                };
+                match item::write(item, current, &mut line, self.mailbox, context) {
+                    Ok(Some(body)) => {
+                        current.stage = Stage::Body {
+                            line,
+                            next: next + 1,
+                            body,
+                        }
+                    }
+                    Ok(None) => {
+                        current.stage = Stage::Items {
+                            line,
+                            next: next + 1,
+                        }
+                    }
+                    Err(stop @ Stop::Wait(_)) => {
+                        current.stage = Stage::Items { line, next };
+                        return Err(stop);
+                    }
+                    Err(stop) => {
+                        // The response has begun: it ends here, as a legal one.
+                        let out = context.client.out.writer();
+                        if next == 0 {
+                            line.uid(out, current.uid);
+                        }
+                        line.end(out);
+                        return Err(stop);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Gets everything that could fail before the response begins.
+    fn prepare(&mut self, current: &mut Current, context: &mut Context<'_>) -> Result<(), Stop> {
+        let (now, over) = (context.now, context.over);
+        let memo = context
+            .client
+            .memo
+            .take_if(|memo| memo.is_of(self.mailbox, current.uid));
+        let mailbox = context
+            .mailboxes
+            .get(self.mailbox)
+            .ok_or_else(Stop::deselected)?;
+        let index = mailbox
+            .folder
+            .index_of(current.uid)
+            .map_err(|_| MessageError::Gone)?;
+        if self.needs.summary && current.summary.is_none() {
+            let cached = mailbox.cache().get(current.uid).and_then(Summary::decode);
+            let enough = |summary: &Summary| !self.needs.structure || summary.body.is_some();
+            current.summary = cached.filter(enough);
+        }
+        let incomplete = self.needs.summary && current.summary.is_none();
+        if (self.needs.text || incomplete) && current.text.is_none() {
+            current.text = Some(match memo {
+                Some(memo) => memo.text,
+                None => {
+                    let file = mailbox.folder.open_message(index, now.time)?;
+                    match self.spare.take() {
+                        Some(spare) => spare.reuse(file),
+                        None => Text::new(file),
+                    }
+                }
+            });
+        }
+        if incomplete && let Some(text) = &mut current.text {
+            let mut summary = Summary::of_header(text.header().map_err(MessageError::Io)?);
+            if self.needs.structure {
+                let structure = text.structure(over).map_err(MessageError::Io)?;
+                summary.add_structure(structure.ok_or(Stop::Wait(Progress::Again))?);
+            }
+            mailbox.cache().put(current.uid, &summary.encode());
+            current.summary = Some(summary);
+        }
+        item::prepare_facts(&self.request.items, index, mailbox, over)?;
+        if self.marks_seen {
+            self.mark_seen(index, current, context)?;
+        }
+        Ok(())
+    }
+
+    /// Sets \Seen, as fetching a body without PEEK does (RFC 9051 6.4.5).
+    fn mark_seen(
+        &mut self,
+        index: usize,
+        current: &mut Current,
+        context: &mut Context<'_>,
+    ) -> Result<(), Stop> {
+        let now = context.now;
+        let mailbox = context
+            .mailboxes
+            .get(self.mailbox)
+            .ok_or_else(Stop::deselected)?;
+        let folder = &mut mailbox.folder;
+        let seen = Flags {
+            system: System::SEEN,
+            keywords: 0,
+        };
+        let before = folder
+            .messages()
+            .get(index)
+            .ok_or(MessageError::Gone)?
+            .flags();
+        let after = flags::with(before, seen);
+        if after == before {
+            return Ok(());
+        }
+        let marked = match folder.lock(now.time) {
+            Ok(false) => return Err(Stop::Wait(self.patience.locked())),
+            Ok(true) => folder
+                .next_modseq(now.time)
+                .map_err(|error| error.to_string())
+                .and_then(|modseq| {
+                    folder
+                        .set_flags(index, after, modseq)
+                        .map_err(|error| error.to_string())
+                }),
+            Err(error) => Err(error.to_string()),
+        };
+        match marked {
+            Ok(()) => current.marked_seen = true,
+            // Reading goes before marking as read.
+            Err(error) => log::warn!("\\Seen cannot be set: {error}"),
+        }
+        Ok(())
+    }
+
+    /// The end of a message's response.
+    fn end(&mut self, mut line: FetchLine, current: &Current, context: &mut Context<'_>) {
+        if current.marked_seen && !self.request.items.contains(&FetchItem::Flags) {
+            item::write_flags(current.uid, &mut line, self.mailbox, context);
+            if context.client.manner().condstore && !self.request.items.contains(&FetchItem::ModSeq)
+            {
+                item::write_modseq(current.uid, &mut line, self.mailbox, context);
+            }
+        }
+        line.end(context.client.out.writer());
+    }
+
+    fn finish(&mut self, current: Current, context: &mut Context<'_>) {
+        let partial = self.request.items.iter().any(item::is_partial);
+        match current.text {
+            // The next FETCH will probably ask for the next part of the same text.
+            Some(text) if partial && text.size() >= MEMO_SIZE => {
+                context.client.memo = Some(Memo::new(self.mailbox, current.uid, text));
+            }
+            Some(text) => self.spare = Some(text),
+            None => {}
+        }
+    }
+
+    fn done(&mut self) -> Reply {
+        if let Some(error) = self.failure.take() {
+            return error.into();
+        }
+        if self.gone && !self.request.uid {
+            return Reply::expunge_issued();
+        }
+        Reply::ok("Fetch completed.")
+    }
+}
+
+/// Why a message's response does not go on.
+enum Stop {
+    Wait(Progress),
+    /// This message has no response.
+    Failed(MessageError),
+    /// The command is over.
+    Refused(Reply),
+}
+
+impl Stop {
+    fn deselected() -> Stop {
+        Stop::Refused(reply::deselected())
+    }
+}
+
+impl From<MessageError> for Stop {
+    fn from(error: MessageError) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+/// A large text that a client fetches in parts, kept between commands.
+pub struct Memo {
+    mailbox: MailboxKey,
+    uid: Uid,
+    text: Text,
+}
+
+impl Memo {
+    fn new(mailbox: MailboxKey, uid: Uid, mut text: Text) -> Memo {
+        text.release();
+        Memo { mailbox, uid, text }
+    }
+
+    fn is_of(&self, mailbox: MailboxKey, uid: Uid) -> bool {
+        self.mailbox == mailbox && self.uid == uid
+    }
+}
+
+const MEMO_SIZE: u64 = 128 * 1024;

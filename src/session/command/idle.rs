@@ -1,0 +1,72 @@
+//! IDLE (RFC 2177, RFC 9051 6.3.13).
+
+use super::{Command, Context, Progress, Start};
+use crate::imap::Event;
+use crate::imap::command::Tag;
+use crate::imap::response::{self, Status};
+use crate::maildir::folder::{FolderError, Step};
+use crate::session::connection::{Patience, look, tell_news};
+use crate::session::mailbox::Effort;
+use crate::session::reply::Reply;
+use crate::session::view::Tell;
+
+pub fn start(tag: &Tag, context: &mut Context<'_>) -> Start {
+    let client = &mut *context.client;
+    client.imap.start_idle(tag, client.out.writer());
+    Start::Running(Box::new(Idle {
+        effort: Effort::Directories,
+        patience: Patience::default(),
+    }))
+}
+
+struct Idle {
+    /// The first look is thorough; after that the watch tells.
+    effort: Effort,
+    patience: Patience,
+}
+
+impl Command for Idle {
+    fn step(&mut self, context: &mut Context<'_>) -> Progress {
+        match look(
+            context.client,
+            context.mailboxes,
+            self.effort,
+            context.now,
+            context.over,
+        ) {
+            Ok(Step::Done) => {
+                self.effort = Effort::Watch;
+                self.patience = Patience::default();
+            }
+            Ok(Step::Again) => return Progress::Again,
+            Ok(Step::Locked) => return self.patience.locked(),
+            Err(FolderError::Missing | FolderError::Replaced) => {
+                return Progress::Bye("The mailbox is not there any more.");
+            }
+            Err(error) => log::warn!("a mailbox cannot be looked at: {error}"),
+        }
+        if !tell_news(context.client, context.mailboxes, Tell::All) {
+            return Progress::NeedRoom;
+        }
+        match context.client.imap.poll_event(context.client.out.writer()) {
+            None => Progress::NeedInput,
+            Some(Event::Done) => Progress::Done(Reply::ok("Idle completed.")),
+            Some(Event::Bad(bad)) => {
+                if bad.fatal {
+                    return Progress::Bye("Too many bad commands.");
+                }
+                if let Some(tag) = &bad.tag {
+                    let out = context.client.out.writer();
+                    response::tagged(out, tag, Status::Bad, None, bad.text);
+                }
+                Progress::Done(Reply::bad("Expected DONE."))
+            }
+            // While idling the connection gives nothing else.
+            Some(_) => Progress::Done(Reply::bad("Expected DONE.")),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        true
+    }
+}

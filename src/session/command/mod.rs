@@ -1,0 +1,220 @@
+//! The commands after login: what each may tell the client, and which function does it.
+//!
+//! In which state a command is allowed is checked by `imap::Connection` before it comes here.
+//!
+//! A command that cannot be long is done by its function at once.  One that can is a value whose
+//! `step` is called until it is done: it stops when its time slice is used up, when the client's
+//! buffer is full, or when it waits for input or for a lock.
+
+pub mod append;
+mod copy;
+mod create;
+mod expunge;
+pub mod fetch;
+mod idle;
+mod list;
+mod search;
+mod select;
+mod status;
+mod store;
+
+use std::time::Duration;
+
+use super::connection::Client;
+use super::mailbox::{Effort, Mailbox};
+use super::mailboxes::Mailboxes;
+use super::reply::{self, Reply};
+use super::view::Tell;
+use crate::config::Config;
+use crate::imap::command::{Command as Request, Extension, Tagged};
+use crate::imap::connection::State;
+use crate::imap::response::{self, Code, Stage};
+use crate::imap::sequence::{Ranges, Set};
+use crate::net::Now;
+
+/// What a command works with.
+pub struct Context<'a> {
+    pub client: &'a mut Client,
+    pub mailboxes: &'a mut Mailboxes,
+    pub config: &'a Config,
+    pub now: Now,
+    /// The time slice is used up (DESIGN.md, P5).
+    pub over: &'a dyn Fn() -> bool,
+}
+
+/// A command that takes more than one step.
+pub trait Command {
+    fn step(&mut self, context: &mut Context<'_>) -> Progress;
+
+    /// How hard to look for news before the tagged response.
+    fn effort(&self) -> Effort {
+        Effort::Watch
+    }
+
+    /// The client waits for news, not for an answer.
+    fn is_idle(&self) -> bool {
+        false
+    }
+}
+
+/// How far a step came.
+pub enum Progress {
+    Done(Reply),
+    /// The client's buffer is full.
+    NeedRoom,
+    /// More has to come from the client.
+    NeedInput,
+    /// The time slice is used up.
+    Again,
+    /// Another program holds a lock.
+    Wait(Duration),
+    /// The connection has to end.
+    Bye(&'static str),
+}
+
+/// How a command begins.
+pub enum Start {
+    Done(Reply),
+    /// Done, and what other programs did is to be told before the tagged response.
+    DoneAfterLook(Reply),
+    Running(Box<dyn Command>),
+}
+
+/// What may be told while the command is in progress (RFC 3501 7.4.1, RFC 9051 7.5.1).
+pub fn tell(command: &Request) -> Tell {
+    match command {
+        Request::Fetch(fetch) if !fetch.uid => Tell::NoExpunge,
+        Request::Store(store) if !store.uid => Tell::NoExpunge,
+        Request::Search(search) if !search.uid => Tell::NoExpunge,
+        _ => Tell::All,
+    }
+}
+
+pub fn start(tagged: Tagged, context: &mut Context<'_>) -> Start {
+    let Tagged { tag, command } = tagged;
+    match command {
+        Request::Capability => {
+            let capabilities = capabilities(context.config);
+            response::capability(context.client.out.writer(), &capabilities);
+            Start::Done(Reply::ok("Capability completed."))
+        }
+        Request::Noop => Start::DoneAfterLook(Reply::ok("NOOP completed.")),
+        Request::Check => Start::DoneAfterLook(Reply::ok("Check completed.")),
+        Request::Logout => {
+            context.client.deselect(context.mailboxes, context.now);
+            response::bye(context.client.out.writer(), None, "Logging out");
+            context.client.imap.set_state(State::Logout);
+            Start::Done(Reply::ok("Logout completed."))
+        }
+        Request::Id(_) => {
+            let fields = [("name", "Roost"), ("version", env!("CARGO_PKG_VERSION"))];
+            response::id(context.client.out.writer(), &fields);
+            Start::Done(Reply::ok("ID completed."))
+        }
+        Request::Enable(extensions) => Start::Done(enable(&extensions, context)),
+        Request::Namespace => {
+            let dialect = context.client.imap.dialect();
+            response::namespace(context.client.out.writer(), dialect);
+            Start::Done(Reply::ok("Namespace completed."))
+        }
+        Request::StartTls | Request::Authenticate { .. } | Request::Login { .. } => {
+            Start::Done(Reply::bad("Already logged in."))
+        }
+        Request::Select(select) => select::start(select, context),
+        Request::Close => select::close(context),
+        Request::Unselect => {
+            context.client.deselect(context.mailboxes, context.now);
+            Start::Done(Reply::ok("Unselect completed."))
+        }
+        Request::Create {
+            mailbox,
+            special_use,
+        } => create::create(mailbox, special_use, context),
+        Request::Delete(mailbox) => create::delete(mailbox, context),
+        Request::Rename { from, to } => create::rename(from, to, context),
+        Request::Subscribe(mailbox) => create::subscribe(mailbox, true, context),
+        Request::Unsubscribe(mailbox) => create::subscribe(mailbox, false, context),
+        Request::List(list) => list::list(list, context),
+        Request::Lsub(pattern) => list::lsub(pattern, context),
+        Request::Status { mailbox, items } => status::start(mailbox, items, context),
+        Request::Idle => idle::start(&tag, context),
+        Request::Expunge { uids } => expunge::start(uids, context),
+        Request::Search(search) => search::start(tag, &search, context),
+        Request::Fetch(fetch) => fetch::start(fetch, context),
+        Request::Store(store) => store::start(store, context),
+        Request::Copy(copy) => copy::start(copy, false, context),
+        Request::Move(copy) => copy::start(copy, true, context),
+    }
+}
+
+/// What this server can do, after login.
+pub fn capabilities(config: &Config) -> String {
+    response::capabilities(Stage::LoggedIn, Some(config.append_limit))
+}
+
+/// ENABLE (RFC 5161 3.1)
+fn enable(extensions: &[Extension], context: &mut Context<'_>) -> Reply {
+    let before = context.client.manner();
+    let mut enabled = Vec::new();
+    for &extension in extensions {
+        if !context.client.imap.is_enabled(extension) {
+            context.client.imap.enable(extension);
+            enabled.push(extension);
+        }
+    }
+    response::enabled(context.client.out.writer(), &enabled);
+    if context.client.manner().condstore && !before.condstore {
+        tell_highest_modseq(context);
+    }
+    Reply::ok("Enabled.")
+}
+
+/// The first command that says it knows CONDSTORE switches it on (RFC 7162 3.1).
+fn use_condstore(context: &mut Context<'_>) {
+    if !context.client.manner().condstore {
+        context.client.condstore = true;
+        tell_highest_modseq(context);
+    }
+}
+
+/// `* OK [HIGHESTMODSEQ n]`, for a client that switches CONDSTORE on with a mailbox selected
+/// (RFC 7162 3.1.2.1).
+fn tell_highest_modseq(context: &mut Context<'_>) {
+    let Some(mailbox) = selected_mailbox(context) else {
+        return;
+    };
+    let code = Code::HighestModSeq(mailbox.folder.highest_modseq());
+    response::untagged(
+        context.client.out.writer(),
+        response::Status::Ok,
+        Some(code),
+        "Highest",
+    );
+}
+
+fn selected_mailbox<'m>(context: &'m mut Context<'_>) -> Option<&'m mut Mailbox> {
+    let selected = context.client.selected?;
+    context.mailboxes.get(selected.mailbox)
+}
+
+/// The UIDs a command is about: what `set` names, as far as the client has been told of it.
+fn uids_of(set: &Set, uid: bool, context: &mut Context<'_>) -> Result<Ranges, Reply> {
+    let saved = context.client.saved.clone();
+    let id = context.client.id;
+    let Some(mailbox) = selected_mailbox(context) else {
+        return Err(reply::deselected());
+    };
+    let Some(view) = mailbox.view(id) else {
+        return Err(reply::deselected());
+    };
+    let messages = mailbox.folder.messages();
+    match set {
+        Set::Saved => Ok(saved),
+        Set::Numbers(numbers) if uid => Ok(numbers.resolve(view.last_uid(messages))),
+        Set::Numbers(numbers) => {
+            let numbers = numbers.resolve(view.exists(messages));
+            let uids = view.uids_of_numbers(messages, &numbers);
+            uids.ok_or_else(|| Reply::bad("Sequence number out of range."))
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! A SEARCH made ready to be put to one message after the other.
+
+use std::rc::Rc;
+use std::time::UNIX_EPOCH;
+
+use crate::imap::flag::{Flags, System};
+use crate::imap::response::Code;
+use crate::imap::search::{Search as Request, SearchKey};
+use crate::imap::sequence::{Ranges, Set, Uid};
+use crate::imap::syntax::Date;
+use crate::maildir::folder::Facts;
+use crate::maildir::messages::Message;
+use crate::message::search::{Needle, Scope};
+use crate::message::{charset, date, header};
+use crate::session::command::{Context, selected_mailbox, uids_of};
+use crate::session::flags;
+use crate::session::reply::{self, Reply};
+use crate::session::summary::Summary;
+
+pub struct Program {
+    test: Test,
+    /// UIDs of the messages that may match.
+    pub candidates: Ranges,
+    needles: Rc<[(Needle, Scope)]>,
+    wants: [bool; Source::BY_COST.len()],
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Facts,
+    Size,
+    EmailId,
+    /// Header fields in the cache.
+    Summary,
+    Header,
+    Text,
+}
+
+impl Source {
+    pub const BY_COST: [Source; 6] = [
+        Source::Facts,
+        Source::EmailId,
+        Source::Summary,
+        Source::Size,
+        Source::Header,
+        Source::Text,
+    ];
+}
+
+/// What is known of one message so far.
+pub struct Known {
+    pub uid: Uid,
+    flags: Flags,
+    recent: bool,
+    modseq: u64,
+    pub size: Option<u64>,
+    pub facts: Option<Facts>,
+    pub email_id: Option<String>,
+    /// The fields that the cache has.
+    pub fields: Option<Vec<u8>>,
+    pub header: Option<Vec<u8>>,
+    /// Which strings were found in the text.
+    pub found: Option<Vec<bool>>,
+}
+
+impl Known {
+    pub fn of(message: &Message, recent: bool) -> Known {
+        let dates = message.internal_date().zip(message.save_date());
+        let facts = dates
+            .zip(message.size())
+            .map(|((internal_date, save_date), size)| Facts {
+                internal_date,
+                save_date,
+                size,
+            });
+        Known {
+            uid: message.uid(),
+            flags: message.flags(),
+            recent,
+            modseq: message.modseq(),
+            size: message.virtual_size(),
+            facts,
+            email_id: None,
+            fields: None,
+            header: None,
+            found: None,
+        }
+    }
+
+    /// The header block, or as much of it as is needed for that field; `None`: not read yet.
+    fn fields_for(&self, in_summary: bool) -> Option<&[u8]> {
+        let fields = self.fields.as_deref().filter(|_| in_summary);
+        fields.or(self.header.as_deref())
+    }
+}
+
+/// A search-key with its arguments in the folder's terms.
+enum Test {
+    Constant(bool),
+    All(Vec<Test>),
+    Any(Vec<Test>),
+    Not(Box<Test>),
+    Uids(Ranges),
+    Flags(Flags),
+    Recent,
+    Larger(u64),
+    Smaller(u64),
+    ModSeq(u64),
+    EmailId(String),
+    /// Of INTERNALDATE or SAVEDATE.
+    Day(Stamp, Comparison, i64),
+    /// Of INTERNALDATE: at or after this second.
+    Since(i64),
+    /// Of the Date field.
+    Sent(Comparison, i64),
+    Header {
+        name: Vec<u8>,
+        needle: Option<Needle>,
+        kind: Field,
+        in_summary: bool,
+    },
+    Text(usize),
+}
+
+#[derive(Clone, Copy)]
+enum Stamp {
+    Internal,
+    Save,
+}
+
+#[derive(Clone, Copy)]
+enum Comparison {
+    Before,
+    On,
+    Since,
+}
+
+impl Comparison {
+    fn holds(self, day: i64, other: i64) -> bool {
+        match self {
+            Comparison::Before => day < other,
+            Comparison::On => day == other,
+            Comparison::Since => day >= other,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Addresses,
+    Text,
+}
+
+impl Program {
+    pub fn compile(request: &Request, context: &mut Context<'_>) -> Result<Program, Reply> {
+        let charset = request
+            .charset
+            .clone()
+            .unwrap_or_else(|| "UTF-8".to_owned());
+        if !charset::is_known(charset.as_bytes()) {
+            return Err(Reply::no("Unknown charset.").code(Code::BadCharset));
+        }
+        let mut compiler = Compiler {
+            charset,
+            needles: Vec::new(),
+            wants: Default::default(),
+        };
+        let test = compiler.compile(&request.key, context)?;
+        let mut candidates = Ranges::new();
+        candidates.push_range(1, u32::MAX);
+        narrow(&test, &mut candidates);
+        let needles = compiler.needles.into();
+        Ok(Program {
+            test,
+            candidates,
+            needles,
+            wants: compiler.wants,
+        })
+    }
+
+    pub fn needles(&self) -> Rc<[(Needle, Scope)]> {
+        Rc::clone(&self.needles)
+    }
+
+    /// How many strings are looked for in texts.
+    pub fn strings(&self) -> usize {
+        self.needles.len()
+    }
+
+    pub fn wants(&self, source: Source) -> bool {
+        self.wants[source as usize]
+    }
+
+    /// Whether the message matches; `None`: that depends on what is not known yet.
+    pub fn judge(&self, known: &Known) -> Option<bool> {
+        self.test.judge(known)
+    }
+}
+
+/// Keeps only what the test's conjunction of UID sets leaves.
+fn narrow(test: &Test, candidates: &mut Ranges) {
+    match test {
+        Test::Uids(uids) => *candidates = candidates.intersect(uids),
+        Test::All(tests) => tests.iter().for_each(|test| narrow(test, candidates)),
+        _ => {}
+    }
+}
+
+impl Test {
+    fn judge(&self, known: &Known) -> Option<bool> {
+        match self {
+            Test::Constant(verdict) => Some(*verdict),
+            Test::All(tests) => {
+                let verdicts = tests.iter().map(|test| test.judge(known));
+                decide(verdicts, false)
+            }
+            Test::Any(tests) => {
+                let verdicts = tests.iter().map(|test| test.judge(known));
+                decide(verdicts, true)
+            }
+            Test::Not(test) => test.judge(known).map(|verdict| !verdict),
+            Test::Uids(uids) => Some(uids.contains(known.uid.0)),
+            Test::Flags(wanted) => Some(flags::is_set(known.flags, *wanted)),
+            Test::Recent => Some(known.recent),
+            Test::Larger(size) => known.size.map(|known| known > *size),
+            Test::Smaller(size) => known.size.map(|known| known < *size),
+            Test::ModSeq(modseq) => Some(known.modseq >= *modseq),
+            Test::EmailId(id) => known.email_id.as_ref().map(|known| known == id),
+            Test::Day(stamp, comparison, day) => known.facts.map(|facts| {
+                let seconds = match stamp {
+                    Stamp::Internal => facts.internal_date,
+                    Stamp::Save => facts.save_date,
+                };
+                comparison.holds(seconds.div_euclid(SECONDS_PER_DAY), *day)
+            }),
+            Test::Since(second) => known.facts.map(|facts| facts.internal_date >= *second),
+            Test::Sent(comparison, day) => {
+                let block = known.fields_for(true)?;
+                let mut dates = header::values(block, b"Date").filter_map(date::parse_date);
+                let sent = dates.next();
+                Some(sent.is_some_and(|sent| comparison.holds(sent.day, *day)))
+            }
+            Test::Header {
+                name,
+                needle,
+                kind,
+                in_summary,
+            } => {
+                let block = known.fields_for(*in_summary)?;
+                let mut values = header::values(block, name);
+                Some(match needle {
+                    None => values.next().is_some(),
+                    Some(needle) => values.any(|value| match kind {
+                        Field::Addresses => needle.is_in_addresses(value),
+                        Field::Text => needle.is_in_field(value),
+                    }),
+                })
+            }
+            Test::Text(key) => known.found.as_ref()?.get(*key).copied(),
+        }
+    }
+}
+
+/// Of several verdicts the first that is `decisive` decides; else all must be known.
+fn decide(verdicts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
+    let mut unknown = false;
+    for verdict in verdicts {
+        match verdict {
+            Some(verdict) if verdict == decisive => return Some(decisive),
+            Some(_) => {}
+            None => unknown = true,
+        }
+    }
+    (!unknown).then_some(!decisive)
+}
+
+struct Compiler {
+    charset: String,
+    needles: Vec<(Needle, Scope)>,
+    wants: [bool; Source::BY_COST.len()],
+}
+
+impl Compiler {
+    fn compile(&mut self, key: &SearchKey, context: &mut Context<'_>) -> Result<Test, Reply> {
+        Ok(match key {
+            SearchKey::All => Test::Constant(true),
+            SearchKey::And(keys) => Test::All(self.compile_all(keys, context)?),
+            SearchKey::Or(a, b) => {
+                Test::Any(vec![self.compile(a, context)?, self.compile(b, context)?])
+            }
+            SearchKey::Not(key) => Test::Not(Box::new(self.compile(key, context)?)),
+            SearchKey::Numbers(set) => Test::Uids(numbers(set, context)?),
+            SearchKey::Uid(set) => Test::Uids(uids_of(set, true, context)?),
+            SearchKey::System(system) => Test::Flags(Flags {
+                system: *system,
+                keywords: 0,
+            }),
+            SearchKey::Recent => Test::Recent,
+            SearchKey::Keyword(keyword) => {
+                let now = context.now.time;
+                let mailbox = selected_mailbox(context).ok_or_else(reply::deselected)?;
+                let folder = &mut mailbox.folder;
+                let letter = match keyword {
+                    Some(keyword) => folder.keyword_letter(keyword, false, now)?,
+                    None => None,
+                };
+                match letter.and_then(|letter| 1u32.checked_shl(letter)) {
+                    Some(keywords) => Test::Flags(Flags {
+                        system: System::default(),
+                        keywords,
+                    }),
+                    None => Test::Constant(false),
+                }
+            }
+            SearchKey::Larger(size) => self.wanting(Source::Size, Test::Larger(*size)),
+            SearchKey::Smaller(size) => self.wanting(Source::Size, Test::Smaller(*size)),
+            SearchKey::Before(day) => self.day(Stamp::Internal, Comparison::Before, *day),
+            SearchKey::On(day) => self.day(Stamp::Internal, Comparison::On, *day),
+            SearchKey::Since(day) => self.day(Stamp::Internal, Comparison::Since, *day),
+            SearchKey::SavedBefore(day) => self.day(Stamp::Save, Comparison::Before, *day),
+            SearchKey::SavedOn(day) => self.day(Stamp::Save, Comparison::On, *day),
+            SearchKey::SavedSince(day) => self.day(Stamp::Save, Comparison::Since, *day),
+            SearchKey::SentBefore(day) => self.sent(Comparison::Before, *day),
+            SearchKey::SentOn(day) => self.sent(Comparison::On, *day),
+            SearchKey::SentSince(day) => self.sent(Comparison::Since, *day),
+            SearchKey::SaveDateSupported => Test::Constant(true),
+            SearchKey::Younger(seconds) => {
+                self.wanting(Source::Facts, Test::Since(seconds_ago(*seconds, context)))
+            }
+            SearchKey::Older(seconds) => {
+                // Exactly so old counts as older (RFC 5032 3).
+                let since = Test::Since(seconds_ago(*seconds, context).saturating_add(1));
+                Test::Not(Box::new(self.wanting(Source::Facts, since)))
+            }
+            SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
+            SearchKey::EmailId(id) => self.wanting(Source::EmailId, Test::EmailId(id.clone())),
+            // No message has a THREADID here.
+            SearchKey::ThreadId(_) => Test::Constant(false),
+            SearchKey::Header { name, value } => self.header(name, value)?,
+            SearchKey::Body(text) => self.text(text, Scope::Body)?,
+            SearchKey::Text(text) => self.text(text, Scope::Text)?,
+        })
+    }
+
+    fn compile_all(
+        &mut self,
+        keys: &[SearchKey],
+        context: &mut Context<'_>,
+    ) -> Result<Vec<Test>, Reply> {
+        keys.iter().map(|key| self.compile(key, context)).collect()
+    }
+
+    fn wanting(&mut self, source: Source, test: Test) -> Test {
+        self.wants[source as usize] = true;
+        test
+    }
+
+    fn day(&mut self, stamp: Stamp, comparison: Comparison, date: Date) -> Test {
+        self.wanting(
+            Source::Facts,
+            Test::Day(stamp, comparison, date.days.into()),
+        )
+    }
+
+    fn sent(&mut self, comparison: Comparison, date: Date) -> Test {
+        self.wants[Source::Summary as usize] = true;
+        self.wanting(Source::Header, Test::Sent(comparison, date.days.into()))
+    }
+
+    fn header(&mut self, name: &[u8], value: &[u8]) -> Result<Test, Reply> {
+        let in_summary = Summary::has_fields(&[name.to_vec()]);
+        self.wants[Source::Summary as usize] |= in_summary;
+        let needle = if value.is_empty() {
+            None
+        } else {
+            Some(self.needle(value)?)
+        };
+        let addresses = ADDRESS_FIELDS
+            .iter()
+            .any(|field| field.eq_ignore_ascii_case(name));
+        let kind = if addresses {
+            Field::Addresses
+        } else {
+            Field::Text
+        };
+        let name = name.to_vec();
+        Ok(self.wanting(
+            Source::Header,
+            Test::Header {
+                name,
+                needle,
+                kind,
+                in_summary,
+            },
+        ))
+    }
+
+    fn text(&mut self, text: &[u8], scope: Scope) -> Result<Test, Reply> {
+        // Every text contains the empty string.
+        if text.is_empty() {
+            return Ok(Test::Constant(true));
+        }
+        let needle = self.needle(text)?;
+        self.needles.push((needle, scope));
+        Ok(self.wanting(Source::Text, Test::Text(self.needles.len() - 1)))
+    }
+
+    fn needle(&self, text: &[u8]) -> Result<Needle, Reply> {
+        match charset::decode(self.charset.as_bytes(), text) {
+            Some(text) => Ok(Needle::new(&text)),
+            None => Err(Reply::no("The string is not in that charset.").code(Code::BadCharset)),
+        }
+    }
+}
+
+/// The UIDs of sequence numbers; numbers past the end match nothing here.
+fn numbers(set: &Set, context: &mut Context<'_>) -> Result<Ranges, Reply> {
+    let Set::Numbers(numbers) = set else {
+        return uids_of(set, false, context);
+    };
+    let id = context.client.id;
+    let mailbox = selected_mailbox(context).ok_or_else(reply::deselected)?;
+    let view = mailbox.view(id).ok_or_else(reply::deselected)?;
+    let messages = mailbox.folder.messages();
+    let exists = view.exists(messages);
+    let mut all = Ranges::new();
+    if exists > 0 {
+        all.push_range(1, exists);
+    }
+    let numbers = numbers.resolve(exists).intersect(&all);
+    view.uids_of_numbers(messages, &numbers)
+        .ok_or_else(reply::deselected)
+}
+
+fn seconds_ago(seconds: u32, context: &Context<'_>) -> i64 {
+    let now = context
+        .now
+        .time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    i64::try_from(now).unwrap_or(i64::MAX) - i64::from(seconds)
+}
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Fields whose value is a list of addresses to SEARCH (RFC 9051 6.4.4).
+const ADDRESS_FIELDS: &[&[u8]] = &[b"From", b"To", b"Cc", b"Bcc", b"Reply-To", b"Sender"];

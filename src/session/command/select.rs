@@ -1,0 +1,314 @@
+//! SELECT, EXAMINE, CLOSE (RFC 9051 6.3.2, 6.3.3, 6.4.1) with CONDSTORE and QRESYNC (RFC 7162 3.2.5).
+
+use super::{Command, Context, Progress, Start, expunge};
+use crate::imap::command::{Extension, Qresync, Select as Request};
+use crate::imap::connection::State;
+use crate::imap::fetch::FetchLine;
+use crate::imap::list::Attributes;
+use crate::imap::mailbox::MailboxName;
+use crate::imap::response::{self, Code, Listed, Status};
+use crate::imap::sequence::Ranges;
+use crate::maildir::folder::Step;
+use crate::session::connection::{Patience, Selected};
+use crate::session::flags::KeywordNames;
+use crate::session::mailbox::{Effort, Mailbox};
+use crate::session::mailboxes::MailboxKey;
+use crate::session::reply::{self, Reply};
+use crate::session::view::{Walk, write_flags_of_mailbox};
+
+pub fn start(request: Request, context: &mut Context<'_>) -> Start {
+    if request.qresync.is_some() && !context.client.imap.is_enabled(Extension::QResync) {
+        return Start::Done(Reply::bad("QRESYNC is not enabled."));
+    }
+    leave(context);
+    let name = match request.mailbox {
+        Ok(name) => name,
+        Err(error) => return Start::Done(error.into()),
+    };
+    if request.condstore {
+        context.client.condstore = true;
+    }
+    Start::Running(Box::new(Select {
+        name,
+        examine: request.examine,
+        qresync: request.qresync,
+        stage: Stage::Open,
+        patience: Patience::default(),
+    }))
+}
+
+/// The mailbox selected before is left even if the new one cannot be opened (RFC 3501 6.3.1).
+pub fn leave(context: &mut Context<'_>) {
+    let manner = context.client.manner();
+    if context.client.selected.is_some() && (manner.qresync || manner.rev2) {
+        let out = context.client.out.writer();
+        response::untagged(
+            out,
+            Status::Ok,
+            Some(Code::Closed),
+            "Previous mailbox closed.",
+        );
+    }
+    context.client.deselect(context.mailboxes, context.now);
+}
+
+struct Select {
+    name: MailboxName,
+    examine: bool,
+    qresync: Option<Qresync>,
+    stage: Stage,
+    patience: Patience,
+}
+
+enum Stage {
+    Open,
+    Sync(MailboxKey),
+    /// What changed since the client was here last, message by message.
+    Changes {
+        known: Ranges,
+        since: u64,
+        walk: Walk,
+    },
+}
+
+impl Command for Select {
+    fn step(&mut self, context: &mut Context<'_>) -> Progress {
+        loop {
+            match &mut self.stage {
+                Stage::Open => match context.mailboxes.open(&self.name, context.now) {
+                    Ok(key) => self.stage = Stage::Sync(key),
+                    Err(error) => return Progress::Done(error.into()),
+                },
+                Stage::Sync(key) => {
+                    let key = *key;
+                    match self.sync(key, context) {
+                        Ok(Step::Done) => {}
+                        Ok(Step::Again) => return Progress::Again,
+                        Ok(Step::Locked) => return self.patience.locked(),
+                        Err(reply) => return Progress::Done(reply),
+                    }
+                    match self.select(key, context) {
+                        Some(stage) => self.stage = stage,
+                        None => return Progress::Done(self.done()),
+                    }
+                }
+                Stage::Changes { known, since, walk } => {
+                    let waiting = write_changes(known, *since, walk, context);
+                    return waiting.unwrap_or_else(|| Progress::Done(self.done()));
+                }
+            }
+        }
+    }
+}
+
+impl Select {
+    fn sync(&mut self, key: MailboxKey, context: &mut Context<'_>) -> Result<Step, Reply> {
+        context.mailboxes.handle_wake();
+        let mailbox = context.mailboxes.get(key).ok_or_else(reply::deselected)?;
+        let effort = Effort::Select {
+            write: !self.examine,
+        };
+        let step = match mailbox.look(effort, context.now, context.over) {
+            Ok(step) => step,
+            Err(error) => {
+                context.mailboxes.drop_mailbox(key, context.now);
+                return Err(error.into());
+            }
+        };
+        if step == Step::Done
+            && let Err(error) = mailbox.folder.settle()
+        {
+            log::warn!("{}: UIDs are not on disk yet: {error}", self.name);
+        }
+        Ok(step)
+    }
+
+    /// The mailbox is open and up to date: the client gets its view and the untagged responses.
+    fn select(&mut self, key: MailboxKey, context: &mut Context<'_>) -> Option<Stage> {
+        let client = &mut *context.client;
+        let mailbox = context.mailboxes.get(key)?;
+        mailbox.add_view(client.id, self.examine);
+        client.selected = Some(Selected {
+            mailbox: key,
+            read_only: self.examine,
+        });
+        client.imap.set_state(State::Selected);
+        let manner = client.manner();
+        let dialect = client.imap.dialect();
+        let view = mailbox.view(client.id)?;
+        let folder = &mailbox.folder;
+        let out = client.out.writer();
+        let ok = |out: &mut Vec<u8>, code, text| {
+            response::untagged(out, Status::Ok, Some(code), text);
+        };
+        write_flags_of_mailbox(folder, self.examine, out);
+        response::exists(out, view.exists(folder.messages()));
+        if !manner.rev2 {
+            response::recent(out, view.recent_count(folder.messages()));
+            if let Some(first) = folder.counts().first_unseen
+                && let Ok(index) = folder.index_of(first)
+            {
+                let number = view.number(folder.messages(), index);
+                ok(out, Code::Unseen(number), "First unseen.");
+            }
+        }
+        ok(out, Code::UidValidity(folder.uid_validity()), "UIDs valid");
+        ok(
+            out,
+            Code::UidNext(folder.uid_next().into()),
+            "Predicted next UID",
+        );
+        ok(out, Code::HighestModSeq(folder.highest_modseq()), "Highest");
+        ok(out, Code::MailboxId(&folder.mailbox_id()), "Ok");
+        if manner.rev2 {
+            let attributes = Attributes::default();
+            let name = &self.name;
+            let listed = Listed {
+                attributes,
+                name,
+                child_info_subscribed: false,
+                old_name: None,
+            };
+            response::list(out, listed, dialect);
+        }
+        let qresync = self.qresync.take()?;
+        let resync = resync(&qresync, mailbox)?;
+        response::vanished(out, true, &resync.vanished);
+        let (known, since) = (resync.known, resync.since);
+        Some(Stage::Changes {
+            known,
+            since,
+            walk: Walk::default(),
+        })
+    }
+
+    fn done(&self) -> Reply {
+        if self.examine {
+            Reply::ok("Examine completed.").code(Code::ReadOnly)
+        } else {
+            Reply::ok("Select completed.").code(Code::ReadWrite)
+        }
+    }
+}
+
+/// What a client that was here before has to hear.
+struct Resync {
+    /// Of these messages, those changed
+    known: Ranges,
+    /// since this modseq,
+    since: u64,
+    /// and that these are gone.
+    vanished: Ranges,
+}
+
+/// `None`: the client's UIDs mean nothing here (RFC 7162 3.2.5).
+fn resync(qresync: &Qresync, mailbox: &Mailbox) -> Option<Resync> {
+    let folder = &mailbox.folder;
+    if qresync.uid_validity != folder.uid_validity() {
+        return None;
+    }
+    let mut all = Ranges::new();
+    if folder.uid_next() > 1 {
+        all.push_range(1, folder.uid_next() - 1);
+    }
+    let known = match &qresync.known_uids {
+        Some(known) => known.intersect(&all),
+        None => all,
+    };
+    // A modseq we never gave means that our state was lost or restored: tell everything.
+    let ours = qresync.modseq <= folder.highest_modseq();
+    let since = if ours { qresync.modseq } else { 0 };
+    let remembered = if ours {
+        folder.expunged_since(since)
+    } else {
+        None
+    };
+    let vanished = match remembered {
+        Some(expunged) => expunged.intersect(&known),
+        None => missing(&known, qresync, mailbox),
+    };
+    Some(Resync {
+        known,
+        since,
+        vanished,
+    })
+}
+
+/// Without a history: every UID the client may know that is not there, but not those up to the last
+/// pair of its sequence match that still fits (RFC 7162 3.2.5.2).
+fn missing(known: &Ranges, qresync: &Qresync, mailbox: &Mailbox) -> Ranges {
+    let live = mailbox
+        .folder
+        .messages()
+        .iter()
+        .filter(|message| !message.is_gone());
+    let mut existing = Ranges::new();
+    let mut settled = 0;
+    let pairs = qresync.sequence_match.iter();
+    let mut pairs = pairs
+        .flat_map(|matching| matching.numbers.iter().zip(matching.uids.iter()))
+        .peekable();
+    for (number, message) in (1u32..).zip(live) {
+        let uid = message.uid().0;
+        existing.push(uid);
+        while pairs.next_if(|&(pair, _)| pair < number).is_some() {}
+        if pairs.peek() == Some(&(number, uid)) {
+            settled = uid;
+        }
+    }
+    let mut doubtful = Ranges::new();
+    if let Some(first) = settled.checked_add(1) {
+        doubtful.push_range(first, u32::MAX);
+    }
+    known.difference(&existing).intersect(&doubtful)
+}
+
+/// Writes FETCH responses for messages changed since; `None` when all are written.
+fn write_changes(
+    known: &Ranges,
+    since: u64,
+    walk: &mut Walk,
+    context: &mut Context<'_>,
+) -> Option<Progress> {
+    let client = &mut *context.client;
+    let selected = client.selected?;
+    let rev2 = client.manner().rev2;
+    let mailbox = context.mailboxes.get(selected.mailbox)?;
+    let view = mailbox.view(client.id)?;
+    let messages = mailbox.folder.messages();
+    let names = KeywordNames::new(&mailbox.folder);
+    let mut steps = 0u32;
+    while let Some((index, number)) = view.next(messages, known, walk) {
+        let message = &messages[index];
+        if message.modseq() > since && !message.is_gone() {
+            let recent = view.is_recent(message.uid()) && !rev2;
+            let out = client.out.writer();
+            let mut line = FetchLine::begin(out, number);
+            line.uid(out, message.uid());
+            line.flags(out, message.flags(), recent, |letter| names.get(letter));
+            line.modseq(out, message.modseq());
+            line.end(out);
+        }
+        steps += 1;
+        if client.out.is_full() {
+            return Some(Progress::NeedRoom);
+        }
+        if steps % CHECK_EVERY == 0 && (context.over)() {
+            return Some(Progress::Again);
+        }
+    }
+    None
+}
+
+/// CLOSE: EXPUNGE without telling (RFC 9051 6.4.1).
+pub fn close(context: &mut Context<'_>) -> Start {
+    match context.client.selected {
+        Some(selected) if !selected.read_only => expunge::close(),
+        _ => {
+            context.client.deselect(context.mailboxes, context.now);
+            Start::Done(Reply::ok("Close completed."))
+        }
+    }
+}
+
+const CHECK_EVERY: u32 = 256;

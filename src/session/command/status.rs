@@ -1,0 +1,178 @@
+//! STATUS (RFC 9051 6.3.11), and the status of a mailbox in LIST (RFC 5819).
+//!
+//! A mailbox that nobody has open costs a look at its index's header and two `stat`; only if that is
+//! out of date it is opened and brought up to date.
+
+use super::{Command, Context, Progress, Start, use_condstore};
+use crate::config::Config;
+use crate::imap::command::StatusItem;
+use crate::imap::mailbox::{MailboxArgument, MailboxName};
+use crate::imap::response::{self, StatusValue};
+use crate::maildir::folder::{self, Folder, FolderError, Look, Status, Step};
+use crate::session::connection::Patience;
+use crate::session::mailbox::Effort;
+use crate::session::mailboxes::OpenError;
+use crate::session::reply::{self, Reply};
+
+pub fn start(mailbox: MailboxArgument, items: Vec<StatusItem>, context: &mut Context<'_>) -> Start {
+    let name = match mailbox {
+        Ok(name) => name,
+        Err(error) => return Start::Done(error.into()),
+    };
+    Start::Running(Box::new(StatusCommand {
+        inquiry: Inquiry::new(name, items, context),
+    }))
+}
+
+struct StatusCommand {
+    inquiry: Inquiry,
+}
+
+impl Command for StatusCommand {
+    fn step(&mut self, context: &mut Context<'_>) -> Progress {
+        match self.inquiry.step(context) {
+            Ok(()) => Progress::Done(Reply::ok("Status completed.")),
+            Err(progress) => progress,
+        }
+    }
+}
+
+/// One mailbox's status, on the way to being known.
+pub struct Inquiry {
+    name: MailboxName,
+    items: Vec<StatusItem>,
+    /// Opened for this only.
+    folder: Option<Folder>,
+    measured: usize,
+    patience: Patience,
+}
+
+impl Inquiry {
+    pub fn new(name: MailboxName, items: Vec<StatusItem>, context: &mut Context<'_>) -> Inquiry {
+        if items.contains(&StatusItem::HighestModSeq) {
+            use_condstore(context);
+        }
+        Inquiry {
+            name,
+            items,
+            folder: None,
+            measured: 0,
+            patience: Patience::default(),
+        }
+    }
+
+    /// Writes the STATUS response, or says why that has to wait, or cannot be.
+    pub fn step(&mut self, context: &mut Context<'_>) -> Result<(), Progress> {
+        let status = match self.find(context) {
+            Ok(Ok(status)) => status,
+            Ok(Err(Step::Done | Step::Again)) => return Err(Progress::Again),
+            Ok(Err(Step::Locked)) => return Err(self.patience.locked()),
+            Err(error) => return Err(Progress::Done(error.into())),
+        };
+        let values: Vec<_> = self
+            .items
+            .iter()
+            .map(|&item| (item, value(item, &status, context.config)))
+            .collect();
+        let dialect = context.client.imap.dialect();
+        response::status(context.client.out.writer(), &self.name, &values, dialect);
+        Ok(())
+    }
+
+    fn find(&mut self, context: &mut Context<'_>) -> Result<Result<Status, Step>, OpenError> {
+        let (now, over) = (context.now, context.over);
+        if let Some(key) = context.mailboxes.find_open(&self.name) {
+            context.mailboxes.handle_wake();
+            if let Some(mailbox) = context.mailboxes.get(key) {
+                let step = mailbox.look(Effort::Directories, now, over)?;
+                if step != Step::Done {
+                    return Ok(Err(step));
+                }
+                return self
+                    .measure(&mut mailbox.folder, over)
+                    .map_err(OpenError::from);
+            }
+        }
+        let mut folder = match self.folder.take() {
+            Some(folder) => folder,
+            None => {
+                let directory = context.mailboxes.tree.find(&self.name)?;
+                let maildir = &context.mailboxes.maildir;
+                if let Some(status) = folder::status(maildir, &directory, now.time)?
+                    && (status.counts.unmeasured == 0 || !self.items.contains(&StatusItem::Size))
+                {
+                    return Ok(Ok(status));
+                }
+                Folder::open(maildir, &directory, now.time)?
+            }
+        };
+        let step = folder.sync(Look::default(), now.time, over)?;
+        if step != Step::Done {
+            self.folder = Some(folder);
+            return Ok(Err(step));
+        }
+        match self.measure(&mut folder, over)? {
+            Ok(status) => {
+                folder.settle()?;
+                folder.close(now.time);
+                Ok(Ok(status))
+            }
+            Err(step) => {
+                self.folder = Some(folder);
+                Ok(Err(step))
+            }
+        }
+    }
+
+    /// The status of a folder that is up to date; SIZE needs the size of every message.
+    fn measure(
+        &mut self,
+        folder: &mut Folder,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Result<Status, Step>, FolderError> {
+        if self.items.contains(&StatusItem::Size) && folder.counts().unmeasured > 0 {
+            while self.measured < folder.messages().len() {
+                match folder.virtual_size(self.measured, over) {
+                    Ok(None) => return Ok(Err(Step::Again)),
+                    // What cannot be read counts nothing.
+                    Ok(Some(_)) | Err(_) => self.measured += 1,
+                }
+                if over() {
+                    return Ok(Err(Step::Again));
+                }
+            }
+        }
+        Ok(Ok(status_of(folder)))
+    }
+}
+
+fn status_of(folder: &Folder) -> Status {
+    let first_recent = folder.first_recent();
+    let recent = folder.messages().iter().rev();
+    let recent = recent.take_while(|message| message.uid() >= first_recent);
+    let recent = recent.filter(|message| !message.is_gone()).count();
+    Status {
+        uid_validity: folder.uid_validity(),
+        uid_next: folder.uid_next(),
+        highest_modseq: folder.highest_modseq(),
+        mailbox_id: folder.mailbox_id(),
+        counts: folder.counts(),
+        recent: u32::try_from(recent).unwrap_or(u32::MAX),
+    }
+}
+
+fn value<'s>(item: StatusItem, status: &'s Status, config: &Config) -> StatusValue<'s> {
+    let number = |n: u32| StatusValue::Number(n.into());
+    match item {
+        StatusItem::Messages => number(status.counts.messages),
+        StatusItem::Recent => number(status.recent),
+        StatusItem::UidNext => number(status.uid_next),
+        StatusItem::UidValidity => number(status.uid_validity),
+        StatusItem::Unseen => number(status.counts.unseen),
+        StatusItem::Deleted => number(status.counts.deleted),
+        StatusItem::Size => StatusValue::Number(status.counts.size),
+        StatusItem::AppendLimit => StatusValue::Number(config.append_limit),
+        StatusItem::MailboxId => StatusValue::Id(&status.mailbox_id),
+        StatusItem::HighestModSeq => StatusValue::Number(status.highest_modseq),
+    }
+}

@@ -1,0 +1,400 @@
+//! One client after login: events in, commands run one after the other, responses out.
+
+use std::time::{Duration, Instant};
+
+use super::command::fetch::Memo;
+use super::command::{self, Command, Context, Progress, Start};
+use super::mailbox::Effort;
+use super::mailboxes::{MailboxKey, Mailboxes};
+use super::reply::{self, Reply};
+use super::view::{Manner, Tell};
+use crate::config::Config;
+use crate::imap::command::{Command as Request, Extension, Tag};
+use crate::imap::connection::State;
+use crate::imap::response::{self, Status};
+use crate::imap::sequence::Ranges;
+use crate::imap::{self, Event};
+use crate::maildir::folder::{FolderError, Step};
+use crate::net::{Buffer, ConnectionId, Now, Run};
+
+/// What commands see of the client.
+pub struct Client {
+    pub id: ConnectionId,
+    pub imap: imap::Connection,
+    pub out: Buffer,
+    /// Set in the selected state only.
+    pub selected: Option<Selected>,
+    /// UIDs that `$` stands for (RFC 5182).
+    pub saved: Ranges,
+    /// CONDSTORE is in use without ENABLE (RFC 7162 3.1).
+    pub condstore: bool,
+    /// A large message of which the client is fetching part after part.
+    pub memo: Option<Memo>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Selected {
+    pub mailbox: MailboxKey,
+    pub read_only: bool,
+}
+
+impl Client {
+    pub fn manner(&self) -> Manner {
+        Manner {
+            qresync: self.imap.is_enabled(Extension::QResync),
+            condstore: self.condstore || self.imap.is_enabled(Extension::CondStore),
+            rev2: self.imap.is_enabled(Extension::Imap4Rev2),
+        }
+    }
+
+    /// Leaves the selected mailbox, if any.
+    pub fn deselect(&mut self, mailboxes: &mut Mailboxes, now: Now) {
+        if let Some(selected) = self.selected.take() {
+            if let Some(mailbox) = mailboxes.get(selected.mailbox) {
+                mailbox.remove_view(self.id, now);
+            }
+        }
+        self.saved = Ranges::new();
+        if self.imap.state() == State::Selected {
+            self.imap.set_state(State::Authenticated);
+        }
+    }
+}
+
+pub struct Connection {
+    pub client: Client,
+    stage: Stage,
+    /// The client will send nothing more.
+    ended: bool,
+    /// The client last did something.
+    active: Instant,
+}
+
+enum Stage {
+    /// Between commands.
+    Ready,
+    Running {
+        tag: Tag,
+        command: Box<dyn Command>,
+        tell: Tell,
+    },
+    /// A command is done; before its tagged response the client is told what has happened.
+    Telling {
+        tag: Tag,
+        reply: Reply,
+        tell: Tell,
+        looked: Looked,
+    },
+    Closing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Not(Effort),
+    Done,
+}
+
+impl Connection {
+    pub fn new(id: ConnectionId, imap: imap::Connection, out: Buffer, now: Now) -> Connection {
+        let saved = Ranges::new();
+        let client = Client {
+            id,
+            imap,
+            out,
+            selected: None,
+            saved,
+            condstore: false,
+            memo: None,
+        };
+        Connection {
+            client,
+            stage: Stage::Ready,
+            ended: false,
+            active: now.instant,
+        }
+    }
+
+    pub fn handle_input(&mut self, bytes: &[u8], now: Now) {
+        self.active = now.instant;
+        self.client.imap.handle_input(bytes);
+    }
+
+    pub fn handle_end(&mut self) {
+        self.ended = true;
+    }
+
+    pub fn wants_input(&self) -> bool {
+        !matches!(self.stage, Stage::Closing) && self.client.imap.wants_input()
+    }
+
+    /// Works until something has to be waited for; see `net::Run`.
+    pub fn run(
+        &mut self,
+        mailboxes: &mut Mailboxes,
+        config: &Config,
+        now: Now,
+        over: &dyn Fn() -> bool,
+    ) -> Run {
+        loop {
+            if self.client.out.is_full() {
+                return Run::Idle;
+            }
+            if self.has_lost_mailbox(mailboxes) {
+                self.say_bye("The mailbox is not there any more.");
+            }
+            if let Some(run) = self.step(mailboxes, config, now, over) {
+                return run;
+            }
+            if over() {
+                return Run::Again;
+            }
+        }
+    }
+
+    /// One step; `None` if the next can follow at once.
+    fn step(
+        &mut self,
+        mailboxes: &mut Mailboxes,
+        config: &Config,
+        now: Now,
+        over: &dyn Fn() -> bool,
+    ) -> Option<Run> {
+        match &mut self.stage {
+            Stage::Closing => Some(Run::Close),
+            Stage::Ready => {
+                let Some(event) = self.client.imap.poll_event(self.client.out.writer()) else {
+                    return Some(if self.ended { Run::Close } else { Run::Idle });
+                };
+                let context = Context {
+                    client: &mut self.client,
+                    mailboxes,
+                    config,
+                    now,
+                    over,
+                };
+                self.stage = begin(event, context);
+                None
+            }
+            Stage::Running { tag, command, tell } => {
+                let mut context = Context {
+                    client: &mut self.client,
+                    mailboxes,
+                    config,
+                    now,
+                    over,
+                };
+                match command.step(&mut context) {
+                    Progress::Done(reply) => {
+                        self.active = now.instant;
+                        self.stage = finished(tag.clone(), reply, *tell, command.effort());
+                        None
+                    }
+                    Progress::NeedRoom => (self.client.out.is_full()).then_some(Run::Idle),
+                    Progress::NeedInput if self.ended => Some(Run::Close),
+                    Progress::NeedInput => Some(Run::Idle),
+                    Progress::Again => Some(Run::Again),
+                    Progress::Wait(time) => Some(Run::Wait(time)),
+                    Progress::Bye(text) => {
+                        self.say_bye(text);
+                        None
+                    }
+                }
+            }
+            Stage::Telling {
+                tag,
+                reply,
+                tell,
+                looked,
+            } => {
+                if let Looked::Not(effort) = *looked {
+                    match look(&self.client, mailboxes, effort, now, over) {
+                        Ok(Step::Done) => *looked = Looked::Done,
+                        Ok(Step::Again) => return Some(Run::Again),
+                        // Whoever holds the lock is at work: what it does is told later.
+                        Ok(Step::Locked) => *looked = Looked::Done,
+                        Err(error) => {
+                            *looked = Looked::Done;
+                            self.handle_folder_error(&error, mailboxes, now);
+                            return None;
+                        }
+                    }
+                }
+                if !tell_news(&mut self.client, mailboxes, *tell) {
+                    return Some(Run::Idle);
+                }
+                reply.write(tag, self.client.out.writer());
+                let leaving = self.client.imap.state() == State::Logout;
+                self.stage = if leaving {
+                    Stage::Closing
+                } else {
+                    Stage::Ready
+                };
+                None
+            }
+        }
+    }
+
+    /// The mailbox under the client's feet is in trouble.
+    fn handle_folder_error(&mut self, error: &FolderError, mailboxes: &mut Mailboxes, now: Now) {
+        match error {
+            FolderError::Missing | FolderError::Replaced => {
+                if let Some(selected) = self.client.selected {
+                    mailboxes.drop_mailbox(selected.mailbox, now);
+                }
+            }
+            // The table is served as it is.
+            FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
+                log::warn!("a mailbox cannot be looked at: {error}");
+            }
+        }
+    }
+
+    fn has_lost_mailbox(&self, mailboxes: &mut Mailboxes) -> bool {
+        let selected = self.client.selected;
+        !matches!(self.stage, Stage::Closing)
+            && selected.is_some_and(|selected| mailboxes.get(selected.mailbox).is_none())
+    }
+
+    /// `* BYE`, and nothing after it.
+    pub fn say_bye(&mut self, text: &str) {
+        if !matches!(self.stage, Stage::Closing) {
+            response::bye(self.client.out.writer(), None, text);
+            self.stage = Stage::Closing;
+        }
+    }
+
+    pub fn is_idling(&self) -> bool {
+        matches!(&self.stage, Stage::Running { command, .. } if command.is_idle())
+    }
+
+    /// When the client has been silent too long.
+    pub fn deadline(&self, config: &Config) -> Instant {
+        let patience = if self.is_idling() {
+            config.idle_notify
+        } else {
+            config.idle_timeout
+        };
+        self.active + patience
+    }
+
+    /// The deadline has passed: an IDLE hears that we are still here (RFC 2177 lets a server give
+    /// up on it, but phones behind NAT like to hear something), others are logged out.
+    pub fn handle_deadline(&mut self, now: Now) {
+        if self.is_idling() && self.client.out.is_empty() {
+            response::untagged(self.client.out.writer(), Status::Ok, None, "Still here");
+            self.active = now.instant;
+        } else {
+            self.say_bye("Disconnected for inactivity.");
+        }
+    }
+}
+
+/// Acts on an event between commands.
+fn begin(event: Event, mut context: Context<'_>) -> Stage {
+    let (tag, start, tell) = match event {
+        Event::Command(tagged) => {
+            if !matches!(tagged.command, Request::Fetch(_)) {
+                context.client.memo = None;
+            }
+            let tell = command::tell(&tagged.command);
+            (
+                tagged.tag.clone(),
+                command::start(tagged, &mut context),
+                tell,
+            )
+        }
+        Event::Append(tag, append) => {
+            let start = command::append::start(append, &mut context);
+            (tag, start, Tell::All)
+        }
+        Event::Bad(bad) => {
+            let out = context.client.out.writer();
+            match &bad.tag {
+                Some(tag) => response::tagged(out, tag, Status::Bad, None, bad.text),
+                None => response::untagged(out, Status::Bad, None, bad.text),
+            }
+            if bad.fatal {
+                response::bye(out, None, "Too many bad commands.");
+                return Stage::Closing;
+            }
+            return Stage::Ready;
+        }
+        // These belong to a command that is running.
+        Event::AppendData
+        | Event::AppendMessage(_)
+        | Event::AppendEnd
+        | Event::Continuation(_)
+        | Event::Cancelled
+        | Event::Done => return Stage::Ready,
+    };
+    match start {
+        Start::Running(command) => Stage::Running { tag, command, tell },
+        Start::Done(reply) => finished(tag, reply, tell, Effort::Watch),
+        Start::DoneAfterLook(reply) => finished(tag, reply, tell, Effort::Directories),
+    }
+}
+
+fn finished(tag: Tag, reply: Reply, tell: Tell, effort: Effort) -> Stage {
+    Stage::Telling {
+        tag,
+        reply,
+        tell,
+        looked: Looked::Not(effort),
+    }
+}
+
+/// Looks for changes in the selected mailbox, if there is one.
+pub fn look(
+    client: &Client,
+    mailboxes: &mut Mailboxes,
+    effort: Effort,
+    now: Now,
+    over: &dyn Fn() -> bool,
+) -> Result<Step, FolderError> {
+    let Some(selected) = client.selected else {
+        return Ok(Step::Done);
+    };
+    mailboxes.handle_wake();
+    let Some(mailbox) = mailboxes.get(selected.mailbox) else {
+        return Ok(Step::Done);
+    };
+    let step = mailbox.look(effort, now, over)?;
+    if mailbox.others_have_news(client.id) {
+        mailboxes.wake_viewers(selected.mailbox, client.id);
+    }
+    Ok(step)
+}
+
+/// Writes what the client may hear now; false when its buffer is full.
+pub fn tell_news(client: &mut Client, mailboxes: &mut Mailboxes, tell: Tell) -> bool {
+    let manner = client.manner();
+    let Some(selected) = client.selected else {
+        return true;
+    };
+    let Some(mailbox) = mailboxes.get(selected.mailbox) else {
+        return true;
+    };
+    mailbox.tell(client.id, tell, manner, &mut client.out)
+}
+
+/// Waiting for a lock that another program holds.
+#[derive(Debug, Default)]
+pub struct Patience {
+    waits: u32,
+}
+
+impl Patience {
+    /// The lock is not to be had now: try again, but not for ever.
+    pub fn locked(&mut self) -> Progress {
+        self.waits += 1;
+        if self.waits > LOCK_WAITS {
+            return Progress::Done(reply::in_use());
+        }
+        Progress::Wait(LOCK_WAIT)
+    }
+}
+
+const LOCK_WAIT: Duration = Duration::from_millis(20);
+
+/// Two minutes, as Dovecot waits (`maildir-formats.md 3`).
+const LOCK_WAITS: u32 = 6_000;

@@ -1,0 +1,312 @@
+//! One open mailbox, shared by all of the user's connections that have it selected.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::view::{Manner, Tell, View};
+use crate::imap::mailbox::MailboxName;
+use crate::imap::sequence::{Ranges, Uid};
+use crate::maildir::cache::Cache;
+use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
+use crate::maildir::watch::Event;
+use crate::net::{Buffer, ConnectionId, Now};
+
+pub struct Mailbox {
+    pub name: MailboxName,
+    pub folder: Folder,
+    views: BTreeMap<ConnectionId, View>,
+    /// What the watch saw and the folder has not been told yet.
+    events: VecDeque<Event>,
+    watched: bool,
+    rescan: bool,
+    tombstones: usize,
+    looked: Instant,
+    /// When something happened that the index on disk does not say.
+    changed: Option<Instant>,
+    /// When the last view went.
+    unused: Option<Instant>,
+    cache: Option<Cache>,
+}
+
+/// How hard to look for what other programs did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// What the watch has told, and a scan if that is due.
+    Watch,
+    /// Also ask the directories themselves whether they changed.
+    Directories,
+    /// As `Directories`, for a client that is about to have a view; to `write` moves new mail to
+    /// cur/.
+    Select { write: bool },
+}
+
+impl Mailbox {
+    pub fn new(name: MailboxName, folder: Folder, now: Now) -> Mailbox {
+        Mailbox {
+            name,
+            folder,
+            views: BTreeMap::new(),
+            events: VecDeque::new(),
+            watched: false,
+            rescan: true,
+            tombstones: 0,
+            looked: now.instant,
+            changed: None,
+            unused: Some(now.instant),
+            cache: None,
+        }
+    }
+
+    /// Brings the table up to date with the directory.  Resumable: call until it says Done.
+    pub fn look(
+        &mut self,
+        effort: Effort,
+        now: Now,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Step, FolderError> {
+        let step = self.look_without_telling(effort, now, over);
+        self.distribute(None, now);
+        step
+    }
+
+    fn look_without_telling(
+        &mut self,
+        effort: Effort,
+        now: Now,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Step, FolderError> {
+        let move_new = self.is_written() || effort == Effort::Select { write: true };
+        let look = Look {
+            move_new,
+            force_scan: self.rescan,
+        };
+        while let Some(event) = self.events.front() {
+            if over() {
+                return Ok(Step::Again);
+            }
+            match self.folder.handle_event(event, look, now.time)? {
+                Step::Done => {}
+                step => return Ok(step),
+            }
+            self.events.pop_front();
+        }
+        if !self.rescan && effort == Effort::Watch && self.watched {
+            return Ok(Step::Done);
+        }
+        let step = self.folder.sync(look, now.time, over)?;
+        if step == Step::Done {
+            self.rescan = false;
+            self.looked = now.instant;
+        }
+        Ok(step)
+    }
+
+    /// Takes what the watch saw; `look` acts on it.
+    pub fn handle_event(&mut self, event: Event) {
+        if self.events.len() >= EVENTS_MAX || event == Event::Rescan {
+            self.events.clear();
+            self.rescan = true;
+        } else if !self.rescan || event == Event::Lost {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Whether the folder is watched; if not, it has to be polled.
+    pub fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+        self.rescan = true;
+    }
+
+    pub fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// When the folder should be looked at again because nobody tells when it changes.
+    pub fn next_poll(&self, interval: Duration) -> Option<Instant> {
+        (!self.watched && !self.views.is_empty()).then(|| self.looked + interval)
+    }
+
+    /// The folder is due to be polled, and whoever is interested has been woken.
+    pub fn note_polled(&mut self, now: Now) {
+        self.looked = now.instant;
+    }
+
+    /// The client of `connection` has been told that everything in the table exists.
+    pub fn add_view(&mut self, connection: ConnectionId, read_only: bool) {
+        let mut recent = Ranges::new();
+        let last = self.last_uid();
+        let first = if read_only {
+            self.folder.first_recent()
+        } else {
+            self.folder.claim_recent()
+        };
+        if first <= last {
+            recent.push_range(first.0, last.0);
+        }
+        let view = View::new(&self.folder, read_only, recent);
+        self.views.insert(connection, view);
+        self.unused = None;
+    }
+
+    pub fn remove_view(&mut self, connection: ConnectionId, now: Now) {
+        self.views.remove(&connection);
+        if self.views.is_empty() {
+            self.unused = Some(now.instant);
+        }
+        self.bury();
+    }
+
+    pub fn view(&self, connection: ConnectionId) -> Option<&View> {
+        self.views.get(&connection)
+    }
+
+    pub fn viewers(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.views.keys().copied()
+    }
+
+    /// Whether this client has something to be told.
+    pub fn has_news(&self, connection: ConnectionId) -> bool {
+        let view = self.views.get(&connection);
+        view.is_some_and(|view| view.has_news(&self.folder))
+    }
+
+    /// Whether somebody but this client has something to be told.
+    pub fn others_have_news(&self, but: ConnectionId) -> bool {
+        let mut others = self
+            .views
+            .iter()
+            .filter(|&(&connection, _)| connection != but);
+        others.any(|(_, view)| view.has_news(&self.folder))
+    }
+
+    /// Tells the client what may be told now; true when there is nothing left, false when its
+    /// buffer is full.
+    pub fn tell(
+        &mut self,
+        connection: ConnectionId,
+        tell: Tell,
+        manner: Manner,
+        out: &mut Buffer,
+    ) -> bool {
+        let Some(view) = self.views.get_mut(&connection) else {
+            return true;
+        };
+        let complete = view.tell(&self.folder, tell, manner, out);
+        if complete && self.tombstones > 0 {
+            self.bury();
+        }
+        complete
+    }
+
+    /// Hands what the folder has found or done to every view, but flags not to `by`, who is told by
+    /// the command that did it.
+    pub fn distribute(&mut self, by: Option<ConnectionId>, now: Now) {
+        let changes = self.folder.take_changes();
+        if !changes.is_empty() {
+            self.changed = self.changed.or(Some(now.instant));
+        }
+        for change in changes {
+            match change {
+                Change::Arrived { first, last } => self.give_recent(first, last),
+                Change::Keywords => {}
+                Change::Flags { uid, .. } => {
+                    for (connection, view) in &mut self.views {
+                        if Some(*connection) != by {
+                            view.note_flags(uid);
+                        }
+                    }
+                }
+                Change::Expunged { uid, .. } => {
+                    self.tombstones += 1;
+                    self.views
+                        .values_mut()
+                        .for_each(|view| view.note_expunged(uid));
+                }
+            }
+        }
+        if self.views.is_empty() {
+            self.bury();
+        }
+    }
+
+    /// \Recent is for one session that can write (RFC 3501 2.3.2): the first one here.
+    fn give_recent(&mut self, first: Uid, last: Uid) {
+        if let Some(view) = self.views.values_mut().find(|view| !view.read_only) {
+            let from = self.folder.claim_recent().max(first);
+            view.note_recent(from, last);
+        } else {
+            self.views
+                .values_mut()
+                .for_each(|view| view.note_recent(first, last));
+        }
+    }
+
+    /// Takes tombstones out of the table when nobody's numbers need them.  That moves the whole
+    /// table, so a few may wait for more.
+    fn bury(&mut self) {
+        let few = self.tombstones < TOMBSTONES_MANY && !self.views.is_empty();
+        if self.tombstones == 0 || few || self.views.values().any(View::counts_gone) {
+            return;
+        }
+        self.folder.bury();
+        self.tombstones = 0;
+        self.views.values_mut().for_each(View::note_buried);
+    }
+
+    /// The messages' summaries.
+    pub fn cache(&mut self) -> &mut Cache {
+        let folder = &self.folder;
+        self.cache
+            .get_or_insert_with(|| Cache::open(folder.directory(), folder.uid_validity()))
+    }
+
+    /// What was put into the cache is written.
+    pub fn flush_cache(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.flush();
+        }
+    }
+
+    /// Writes the index if it is `age` out of date.
+    pub fn write_index(&mut self, age: Duration, now: Now) {
+        if self.changed.is_some_and(|since| now.instant >= since + age) {
+            self.folder.write_index(now.time);
+            self.changed = None;
+        }
+    }
+
+    pub fn changed_since(&self) -> Option<Instant> {
+        self.changed
+    }
+
+    /// The last view left at that time, and none came since.
+    pub fn unused_since(&self) -> Option<Instant> {
+        self.unused
+    }
+
+    pub fn touch(&mut self, now: Now) {
+        if self.views.is_empty() {
+            self.unused = Some(now.instant);
+        }
+    }
+
+    pub fn close(self, now: Now) {
+        self.folder.close(now.time);
+    }
+
+    fn is_written(&self) -> bool {
+        self.views.values().any(|view| !view.read_only)
+    }
+
+    fn last_uid(&self) -> Uid {
+        self.folder
+            .messages()
+            .last()
+            .map_or(Uid(0), |message| message.uid())
+    }
+}
+
+/// More events than this are not looked at one by one.
+const EVENTS_MAX: usize = 10_000;
+
+const TOMBSTONES_MANY: usize = 64;

@@ -1,0 +1,273 @@
+//! The mailboxes that are open, and the watch over them.
+//!
+//! A mailbox stays open for a while after the last client left it, so that coming back costs
+//! nothing: the watch goes on telling what changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use super::mailbox::Mailbox;
+use crate::config::Config;
+use crate::imap::mailbox::MailboxName;
+use crate::maildir::Maildir;
+use crate::maildir::dir::Dir;
+use crate::maildir::folder::{Folder, FolderError};
+use crate::maildir::subscriptions::Subscriptions;
+use crate::maildir::tree::{Layout, Tree, TreeError};
+use crate::maildir::watch::{Event, WatchError, Watcher};
+use crate::net::{ConnectionId, Now};
+
+pub struct Mailboxes {
+    pub maildir: Maildir,
+    pub tree: Tree,
+    open: BTreeMap<MailboxKey, Mailbox>,
+    by_name: HashMap<MailboxName, MailboxKey>,
+    next_key: u32,
+    subscriptions: Option<Subscriptions>,
+    watcher: Option<Watcher>,
+    poll_interval: Duration,
+    /// Clients in IDLE that have something to be told.
+    woken: Vec<ConnectionId>,
+}
+
+/// An open mailbox.  Keys are not used twice, so a stale one finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailboxKey(u32);
+
+/// Why a mailbox could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    Tree(TreeError),
+    Folder(FolderError),
+}
+
+impl Mailboxes {
+    /// `wake` is called from another thread when `handle_wake` has something to do.
+    pub fn new(
+        config: &Config,
+        maildir: Maildir,
+        tree: Tree,
+        wake: Box<dyn Fn() + Send>,
+    ) -> Mailboxes {
+        let watcher = Watcher::new(wake);
+        if let Err(WatchError::Unavailable(reason)) = &watcher {
+            log::warn!("no inotify ({reason}): mailboxes are polled");
+        }
+        Mailboxes {
+            maildir,
+            tree,
+            open: BTreeMap::new(),
+            by_name: HashMap::new(),
+            next_key: 1,
+            subscriptions: None,
+            watcher: watcher.ok(),
+            poll_interval: config.poll_interval,
+            woken: Vec::new(),
+        }
+    }
+
+    /// Opens a mailbox, or finds it open.  Its table may be out of date: `look` first.
+    pub fn open(&mut self, name: &MailboxName, now: Now) -> Result<MailboxKey, OpenError> {
+        if let Some(&key) = self.by_name.get(name) {
+            if let Some(mailbox) = self.open.get_mut(&key) {
+                mailbox.touch(now);
+            }
+            return Ok(key);
+        }
+        let directory = self.tree.find(name).map_err(OpenError::Tree)?;
+        let folder =
+            Folder::open(&self.maildir, &directory, now.time).map_err(OpenError::Folder)?;
+        let key = MailboxKey(self.next_key);
+        self.next_key = self.next_key.wrapping_add(1);
+        let mut mailbox = Mailbox::new(name.clone(), folder, now);
+        if let Some(watcher) = &mut self.watcher {
+            match watcher.watch(key.0, &directory) {
+                Ok(()) => mailbox.set_watched(true),
+                Err(error) => log::warn!("{name} is polled, not watched: {error:?}"),
+            }
+        }
+        self.open.insert(key, mailbox);
+        self.by_name.insert(name.clone(), key);
+        self.close_unused(OPEN_UNUSED_MAX, Duration::ZERO, Some(key), now);
+        Ok(key)
+    }
+
+    /// The mailbox if it is open already.
+    pub fn find_open(&self, name: &MailboxName) -> Option<MailboxKey> {
+        self.by_name.get(name).copied()
+    }
+
+    pub fn get(&mut self, key: MailboxKey) -> Option<&mut Mailbox> {
+        self.open.get_mut(&key)
+    }
+
+    /// The open mailboxes with this name or one below it.
+    pub fn open_at_or_below(&self, name: &MailboxName) -> Vec<MailboxKey> {
+        let mut keys = Vec::new();
+        for (open, &key) in &self.by_name {
+            if open == name || open.is_below(name) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// The names subscribed to, in the file's order.
+    pub fn subscriptions(&mut self) -> Result<Vec<MailboxName>, TreeError> {
+        let subscriptions = self.refreshed_subscriptions()?;
+        Ok(subscriptions.iter().cloned().collect())
+    }
+
+    /// `Ok(None)`: another program holds the lock; else whether that changed anything.
+    pub fn subscribe(
+        &mut self,
+        name: &MailboxName,
+        subscribed: bool,
+        now: Now,
+    ) -> Result<Option<bool>, TreeError> {
+        let root = Dir::open(self.maildir.root()).map_err(TreeError::Io)?;
+        let access = root.access().map_err(TreeError::Io)?;
+        let subscriptions = self.refreshed_subscriptions()?;
+        subscriptions
+            .set(&root, &access, name, subscribed, now.time)
+            .map_err(TreeError::Io)
+    }
+
+    fn refreshed_subscriptions(&mut self) -> Result<&mut Subscriptions, TreeError> {
+        let root = Dir::open(self.maildir.root()).map_err(TreeError::Io)?;
+        let separator = match self.tree.layout() {
+            Layout::Fs => b'/',
+            Layout::MaildirPlusPlus | Layout::Detect => b'.',
+        };
+        match &mut self.subscriptions {
+            Some(subscriptions) => {
+                subscriptions.refresh(&root).map_err(TreeError::Io)?;
+            }
+            None => {
+                let read = Subscriptions::read(&root, separator).map_err(TreeError::Io)?;
+                self.subscriptions = Some(read);
+            }
+        }
+        self.subscriptions.as_mut().ok_or(TreeError::NotFound)
+    }
+
+    /// Closes a mailbox that is not what it was: replaced, renamed, deleted, or broken.  Whoever
+    /// has it selected finds nothing under its key any more.
+    pub fn drop_mailbox(&mut self, key: MailboxKey, now: Now) {
+        let Some(mailbox) = self.open.remove(&key) else {
+            return;
+        };
+        self.by_name.retain(|_, &mut named| named != key);
+        if let Some(watcher) = &mut self.watcher {
+            watcher.unwatch(key.0);
+        }
+        self.woken.extend(mailbox.viewers());
+        mailbox.close(now);
+    }
+
+    /// Takes what the watch saw.
+    pub fn handle_wake(&mut self) {
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
+        for (key, event) in watcher.poll() {
+            if let Some(mailbox) = self.open.get_mut(&MailboxKey(key)) {
+                if event == Event::Lost {
+                    mailbox.set_watched(false);
+                }
+                mailbox.handle_event(event);
+                self.woken.extend(mailbox.viewers());
+            }
+        }
+    }
+
+    /// Other clients of the mailbox may have something to hear.
+    pub fn wake_viewers(&mut self, key: MailboxKey, but: ConnectionId) {
+        if let Some(mailbox) = self.open.get(&key) {
+            self.woken
+                .extend(mailbox.viewers().filter(|&viewer| viewer != but));
+        }
+    }
+
+    /// A client that may have something to be told.
+    pub fn poll_woken(&mut self) -> Option<ConnectionId> {
+        self.woken.pop()
+    }
+
+    /// When `handle_timeout` has something to do.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let due = self.open.values().flat_map(|mailbox| {
+            [
+                mailbox.next_poll(self.poll_interval),
+                mailbox.changed_since().map(|since| since + INDEX_AGE),
+                mailbox.unused_since().map(|since| since + KEEP_UNUSED),
+            ]
+        });
+        due.flatten().min()
+    }
+
+    /// Polls what is not watched, writes indexes that are out of date, closes what nobody uses.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for mailbox in self.open.values_mut() {
+            mailbox.write_index(INDEX_AGE, now);
+            if mailbox
+                .next_poll(self.poll_interval)
+                .is_some_and(|due| due <= now.instant)
+            {
+                mailbox.handle_event(Event::Rescan);
+                mailbox.note_polled(now);
+                self.woken.extend(mailbox.viewers());
+            }
+        }
+        self.close_unused(0, KEEP_UNUSED, None, now);
+    }
+
+    /// Closes everything, as the process is about to end.
+    pub fn close_all(&mut self, now: Now) {
+        self.by_name.clear();
+        for (key, mailbox) in std::mem::take(&mut self.open) {
+            if let Some(watcher) = &mut self.watcher {
+                watcher.unwatch(key.0);
+            }
+            mailbox.close(now);
+        }
+    }
+
+    /// Closes mailboxes without clients, all but the `keep` used last, unless used within `age`.
+    fn close_unused(&mut self, keep: usize, age: Duration, but: Option<MailboxKey>, now: Now) {
+        let mut unused: Vec<(Instant, MailboxKey)> = self
+            .open
+            .iter()
+            .filter(|&(&key, _)| Some(key) != but)
+            .filter_map(|(&key, mailbox)| Some((mailbox.unused_since()?, key)))
+            .collect();
+        unused.sort_unstable();
+        let surplus = unused.len().saturating_sub(keep);
+        for &(since, key) in &unused[..surplus] {
+            if since + age <= now.instant {
+                self.drop_mailbox(key, now);
+            }
+        }
+    }
+}
+
+impl From<TreeError> for OpenError {
+    fn from(error: TreeError) -> OpenError {
+        OpenError::Tree(error)
+    }
+}
+
+impl From<FolderError> for OpenError {
+    fn from(error: FolderError) -> OpenError {
+        OpenError::Folder(error)
+    }
+}
+
+/// So many mailboxes without clients stay open at most,
+const OPEN_UNUSED_MAX: usize = 4;
+
+/// and so long.
+const KEEP_UNUSED: Duration = Duration::from_secs(120);
+
+/// An index file is at most so long behind, so that a killed process costs little.
+const INDEX_AGE: Duration = Duration::from_secs(15);

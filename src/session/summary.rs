@@ -1,0 +1,184 @@
+//! What list views ask of a message, worked out once and kept in `roost.cache`: the header fields
+//! clients fetch, and the text of ENVELOPE, BODY and BODYSTRUCTURE.
+//!
+//! The bytes in the cache are four pieces, each with its length before it; an absent piece has a
+//! length that no piece can have.
+
+use crate::message::body_structure::write_body_structure;
+use crate::message::envelope::write_envelope;
+use crate::message::header;
+use crate::message::mime::Structure;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The lines of the fields in `FIELDS` that the message has, CRLF and an empty line at the end.
+    pub fields: Vec<u8>,
+    pub envelope: Vec<u8>,
+    /// `BODY` and `BODYSTRUCTURE`, if the whole message has been read.
+    pub body: Option<Vec<u8>>,
+    pub body_structure: Option<Vec<u8>>,
+}
+
+impl Summary {
+    pub fn of_header(block: &[u8]) -> Summary {
+        let mut summary = Summary::default();
+        header::select_fields(block, FIELDS, false, &mut summary.fields);
+        write_envelope(block, &mut summary.envelope);
+        summary
+    }
+
+    pub fn add_structure(&mut self, structure: &Structure) {
+        let text = |extended| {
+            let mut text = Vec::new();
+            write_body_structure(structure, extended, &mut text);
+            Some(text)
+        };
+        self.body = text(false);
+        self.body_structure = text(true);
+    }
+
+    /// Only the header fields of the summary with these bytes.
+    pub fn fields_of(mut bytes: &[u8]) -> Option<Vec<u8>> {
+        Some(take_piece(&mut bytes)??.to_vec())
+    }
+
+    /// Whether a HEADER.FIELDS with these names can be answered from here.
+    pub fn has_fields(names: &[Vec<u8>]) -> bool {
+        let known = |name: &Vec<u8>| {
+            FIELDS
+                .iter()
+                .any(|field| field.as_bytes().eq_ignore_ascii_case(name))
+        };
+        names.iter().all(known)
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let pieces = [
+            Some(&self.fields),
+            Some(&self.envelope),
+            self.body.as_ref(),
+            self.body_structure.as_ref(),
+        ];
+        let mut bytes = Vec::new();
+        for piece in pieces {
+            match piece.map(|piece| (piece, u32::try_from(piece.len()))) {
+                Some((piece, Ok(length))) if length != ABSENT => {
+                    bytes.extend_from_slice(&length.to_le_bytes());
+                    bytes.extend_from_slice(piece);
+                }
+                _ => bytes.extend_from_slice(&ABSENT.to_le_bytes()),
+            }
+        }
+        bytes
+    }
+
+    /// `None`: these are not the bytes of a summary.
+    pub fn decode(mut bytes: &[u8]) -> Option<Summary> {
+        let fields = take_piece(&mut bytes)??;
+        let envelope = take_piece(&mut bytes)??;
+        let body = take_piece(&mut bytes)?;
+        let body_structure = take_piece(&mut bytes)?;
+        let own = |piece: Option<&[u8]>| piece.map(<[u8]>::to_vec);
+        Some(Summary {
+            fields: fields.to_vec(),
+            envelope: envelope.to_vec(),
+            body: own(body),
+            body_structure: own(body_structure),
+        })
+    }
+}
+
+/// The next piece, or that it is absent; `None`: the bytes end too early.
+fn take_piece<'b>(bytes: &mut &'b [u8]) -> Option<Option<&'b [u8]>> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let length = u32::from_le_bytes(*length);
+    if length == ABSENT {
+        *bytes = rest;
+        return Some(None);
+    }
+    let (piece, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    *bytes = rest;
+    Some(Some(piece))
+}
+
+const ABSENT: u32 = u32::MAX;
+
+/// What mail programs were seen to ask for in their message lists.
+const FIELDS: &[&str] = &[
+    "Bcc",
+    "Cc",
+    "Content-Description",
+    "Content-Type",
+    "Date",
+    "Disposition-Notification-To",
+    "From",
+    "Importance",
+    "In-Reply-To",
+    "Lines",
+    "List-Id",
+    "List-Post",
+    "List-Subscribe",
+    "List-Unsubscribe",
+    "Mail-Followup-To",
+    "Mail-Reply-To",
+    "Message-ID",
+    "Newsgroups",
+    "Priority",
+    "References",
+    "Reply-To",
+    "Return-Path",
+    "Sender",
+    "Subject",
+    "To",
+    "X-Draft-Info",
+    "X-Label",
+    "X-Original-To",
+    "X-Priority",
+    "X-Uniform-Type-Identifier",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_comes_back_from_its_bytes() {
+        let whole = Summary {
+            fields: b"Subject: x\r\n\r\n".to_vec(),
+            envelope: b"(NIL)".to_vec(),
+            body: Some(b"(\"TEXT\")".to_vec()),
+            body_structure: Some(Vec::new()),
+        };
+        assert_eq!(Summary::decode(&whole.encode()), Some(whole.clone()));
+        let header_only = Summary {
+            body: None,
+            body_structure: None,
+            ..whole
+        };
+        assert_eq!(Summary::decode(&header_only.encode()), Some(header_only));
+    }
+
+    #[test]
+    fn bytes_cut_short_are_no_summary() {
+        let summary = Summary {
+            fields: b"To: x\r\n".to_vec(),
+            ..Summary::default()
+        };
+        let bytes = summary.encode();
+        for end in 0..bytes.len() {
+            assert_eq!(Summary::decode(&bytes[..end]), None, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn field_names_are_known_without_case() {
+        assert!(Summary::has_fields(&[
+            b"SUBJECT".to_vec(),
+            b"message-id".to_vec()
+        ]));
+        assert!(!Summary::has_fields(&[
+            b"Subject".to_vec(),
+            b"X-Spam".to_vec()
+        ]));
+    }
+}

@@ -1,0 +1,172 @@
+//! One message's text, read piece by piece: never more than a chunk and the header in memory.
+
+use std::io;
+
+use crate::maildir::folder::MessageFile;
+use crate::message::HEADER_MAX;
+use crate::message::crlf::{Checkpoint, Counter, Span, ToCrlf};
+use crate::message::header::HeaderEnd;
+use crate::message::mime::{Scanner, Structure};
+
+pub struct Text {
+    file: MessageFile,
+    /// Octets of the file from `chunk_at`.
+    chunk: Vec<u8>,
+    chunk_at: u64,
+    header: Option<Vec<u8>>,
+    structure: Option<Structure>,
+    /// How far a scan that takes several time slices has come.
+    scan: Option<(Scanner, u64)>,
+    count: Option<(Counter, u64)>,
+    whole: Option<Span>,
+    /// Where the conversion of a piece stood when it was last left: the piece's start and the place.
+    left_off: Option<(u64, Checkpoint)>,
+}
+
+impl Text {
+    pub fn new(file: MessageFile) -> Text {
+        Text {
+            file,
+            chunk: Vec::new(),
+            chunk_at: 0,
+            header: None,
+            structure: None,
+            scan: None,
+            count: None,
+            whole: None,
+            left_off: None,
+        }
+    }
+
+    /// Uses the memory of a text read before.
+    pub fn reuse(self, file: MessageFile) -> Text {
+        let mut chunk = self.chunk;
+        chunk.clear();
+        Text {
+            chunk,
+            ..Text::new(file)
+        }
+    }
+
+    /// Keeps what is known of the text, and gives back the memory of its octets.
+    pub fn release(&mut self) {
+        self.chunk = Vec::new();
+        self.header = None;
+    }
+
+    pub fn size(&self) -> u64 {
+        self.file.size
+    }
+
+    /// Converts a piece from octet `first` of its text on the wire, from where a fetch before this
+    /// one left off if that helps.
+    pub fn converter(&self, span: Span, first: u64, length: u64) -> (u64, ToCrlf) {
+        match self.left_off {
+            Some((start, place)) if start == span.start && place.written <= first => (
+                span.start + place.read,
+                ToCrlf::resume(place, first, length),
+            ),
+            _ => (span.start, ToCrlf::new(first, length)),
+        }
+    }
+
+    /// The next piece of this text is likely to be wanted from here.
+    pub fn leave_off(&mut self, start: u64, place: Checkpoint) {
+        self.left_off = Some((start, place));
+    }
+
+    /// Octets of the file from `at` on, as many as one read gives; none at its end.
+    pub fn chunk(&mut self, at: u64) -> io::Result<&[u8]> {
+        let inside = at
+            .checked_sub(self.chunk_at)
+            .and_then(|offset| usize::try_from(offset).ok());
+        if let Some(offset) = inside.filter(|&offset| offset < self.chunk.len()) {
+            return Ok(&self.chunk[offset..]);
+        }
+        self.chunk.resize(CHUNK, 0);
+        self.chunk_at = at;
+        match self.file.read_at(at, &mut self.chunk) {
+            Ok(length) => self.chunk.truncate(length),
+            Err(error) => {
+                self.chunk.clear();
+                return Err(error);
+            }
+        }
+        Ok(&self.chunk)
+    }
+
+    /// The header with its empty line, up to the limit on headers.
+    pub fn header(&mut self) -> io::Result<&[u8]> {
+        let header = match self.header.take() {
+            Some(header) => header,
+            None => self.read_header()?,
+        };
+        Ok(self.header.insert(header))
+    }
+
+    fn read_header(&mut self) -> io::Result<Vec<u8>> {
+        let mut header = Vec::new();
+        let mut end = HeaderEnd::default();
+        let mut at = 0;
+        while at < HEADER_MAX {
+            let chunk = self.chunk(at)?;
+            if chunk.is_empty() {
+                break;
+            }
+            let found = end.push(chunk);
+            header.extend_from_slice(&chunk[..found.unwrap_or(chunk.len()).min(chunk.len())]);
+            if found.is_some() {
+                break;
+            }
+            at += chunk.len() as u64;
+        }
+        Ok(header)
+    }
+
+    /// The tree of parts; `None` when the time slice was used up before the end of the text.
+    pub fn structure(&mut self, over: &dyn Fn() -> bool) -> io::Result<Option<&Structure>> {
+        if self.structure.is_none() {
+            let (mut scanner, mut at) = self.scan.take().unwrap_or_else(|| (Scanner::new(), 0));
+            loop {
+                let chunk = self.chunk(at)?;
+                if chunk.is_empty() {
+                    break;
+                }
+                scanner.push(chunk);
+                at += chunk.len() as u64;
+                if over() {
+                    self.scan = Some((scanner, at));
+                    return Ok(None);
+                }
+            }
+            let structure = scanner.finish();
+            self.whole = Some(structure.whole());
+            self.structure = Some(structure);
+        }
+        Ok(self.structure.as_ref())
+    }
+
+    /// What the whole text measures; `None` when the time slice was used up.
+    pub fn whole(&mut self, over: &dyn Fn() -> bool) -> io::Result<Option<Span>> {
+        if self.whole.is_none() {
+            let (mut counter, mut at) = self.count.take().unwrap_or_default();
+            loop {
+                let chunk = self.chunk(at)?;
+                if chunk.is_empty() {
+                    break;
+                }
+                counter.push(chunk);
+                at += chunk.len() as u64;
+                if over() {
+                    self.count = Some((counter, at));
+                    return Ok(None);
+                }
+            }
+            self.whole = Some(counter.span());
+        }
+        Ok(self.whole)
+    }
+}
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;

@@ -1,0 +1,73 @@
+//! The process as a whole: signals, limits, memory.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::{Mode, umask};
+
+/// The signals that ask the process to stop (SIGTERM, SIGINT, SIGHUP), as a descriptor that becomes
+/// readable.  A signal so blocked does not interrupt a system call, so no code is ever run between
+/// two others.  SIGPIPE needs nothing: Rust's start-up code ignores it.
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// To be called before any thread is started: a thread started earlier would still be
+    /// interrupted, and end the process.
+    pub fn new() -> io::Result<Signals> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Signals(SignalFd::with_flags(&set, flags)?))
+    }
+
+    /// The next signal that has come, by its name.
+    pub fn poll(&self) -> io::Result<Option<&'static str>> {
+        let Some(info) = self.0.read_signal()? else {
+            return Ok(None);
+        };
+        let signal = i32::try_from(info.ssi_signo)
+            .ok()
+            .and_then(|number| Signal::try_from(number).ok());
+        Ok(Some(signal.map_or("signal", Signal::as_str)))
+    }
+}
+
+impl AsRawFd for Signals {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Lets the process open as many files as the system permits it, and says how many that is.
+pub fn raise_file_limit() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    // Far more than that makes nothing better, and some programs we might start walk them all.
+    let wanted = hard.min(MAX_FILES).max(soft);
+    if wanted > soft {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+    }
+    Ok(wanted)
+}
+
+/// Files made from now on are private unless their mode is set explicitly.
+pub fn set_private_umask() {
+    umask(Mode::from_bits_truncate(0o077));
+}
+
+/// Gives memory that is free, but still held by the allocator, back to the system.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointer and may be called at any time from any thread
+    // (malloc_trim(3): MT-Safe).
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}
+
+const MAX_FILES: u64 = 65_536;
