@@ -88,8 +88,7 @@ impl Client {
 
     #[track_caller]
     pub fn start_bytes(&mut self, command: &[u8]) -> String {
-        self.tags += 1;
-        let tag = format!("a{}", self.tags);
+        let tag = self.next_tag();
         let whole = [tag.as_bytes(), b" ", command, b"\r\n"].concat();
         let (mut sent, mut searched) = (0, 0);
         while let Some(literal) = synchronising_literal(&whole, searched) {
@@ -101,6 +100,12 @@ impl Client {
         }
         self.send_raw(&whole[sent..]);
         tag
+    }
+
+    /// A tag no command of this client has had.
+    pub fn next_tag(&mut self) -> String {
+        self.tags += 1;
+        format!("a{}", self.tags)
     }
 
     /// Reads up to the answer of a command that was started.

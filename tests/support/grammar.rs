@@ -54,7 +54,8 @@ fn beyond_codec(raw: &[u8]) -> bool {
         "OLDNAME",
         "CHILDINFO",
     ];
-    words.iter().any(|word| upper.contains(word))
+    let binary_part = upper.contains("BINARY[") && (upper.contains("]<") || raw.contains(&0));
+    binary_part || words.iter().any(|word| upper.contains(word))
 }
 
 const CODEC_LIMIT: usize = 1 << 20;

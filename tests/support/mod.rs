@@ -26,7 +26,7 @@ pub use client::{Client, Idle};
 pub use dovecot::{doveadm, lda};
 pub use mail::{Folder, Mail};
 pub use message::{crlf, numbered, text};
-pub use reply::Reply;
+pub use reply::{Reply, expunge, numbers_before};
 pub use response::{Captures, Response, Token};
 pub use server::{Process, Program, Server};
 
@@ -34,6 +34,14 @@ use std::time::Duration;
 
 /// How long a test waits for what must come. Only a failing test ever waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether `tests/differences.md` lists this test or script as one that Dovecot must fail.
+pub fn differs_from_dovecot(name: &str) -> bool {
+    let listed = format!("| `{name}` |");
+    include_str!("../differences.md")
+        .lines()
+        .any(|line| line.starts_with(&listed))
+}
 
 /// Polls until `happened` gives something; for effects no server announces, like a file on disk.
 #[track_caller]

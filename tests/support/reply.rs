@@ -11,22 +11,35 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The untagged responses are exactly these, in this order. See [`super::response`] for what
-    /// "are" means; `n RECENT` counts only where it is expected.
+    /// The untagged responses are exactly these, in this order; removals told together may be told
+    /// in another order that removes the same. See [`super::response`] for what
+    /// "are" means; incidental ones count only where expected.
     #[track_caller]
     pub fn untagged<const N: usize>(&self, expected: [&str; N]) -> &Reply {
-        let wants_recent = expected.iter().any(|text| text.ends_with(" RECENT"));
+        let wanted = |response: &Response| expected.iter().any(|want| response.matches(want));
         let got: Vec<&Response> = self
             .untagged
             .iter()
-            .filter(|response| wants_recent || response.word() != "RECENT")
+            .filter(|response| !response.is_incidental() || wanted(response))
             .collect();
         let mut captures = Captures::new();
-        let same = got.len() == expected.len()
-            && got
+        let mut same = got.len() == expected.len();
+        let mut at = 0;
+        while same && at < expected.len() {
+            let run: Vec<u32> = expected[at..]
                 .iter()
-                .zip(expected)
-                .all(|(got, want)| got.matches_with(want, &mut captures));
+                .map_while(|text| expunge(text))
+                .collect();
+            if run.is_empty() {
+                same = got[at].matches_with(expected[at], &mut captures);
+                at += 1;
+            } else {
+                let end = at + run.len();
+                let heard: Vec<u32> = got[at..end].iter().filter_map(|r| r.expunged()).collect();
+                same = numbers_before(&run) == numbers_before(&heard);
+                at = end;
+            }
+        }
         assert!(same, "expected {expected:#?}, got{self}");
         self
     }
@@ -158,6 +171,26 @@ impl std::fmt::Display for Reply {
         }
         Ok(())
     }
+}
+
+/// The numbers that messages had before a run of EXPUNGE responses, ascending. A server may tell
+/// the same removals in any order: `1, 1, 2` and `4, 2, 1` both remove 1, 2 and 4.
+pub fn numbers_before(told: &[u32]) -> Vec<u32> {
+    let mut before: Vec<u32> = Vec::new();
+    for &number in told {
+        let mut original = number;
+        for &gone in &before {
+            original += u32::from(gone <= original);
+        }
+        let at = before.partition_point(|&gone| gone < original);
+        before.insert(at, original);
+    }
+    before
+}
+
+/// The number in `n EXPUNGE`.
+pub fn expunge(response: &str) -> Option<u32> {
+    response.strip_suffix(" EXPUNGE")?.parse().ok()
 }
 
 /// `1:3,7` as numbers.

@@ -79,6 +79,25 @@ impl Response {
         self.tokens.get(at).and_then(Token::as_atom).unwrap_or("")
     }
 
+    /// The number in `n EXPUNGE`.
+    pub fn expunged(&self) -> Option<u32> {
+        match self.tokens.as_slice() {
+            [Token::Atom(number), Token::Atom(word)] if word == "EXPUNGE" => number.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// What a server may say at any time without being asked: `n RECENT`, `OK [HIGHESTMODSEQ n]`.
+    /// Tests pass it over where they do not expect it.
+    pub fn is_incidental(&self) -> bool {
+        let code = self
+            .code()
+            .and_then(|code| code.first())
+            .and_then(Token::as_atom);
+        self.is_untagged()
+            && (self.word() == "RECENT" || (self.word() == "OK" && code == Some("HIGHESTMODSEQ")))
+    }
+
     /// The response code's tokens, if it has one.
     pub fn code(&self) -> Option<&[Token]> {
         self.tokens.iter().find_map(|token| match token {
