@@ -10,6 +10,7 @@ mod support;
 mod script;
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use script::Script;
@@ -85,7 +86,11 @@ fn run(prefix: &str, program: Program) {
         }
         ran += 1;
         let differs = program == Program::Dovecot && support::differs_from_dovecot(&name);
-        match (script.run(program, !wanted.is_empty()), differs) {
+        // A client gives up by a panic: nothing comes, or what comes is no IMAP.
+        let loud = !wanted.is_empty();
+        let outcome = catch_unwind(AssertUnwindSafe(|| script.run(program, loud)))
+            .unwrap_or_else(|panic| Err(said(panic)));
+        match (outcome, differs) {
             (Ok(()), false) | (Err(_), true) => {}
             (Ok(()), true) => failures.push(format!("{name}: passes, but differences.md lists it")),
             (Err(why), false) => failures.push(format!("{name}: {why}")),
@@ -93,6 +98,13 @@ fn run(prefix: &str, program: Program) {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     eprintln!("{ran} scripts {prefix}* on {program:?}");
+}
+
+/// What a panic said.
+fn said(panic: Box<dyn std::any::Any + Send>) -> String {
+    panic
+        .downcast::<String>()
+        .map_or_else(|_| "a panic".to_owned(), |said| *said)
 }
 
 #[test]
