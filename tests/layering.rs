@@ -87,7 +87,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "session",
         may_name: &["imap", "message", "maildir", "net", "config", "log", "sys"],
-        may_touch: &[],
+        may_touch: &[Io],
         files: &[],
     },
     Layer {
