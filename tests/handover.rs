@@ -400,6 +400,7 @@ fn a_qresync_client_that_asks_each_in_turn_misses_nothing_while_both_serve() {
 
 /// One change of some kind by the client, or by a program outside; says which.
 fn change(client: &mut Client, inbox: &Folder, dice: &mut Dice, round: usize) -> String {
+    client.ok("NOOP");
     let count = client.ok("STATUS INBOX (MESSAGES)");
     let messages = count
         .untagged
@@ -421,7 +422,6 @@ fn change(client: &mut Client, inbox: &Folder, dice: &mut Dice, round: usize) ->
             " a delivery;".into()
         }
         2 if messages > 3 => {
-            client.ok("NOOP");
             client.ok(&format!(r"STORE {some} +FLAGS.SILENT (\Deleted)"));
             client.ok("EXPUNGE");
             format!(" an expunge of {some};")
@@ -442,7 +442,6 @@ fn change(client: &mut Client, inbox: &Folder, dice: &mut Dice, round: usize) ->
         _ => {
             let flag = [r"\Seen", r"\Flagged", "$Forwarded", "Junk"][dice.roll(4)];
             let sign = ["+", "-"][dice.roll(2)];
-            client.ok("NOOP");
             client.ok(&format!("STORE {some} {sign}FLAGS.SILENT ({flag})"));
             format!(" {sign}{flag} on {some};")
         }
