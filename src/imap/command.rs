@@ -31,7 +31,7 @@ pub enum Command {
     Capability,
     Noop,
     Logout,
-    Id(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    Id(IdFields),
     StartTls,
     /// `initial` is decoded; `=` is an empty one (RFC 4959).
     Authenticate {
@@ -78,6 +78,9 @@ pub enum Command {
     Copy(Copy),
     Move(Copy),
 }
+
+/// Names and values (RFC 2971 3.1).
+pub type IdFields = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {
@@ -246,6 +249,7 @@ impl Reader<'_> {
     fn tag(&mut self) -> Parsed<Tag> {
         match self.take_while(|byte| is_astring_char(byte) && byte != b'+') {
             [] => fail("Missing tag"),
+            tag if tag.len() > TAG_MAX => fail("Tag too long"),
             tag => Ok(Tag(tag.to_vec())),
         }
     }
@@ -345,7 +349,7 @@ impl Reader<'_> {
     }
 
     /// id-params-list = "(" [string SP nstring *(SP string SP nstring)] ")" / nil (RFC 2971 4)
-    fn id_params_list(&mut self) -> Parsed<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    fn id_params_list(&mut self) -> Parsed<IdFields> {
         let mut fields = Vec::new();
         if self.peek() != Some(b'(') {
             return match self.word().as_str() {
@@ -657,6 +661,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Octets; the tag is sent back.
+const TAG_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests;
