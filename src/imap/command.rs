@@ -31,7 +31,7 @@ pub enum Command {
     Capability,
     Noop,
     Logout,
-    Id(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    Id(IdFields),
     StartTls,
     /// `initial` is decoded; `=` is an empty one (RFC 4959).
     Authenticate {
@@ -78,6 +78,9 @@ pub enum Command {
     Copy(Copy),
     Move(Copy),
 }
+
+/// Names and values (RFC 2971 3.1).
+pub type IdFields = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {
@@ -137,6 +140,17 @@ pub enum Extension {
     CondStore,
     QResync,
     Imap4Rev2,
+}
+
+impl Extension {
+    /// As ENABLED tells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Extension::CondStore => "CONDSTORE",
+            Extension::QResync => "QRESYNC",
+            Extension::Imap4Rev2 => "IMAP4rev2",
+        }
+    }
 }
 
 /// CREATE's USE names an attribute we do not know.
@@ -235,6 +249,7 @@ impl Reader<'_> {
     fn tag(&mut self) -> Parsed<Tag> {
         match self.take_while(|byte| is_astring_char(byte) && byte != b'+') {
             [] => fail("Missing tag"),
+            tag if tag.len() > TAG_MAX => fail("Tag too long"),
             tag => Ok(Tag(tag.to_vec())),
         }
     }
@@ -334,7 +349,7 @@ impl Reader<'_> {
     }
 
     /// id-params-list = "(" [string SP nstring *(SP string SP nstring)] ")" / nil (RFC 2971 4)
-    fn id_params_list(&mut self) -> Parsed<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    fn id_params_list(&mut self) -> Parsed<IdFields> {
         let mut fields = Vec::new();
         if self.peek() != Some(b'(') {
             return match self.word().as_str() {
@@ -356,12 +371,19 @@ impl Reader<'_> {
     fn enable(&mut self) -> Parsed<Vec<Extension>> {
         let mut extensions = Vec::new();
         loop {
-            match Word::new(self.atom()?).as_str() {
-                "CONDSTORE" => extensions.push(Extension::CondStore),
-                "QRESYNC" => extensions.push(Extension::QResync),
-                "IMAP4REV2" => extensions.push(Extension::Imap4Rev2),
-                _ => {}
-            }
+            let capability = self.atom()?;
+            let known = [
+                Extension::CondStore,
+                Extension::QResync,
+                Extension::Imap4Rev2,
+            ];
+            let is_named = |extension: &Extension| {
+                extension
+                    .as_str()
+                    .as_bytes()
+                    .eq_ignore_ascii_case(capability)
+            };
+            extensions.extend(known.into_iter().find(is_named));
             if self.is_at_end() {
                 return Ok(extensions);
             }
@@ -639,6 +661,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Octets; the tag is sent back.
+const TAG_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -223,17 +223,24 @@ impl<'a> Reader<'a> {
 
     /// number64 = 1*DIGIT, below 2^63
     pub fn number64(&mut self) -> Parsed<u64> {
-        let digits = self.take_while(|byte| byte.is_ascii_digit());
-        if digits.is_empty() {
+        let mut value = 0u64;
+        let mut length = 0;
+        for byte in self.rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.saturating_mul(10).saturating_add(digit.into());
+            length += 1;
+        }
+        if length == 0 {
             return fail("Missing number");
         }
-        let value = digits.iter().try_fold(0u64, |value, digit| {
-            value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        });
-        match value {
-            Some(n) if i64::try_from(n).is_ok() => Ok(n),
-            _ => fail("Number out of range"),
+        self.take(length);
+        if i64::try_from(value).is_err() {
+            return fail("Number out of range");
         }
+        Ok(value)
     }
 
     /// `"(" item *(SP item) ")"`, where `()` is allowed as well.
