@@ -139,6 +139,17 @@ pub enum Extension {
     Imap4Rev2,
 }
 
+impl Extension {
+    /// As ENABLED tells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Extension::CondStore => "CONDSTORE",
+            Extension::QResync => "QRESYNC",
+            Extension::Imap4Rev2 => "IMAP4rev2",
+        }
+    }
+}
+
 /// CREATE's USE names an attribute we do not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownUse;
@@ -356,12 +367,19 @@ impl Reader<'_> {
     fn enable(&mut self) -> Parsed<Vec<Extension>> {
         let mut extensions = Vec::new();
         loop {
-            match Word::new(self.atom()?).as_str() {
-                "CONDSTORE" => extensions.push(Extension::CondStore),
-                "QRESYNC" => extensions.push(Extension::QResync),
-                "IMAP4REV2" => extensions.push(Extension::Imap4Rev2),
-                _ => {}
-            }
+            let capability = self.atom()?;
+            let known = [
+                Extension::CondStore,
+                Extension::QResync,
+                Extension::Imap4Rev2,
+            ];
+            let is_named = |extension: &Extension| {
+                extension
+                    .as_str()
+                    .as_bytes()
+                    .eq_ignore_ascii_case(capability)
+            };
+            extensions.extend(known.into_iter().find(is_named));
             if self.is_at_end() {
                 return Ok(extensions);
             }
