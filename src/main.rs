@@ -1,5 +1,6 @@
 //! Arguments to role; errors to exit codes (sysexits.h).
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,7 +25,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("roost: {}", failure.text);
+            // If that fails too, there is still the exit code.
+            let _ = writeln!(io::stderr(), "roost: {}", failure.text);
             ExitCode::from(failure.status)
         }
     }
@@ -178,8 +180,7 @@ fn options_of(options: &Options) -> String {
 }
 
 fn show(text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    std::io::stdout()
+    io::stdout()
         .write_all(text.as_bytes())
         .map_err(|error| Failure {
             text: error.to_string(),
