@@ -24,7 +24,7 @@ mod wire;
 
 pub use client::{Client, Idle};
 pub use dovecot::{doveadm, lda};
-pub use mail::{Folder, Mail};
+pub use mail::{Folder, MAIL, Mail, own};
 pub use message::{crlf, numbered, text};
 pub use reply::{Reply, expunge, numbers_before};
 pub use response::{Captures, Response, Token};
