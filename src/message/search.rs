@@ -1,5 +1,7 @@
 //! SEARCH in texts: substrings of decoded headers and decoded text parts (RFC 3501 6.4.4).
 
+use std::rc::Rc;
+
 /// A string to look for, prepared once per SEARCH.
 #[derive(Clone, Debug)]
 pub struct Needle {}
@@ -39,12 +41,12 @@ pub enum Scope {
 }
 
 /// Looks for all strings of a SEARCH in one pass over a message.
-pub struct Searcher<'n> {
-    keys: Vec<(&'n Needle, Scope)>,
+pub struct Searcher {
+    keys: Rc<[(Needle, Scope)]>,
 }
 
-impl<'n> Searcher<'n> {
-    pub fn new(keys: Vec<(&'n Needle, Scope)>) -> Searcher<'n> {
+impl Searcher {
+    pub fn new(keys: Rc<[(Needle, Scope)]>) -> Searcher {
         Searcher { keys }
     }
 

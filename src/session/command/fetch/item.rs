@@ -269,11 +269,10 @@ fn fields(block: &[u8], text: &SectionText) -> Vec<u8> {
 
 /// A piece of the file: a header, which is bounded.
 fn read(text: &mut Text, span: Span) -> std::io::Result<Vec<u8>> {
-    let end = span.end.min(span.start + crate::message::HEADER_MAX);
     let mut bytes = Vec::new();
     let mut at = span.start;
-    while at < end {
-        let chunk = up_to(text.chunk(at)?, end - at);
+    while bytes.len() < crate::message::HEADER_MAX {
+        let chunk = up_to(text.chunk(at)?, span.end.saturating_sub(at));
         if chunk.is_empty() {
             break;
         }
@@ -323,7 +322,8 @@ fn encoded(
     let Some(found) = structure.find(part) else {
         return Ok(None);
     };
-    let (span, encoding) = (found.text, found.encoding());
+    let (span, content) = (found.text, found.part.content());
+    let encoding = Encoding::from_field(content.transfer_encoding.as_deref());
     if encoding == Encoding::Unknown {
         let text = "The part's transfer encoding is not known.";
         return Err(Stop::Refused(Reply::no(text).code(Code::UnknownCte)));
