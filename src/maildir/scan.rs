@@ -112,6 +112,19 @@ impl Folder {
         }
     }
 
+    /// Whether a directory has just changed and the watch has not said so yet: in a moment it will,
+    /// and no scan is needed.
+    pub fn awaits_event(&mut self, now: SystemTime) -> Result<bool, FolderError> {
+        if !self.trusts_watch {
+            return Ok(false);
+        }
+        let (cur, new) = self.stat_directories()?;
+        let awaited = |known: &DirState, stat: &Stat| {
+            known.inode == stat.inode && known.mtime != stat.mtime && age(stat, now) < EVENT_DELAY
+        };
+        Ok(awaited(&self.cur, &cur) || awaited(&self.new, &new))
+    }
+
     fn finish(&mut self, first: bool) {
         self.served = true;
         if first && self.index.is_none() {

@@ -84,6 +84,7 @@ enum Stage {
         reply: Reply,
         tell: Tell,
         looked: Looked,
+        waits: u32,
     },
     Closing,
 }
@@ -205,12 +206,18 @@ impl Connection {
                 reply,
                 tell,
                 looked,
+                waits,
             } => {
                 if let Looked::Not(effort) = *looked {
                     match look(&self.client, mailboxes, effort, now, over) {
                         Ok(Step::Done) => *looked = Looked::Done,
                         Ok(Step::Again) => return Some(Run::Again),
-                        // Whoever holds the lock is at work: what it does is told later.
+                        // Whoever is at work there is seldom at it for long; if so, what it does is
+                        // told later.
+                        Ok(Step::Locked) if effort != Effort::Watch && *waits < LOOK_WAITS => {
+                            *waits += 1;
+                            return Some(Run::Wait(LOOK_WAIT));
+                        }
                         Ok(Step::Locked) => *looked = Looked::Done,
                         Err(error) => {
                             *looked = Looked::Done;
@@ -340,6 +347,7 @@ fn finished(tag: Tag, reply: Reply, tell: Tell, effort: Effort) -> Stage {
         reply,
         tell,
         looked: Looked::Not(effort),
+        waits: 0,
     }
 }
 
@@ -393,6 +401,12 @@ impl Patience {
         Progress::Wait(LOCK_WAIT)
     }
 }
+
+/// A look before a tagged response waits so long at once,
+const LOOK_WAIT: Duration = Duration::from_millis(2);
+
+/// and so often at most.
+const LOOK_WAITS: u32 = 100;
 
 const LOCK_WAIT: Duration = Duration::from_millis(20);
 
