@@ -73,7 +73,7 @@ impl Dir {
         let mode = Mode::from_bits_truncate(access.dir_mode);
         call("mkdir", name, || stat::mkdirat(&self.fd, name, mode))?;
         let made = self.open_dir(name)?;
-        access.apply(&*made.fd, access.dir_mode)
+        access.apply(&made.fd, access.dir_mode)
     }
 
     /// Opens a regular file for reading (symbolic links are followed).  A FIFO put in its place
