@@ -370,6 +370,8 @@ fn a_list_can_be_restored_from_what_the_index_knows() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Two programs take turns; whatever they do, a name keeps its UID until it is dropped, and no UID is
     /// ever given to two names.
     #[test]

@@ -278,6 +278,8 @@ fn wherever_a_rewrite_breaks_off_the_old_file_or_the_new_is_there() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn any_file_is_read_without_panic_and_written_soundly(
         header in prop_oneof![
