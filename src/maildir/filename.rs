@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use memchr::{memchr, memmem, memrchr};
 
+use super::dir::{host_name, own_process};
 use crate::imap::flag::{Flags, System};
 
 /// A file name in `cur/` or `new/`, taken apart.
@@ -136,7 +137,7 @@ impl UniqueNames {
     }
 
     pub fn of_this_process() -> UniqueNames {
-        UniqueNames::new(&super::lock::host_name(), std::process::id())
+        UniqueNames::new(&host_name(), own_process())
     }
 
     /// A name that this process has not used before, also if the clock stands still or goes back.
