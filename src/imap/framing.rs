@@ -11,9 +11,9 @@
 //! Invariant: `start <= line <= scanned <= buffer.len()`.
 
 use super::syntax::{Literal, Reader};
+use std::fmt;
 
 /// Input that has come, and how far it has been understood.
-#[derive(Debug)]
 pub struct Framer {
     buffer: Vec<u8>,
     /// The first octet of the command at hand.
@@ -328,6 +328,17 @@ impl Framer {
     }
 }
 
+/// Without the input, which may be a password.
+impl fmt::Debug for Framer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unread = self.unread().len();
+        f.debug_struct("Framer")
+            .field("mode", &self.mode)
+            .field("unread", &unread)
+            .finish()
+    }
+}
+
 impl Default for Framer {
     fn default() -> Framer {
         Framer::new()
@@ -346,6 +357,9 @@ fn announced_literal(line: &[u8]) -> Option<Literal> {
         None => (before, false),
     };
     if !matches!(before.last(), Some(b' ' | b'(')) {
+        return None;
+    }
+    if announcement.len() > ANNOUNCEMENT_MAX - 4 {
         return None;
     }
     let mut reader = Reader::new(announcement);
@@ -378,7 +392,8 @@ const SET_PROOF: usize = 32;
 /// Input that waits while a command is acted on.
 const UNREAD_MAX: usize = 64 * 1024;
 
-/// ` ~{9223372036854775807+}` and the line end, or more.
+/// Octets of ` ~{9223372036854775807+}` and the line end, or some more: what is before `{` and the
+/// line end are four of them.
 const ANNOUNCEMENT_MAX: usize = 32;
 
 const IDLE_CAPACITY: usize = 4096;

@@ -1,10 +1,11 @@
 //! What a server says: each function appends to the output (RFC 3501 7, RFC 9051 7).
 
-use super::command::{Extension, StatusItem, Tag};
+use super::command::{Extension, Tag};
 use super::flag::SYSTEM_FLAGS;
 use super::list::Attributes;
 use super::mailbox::{Dialect, MailboxName};
 use super::sequence::{Ranges, Uid};
+use super::status::StatusItem;
 use super::syntax::{write_number, write_string};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,10 +64,10 @@ impl<'a> Reader<'a> {
 
     /// SP between arguments; more than one is forgiven.
     pub fn space(&mut self) -> Parsed<()> {
-        match self.take_while(|byte| byte == b' ') {
-            [] => fail("Missing argument"),
-            _ => Ok(()),
+        if self.skip_spaces() {
+            return Ok(());
         }
+        fail("Missing argument")
     }
 
     /// The end of the command.
@@ -243,19 +243,24 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// `"(" item *(SP item) ")"`, where `()` is allowed as well.
+    /// `"(" item *(SP item) ")"`, where `()` is allowed as well; spaces inside the parentheses are
+    /// forgiven.
     pub fn list(&mut self, mut item: impl FnMut(&mut Reader<'a>) -> Parsed<()>) -> Parsed<()> {
         self.expect(b'(', "Missing '('")?;
-        if self.eat(b')') {
-            return Ok(());
-        }
-        loop {
+        self.skip_spaces();
+        while !self.eat(b')') {
             item(self)?;
-            if self.eat(b')') {
-                return Ok(());
+            let spaced = self.skip_spaces();
+            if !spaced && self.peek() != Some(b')') {
+                return fail("Missing ')'");
             }
-            self.space().or(fail("Missing ')'"))?;
         }
+        Ok(())
+    }
+
+    /// Whether there were any.
+    pub fn skip_spaces(&mut self) -> bool {
+        !self.take_while(|byte| byte == b' ').is_empty()
     }
 
     /// Takes octets as long as `matches`.

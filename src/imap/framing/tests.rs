@@ -60,6 +60,10 @@ fn lines_end_with_lf_or_crlf_and_literals_belong_to_them() {
             &["a {99999999999999999999}", "b"],
         ),
         ("{3}\r\nb\r\n", &["{3}", "b"]),
+        (
+            "a {00000000000000000000000003+}\r\nb\r\n",
+            &["a {00000000000000000000000003+}", "b"],
+        ),
     ] {
         for piece in [1, 2, 3, 100] {
             assert_eq!(
