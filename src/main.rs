@@ -117,6 +117,8 @@ fn main_options() -> Options {
 }
 
 fn try_options() -> Options {
+    let for_imap = format!("for IMAP, else {}", solo::LISTEN);
+    let for_imaps = format!("for IMAP under TLS, else {}", solo::LISTEN_TLS);
     let mut options = Options::new();
     options
         .optopt(
@@ -125,12 +127,7 @@ fn try_options() -> Options {
             "for IMAP, else 127.0.0.1:1143",
             "ADDRESS:PORT",
         )
-        .optopt(
-            "",
-            "listen-tls",
-            "for IMAPS, else 127.0.0.1:1993",
-            "ADDRESS:PORT",
-        )
+        .optopt("", "listen-tls", &for_imaps, "ADDRESS:PORT")
         .optopt(
             "",
             "user",
