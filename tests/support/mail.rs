@@ -121,6 +121,11 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// The folder that lies in this directory.
+    pub fn at(path: PathBuf) -> Folder {
+        Folder { path }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
