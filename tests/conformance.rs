@@ -4,6 +4,7 @@
 //! `conformance/README.md`. `CONFORMANCE=copyuid cargo test --test conformance` runs those with
 //! that in their names and prints the conversations.
 
+
 mod support;
 
 #[path = "conformance/script.rs"]
@@ -14,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use script::Script;
-use support::Program;
+use support::{Program, skip};
 
 macro_rules! conformance {
     ($($name:ident $prefix:literal),* $(,)?) => {
