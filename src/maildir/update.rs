@@ -105,16 +105,17 @@ impl Folder {
         self.touched = false;
     }
 
-    /// Gives the message exactly these flags; needs the lock.  Nothing happens (and no modseq is
-    /// used) when it has them already.
-    pub fn set_flags(
+    /// Changes the message's flags; needs the lock.  `change` gets the flags that the file has,
+    /// which another program may have changed since the table was made, so nothing it did is
+    /// undone.  Nothing happens (and no modseq is used) when the flags stay the same.
+    pub fn change_flags(
         &mut self,
         index: usize,
-        flags: Flags,
+        change: &dyn Fn(Flags) -> Flags,
         modseq: u64,
     ) -> Result<(), MessageError> {
         let row = *self.live_row(index)?;
-        if row.flags() == flags {
+        if change(row.flags()) == row.flags() {
             return Ok(());
         }
         self.keep_save_date(index);
@@ -126,6 +127,7 @@ impl Folder {
             let Some(file) = Filename::parse(&name) else {
                 break;
             };
+            let flags = change(file.flags());
             let target = file.with_flags(flags);
             self.touched = true;
             let renamed =

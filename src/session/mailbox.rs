@@ -204,6 +204,13 @@ impl Mailbox {
         complete
     }
 
+    /// A keyword is named in FLAGS before it is used.
+    pub fn tell_keywords(&mut self, connection: ConnectionId, out: &mut Vec<u8>) {
+        if let Some(view) = self.views.get_mut(&connection) {
+            view.tell_keywords(&self.folder, out);
+        }
+    }
+
     /// Hands what the folder has found or done to every view, but flags not to `by`, who is told by
     /// the command that did it.
     pub fn distribute(&mut self, by: Option<ConnectionId>, now: Now) {

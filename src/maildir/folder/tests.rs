@@ -136,7 +136,7 @@ fn uids_flags_and_modseqs_survive_closing() {
     let mut folder = mail.open();
     assert!(folder.lock(now()).unwrap());
     let modseq = folder.next_modseq(now()).unwrap();
-    folder.set_flags(1, seen(), modseq).unwrap();
+    folder.change_flags(1, &|_| seen(), modseq).unwrap();
     folder.unlock();
     let (validity, id) = (folder.uid_validity(), folder.mailbox_id());
     folder.close(now());

@@ -46,9 +46,12 @@ pub fn prepare_facts(
     for item in items {
         match item {
             FetchItem::InternalDate | FetchItem::SaveDate => {
-                mailbox.folder.facts(index)?;
+                let message = &mailbox.folder.messages()[index];
+                if message.internal_date().is_none() || message.save_date().is_none() {
+                    mailbox.folder.facts(index)?;
+                }
             }
-            FetchItem::Rfc822Size => {
+            FetchItem::Rfc822Size if mailbox.folder.messages()[index].virtual_size().is_none() => {
                 let size = mailbox.folder.virtual_size(index, over)?;
                 size.ok_or(Stop::Wait(Progress::Again))?;
             }
