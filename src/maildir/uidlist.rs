@@ -29,7 +29,9 @@
 //!   UIDs in it were told to nobody, as nobody was told that the append had worked.
 //! - [`Uidlist::rewrite`] writes `dovecot-uidlist.tmp`, fdatasync, rename over the file, fsync of the
 //!   directory.  Without the last, the old file could come back after a power failure, without
-//!   the records appended to the new one.  A crash leaves the old file or the new one.
+//!   the records appended to the new one; so the first append after somebody else's rename syncs the
+//!   directory too.  A crash leaves the old file or the new one.
+//! - Writes with [`Durable::No`] are on disk after [`Uidlist::settle`], all at once.
 
 mod header;
 mod records;
@@ -70,6 +72,8 @@ struct Version {
     stat: Stat,
     /// Kept open, so that no newer file can have its inode number.
     file: Arc<File>,
+    /// It is certain that this file is the one to be found after a power failure.
+    settled: bool,
 }
 
 /// What [`Uidlist::refresh`] found.
@@ -100,6 +104,29 @@ impl Uidlist {
             rewrite: false,
             damaged: false,
         }
+    }
+
+    /// A list from what another source knows: UIDs in ascending order with their names.  What cannot stand in
+    /// the file is left out.
+    pub fn restored<'a>(
+        uid_validity: u32,
+        next_uid: Uid,
+        guid: Option<&str>,
+        records: impl Iterator<Item = (Uid, New<'a>)>,
+    ) -> Uidlist {
+        let mut list = Uidlist::new(uid_validity, next_uid);
+        if let Some(guid) = guid {
+            list.set_guid(guid);
+        }
+        let mut lines = Vec::new();
+        for (uid, new) in records {
+            if new.format(uid, &mut lines).is_err() {
+                log::warn!("UID {} has a name that cannot be kept", uid.0);
+            }
+        }
+        list.records = Records::new(lines);
+        list.records.take_in(Layout::Keyed);
+        list
     }
 
     /// Reads the file; `None` if there is none.  `InvalidData`: a version from the future.
@@ -320,7 +347,12 @@ impl Uidlist {
         };
         let before = self.len();
         self.records.add_text(tail);
-        self.version = Some(Version { stat, file });
+        let settled = self.version.as_ref().is_some_and(|old| old.settled);
+        self.version = Some(Version {
+            stat,
+            file,
+            settled,
+        });
         let in_place = self.take_in(dir, FILE);
         Ok(Some(match self.len() {
             _ if !in_place => Refreshed::Replaced,
@@ -363,7 +395,13 @@ fn read_whole(dir: &Dir, name: &[u8]) -> io::Result<Option<(Vec<u8>, Version)>> 
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     let text = read_from(&file, 0, SIZE_MAX)?;
-    Ok(Some((text, Version { stat, file })))
+    let version = Version {
+        stat,
+        file,
+        // Dovecot does not sync the directory after its rename.
+        settled: false,
+    };
+    Ok(Some((text, version)))
 }
 
 /// What a file has from the byte `from` on.

@@ -614,6 +614,34 @@ fn the_data_is_on_disk_before_the_rename_and_the_rename_before_the_return() {
     );
 }
 
+#[test]
+fn the_first_append_after_somebody_elses_rename_makes_the_rename_last() {
+    let scratch = folder("3 V9 N3 G\n1 :a\n");
+    let mut list = read(&scratch);
+    let mut syncs = Vec::new();
+    for name in ["b", "c"] {
+        fault::count();
+        append(&scratch, &mut list, &[name]).unwrap();
+        syncs.push(fault::calls().contains(&"fsync .".to_owned()));
+        fault::clear();
+    }
+    assert_eq!(syncs, [true, false]);
+}
+
+#[test]
+fn a_list_can_be_restored_from_what_the_index_knows() {
+    let scratch = Scratch::new();
+    let guid = Some(&b"g"[..]);
+    let known = [(3, &b"a"[..]), (5, b"b/d"), (9, b"c")];
+    let known = known.map(|(uid, base)| (Uid(uid), New { base, guid }));
+    let mut list = Uidlist::restored(7, Uid(20), Some(GUID), known.into_iter());
+    assert_eq!(records(&list), "3 a, 9 c");
+    rewrite(&scratch, &mut list, &[]).unwrap();
+    let text = scratch.read(NAME).unwrap();
+    assert_eq!(text, format!("3 V7 N20 G{GUID}\n3 Gg :a\n9 Gg :c\n"));
+    assert!(!list.needs_rewrite());
+}
+
 proptest! {
     #[test]
     fn any_file_is_read_without_panic_and_written_soundly(

@@ -22,7 +22,10 @@ pub struct New<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durable {
     Yes,
+    /// Not before [`Uidlist::settle`]; until then a power failure may bring the old state back.
     No,
+    /// Nor is anything else done for it: a power failure may leave nothing (`fsync = never`).
+    Never,
 }
 
 impl Uidlist {
@@ -73,6 +76,19 @@ impl Uidlist {
         self.check(dir, lock)?;
         let nothing_new = (&b""[..], self.uid_next().0);
         self.write_all(dir, access, live, nothing_new, durable)
+    }
+
+    /// Waits until all that was written is on disk; needs no lock.
+    pub fn settle(&mut self, dir: &Dir) -> io::Result<()> {
+        let Some(version) = &mut self.version else {
+            return Ok(());
+        };
+        version.file.sync_data()?;
+        if !version.settled {
+            dir.sync()?;
+            version.settled = true;
+        }
+        Ok(())
     }
 }
 
@@ -127,17 +143,21 @@ impl Uidlist {
             }
             return Err(error.into());
         }
-        if durable == Durable::Yes {
-            // If this fails the records stay: others may have read them already.
-            file.sync_data()?;
-        }
         let stat = file.stat()?;
         self.records.add_text(lines);
         self.take_in(dir, FILE);
-        // If the size is another, somebody writes without a lock: all has to be read again.
-        let grown = version.stat.size.saturating_add(lines.len() as u64);
-        let file = Arc::clone(&version.file);
-        self.version = (stat.size == grown).then_some(Version { stat, file });
+        self.version = Some(Version {
+            stat,
+            ..version.clone()
+        });
+        if durable == Durable::Yes {
+            // If this fails the records stay: others may have read them already.
+            self.settle(dir)?;
+        }
+        if stat.size != version.stat.size.saturating_add(lines.len() as u64) {
+            // Somebody writes without the lock: all has to be read again.
+            self.version = None;
+        }
         Ok(())
     }
 
@@ -171,11 +191,12 @@ impl Uidlist {
         self.records = records;
         self.layout = Layout::Keyed;
         self.numbers = Some(numbers);
-        self.version = Some(version);
         (self.rewrite, self.damaged) = (false, false);
         self.take_in(dir, FILE);
+        let version = self.version.insert(version);
         if durable == Durable::Yes {
             dir.sync()?;
+            version.settled = true;
         }
         Ok(())
     }
@@ -202,6 +223,7 @@ impl Uidlist {
         Ok(Version {
             stat: written?,
             file: Arc::new(file),
+            settled: false,
         })
     }
 
@@ -218,7 +240,7 @@ impl Uidlist {
             })?;
             stat = file.stat()?;
         }
-        if durable == Durable::Yes {
+        if durable != Durable::Never {
             file.sync_data()?;
         }
         Ok(stat)
@@ -226,7 +248,7 @@ impl Uidlist {
 }
 
 impl New<'_> {
-    fn format(&self, uid: Uid, lines: &mut Vec<u8>) -> Result<(), UidlistError> {
+    pub(super) fn format(&self, uid: Uid, lines: &mut Vec<u8>) -> Result<(), UidlistError> {
         let ends_it = |byte: &u8| b"\r\n\0/:".contains(byte);
         if self.base.is_empty() || self.base.len() > NAME_MAX || self.base.iter().any(ends_it) {
             return Err(UidlistError::BadName);
