@@ -1,1 +1,283 @@
+//! One process for one user, with no root, PAM or configuration file: `roost --preauth`, and
+//! `roost try`, which is `front` and `session` behind one event loop.
+//!
+//! | file | what |
+//! |---|---|
+//! | `trial` | the role `roost try`: which Maildir, as whom, where |
+//! | `password` | who is let in by it |
+//! | `sample` | the small Maildir that it makes if there is none |
+//! | `welcome` | what it prints: how to connect |
 
+mod password;
+mod sample;
+mod trial;
+mod welcome;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::front::{Front, Refusal, Step};
+use crate::imap;
+use crate::imap::connection::State;
+use crate::net::stream::{Peer, Stream};
+use crate::net::{Buffer, ConnectionId, Loop, Now, Run, Service};
+use crate::session::{Greeting, Session};
+use crate::sys::credentials::{Account, BecomeError};
+use crate::sys::process;
+use password::Password;
+
+pub use trial::{Trial, run as run_trial};
+
+/// Why a role cannot begin.
+#[derive(Debug)]
+pub enum SoloError {
+    /// There is no such directory, or it is not to be looked at.
+    NoMaildir(PathBuf, io::Error),
+    /// It is a directory, but with something else in it.
+    NotMaildir(PathBuf),
+    /// Root will not serve its own mail on the network.
+    RootsMaildir(PathBuf),
+    /// Neither `--maildir` nor a home directory.
+    NoHome,
+    Become(String, BecomeError),
+    NoPassword(PathBuf, Option<io::Error>),
+    NotLoopback(String),
+    Listen(String, io::Error),
+    Sample(PathBuf, io::Error),
+    System(&'static str, io::Error),
+}
+
+/// `roost --preauth`: the invoking user's mail on standard input and output.  `maildir` is what was
+/// asked for.  The list of what happens:
+pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError> {
+    process::set_private_umask();
+    let maildir = match maildir {
+        Some(maildir) => maildir,
+        None => make_if_missing(home_maildir()?)?,
+    };
+    let owner = owner_of(&maildir)?;
+    if process::is_root() && !owner.is_root() {
+        become_owner(&owner)?;
+    }
+    let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
+    let session = Session::new(&config, maildir.clone(), event_loop.wake_function())
+        .map_err(|error| SoloError::NoMaildir(maildir, error))?;
+    let mut solo = Solo {
+        door: Door::Open,
+        session,
+        config,
+    };
+    Stream::standard()
+        .and_then(|stream| event_loop.add(stream, Peer::default(), &mut solo))
+        .map_err(|error| SoloError::System("standard input and output", error))?;
+    event_loop
+        .run(&mut solo)
+        .map_err(|error| SoloError::System("event loop", error))?;
+    solo.session.finish(Now::read());
+    Ok(())
+}
+
+/// The service of the loop: clients come in at the door and go on to the session.
+struct Solo {
+    door: Door,
+    session: Session,
+    config: Config,
+}
+
+enum Door {
+    /// Whoever is there has been let in by somebody else.
+    Open,
+    /// Whoever knows the password is let in.
+    Guarded(Front, Password),
+}
+
+impl Door {
+    /// Whoever has not yet come through is the front's.
+    fn front(&mut self, id: ConnectionId) -> Option<&mut Front> {
+        match self {
+            Door::Guarded(front, _) if front.contains(id) => Some(front),
+            _ => None,
+        }
+    }
+}
+
+impl Service for Solo {
+    fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
+        match &mut self.door {
+            Door::Open => {
+                let separator = self.config.separator.octet();
+                let connection = imap::Connection::new(State::Authenticated, separator);
+                let greeting = Greeting::PreAuth;
+                self.session
+                    .attach(id, greeting, connection, Buffer::new(), now);
+            }
+            Door::Guarded(front, _) => front.handle_connect(id, peer, now),
+        }
+    }
+
+    fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {
+        match self.door.front(id) {
+            Some(front) => front.handle_input(id, bytes),
+            None => self.session.handle_input(id, bytes, now),
+        }
+    }
+
+    fn handle_end(&mut self, id: ConnectionId, now: Now) {
+        match self.door.front(id) {
+            Some(front) => front.handle_end(id),
+            None => self.session.handle_end(id, now),
+        }
+    }
+
+    fn handle_close(&mut self, id: ConnectionId, now: Now) {
+        match self.door.front(id) {
+            Some(front) => front.handle_close(id, now),
+            None => self.session.handle_close(id, now),
+        }
+    }
+
+    fn handle_wake(&mut self, now: Now) {
+        self.session.handle_wake(now);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        if let Door::Guarded(front, _) = &mut self.door {
+            front.handle_timeout(now);
+        }
+        self.session.handle_timeout(now);
+    }
+
+    fn handle_stop(&mut self, now: Now) {
+        if let Door::Guarded(front, _) = &mut self.door {
+            front.handle_stop();
+        }
+        self.session.handle_stop(now);
+    }
+
+    fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
+        let Door::Guarded(front, password) = &mut self.door else {
+            return self.session.run(id, now, over);
+        };
+        if !front.contains(id) {
+            return self.session.run(id, now, over);
+        }
+        match front.run(id, now) {
+            Step::Idle => Run::Idle,
+            Step::Wait(time) => Run::Wait(time),
+            Step::StartTls => Run::StartTls,
+            Step::Close => Run::Close,
+            Step::Ask(credentials) if !password.admits(&credentials) => {
+                front.refuse(id, Refusal::Mismatch, now);
+                Run::Idle
+            }
+            Step::Ask(_) => {
+                if let Some(admitted) = front.admit(id, now) {
+                    let greeting = Greeting::LoggedIn(admitted.tag);
+                    let (connection, output) = (admitted.connection, admitted.output);
+                    self.session.attach(id, greeting, connection, output, now);
+                }
+                self.session.run(id, now, over)
+            }
+        }
+    }
+
+    fn poll_ready(&mut self) -> Option<ConnectionId> {
+        let waiting = match &mut self.door {
+            Door::Open => None,
+            Door::Guarded(front, _) => front.poll_ready(),
+        };
+        waiting.or_else(|| self.session.poll_ready())
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let front = match &self.door {
+            Door::Open => None,
+            Door::Guarded(front, _) => front.next_timeout(),
+        };
+        let times = [front, self.session.next_timeout()];
+        times.into_iter().flatten().min()
+    }
+
+    fn wants_input(&self, id: ConnectionId) -> bool {
+        match &self.door {
+            Door::Guarded(front, _) if front.contains(id) => front.wants_input(id),
+            _ => self.session.wants_input(id),
+        }
+    }
+
+    fn output(&mut self, id: ConnectionId) -> &mut Buffer {
+        match self.door.front(id) {
+            Some(front) => front.output(id),
+            None => self.session.output(id),
+        }
+    }
+}
+
+fn home_maildir() -> Result<PathBuf, SoloError> {
+    let account = Account::current().map_err(|error| SoloError::System("user database", error))?;
+    let home = match std::env::var_os("HOME") {
+        Some(home) if Path::new(&home).is_absolute() => Some(PathBuf::from(home)),
+        _ => account.home().map(Path::to_path_buf),
+    };
+    Ok(home.ok_or(SoloError::NoHome)?.join("Maildir"))
+}
+
+/// Somebody who has not got any mail yet can connect all the same.
+fn make_if_missing(maildir: PathBuf) -> Result<PathBuf, SoloError> {
+    match std::fs::create_dir(&maildir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(SoloError::NoMaildir(maildir, error))
+        }
+        _ => Ok(maildir),
+    }
+}
+
+fn owner_of(maildir: &Path) -> Result<Account, SoloError> {
+    Account::owner_of(maildir).map_err(|error| SoloError::NoMaildir(maildir.to_path_buf(), error))
+}
+
+fn become_owner(owner: &Account) -> Result<(), SoloError> {
+    owner
+        .become_for_good()
+        .map_err(|error| SoloError::Become(owner.name().to_owned(), error))
+}
+
+impl std::fmt::Display for SoloError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SoloError::NoMaildir(path, error) => write!(f, "{}: {error}", path.display()),
+            SoloError::NotMaildir(path) => write!(
+                f,
+                "{0} is not a Maildir: it has no directory cur in it (mkdir {0}/cur {0}/new \
+                 {0}/tmp makes one)",
+                path.display()
+            ),
+            SoloError::RootsMaildir(path) => write!(
+                f,
+                "{} belongs to root, and root does not serve mail on a network; give it to the \
+                 user whose mail it is, or run roost as that user on a Maildir of his own",
+                path.display()
+            ),
+            SoloError::NoHome => write!(f, "no home directory; say where the Maildir is"),
+            SoloError::Become(name, error) => write!(f, "cannot become user {name}: {error}"),
+            SoloError::NoPassword(path, Some(error)) => write!(f, "{}: {error}", path.display()),
+            SoloError::NoPassword(path, None) => {
+                write!(f, "{}: its first line must be the password", path.display())
+            }
+            SoloError::NotLoopback(text) => write!(
+                f,
+                "{text} is not an address and port of this machine's own (127.0.0.1:1143, \
+                 [::1]:1143, localhost:1143): roost try is for trying, not for the network"
+            ),
+            SoloError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            SoloError::Sample(path, error) => {
+                write!(f, "cannot make a Maildir in {}: {error}", path.display())
+            }
+            SoloError::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SoloError {}

@@ -115,7 +115,7 @@ impl Login {
                 return self.await_input();
             };
             self.unanswered = 0;
-            if let Some(step) = self.handle_event(event) {
+            if let Some(step) = self.handle_event(event, now) {
                 return step;
             }
         }
@@ -167,10 +167,10 @@ impl Login {
         Step::Idle
     }
 
-    fn handle_event(&mut self, event: Event) -> Option<Step> {
+    fn handle_event(&mut self, event: Event, now: Now) -> Option<Step> {
         match event {
-            Event::Command(Tagged { tag, command }) => self.handle_command(tag, command),
-            Event::Continuation(response) => self.handle_response(&response),
+            Event::Command(Tagged { tag, command }) => self.handle_command(tag, command, now),
+            Event::Continuation(response) => self.handle_response(&response, now),
             Event::Cancelled => {
                 if let Phase::Sasl(tag, _) = std::mem::replace(&mut self.phase, Phase::Talking) {
                     let out = self.output.writer();
@@ -209,7 +209,7 @@ impl Login {
     }
 
     /// RFC 9051 6.1 and 6.2; the connection lets no other command through.
-    fn handle_command(&mut self, tag: Tag, command: Command) -> Option<Step> {
+    fn handle_command(&mut self, tag: Tag, command: Command, now: Now) -> Option<Step> {
         let capabilities = self.capabilities();
         let out = self.output.writer();
         let done = |out: &mut Vec<u8>, text: &str| {
@@ -236,7 +236,7 @@ impl Login {
             Command::StartTls => self.start_tls(&tag),
             Command::Login { user, password } => self.ask(tag, user, password, "PLAIN"),
             Command::Authenticate { mechanism, initial } => {
-                self.authenticate(tag, &mechanism, initial)
+                self.authenticate(tag, &mechanism, initial, now)
             }
             _ => {
                 response::tagged(out, &tag, Status::Bad, None, "Log in first");
@@ -264,7 +264,13 @@ impl Login {
     }
 
     /// RFC 9051 6.2.2, RFC 4959
-    fn authenticate(&mut self, tag: Tag, mechanism: &str, initial: Option<Secret>) -> Option<Step> {
+    fn authenticate(
+        &mut self,
+        tag: Tag,
+        mechanism: &str,
+        initial: Option<Secret>,
+        now: Now,
+    ) -> Option<Step> {
         let (exchange, challenge) = match mechanism.to_ascii_uppercase().as_str() {
             "PLAIN" => (Exchange::Plain, ""),
             "LOGIN" => (Exchange::LoginUser, "Username:"),
@@ -286,7 +292,7 @@ impl Login {
         match initial {
             Some(response) => {
                 self.phase = Phase::Sasl(tag, exchange);
-                self.handle_response(&response)
+                self.handle_response(&response, now)
             }
             None => {
                 let out = self.output.writer();
@@ -298,7 +304,7 @@ impl Login {
     }
 
     /// The client's next word in a SASL exchange.
-    fn handle_response(&mut self, response: &Secret) -> Option<Step> {
+    fn handle_response(&mut self, response: &Secret, now: Now) -> Option<Step> {
         let Phase::Sasl(tag, exchange) = std::mem::replace(&mut self.phase, Phase::Talking) else {
             return None;
         };
@@ -307,13 +313,11 @@ impl Login {
             Exchange::Plain => match plain(response) {
                 Some((user, password)) => self.ask(tag, user.to_vec(), password, "PLAIN"),
                 None => {
+                    // Nobody need be asked; but it takes as long as any other failure.
                     self.attempts.begin(b"", "PLAIN");
                     self.phase = Phase::Asking(tag);
-                    // Not worth asking anybody; but it takes as long as any other failure.
-                    Some(Step::Ask(Credentials {
-                        user: Vec::new(),
-                        password: Secret::new(Vec::new()),
-                    }))
+                    self.refuse(Refusal::Mismatch, now);
+                    None
                 }
             },
             Exchange::LoginUser => {

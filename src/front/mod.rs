@@ -40,6 +40,7 @@ struct Settings {
     separator: u8,
     append_limit: u64,
     failure_delay: Duration,
+    login_timeout: Duration,
     /// TLS can be begun.
     starttls: bool,
 }
@@ -91,6 +92,7 @@ impl Front {
                 separator: config.separator.octet(),
                 append_limit: config.append_limit,
                 failure_delay: config.failure_delay,
+                login_timeout: config.login_timeout,
                 starttls,
             },
             logins: HashMap::new(),
@@ -104,11 +106,12 @@ impl Front {
         self.logins.contains_key(&id)
     }
 
-    /// `deadline`: when the client must have logged in.
-    pub fn handle_connect(&mut self, id: ConnectionId, peer: Peer, deadline: Instant, now: Now) {
+    pub fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         let login = Login::new(self.settings, id, peer, now);
         self.logins.insert(id, login);
-        self.deadlines.push_back((deadline, id));
+        if let Some(deadline) = now.instant.checked_add(self.settings.login_timeout) {
+            self.deadlines.push_back((deadline, id));
+        }
     }
 
     pub fn handle_input(&mut self, id: ConnectionId, bytes: &[u8]) {

@@ -113,7 +113,10 @@ impl Cache {
         };
         // Looked at twice, as the borrow checker would have it; the second time it is in memory.
         let whole = open.window.bytes(&open.file, at, size);
-        if whole.and_then(|record| format::record(record, uid.0)).is_none() {
+        if whole
+            .and_then(|record| format::record(record, uid.0))
+            .is_none()
+        {
             open.positions.remove(&uid.0);
             return None;
         }
@@ -324,7 +327,10 @@ impl Cache {
             }
             return;
         }
-        if self.stranger.is_some_and(|known| known.is_same_version(&now)) {
+        if self
+            .stranger
+            .is_some_and(|known| known.is_same_version(&now))
+        {
             return;
         }
         self.open = self.open_file();
@@ -378,10 +384,14 @@ impl Open {
 
     /// None: there is no whole batch at `end`.
     fn take_batch(&mut self) -> Option<()> {
-        let start = self.window.bytes(&self.file, self.end, format::BATCH_HEADER)?;
+        let start = self
+            .window
+            .bytes(&self.file, self.end, format::BATCH_HEADER)?;
         let header = BatchHeader::parse(start)?;
         let table_at = self.end + format::BATCH_HEADER as u64;
-        let table = self.window.bytes(&self.file, table_at, header.table_size())?;
+        let table = self
+            .window
+            .bytes(&self.file, table_at, header.table_size())?;
         let records_at = table_at + table.len() as u64;
         let end = records_at + u64::from(header.records_size);
         if !header.fits(table) || end > self.stat.size || end > FILE_MAX {

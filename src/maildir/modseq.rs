@@ -179,10 +179,9 @@ impl DovecotLog {
         let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let header = log::new_header(to, seconds as u32);
         let directory = std::fs::metadata(&self.directory)?;
-        let temporary = self.directory.join(format!(
-            "{LOG_NAME}.roost.{}.{seconds}",
-            std::process::id()
-        ));
+        let temporary = self
+            .directory
+            .join(format!("{LOG_NAME}.roost.{}.{seconds}", std::process::id()));
         let written = (|| {
             let mut file = OpenOptions::new()
                 .write(true)

@@ -20,18 +20,7 @@ pub enum Layout {
     Fs,
 }
 
-/// A special use (RFC 6154 2, RFC 8457 for `\Important`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    All,
-    Archive,
-    Drafts,
-    Flagged,
-    Important,
-    Junk,
-    Sent,
-    Trash,
-}
+pub use crate::imap::mailbox::SpecialUse as Role;
 
 /// One line of a LIST answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

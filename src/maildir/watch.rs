@@ -103,8 +103,7 @@ impl Watcher {
                 wake();
             }
         };
-        let wanted =
-            EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
+        let wanted = EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
         let config = notify::Config::default()
             .with_event_kinds(wanted)
             .with_follow_symlinks(false);
@@ -203,7 +202,8 @@ impl Shared {
             return; // both ends of a rename: told one by one before
         };
         let going = match event.kind {
-            EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => false,
+            EventKind::Create(CreateKind::File)
+            | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => false,
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => true,
             _ => return,
         };
@@ -248,7 +248,9 @@ fn parts(path: &Path) -> Result<Vec<(PathBuf, Part)>, WatchError> {
     for (name, place) in [("new", Place::New), ("cur", Place::Cur)] {
         let directory = folder.join(name).canonicalize()?;
         if let Some(kind) = shared_with_other_hosts(&directory)? {
-            return Err(WatchError::Unavailable(format!("{kind} tells nothing of changes elsewhere")));
+            return Err(WatchError::Unavailable(format!(
+                "{kind} tells nothing of changes elsewhere"
+            )));
         }
         parts.push((directory, Part::Place(place)));
     }
@@ -265,7 +267,9 @@ fn parts(path: &Path) -> Result<Vec<(PathBuf, Part)>, WatchError> {
 /// The name of a file system whose files may change without this kernel knowing.
 fn shared_with_other_hosts(path: &Path) -> io::Result<Option<&'static str>> {
     let kind = statfs::statfs(path)?.filesystem_type();
-    let known = REMOTE.iter().find(|(magic, _)| i128::from(kind.0) == i128::from(*magic));
+    let known = REMOTE
+        .iter()
+        .find(|(magic, _)| i128::from(kind.0) == i128::from(*magic));
     Ok(known.map(|(_, name)| *name))
 }
 

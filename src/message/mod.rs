@@ -19,6 +19,7 @@ pub mod date;
 pub mod encoded_word;
 pub mod envelope;
 pub mod header;
+mod lexer;
 pub mod mime;
 pub mod nstring;
 pub mod search;

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::*;
@@ -353,8 +353,8 @@ fn certificate() -> (Certificate, RootCertStore) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let certificate = Certificate::new(vec![made.cert.der().clone()], key).unwrap();
+    let chain = vec![made.cert.der().to_vec()];
+    let certificate = Certificate::new(chain, made.signing_key.serialize_der()).unwrap();
     (certificate, roots)
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use mio::net::TcpStream;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
 /// What every TLS connection shares: the certificate, and the keys of sessions to be resumed.
@@ -12,16 +12,16 @@ use rustls::{ServerConfig, ServerConnection};
 pub struct Certificate(Arc<ServerConfig>);
 
 impl Certificate {
-    /// A certificate chain, the server's own first, and its private key, all in DER.
-    pub fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Certificate, rustls::Error> {
+    /// A certificate chain, the server's own first, and its private key (PKCS #8), all in DER.
+    pub fn new(chain: Vec<Vec<u8>>, key: Vec<u8>) -> io::Result<Certificate> {
+        let chain = chain.into_iter().map(CertificateDer::from).collect();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+            .with_safe_default_protocol_versions()
+            .map(|builder| builder.with_no_client_auth())
+            .and_then(|builder| builder.with_single_cert(chain, key))
+            .map_err(io::Error::other)?;
         Ok(Certificate(Arc::new(config)))
     }
 }

@@ -7,6 +7,7 @@ use super::view::{Manner, Tell, View};
 use crate::imap::mailbox::MailboxName;
 use crate::imap::sequence::{Ranges, Uid};
 use crate::maildir::cache::Cache;
+use crate::maildir::dir::Dir;
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
 use crate::maildir::watch::Event;
 use crate::net::{Buffer, ConnectionId, Now};
@@ -253,11 +254,24 @@ impl Mailbox {
         self.views.values_mut().for_each(View::note_buried);
     }
 
-    /// The messages' summaries.
-    pub fn cache(&mut self) -> &mut Cache {
-        let folder = &self.folder;
-        self.cache
-            .get_or_insert_with(|| Cache::open(folder.directory(), folder.uid_validity()))
+    /// What the cache has of a message.
+    pub fn cached(&mut self, uid: Uid) -> Option<&[u8]> {
+        self.cache()?.get(uid)
+    }
+
+    /// Puts something worked out of a message's text into the cache.
+    pub fn keep(&mut self, uid: Uid, bytes: &[u8]) {
+        if let Some(cache) = self.cache() {
+            cache.put(uid, bytes);
+        }
+    }
+
+    fn cache(&mut self) -> Option<&mut Cache> {
+        if self.cache.is_none() {
+            let dir = Dir::open(self.folder.directory()).ok()?;
+            self.cache = Some(Cache::open(&dir, self.folder.uid_validity()));
+        }
+        self.cache.as_mut()
     }
 
     /// What was put into the cache is written.

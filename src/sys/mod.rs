@@ -1,5 +1,18 @@
-//! What the safe crates do not offer: the only place with `unsafe`.
+//! What the standard library does not offer of the operating system: the only module that may use
+//! `unsafe`, and that names nix or libc for anything but files of mail.
 //!
-//! Every block says with `SAFETY:` why it holds there.  Nothing in here knows of mail or IMAP.
+//! Rules for `unsafe` here: nix's safe wrapper first; else one call to a block, with a `// SAFETY:`
+//! comment that says why its conditions hold here.  Every error comes out as an `io::Error` or as an
+//! enum of its own; nothing here panics, logs or exits.
+//!
+//! | file | what |
+//! |---|---|
+//! | `credentials` | who we are, who owns a directory, becoming that user for good |
+//! | `fs` | directory listings in large pieces |
+//! | `process` | signals as a descriptor, limits, memory given back |
+//! | `standard` | standard input and output without blocking and without harm to who shares them |
 
+pub mod credentials;
 pub mod fs;
+pub mod process;
+pub mod standard;

@@ -7,6 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
 
 /// The signals that ask the process to stop (SIGTERM, SIGINT, SIGHUP), as a descriptor that becomes
 /// readable.  A signal so blocked does not interrupt a system call, so no code is ever run between
@@ -58,6 +59,11 @@ pub fn raise_file_limit() -> io::Result<u64> {
 /// Files made from now on are private unless their mode is set explicitly.
 pub fn set_private_umask() {
     umask(Mode::from_bits_truncate(0o077));
+}
+
+/// Whether the process has root's rights.
+pub fn is_root() -> bool {
+    geteuid().is_root()
 }
 
 /// Gives memory that is free, but still held by the allocator, back to the system.

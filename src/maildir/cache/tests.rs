@@ -6,7 +6,9 @@ use super::*;
 use crate::maildir::dir::scratch::Scratch;
 
 fn text(uid: u32) -> Vec<u8> {
-    format!("ENVELOPE of {uid} ").repeat(uid as usize % 30 + 1).into_bytes()
+    format!("ENVELOPE of {uid} ")
+        .repeat(uid as usize % 30 + 1)
+        .into_bytes()
 }
 
 fn filled(scratch: &Scratch, uids: impl IntoIterator<Item = u32>) -> Cache {
@@ -19,7 +21,9 @@ fn filled(scratch: &Scratch, uids: impl IntoIterator<Item = u32>) -> Cache {
 }
 
 fn size(scratch: &Scratch) -> u64 {
-    std::fs::metadata(scratch.path().join("roost.cache")).unwrap().len()
+    std::fs::metadata(scratch.path().join("roost.cache"))
+        .unwrap()
+        .len()
 }
 
 fn holds(cache: &mut Cache, uid: u32) -> bool {
@@ -49,7 +53,10 @@ fn what_is_put_is_there_before_and_after_it_is_written_and_opened_again() {
         assert_eq!(cache.get(Uid(2)), Some(b"".as_slice()));
         assert!(cache.contains(Uid(3)) && !cache.contains(Uid(4)));
     }
-    assert_eq!(Cache::open(&scratch.dir, 7).get(Uid(3)), Some(b"three".as_slice()));
+    assert_eq!(
+        Cache::open(&scratch.dir, 7).get(Uid(3)),
+        Some(b"three".as_slice())
+    );
     let mut cache = Cache::open(&scratch.dir, 7);
     assert!(cache.contains(Uid(3)));
     cache.forget(Uid(3));
@@ -127,7 +134,12 @@ fn a_torn_batch_is_stepped_over() {
         std::fs::remove_file(&path).unwrap();
         filled(&scratch, 1..=10);
         filled(&scratch, 11..=20);
-        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(cut).unwrap();
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(cut)
+            .unwrap();
         // One who appends without having looked, as a write that was under way.
         let [batch, next] = [30, 40].map(|uid| {
             let mut batch = Batch::default();
@@ -182,7 +194,10 @@ fn a_mostly_dead_file_is_rewritten_in_slices_while_in_use() {
         assert_eq!(cache.get(Uid(20)), Some(b"new".as_slice()));
         assert!(!holds(&mut cache, 11));
     }
-    assert!(holds(&mut other, 11), "the old file is still good for who has it");
+    assert!(
+        holds(&mut other, 11),
+        "the old file is still good for who has it"
+    );
     other.put(Uid(5000), &text(5000));
     other.flush();
     assert!(holds(&mut Cache::open(&scratch.dir, 7), 5000));
@@ -210,14 +225,21 @@ fn reading_in_order_takes_few_reads() {
     let bytes = size(&scratch);
     let reads = || {
         let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
-        let line = io.lines().find(|line| line.starts_with("syscr")).unwrap().to_owned();
+        let line = io
+            .lines()
+            .find(|line| line.starts_with("syscr"))
+            .unwrap()
+            .to_owned();
         line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
     };
     let mut cache = Cache::open(&scratch.dir, 7);
     let before = reads();
     assert!((1..=10_000).all(|uid| holds(&mut cache, uid)));
     let taken = reads() - before;
-    assert!(taken < 30 + 3 * bytes / (BATCH_SIZE as u64), "{taken} reads of {bytes} bytes");
+    assert!(
+        taken < 30 + 3 * bytes / (BATCH_SIZE as u64),
+        "{taken} reads of {bytes} bytes"
+    );
 }
 
 #[test]

@@ -57,7 +57,9 @@ fn lz4(text: &[u8]) -> Vec<u8> {
 }
 
 fn message() -> Vec<u8> {
-    (0..20_000).flat_map(|n| format!("Line {n}\n").into_bytes()).collect()
+    (0..20_000)
+        .flat_map(|n| format!("Line {n}\n").into_bytes())
+        .collect()
 }
 
 type Compress = fn(&[u8]) -> Vec<u8>;
@@ -75,7 +77,11 @@ fn every_format_gives_its_text_back() {
         for text in [message(), Vec::new(), b"Subject: x\n\n".to_vec()] {
             let file = compress(&text);
             assert_eq!(detect(&file), Some(format));
-            assert_eq!(expand_bytes(&file, 1 << 30).unwrap(), Some(text), "{format:?}");
+            assert_eq!(
+                expand_bytes(&file, 1 << 30).unwrap(),
+                Some(text),
+                "{format:?}"
+            );
         }
     }
 }
@@ -89,17 +95,35 @@ fn several_members_in_one_file_are_one_text() {
         }
         file.extend(compress(b"\nbody\n"));
         let text = expand_bytes(&file, 1 << 30).unwrap();
-        assert_eq!(text.as_deref(), Some(b"Subject: x\n\nbody\n".as_slice()), "{format:?}");
+        assert_eq!(
+            text.as_deref(),
+            Some(b"Subject: x\n\nbody\n".as_slice()),
+            "{format:?}"
+        );
     }
 }
 
 #[test]
 fn plain_messages_are_left_alone() {
-    for text in ["", "x", "From: a\n\n", "x^: y\nSubject: z\n\n", "BZ", "CRYPTED", "Dovecot-LZ4\n"] {
-        assert!(matches!(expand_bytes(text.as_bytes(), 9), Ok(None)), "{text}");
+    for text in [
+        "",
+        "x",
+        "From: a\n\n",
+        "x^: y\nSubject: z\n\n",
+        "BZ",
+        "CRYPTED",
+        "Dovecot-LZ4\n",
+    ] {
+        assert!(
+            matches!(expand_bytes(text.as_bytes(), 9), Ok(None)),
+            "{text}"
+        );
     }
     // Begins like zlib, and is not.
-    assert!(matches!(expand_bytes(b"x\x9c\xc3\xbc: 8 bit\n", 99), Ok(None)));
+    assert!(matches!(
+        expand_bytes(b"x\x9c\xc3\xbc: 8 bit\n", 99),
+        Ok(None)
+    ));
 }
 
 #[test]
@@ -107,7 +131,10 @@ fn a_text_larger_than_the_limit_is_refused() {
     for (format, compress) in FORMATS {
         let file = compress(&message());
         let refused = expand_bytes(&file, 1000);
-        assert!(matches!(refused, Err(CompressedError::TooLarge)), "{format:?}");
+        assert!(
+            matches!(refused, Err(CompressedError::TooLarge)),
+            "{format:?}"
+        );
     }
 }
 
@@ -116,7 +143,11 @@ fn a_file_cut_short_is_broken() {
     for (format, compress) in &FORMATS[..4] {
         let file = compress(&message());
         let cut = expand_bytes(&file[..file.len() - 9], 1 << 30);
-        assert!(matches!(cut, Err(CompressedError::Broken)), "{format:?} {:?}", cut.map(|t| t.map(|t| t.len())));
+        assert!(
+            matches!(cut, Err(CompressedError::Broken)),
+            "{format:?} {:?}",
+            cut.map(|t| t.map(|t| t.len()))
+        );
     }
 }
 
@@ -127,7 +158,10 @@ fn what_cannot_be_read_says_so() {
     let xz = expand_bytes(b"\xfd7zXZ\0....", 99);
     assert!(matches!(xz, Err(CompressedError::Unsupported)));
     let huge_chunk = [LZ4_MAGIC, &[0x7f, 0, 0, 0]].concat();
-    assert!(matches!(expand_bytes(&huge_chunk, 99), Err(CompressedError::Broken)));
+    assert!(matches!(
+        expand_bytes(&huge_chunk, 99),
+        Err(CompressedError::Broken)
+    ));
 }
 
 #[test]
@@ -136,7 +170,9 @@ fn what_dovecot_compresses_we_read() {
         let settings = format!(
             "mail_plugins = zlib\nplugin {{\n  zlib_save = {method}\n  zlib_save_level = 6\n}}\n"
         );
-        let Some(lab) = Lab::new(&settings) else { return };
+        let Some(lab) = Lab::new(&settings) else {
+            return;
+        };
         let mut imap = lab.imap();
         imap.append("INBOX", 1);
         let text = format!("Subject: long\r\n\r\n{}", "0123456789\r\n".repeat(20_000));
@@ -150,7 +186,11 @@ fn what_dovecot_compresses_we_read() {
         }
         texts.sort_by_key(|text| text.as_ref().map(Vec::len));
         let expected = ["Subject: 0\n\n.\n".to_owned(), text.replace('\r', "")];
-        assert_eq!(texts, expected.map(|text| Some(text.into_bytes())), "{method}");
+        assert_eq!(
+            texts,
+            expected.map(|text| Some(text.into_bytes())),
+            "{method}"
+        );
     }
 }
 

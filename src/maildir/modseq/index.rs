@@ -1,8 +1,6 @@
 //! The header of `dovecot.index`.
 
-use super::log::{
-    LITTLE_ENDIAN, NEXT_UID_OFFSET, UID_VALIDITY_OFFSET, u16_at, u32_at, u64_at,
-};
+use super::log::{LITTLE_ENDIAN, NEXT_UID_OFFSET, UID_VALIDITY_OFFSET, u16_at, u32_at, u64_at};
 
 /// What the header says; the messages' records are not read.
 #[derive(Clone, Debug, PartialEq, Eq)]

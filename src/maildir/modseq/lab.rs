@@ -138,7 +138,11 @@ impl Imap {
         self.count += 1;
         let tag = format!("a{} ", self.count);
         let line = format!("{tag}{command}\r\n");
-        self.input.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+        self.input
+            .as_mut()
+            .unwrap()
+            .write_all(line.as_bytes())
+            .unwrap();
         let mut answer = String::new();
         loop {
             let line = self.line();
@@ -180,7 +184,9 @@ impl Drop for Imap {
 /// The number after `word` in `text`, 0 where there is none.
 pub(crate) fn number(text: &str, word: &str) -> u64 {
     let digits = text.split(word).nth(1).unwrap_or_default().trim_start();
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
     digits[..end].parse().unwrap_or(0)
 }
 

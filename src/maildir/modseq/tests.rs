@@ -24,7 +24,9 @@ fn raise(log: &mut DovecotLog, to: u64) {
 
 #[test]
 fn dovecot_counts_as_we_do() {
-    let Some(lab) = Lab::new(SMALL_LOGS) else { return };
+    let Some(lab) = Lab::new(SMALL_LOGS) else {
+        return;
+    };
     let mut log = DovecotLog::new(&lab.maildir());
     assert_eq!(log.read().unwrap(), None);
     let mut imap = lab.imap();
@@ -41,16 +43,29 @@ fn dovecot_counts_as_we_do() {
         }
         let dovecot = imap.select("INBOX", "HIGHESTMODSEQ");
         assert_eq!(highest(&mut log), dovecot, "incrementally, round {round}");
-        assert_eq!(highest(&mut DovecotLog::new(&lab.maildir())), dovecot, "from the start, round {round}");
+        assert_eq!(
+            highest(&mut DovecotLog::new(&lab.maildir())),
+            dovecot,
+            "from the start, round {round}"
+        );
         let answer = imap.ok("STATUS INBOX (UIDNEXT UIDVALIDITY)");
-        for mut log in [DovecotLog::new(&lab.maildir()), std::mem::replace(&mut log, DovecotLog::new(&lab.maildir()))] {
+        for mut log in [
+            DovecotLog::new(&lab.maildir()),
+            std::mem::replace(&mut log, DovecotLog::new(&lab.maildir())),
+        ] {
             let summary = log.read().unwrap().unwrap();
             assert_eq!(u64::from(summary.next_uid), number(&answer, "UIDNEXT"));
-            assert_eq!(u64::from(summary.uid_validity), number(&answer, "UIDVALIDITY"));
+            assert_eq!(
+                u64::from(summary.uid_validity),
+                number(&answer, "UIDVALIDITY")
+            );
             assert_eq!(summary.keywords.len(), 2 + round, "{:?}", summary.keywords);
         }
     }
-    assert!(lab.maildir().join(OLD_LOG_NAME).exists(), "the log was rotated");
+    assert!(
+        lab.maildir().join(OLD_LOG_NAME).exists(),
+        "the log was rotated"
+    );
     assert_eq!(lab.complaints(), "");
 }
 
@@ -58,7 +73,9 @@ fn dovecot_counts_as_we_do() {
 fn a_raise_between_two_dovecot_sessions_holds() {
     for to in [5000, 6_000_000_000, 1_790_000_000_000_000] {
         for counting in [true, false] {
-            let Some(lab) = Lab::new(SMALL_LOGS) else { return };
+            let Some(lab) = Lab::new(SMALL_LOGS) else {
+                return;
+            };
             let mut imap = lab.imap();
             imap.append("INBOX", 5);
             if counting {
@@ -99,7 +116,9 @@ fn a_raise_between_two_dovecot_sessions_holds() {
 
 #[test]
 fn a_raise_reaches_dovecot_sessions_that_have_the_mailbox_open() {
-    let Some(lab) = Lab::new(SMALL_LOGS) else { return };
+    let Some(lab) = Lab::new(SMALL_LOGS) else {
+        return;
+    };
     let mut plain = lab.imap();
     plain.append("INBOX", 3);
     let mut counting = lab.imap();
@@ -110,7 +129,11 @@ fn a_raise_reaches_dovecot_sessions_that_have_the_mailbox_open() {
     for round in 0..60 {
         let to = expected + 1000;
         raise(&mut log, to);
-        plain.ok(if round % 2 == 0 { "STORE 2 +FLAGS (\\Seen)" } else { "STORE 2 -FLAGS (\\Seen)" });
+        plain.ok(if round % 2 == 0 {
+            "STORE 2 +FLAGS (\\Seen)"
+        } else {
+            "STORE 2 -FLAGS (\\Seen)"
+        });
         let answer = counting.ok("NOOP");
         assert!(number(&answer, "MODSEQ (") > to, "{answer}");
         assert!(number(&counting.ok("FETCH 2 (MODSEQ)"), "MODSEQ (") > to);
@@ -122,15 +145,25 @@ fn a_raise_reaches_dovecot_sessions_that_have_the_mailbox_open() {
             std::thread::sleep(Duration::from_millis(1100));
         }
     }
-    assert!(lab.maildir().join(OLD_LOG_NAME).exists(), "the log was rotated");
+    assert!(
+        lab.maildir().join(OLD_LOG_NAME).exists(),
+        "the log was rotated"
+    );
     assert_eq!(lab.complaints(), "");
 }
 
 #[test]
 fn raising_and_dovecot_changing_at_the_same_time_disturb_nothing() {
-    let Some(lab) = Lab::new(SMALL_LOGS) else { return };
+    let Some(lab) = Lab::new(SMALL_LOGS) else {
+        return;
+    };
     lab.imap().append("INBOX", 20);
-    let (lab, end) = (&lab, &SystemTime::now().checked_add(Duration::from_secs(2)).unwrap());
+    let (lab, end) = (
+        &lab,
+        &SystemTime::now()
+            .checked_add(Duration::from_secs(2))
+            .unwrap(),
+    );
     std::thread::scope(|scope| {
         for client in 0..3 {
             scope.spawn(move || {
@@ -141,8 +174,14 @@ fn raising_and_dovecot_changing_at_the_same_time_disturb_nothing() {
                     assert!(now >= last, "{now} after {last}");
                     last = now;
                     for _ in 0..5 {
-                        imap.ok(&format!("STORE {}:20 +FLAGS (\\Seen k{client})", client + 1));
-                        imap.ok(&format!("STORE {}:20 -FLAGS (\\Seen k{client})", client + 1));
+                        imap.ok(&format!(
+                            "STORE {}:20 +FLAGS (\\Seen k{client})",
+                            client + 1
+                        ));
+                        imap.ok(&format!(
+                            "STORE {}:20 -FLAGS (\\Seen k{client})",
+                            client + 1
+                        ));
                     }
                     imap.append("INBOX", 1);
                 }
@@ -201,7 +240,13 @@ fn without_any_index_dovecot_starts_where_we_say_and_keeps_the_uids() {
     for directory in [lab.maildir(), lab.maildir().join(".Empty")] {
         for entry in std::fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
-            if path.file_name().unwrap().to_str().unwrap().starts_with("dovecot.index") {
+            if path
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("dovecot.index")
+            {
                 std::fs::remove_file(path).unwrap();
             }
         }
@@ -216,8 +261,16 @@ fn without_any_index_dovecot_starts_where_we_say_and_keeps_the_uids() {
         raise(&mut log, to);
         let mut imap = lab.imap();
         assert!(imap.select("INBOX", "HIGHESTMODSEQ") >= to);
-        assert_eq!(imap.ok("UID FETCH 1:* (UID)").lines().next(), Some("* 1 FETCH (UID 1)"));
-        assert_eq!(imap.ok("STATUS INBOX (UIDNEXT UIDVALIDITY MESSAGES)").lines().next(), before.lines().next());
+        assert_eq!(
+            imap.ok("UID FETCH 1:* (UID)").lines().next(),
+            Some("* 1 FETCH (UID 1)")
+        );
+        assert_eq!(
+            imap.ok("STATUS INBOX (UIDNEXT UIDVALIDITY MESSAGES)")
+                .lines()
+                .next(),
+            before.lines().next()
+        );
     }
     assert_eq!(lab.complaints(), "");
 }
@@ -231,7 +284,11 @@ fn a_held_lock_is_busy_and_a_broken_log_is_left_alone() {
     assert_eq!(highest(&mut log), 10);
 
     let path = scratch.maildir().join(LOG_NAME);
-    let other = OpenOptions::new().read(true).append(true).open(&path).unwrap();
+    let other = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .open(&path)
+        .unwrap();
     assert!(lock(&other).unwrap());
     assert_eq!(log.raise(20, true, now).unwrap(), Raised::Busy);
     assert_eq!(log.raise(5, true, now).unwrap(), Raised::Busy);

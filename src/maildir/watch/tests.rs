@@ -22,7 +22,11 @@ impl Watched {
         });
         let watcher = Watcher::new(wake).unwrap();
         make_folder(&scratch.maildir());
-        Watched { scratch, watcher, wakes }
+        Watched {
+            scratch,
+            watcher,
+            wakes,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -52,11 +56,17 @@ fn make_folder(path: &Path) {
 }
 
 fn appeared(place: Place, name: &str) -> Event {
-    Event::Appeared { place, name: name.into() }
+    Event::Appeared {
+        place,
+        name: name.into(),
+    }
 }
 
 fn vanished(place: Place, name: &str) -> Event {
-    Event::Vanished { place, name: name.into() }
+    Event::Vanished {
+        place,
+        name: name.into(),
+    }
 }
 
 #[test]
@@ -119,9 +129,17 @@ fn reading_ten_thousand_messages_makes_no_event() {
 fn inotify_masks() -> Vec<u32> {
     let mut masks = Vec::new();
     for entry in fs::read_dir("/proc/self/fdinfo").unwrap().flatten() {
-        let Ok(info) = fs::read_to_string(entry.path()) else { continue };
+        let Ok(info) = fs::read_to_string(entry.path()) else {
+            continue;
+        };
         for line in info.lines().filter(|line| line.starts_with("inotify wd:")) {
-            let mask = line.split("mask:").nth(1).unwrap().split(' ').next().unwrap();
+            let mask = line
+                .split("mask:")
+                .nth(1)
+                .unwrap()
+                .split(' ')
+                .next()
+                .unwrap();
             masks.push(u32::from_str_radix(mask, 16).unwrap());
         }
     }
@@ -155,7 +173,10 @@ fn a_folder_moved_or_removed_is_lost_once_and_can_be_watched_again() {
     mail.watch(1, "");
     fs::write(mail.path("new/x"), "").unwrap();
     assert_eq!(mail.events(), [(1, appeared(Place::New, "x"))]);
-    assert!(matches!(mail.watcher.watch(9, Path::new("/nowhere")), Err(WatchError::NotFound)));
+    assert!(matches!(
+        mail.watcher.watch(9, Path::new("/nowhere")),
+        Err(WatchError::NotFound)
+    ));
 }
 
 #[test]
@@ -165,7 +186,10 @@ fn two_names_for_one_folder_are_both_told() {
     std::os::unix::fs::symlink(mail.path(".Real"), mail.path(".Alias")).unwrap();
     mail.watch(2, ".Alias");
     fs::write(mail.path(".Real/new/x"), "").unwrap();
-    let both = [(1, appeared(Place::New, "x")), (2, appeared(Place::New, "x"))];
+    let both = [
+        (1, appeared(Place::New, "x")),
+        (2, appeared(Place::New, "x")),
+    ];
     assert_eq!(mail.events(), both);
     mail.watcher.unwatch(2);
     fs::write(mail.path(".Alias/new/y"), "").unwrap();
@@ -179,7 +203,11 @@ fn more_than_fits_the_queue_makes_every_folder_look() {
     mail.watch(2, ".Work");
     fs::write(mail.path("cur/0"), "").unwrap();
     for n in 0..QUEUE_MAX {
-        fs::rename(mail.path(&format!("cur/{n}")), mail.path(&format!("cur/{}", n + 1))).unwrap();
+        fs::rename(
+            mail.path(&format!("cur/{n}")),
+            mail.path(&format!("cur/{}", n + 1)),
+        )
+        .unwrap();
     }
     std::thread::sleep(QUIET);
     let mut events = mail.events();
@@ -259,7 +287,11 @@ fn rename_to_wake_takes_microseconds() {
     for n in 0..2000 {
         std::thread::sleep(Duration::from_micros(500));
         let begin = Instant::now();
-        fs::rename(mail.path(&format!("cur/{n}")), mail.path(&format!("cur/{}", n + 1))).unwrap();
+        fs::rename(
+            mail.path(&format!("cur/{n}")),
+            mail.path(&format!("cur/{}", n + 1)),
+        )
+        .unwrap();
         times.push(mail.wakes.recv().unwrap() - begin);
         let mut told = mail.watcher.poll().len();
         while told < 2 && mail.wakes.recv_timeout(QUIET).is_ok() {
@@ -267,7 +299,10 @@ fn rename_to_wake_takes_microseconds() {
         }
     }
     times.sort();
-    println!("median {:?}, 99 % {:?}, most {:?}", times[1000], times[1980], times[1999]);
+    println!(
+        "median {:?}, 99 % {:?}, most {:?}",
+        times[1000], times[1980], times[1999]
+    );
     assert!(times[1000] < Duration::from_micros(200));
 }
 

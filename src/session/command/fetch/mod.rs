@@ -311,7 +311,7 @@ impl Fetch {
             .index_of(current.uid)
             .map_err(|_| MessageError::Gone)?;
         if self.needs.summary && current.summary.is_none() {
-            let cached = mailbox.cache().get(current.uid).and_then(Summary::decode);
+            let cached = mailbox.cached(current.uid).and_then(Summary::decode);
             let enough = |summary: &Summary| !self.needs.structure || summary.body.is_some();
             current.summary = cached.filter(enough);
         }
@@ -334,7 +334,7 @@ impl Fetch {
                 let structure = text.structure(over).map_err(MessageError::Io)?;
                 summary.add_structure(structure.ok_or(Stop::Wait(Progress::Again))?);
             }
-            mailbox.cache().put(current.uid, &summary.encode());
+            mailbox.keep(current.uid, &summary.encode());
             current.summary = Some(summary);
         }
         item::prepare_facts(&self.request.items, index, mailbox, over)?;

@@ -196,7 +196,7 @@ impl Search {
                 },
                 Source::EmailId => known.email_id = Some(mailbox.folder.email_id(index)),
                 Source::Summary => {
-                    known.fields = mailbox.cache().get(known.uid).and_then(Summary::fields_of);
+                    known.fields = mailbox.cached(known.uid).and_then(Summary::fields_of);
                 }
                 Source::Header | Source::Text => {
                     let mut opened = match text.take() {
@@ -215,7 +215,7 @@ impl Search {
                     let header = opened.header().map_err(MessageError::Io)?.to_vec();
                     if known.fields.is_none() {
                         let summary = Summary::of_header(&header);
-                        mailbox.cache().put(known.uid, &summary.encode());
+                        mailbox.keep(known.uid, &summary.encode());
                     }
                     known.header = Some(header);
                     text = Some(opened);

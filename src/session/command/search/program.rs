@@ -286,9 +286,7 @@ impl Compiler {
         Ok(match key {
             SearchKey::All => Test::Constant(true),
             SearchKey::And(keys) => Test::All(self.compile_all(keys, context)?),
-            SearchKey::Or(a, b) => {
-                Test::Any(vec![self.compile(a, context)?, self.compile(b, context)?])
-            }
+            SearchKey::Or(keys) => Test::Any(self.compile_all(keys, context)?),
             SearchKey::Not(key) => Test::Not(Box::new(self.compile(key, context)?)),
             SearchKey::Numbers(set) => Test::Uids(numbers(set, context)?),
             SearchKey::Uid(set) => Test::Uids(uids_of(set, true, context)?),

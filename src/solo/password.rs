@@ -1,0 +1,90 @@
+//! The one user of `roost try` and the password.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::front::Credentials;
+use crate::imap::command::Secret;
+
+/// Who is let in.  Name and password are kept and compared as hashes, in constant time: neither a length
+/// nor a common prefix can be measured from outside.
+pub(super) struct Password {
+    user: Hash,
+    password: Hash,
+}
+
+type Hash = [u8; 32];
+
+impl Password {
+    pub fn new(user: &[u8], password: &Secret) -> Password {
+        Password {
+            user: hash(user),
+            password: hash(password.expose()),
+        }
+    }
+
+    pub fn admits(&self, credentials: &Credentials) -> bool {
+        let user = differ(&self.user, &hash(&credentials.user));
+        let password = differ(&self.password, &hash(credentials.password.expose()));
+        user | password == 0
+    }
+}
+
+/// A password made on the spot: 100 random bits in letters and digits that cannot be confused.
+pub(super) fn make() -> io::Result<Secret> {
+    let mut random = [0; 20];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let letter = |&octet: &u8| ALPHABET[usize::from(octet) % ALPHABET.len()];
+    Ok(Secret::new(random.iter().map(letter).collect()))
+}
+
+/// The first line of a file; `None` if there is nothing in it.
+pub(super) fn read(path: &Path) -> io::Result<Option<Secret>> {
+    let text = std::fs::read(path)?;
+    let line = text.split(|&octet| octet == b'\n').next().unwrap_or(&[]);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    Ok((!line.is_empty()).then(|| Secret::new(line.to_vec())))
+}
+
+fn hash(text: &[u8]) -> Hash {
+    Sha256::digest(text).into()
+}
+
+/// 0 if they are equal; looks at every octet whatever it finds.
+fn differ(a: &Hash, b: &Hash) -> u8 {
+    let pairs = a.iter().zip(b);
+    std::hint::black_box(pairs.fold(0, |differ, (a, b)| differ | (a ^ b)))
+}
+
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_with_the_password_is_let_in_and_nobody_else() {
+        let password = Password::new(b"alice", &Secret::new(b"open sesame".to_vec()));
+        let admits = |user: &[u8], secret: &[u8]| {
+            password.admits(&Credentials {
+                user: user.to_vec(),
+                password: Secret::new(secret.to_vec()),
+            })
+        };
+        assert!(admits(b"alice", b"open sesame"));
+        assert!(!admits(b"alice", b"open sesam"));
+        assert!(!admits(b"bob", b"open sesame"));
+        assert!(!admits(b"", b""));
+    }
+
+    #[test]
+    fn made_passwords_need_no_quoting_and_differ() {
+        let (one, other) = (make().unwrap(), make().unwrap());
+        assert_eq!(one.expose().len(), 20);
+        assert!(one.expose().iter().all(u8::is_ascii_alphanumeric));
+        assert!(one != other);
+    }
+}

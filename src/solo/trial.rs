@@ -1,0 +1,246 @@
+//! The role `roost try`: a Maildir on this machine's own addresses, for whoever is sitting here.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::password::{self, Password};
+use super::welcome::{Shown, Welcome};
+use super::{Door, Solo, SoloError, become_owner, home_maildir, owner_of, sample};
+use crate::config::Config;
+use crate::front::Front;
+use crate::net::tls::Certificate;
+use crate::net::{Loop, Now};
+use crate::session::Session;
+use crate::sys::credentials::Account;
+use crate::sys::process;
+
+/// What was asked for.
+#[derive(Debug, Default)]
+pub struct Trial {
+    pub maildir: Option<PathBuf>,
+    pub listen: Option<String>,
+    pub listen_tls: Option<String>,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub config: Config,
+}
+
+/// The list of what happens.  Root listens and reads the password, becomes the owner of the Maildir, and
+/// only then is a byte read from anybody.
+pub fn run(trial: &Trial) -> Result<(), SoloError> {
+    process::set_private_umask();
+    let files = process::raise_file_limit().map_err(|error| SoloError::System("limits", error))?;
+    let plain = loopback(trial.listen.as_deref().unwrap_or(LISTEN))?;
+    let tls = loopback(trial.listen_tls.as_deref().unwrap_or(LISTEN_TLS))?;
+    let password = match &trial.password_file {
+        Some(path) => read_password(path)?,
+        None => password::make().map_err(|error| SoloError::System("/dev/urandom", error))?,
+    };
+    let (certificate, der) =
+        make_certificate().map_err(|error| SoloError::System("certificate", error))?;
+
+    let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
+    event_loop.set_connection_limit(usize::try_from(files / 2).unwrap_or(usize::MAX));
+    event_loop.set_certificate(certificate.clone());
+    let plain = listen(&mut event_loop, plain, None)?;
+    let tls = listen(&mut event_loop, tls, Some(certificate))?;
+
+    let place = find_maildir(trial.maildir.as_deref())?;
+    if process::is_root() {
+        become_owner(&place.owner)?;
+    }
+    if place.is_sample {
+        sample::make(&place.maildir)
+            .map_err(|error| SoloError::Sample(place.maildir.clone(), error))?;
+    }
+
+    let user = trial.user.as_deref().unwrap_or(place.owner.name());
+    let session = Session::new(
+        &trial.config,
+        place.maildir.clone(),
+        event_loop.wake_function(),
+    )
+    .map_err(|error| SoloError::NoMaildir(place.maildir.clone(), error))?;
+    let mut solo = Solo {
+        door: Door::Guarded(
+            Front::new(&trial.config, true),
+            Password::new(user.as_bytes(), &password),
+        ),
+        session,
+        config: trial.config.clone(),
+    };
+
+    let made = String::from_utf8_lossy(password.expose());
+    let welcome = Welcome {
+        maildir: &place.maildir,
+        is_sample: place.is_sample,
+        owner: place.owner.name(),
+        user,
+        password: match &trial.password_file {
+            Some(path) => Shown::File(path),
+            None => Shown::Made(&made),
+        },
+        plain,
+        tls,
+        certificate: &der,
+    };
+    // Whoever has closed our standard output does not want to know.
+    let _ = write!(io::stdout(), "{welcome}");
+    event_loop
+        .run(&mut solo)
+        .map_err(|error| SoloError::System("event loop", error))?;
+    solo.session.finish(Now::read());
+    Ok(())
+}
+
+/// Where the mail is and whose it is.
+struct Place {
+    maildir: PathBuf,
+    owner: Account,
+    /// It is an empty directory of ours, to be filled.
+    is_sample: bool,
+}
+
+/// The Maildir asked for, else the user's own, else a new one.
+fn find_maildir(asked: Option<&Path>) -> Result<Place, SoloError> {
+    let maildir = match asked {
+        Some(maildir) => std::path::absolute(maildir)
+            .map_err(|error| SoloError::NoMaildir(maildir.to_path_buf(), error))?,
+        None => match home_maildir() {
+            Ok(maildir) if maildir.is_dir() => maildir,
+            _ => return make_place(),
+        },
+    };
+    let owner = owner_of(&maildir)?;
+    if owner.is_root() {
+        return Err(SoloError::RootsMaildir(maildir));
+    }
+    if !is_maildir(&maildir) {
+        return Err(SoloError::NotMaildir(maildir));
+    }
+    Ok(Place {
+        maildir,
+        owner,
+        is_sample: false,
+    })
+}
+
+/// A Maildir has `cur`; a directory with nothing in it may become one.  What is not readable for us will
+/// be found out later.
+fn is_maildir(path: &Path) -> bool {
+    path.join("cur").is_dir()
+        || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// An empty directory for a Maildir: the invoking user's, or nobody's if that is root.
+fn make_place() -> Result<Place, SoloError> {
+    let parent = std::env::temp_dir();
+    let fail = |error| SoloError::Sample(parent.clone(), error);
+    let owner = match process::is_root() {
+        false => Account::current().map_err(fail)?,
+        true => Account::named(NOBODY)
+            .map_err(fail)?
+            .ok_or_else(|| fail(io::Error::other("there is no user nobody to own it")))?,
+    };
+    let suffix = password::make().map_err(fail)?;
+    let suffix = String::from_utf8_lossy(suffix.expose());
+    let maildir = parent.join(format!("roost-try-{suffix}"));
+    std::fs::create_dir(&maildir)
+        .and_then(|()| match process::is_root() {
+            false => Ok(()),
+            true => owner.own(&maildir),
+        })
+        .map_err(fail)?;
+    Ok(Place {
+        maildir,
+        owner,
+        is_sample: true,
+    })
+}
+
+/// An address and port that only this machine can reach.
+fn loopback(text: &str) -> Result<SocketAddr, SoloError> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
+        None => text.to_owned(),
+    };
+    match numeric.parse::<SocketAddr>() {
+        Ok(address) if is_loopback(address.ip()) => Ok(address),
+        _ => Err(SoloError::NotLoopback(text.to_owned())),
+    }
+}
+
+/// 127.0.0.0/8 and ::1.  ::ffff:127.0.0.1 would be one too, but nobody writes it.
+fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback(),
+        IpAddr::V6(address) => address.is_loopback(),
+    }
+}
+
+fn listen(
+    event_loop: &mut Loop,
+    address: SocketAddr,
+    certificate: Option<Certificate>,
+) -> Result<SocketAddr, SoloError> {
+    event_loop
+        .listen(address, certificate)
+        .map_err(|error| SoloError::Listen(address.to_string(), error))
+}
+
+fn read_password(path: &Path) -> Result<crate::imap::command::Secret, SoloError> {
+    match password::read(path) {
+        Ok(Some(password)) => Ok(password),
+        Ok(None) => Err(SoloError::NoPassword(path.to_path_buf(), None)),
+        Err(error) => Err(SoloError::NoPassword(path.to_path_buf(), Some(error))),
+    }
+}
+
+/// A certificate for this machine's own names, good for this run; also in DER.
+fn make_certificate() -> io::Result<(Certificate, Vec<u8>)> {
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
+    let der = made.cert.der().to_vec();
+    let certificate = Certificate::new(vec![der.clone()], made.signing_key.serialize_der())?;
+    Ok((certificate, der))
+}
+
+/// Where `roost try` listens if it is not told.
+pub const LISTEN: &str = "127.0.0.1:1143";
+pub const LISTEN_TLS: &str = "127.0.0.1:1993";
+
+/// The user with the fewest rights, on every system.
+const NOBODY: &str = "nobody";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_machine_are_taken() {
+        for text in [
+            "127.0.0.1:1143",
+            "127.9.8.7:0",
+            "[::1]:1143",
+            "localhost:1993",
+        ] {
+            assert!(loopback(text).is_ok(), "{text}");
+        }
+        for text in [
+            "0.0.0.0:1143",
+            "192.0.2.1:1143",
+            "[::]:1143",
+            "128.0.0.1:1",
+            "localhost",
+            "1143",
+            "example.org:143",
+            "localhost:99999",
+        ] {
+            assert!(
+                matches!(loopback(text), Err(SoloError::NotLoopback(_))),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! Who may use whom in `src/`: the table of the layers, enforced.
+//!
+//! Reads every source file without its comments, strings and test code, and names file, line and rule
+//! for whatever is out of place: a module of ours that a layer may not name, or a piece of the outside
+//! world (files, network, clock, event loop, TLS) that belongs to another layer. `unsafe` outside
+//! `sys` is the compiler's to refuse (`lib.rs`).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+struct Layer {
+    name: &'static str,
+    /// The modules of ours it may name besides itself.
+    may_name: &'static [&'static str],
+    /// What it may touch anywhere in it.
+    may_touch: &'static [Touch],
+    /// What single files (or folders, ending in `/`) of it may touch besides.
+    files: &'static [(&'static str, &'static [Touch])],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Touch {
+    Io,
+    Files,
+    Network,
+    Processes,
+    Threads,
+    Environment,
+    Clock,
+    EventLoop,
+    Tls,
+    Watch,
+    System,
+}
+
+use Touch::*;
+
+/// The table. `main` and `lib` tie everything together and may name what they like.
+const LAYERS: &[Layer] = &[
+    Layer {
+        name: "sys",
+        may_name: &[],
+        may_touch: &[Io, Files, Processes, System],
+        files: &[],
+    },
+    Layer {
+        name: "config",
+        may_name: &[],
+        may_touch: &[],
+        files: &[],
+    },
+    Layer {
+        name: "log",
+        may_name: &["config", "sys"],
+        may_touch: &[Io, Environment, Clock],
+        files: &[],
+    },
+    Layer {
+        name: "message",
+        may_name: &[],
+        may_touch: &[],
+        files: &[],
+    },
+    Layer {
+        name: "imap",
+        may_name: &["message"],
+        may_touch: &[],
+        files: &[],
+    },
+    Layer {
+        name: "maildir",
+        may_name: &["imap", "message"],
+        may_touch: &[Io],
+        files: &[
+            ("dir.rs", FILES),
+            ("dir/", FILES),
+            ("watch.rs", &[Watch, Threads]),
+        ],
+    },
+    Layer {
+        name: "net",
+        may_name: &["sys"],
+        may_touch: &[Io, Network, EventLoop, System],
+        files: &[("mod.rs", &[Clock]), ("tls.rs", &[Tls])],
+    },
+    Layer {
+        name: "session",
+        may_name: &["imap", "message", "maildir", "net", "config", "log", "sys"],
+        may_touch: &[Io],
+        files: &[],
+    },
+    Layer {
+        name: "front",
+        may_name: &["imap", "net", "config", "log", "sys"],
+        may_touch: &[Io, Network],
+        files: &[],
+    },
+    Layer {
+        name: "solo",
+        may_name: &[
+            "front", "session", "net", "config", "log", "sys", "imap", "maildir",
+        ],
+        may_touch: &[Io, Network, Files, Environment],
+        files: &[],
+    },
+];
+
+/// What `maildir/dir.rs`, the only code that touches mail files, needs.
+const FILES: &[Touch] = &[Files, System, Processes];
+
+/// How each part of the outside world shows in the source.
+const SIGNS: &[(&str, Touch)] = &[
+    ("std::io", Io),
+    ("std::fs", Files),
+    ("File::open", Files),
+    ("File::create", Files),
+    ("OpenOptions", Files),
+    ("std::os::unix::fs", Files),
+    ("std::net", Network),
+    ("std::os::unix::net", Network),
+    ("std::process", Processes),
+    ("std::thread", Threads),
+    ("std::env", Environment),
+    ("Instant::now", Clock),
+    ("SystemTime::now", Clock),
+    ("mio::", EventLoop),
+    ("rustls::", Tls),
+    ("rcgen::", Tls),
+    ("notify::", Watch),
+    ("nix::", System),
+    ("libc::", System),
+];
+
+#[test]
+fn every_layer_names_only_what_it_may() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Some(layer) = layer_of(&source.path) else {
+            continue;
+        };
+        for (line, named) in source.modules_named() {
+            if named != layer.name && !layer.may_name.contains(&named.as_str()) {
+                wrong.push(format!(
+                    "{}:{line}: {} may not name {named}",
+                    source.path, layer.name
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn every_layer_touches_only_what_it_may() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Some(layer) = layer_of(&source.path) else {
+            continue;
+        };
+        let within = source.path.split_once('/').map_or("", |(_, within)| within);
+        let here = layer.files.iter().filter(|(file, _)| {
+            within == *file || (file.ends_with('/') && within.starts_with(file))
+        });
+        let allowed: Vec<Touch> = here
+            .flat_map(|(_, touches)| *touches)
+            .chain(layer.may_touch)
+            .copied()
+            .collect();
+        for (number, line) in source.code.lines().enumerate() {
+            for (sign, touch) in SIGNS {
+                if names(line, sign) && !allowed.contains(touch) {
+                    let number = number + 1;
+                    wrong.push(format!("{}:{number}: {sign} ({touch:?})", source.path));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_has_its_line_in_the_table() {
+    let modules: BTreeSet<String> = sources().iter().map(|source| top(&source.path)).collect();
+    for module in modules {
+        let known = ["main", "lib"].contains(&module.as_str()) || layer_of(&module).is_some();
+        assert!(known, "src/{module} has no line in the table of layers");
+    }
+}
+
+#[test]
+fn comments_strings_and_tests_are_no_code() {
+    let text = "use a; // std::fs\n/* std::net /* nested */ */ let s = \"std::env\\\"\"; let c = '\"';\n\
+                #[cfg(test)]\nmod tests { use std::fs; }\nuse b;\n";
+    let code = without_tests(&without_comments(text)).0;
+    assert!(!code.contains("std::"), "{code}");
+    assert!(code.contains("use a;") && code.contains("use b;"), "{code}");
+    assert_eq!(code.lines().count(), text.lines().count());
+}
+
+#[test]
+fn grouped_names_are_found() {
+    let source = Source {
+        path: "imap/x.rs".into(),
+        code: "use crate::{maildir::{Dir, tree}, net};\nlet x = crate::config::Config;\n".into(),
+    };
+    let named: Vec<String> = source
+        .modules_named()
+        .into_iter()
+        .map(|(_, name)| name)
+        .collect();
+    assert_eq!(named, ["maildir", "net", "config"]);
+}
+
+struct Source {
+    /// Below `src/`.
+    path: String,
+    /// The text with comments, strings and test code blanked out; lines are where they were.
+    code: String,
+}
+
+impl Source {
+    /// The modules of ours it names, with the lines: `crate::name`, `crate::{name, ..}`, and
+    /// `super::` as far up as the crate.
+    fn modules_named(&self) -> Vec<(usize, String)> {
+        let mut named = Vec::new();
+        let depth = self.path.trim_end_matches("/mod.rs").matches('/').count() + 1;
+        let to_crate = "super::".repeat(depth);
+        for root in ["crate::", to_crate.as_str()] {
+            for (at, _) in self.code.match_indices(root) {
+                let line = self.code[..at].matches('\n').count() + 1;
+                let rest = &self.code[at + root.len()..];
+                match rest.strip_prefix('{') {
+                    Some(group) => named.extend(first_names(group).into_iter().map(|n| (line, n))),
+                    None => named.push((line, identifier(rest))),
+                }
+            }
+        }
+        // `crate::Thing` of lib.rs itself, and `crate::{` split names, are no modules.
+        named.retain(|(_, name)| name.starts_with(|c: char| c.is_ascii_lowercase()));
+        named
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut test_files = BTreeSet::new();
+    for path in files_below(&root) {
+        let text = fs::read_to_string(&path).expect("a source file");
+        let (code, test_modules) = without_tests(&without_comments(&text));
+        let stem = path.with_extension("");
+        let directory = match path.file_name().and_then(|name| name.to_str()) {
+            Some("mod.rs" | "lib.rs" | "main.rs") => path.parent().expect("a parent").to_owned(),
+            _ => stem,
+        };
+        for module in test_modules {
+            test_files.insert(directory.join(format!("{module}.rs")));
+            test_files.insert(directory.join(module));
+        }
+        let path = path
+            .strip_prefix(&root)
+            .expect("below src")
+            .to_string_lossy()
+            .into_owned();
+        sources.push(Source { path, code });
+    }
+    sources.retain(|source| {
+        let path = root.join(&source.path);
+        !path.ancestors().any(|above| test_files.contains(above))
+    });
+    sources
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// `imap` for `imap/fetch.rs`, `solo` for `solo.rs`.
+fn top(path: &str) -> String {
+    path.split('/')
+        .next()
+        .unwrap_or("")
+        .trim_end_matches(".rs")
+        .to_owned()
+}
+
+fn layer_of(path: &str) -> Option<&'static Layer> {
+    let top = top(path);
+    LAYERS.iter().find(|layer| layer.name == top)
+}
+
+/// The text with comments and the insides of strings turned into blanks.
+fn without_comments(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut code = String::with_capacity(text.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let skipped = if rest.starts_with(b"//") {
+            rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len())
+        } else if rest.starts_with(b"/*") {
+            block_comment(rest)
+        } else if rest.starts_with(b"r\"") || rest.starts_with(b"r#") || rest.starts_with(b"br") {
+            raw_string(rest)
+        } else if rest.starts_with(b"\"") {
+            string(rest)
+        } else if rest.starts_with(b"'") {
+            character(rest)
+        } else {
+            0
+        };
+        if skipped == 0 {
+            code.push(if rest[0].is_ascii() {
+                char::from(rest[0])
+            } else {
+                ' '
+            });
+            at += 1;
+        } else {
+            let blank = |&b: &u8| if b == b'\n' { '\n' } else { ' ' };
+            code.extend(rest[..skipped].iter().map(blank));
+            at += skipped;
+        }
+    }
+    code
+}
+
+fn block_comment(rest: &[u8]) -> usize {
+    let (mut depth, mut at) = (0, 0);
+    while at < rest.len() {
+        match &rest[at..] {
+            [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
+            [b'*', b'/', ..] => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    at
+}
+
+/// `r"..."`, `r#"..."#`, `br"..."`; 0 if it is none.
+fn raw_string(rest: &[u8]) -> usize {
+    let start = rest.iter().position(|&b| b == b'r').unwrap_or(0) + 1;
+    let hashes = rest[start..].iter().take_while(|&&b| b == b'#').count();
+    if rest.get(start + hashes) != Some(&b'"') {
+        return 0;
+    }
+    let end = [&b"\""[..], &b"#".repeat(hashes)].concat();
+    let body = start + hashes + 1;
+    let length = rest[body..]
+        .windows(end.len())
+        .position(|window| window == end);
+    length.map_or(rest.len(), |length| body + length + end.len())
+}
+
+fn string(rest: &[u8]) -> usize {
+    let mut at = 1;
+    while at < rest.len() && rest[at] != b'"' {
+        at += if rest[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(rest.len())
+}
+
+/// `'x'`, `'\n'`; 0 for a lifetime.
+fn character(rest: &[u8]) -> usize {
+    match rest {
+        [_, b'\\', ..] => rest
+            .iter()
+            .skip(3)
+            .position(|&b| b == b'\'')
+            .map_or(0, |at| at + 4),
+        [_, _, b'\'', ..] => 3,
+        _ => 0,
+    }
+}
+
+/// Blanks out items marked `#[cfg(test)]`; also gives the modules among them that are other files.
+fn without_tests(code: &str) -> (String, Vec<String>) {
+    const MARK: &str = "#[cfg(test)]";
+    let mut code = code.to_owned();
+    let mut modules = Vec::new();
+    while let Some(start) = code.find(MARK) {
+        let item = &code[start + MARK.len()..];
+        let semicolon = item.find(';').unwrap_or(item.len());
+        let brace = item.find('{').unwrap_or(item.len());
+        let length = if semicolon < brace {
+            semicolon + 1
+        } else {
+            brace + braces(&item[brace..])
+        };
+        let item = &item[..length.min(item.len())];
+        if let Some(module) = item.trim_end_matches(';').rsplit("mod ").next()
+            && item.contains("mod ")
+            && item.ends_with(';')
+        {
+            modules.push(module.trim().to_owned());
+        }
+        let end = start + MARK.len() + item.len();
+        let blank: String = code[start..end]
+            .chars()
+            .map(|c| if c == '\n' { '\n' } else { ' ' })
+            .collect();
+        code.replace_range(start..end, &blank);
+    }
+    (code, modules)
+}
+
+/// The length of what the first brace opens.
+fn braces(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at + 1;
+        }
+    }
+    text.len()
+}
+
+/// The first name of each element of `{a::b, c::{d, e}}`, after the brace.
+fn first_names(group: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut depth = 0;
+    let mut expects_name = true;
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expects_name = true,
+            c if c.is_whitespace() => {}
+            _ if expects_name && depth == 0 => {
+                names.push(identifier(&group[at..]));
+                expects_name = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn identifier(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+/// Whether the line has the sign as a path of its own, not as the end of a longer one:
+/// `crate::maildir::notify::` is no `notify::`. An open `std::fs::File` may be handed around by
+/// whoever may do I/O; opening it is what touches files.
+fn names(line: &str, sign: &str) -> bool {
+    line.match_indices(sign).any(|(at, _)| {
+        if line[at..]
+            .strip_prefix("std::fs::File")
+            .is_some_and(|rest| !rest.starts_with("::"))
+        {
+            return false;
+        }
+        let before = line[..at].chars().next_back();
+        let tail = sign.contains("now") || sign.starts_with("File") || sign == "OpenOptions";
+        let own = tail || before != Some(':');
+        own && !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}

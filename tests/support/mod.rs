@@ -1,0 +1,69 @@
+//! What every test of a running server stands on.
+//!
+//! [`Mail`] is a work directory with a Maildir in it, which the test also touches as another
+//! program would. [`Server`] is a server over it, [`Client`] a conversation with one. Which server
+//! is decided in one place, [`Program::under_test`]: Roost, or Debian's Dovecot when
+//! `ROOST_UNDER_TEST=dovecot`, so that what we expect can be tried on the server we stand in for.
+//!
+//! Every response a client reads is checked twice before a test sees it: by the grammar in
+//! [`grammar`] and, for what it knows, by imap-codec. A test compares responses by meaning
+//! ([`response`]): the order of flags, the form of a set or a string does not matter.
+
+// Each test program uses its own part of this module.
+#![allow(dead_code, unused_imports)]
+
+mod client;
+mod dovecot;
+pub mod grammar;
+mod mail;
+mod message;
+mod reply;
+pub mod response;
+mod server;
+mod wire;
+
+pub use client::{Client, Idle};
+pub use dovecot::{doveadm, lda};
+pub use mail::{Folder, Mail};
+pub use message::{crlf, numbered, text};
+pub use reply::{Reply, expunge, numbers_before};
+pub use response::{Captures, Response, Token};
+pub use server::{Process, Program, Server};
+
+use std::time::Duration;
+
+/// How long a test waits for what must come. Only a failing test ever waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether `tests/differences.md` lists this test or script as one that Dovecot must fail.
+pub fn differs_from_dovecot(name: &str) -> bool {
+    let listed = format!("| `{name}` |");
+    include_str!("../differences.md")
+        .lines()
+        .any(|line| line.starts_with(&listed))
+}
+
+/// Polls until `happened` gives something; for effects no server announces, like a file on disk.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        if let Some(value) = happened() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Leaves the test with a printed reason. A skipped test says why; under `ROOST_SKIP_NOTHING`
+/// (set by `tests/run`, which has installed everything) it fails instead.
+#[macro_export]
+macro_rules! skip {
+    ($($why:tt)*) => {{
+        let why = format!($($why)*);
+        assert!(std::env::var_os("ROOST_SKIP_NOTHING").is_none(), "not to be skipped: {why}");
+        eprintln!("skipped: {why}");
+        return;
+    }};
+}
