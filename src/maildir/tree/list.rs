@@ -1,0 +1,211 @@
+//! Which folders there are.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use super::{Folder, Layout, Mailbox, names};
+use crate::imap::mailbox::MailboxName;
+use crate::maildir::dir::{Dir, Kind, Stat, is_gone};
+
+/// All folders but INBOX's, which is at `inbox`, sorted by name, no two of the same name.
+pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> io::Result<Vec<Folder>> {
+    let mut folders = Vec::new();
+    match layout {
+        Layout::Fs => {
+            let mut above = vec![root.stat_self()?];
+            add_below(root, b"", &mut above, &mut folders)?;
+        }
+        _ => {
+            for name in directories(root, &is_dotted)? {
+                add(name, layout, true, &mut folders);
+            }
+        }
+    }
+    folders.retain(|folder| folder.path != inbox);
+    tell_apart(&mut folders, layout);
+    Ok(folders)
+}
+
+/// With `LAYOUT=fs`: the directories in `directory`, which is at `path`, and in them.  `above` is the
+/// chain of directories down to it, so that a link to one of them is not followed for ever.
+fn add_below(
+    directory: &Dir,
+    path: &[u8],
+    above: &mut Vec<Stat>,
+    folders: &mut Vec<Folder>,
+) -> io::Result<()> {
+    if above.len() > DEPTH_MAX {
+        return Ok(());
+    }
+    for name in directories(directory, &is_no_part)? {
+        let child = match directory.open_dir(&name) {
+            Ok(child) => child,
+            Err(e) if is_gone(&e) || e.kind() == io::ErrorKind::PermissionDenied => continue,
+            Err(e) => return Err(e),
+        };
+        let stat = child.stat_self()?;
+        if above.iter().any(|other| other.is_same_file(&stat)) {
+            continue;
+        }
+        let path = match path {
+            b"" => name,
+            path => [path, b"/", &name].concat(),
+        };
+        let cur = child.stat_target(b"cur")?;
+        let is_mailbox = cur.is_some_and(|stat| stat.kind == Kind::Directory);
+        // Where INBOX is the root, `INBOX` only holds what is below INBOX.
+        if is_mailbox || path != b"INBOX" {
+            add(path.clone(), Layout::Fs, is_mailbox, folders);
+        }
+        above.push(stat);
+        add_below(&child, &path, above, folders)?;
+        above.pop();
+    }
+    Ok(())
+}
+
+fn add(path: Vec<u8>, layout: Layout, is_mailbox: bool, folders: &mut Vec<Folder>) {
+    match names::name(&path, layout) {
+        Some(name) => folders.push(Folder {
+            name,
+            path,
+            is_mailbox,
+        }),
+        None => log::debug!("no mailbox: {}", path.escape_ascii()),
+    }
+}
+
+/// Sorts; and where two directories have the same name to the reader, the one that the name leads to
+/// keeps it.
+fn tell_apart(folders: &mut [Folder], layout: Layout) {
+    let leads_elsewhere =
+        |folder: &Folder| names::path(&folder.name, layout).as_ref() != Ok(&folder.path);
+    folders.sort_by(|a, b| {
+        let by_name = a.name.cmp(&b.name);
+        by_name.then_with(|| leads_elsewhere(a).cmp(&leads_elsewhere(b)))
+    });
+    let mut renamed = false;
+    for group in folders.chunk_by_mut(|a, b| a.name == b.name) {
+        let is_inbox = group.first().is_some_and(|folder| folder.name.is_inbox());
+        for folder in group.iter_mut().skip(usize::from(!is_inbox)) {
+            if let Some(name) = names::apart(&folder.name, &folder.path) {
+                folder.name = name;
+                renamed = true;
+            }
+        }
+    }
+    if renamed {
+        folders.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+}
+
+/// What LIST shows: INBOX, the folders, and the names above them.
+pub(super) fn with_parents(folders: Vec<Folder>) -> Vec<Mailbox> {
+    /// (there is a folder, there is something below)
+    type Found = (bool, bool);
+    let mut found: HashMap<MailboxName, Found> = HashMap::with_capacity(folders.len() + 1);
+    found.insert(MailboxName::inbox(), (true, false));
+    for folder in folders {
+        let mut above = folder.name.parent();
+        found.entry(folder.name).or_default().0 |= folder.is_mailbox;
+        while let Some(name) = above {
+            above = name.parent();
+            let (_, children) = found.entry(name).or_default();
+            // What is above that has been here, too.
+            if std::mem::replace(children, true) {
+                break;
+            }
+        }
+    }
+    let mut mailboxes: Vec<Mailbox> = found
+        .into_iter()
+        .map(|(name, (exists, children))| Mailbox {
+            name,
+            exists,
+            children,
+            role: None,
+        })
+        .collect();
+    mailboxes.sort_unstable_by(|a, b| {
+        let inbox_first = b.name.is_inbox().cmp(&a.name.is_inbox());
+        inbox_first.then_with(|| a.name.cmp(&b.name))
+    });
+    mailboxes
+}
+
+/// The layout of what is there; Maildir++ where nothing is.
+pub(super) fn detect(root: &Path) -> io::Result<Layout> {
+    let root = match Dir::open(root) {
+        Err(e) if is_gone(&e) => return Ok(Layout::MaildirPlusPlus),
+        root => root?,
+    };
+    let is_folder = |name: &[u8]| {
+        let cur = root.open_dir(name).and_then(|dir| dir.stat_target(b"cur"));
+        matches!(cur, Ok(Some(stat)) if stat.kind == Kind::Directory)
+    };
+    let dotted = directories(&root, &is_dotted)?;
+    if dotted.iter().any(|name| is_folder(name)) {
+        return Ok(Layout::MaildirPlusPlus);
+    }
+    let folders = folders(&root, Layout::Fs, b"")?;
+    Ok(match folders.iter().any(|folder| folder.is_mailbox) {
+        true => Layout::Fs,
+        false => Layout::MaildirPlusPlus,
+    })
+}
+
+/// Whether the name is that of a folder in Maildir++.
+fn is_dotted(name: &[u8]) -> bool {
+    name.starts_with(b".") && !name.starts_with(b"..")
+}
+
+/// Whether the name can be that of a folder with `LAYOUT=fs`: no part of the mailbox it lies in.
+pub(super) fn is_no_part(name: &[u8]) -> bool {
+    !matches!(name, b"cur" | b"new" | b"tmp") && !name.starts_with(b"..")
+}
+
+/// The directories in `directory`, and links to directories, that are `wanted`.
+pub(super) fn directories(
+    directory: &Dir,
+    wanted: &dyn Fn(&[u8]) -> bool,
+) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = entries(directory, wanted)?;
+    let mut failed = None;
+    names.retain(|(name, kind)| match kind {
+        Kind::Directory => true,
+        Kind::File | Kind::Other => false,
+        Kind::Link | Kind::Unknown => match directory.stat_target(name) {
+            Ok(stat) => stat.is_some_and(|stat| stat.kind == Kind::Directory),
+            // A loop of links, or what we may not look at.
+            Err(e) if e.raw_os_error() == Some(nix::libc::ELOOP) => false,
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => false,
+            Err(e) => {
+                failed = Some(e);
+                false
+            }
+        },
+    });
+    match failed {
+        Some(e) => Err(e),
+        None => Ok(names.into_iter().map(|(name, _)| name).collect()),
+    }
+}
+
+/// What is in `directory` and `wanted`.
+pub(super) fn entries(
+    directory: &Dir,
+    wanted: &dyn Fn(&[u8]) -> bool,
+) -> io::Result<Vec<(Vec<u8>, Kind)>> {
+    let mut entries = Vec::new();
+    let mut listing = directory.list()?;
+    while listing.next_chunk(&mut |name, kind| {
+        if wanted(name) {
+            entries.push((name.to_vec(), kind));
+        }
+    })? {}
+    Ok(entries)
+}
+
+/// More than anybody's mailboxes; nothing deeper is looked at.
+const DEPTH_MAX: usize = 40;

@@ -1,0 +1,189 @@
+//! What mailboxes are for (RFC 6154): what a client said with CREATE-SPECIAL-USE, else what their
+//! names say.
+//!
+//! The former is in `roost.special-use` in the root: lines `\Sent`, a space, and the mailbox's name.
+//! A role that is not in it, or whose mailbox there is not any more, is given to the first mailbox
+//! with one of the names that mail programs are known to use.  No role has two mailboxes, and no
+//! mailbox two roles.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+
+use super::{Mailbox, Role};
+use crate::imap::mailbox::MailboxName;
+use crate::maildir::dir::{Dir, Target};
+
+/// Gives their roles to the mailboxes that have one.
+pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox]) -> io::Result<()> {
+    let stored = read(root)?;
+    let known: HashSet<&str> = KNOWN.iter().flat_map(|(_, names)| split(names)).collect();
+    let mut said = HashMap::new();
+    let mut likely = HashMap::new();
+    for (place, mailbox) in mailboxes.iter().enumerate().filter(|(_, m)| m.exists) {
+        if stored.iter().any(|(_, name)| *name == mailbox.name) {
+            said.insert(mailbox.name.clone(), place);
+        }
+        let plain = plain(&mailbox.name);
+        if known.contains(plain.as_str()) {
+            // One at the top is likelier than one below INBOX, and those come first in the list.
+            likely.insert(plain, place);
+        }
+    }
+    let mut given = Vec::new();
+    for (role, name) in &stored {
+        if let Some(mailbox) = said.get(name).and_then(|&p| mailboxes.get_mut(p))
+            && mailbox.role.is_none()
+            && !given.contains(role)
+        {
+            mailbox.role = Some(*role);
+            given.push(*role);
+        }
+    }
+    for (role, names) in KNOWN.iter().filter(|(role, _)| !given.contains(role)) {
+        let mut candidates = split(names).filter_map(|name| likely.get(name).copied());
+        let free = candidates.find(|&p| mailboxes.get(p).is_some_and(|m| m.role.is_none()));
+        if let Some(mailbox) = free.and_then(|place| mailboxes.get_mut(place)) {
+            mailbox.role = Some(*role);
+        }
+    }
+    Ok(())
+}
+
+/// The name as `KNOWN` has it: in small letters, without the INBOX that everything is below with
+/// some servers.
+fn plain(name: &MailboxName) -> String {
+    let name = name.as_str();
+    name.strip_prefix("INBOX/").unwrap_or(name).to_lowercase()
+}
+
+fn split(names: &str) -> impl Iterator<Item = &str> {
+    names.split(", ")
+}
+
+/// The mailbox, which is new, has this role from now on.
+pub(super) fn set(root: &Dir, role: Role, name: &MailboxName) -> io::Result<()> {
+    let mut stored = read(root)?;
+    stored.retain(|(other, of)| *other != role && of != name);
+    stored.push((role, name.clone()));
+    write(root, &stored)
+}
+
+/// The mailbox is gone; another one of its name shall not have its role.
+pub(super) fn forget(root: &Dir, name: &MailboxName) -> io::Result<()> {
+    let mut stored = read(root)?;
+    let before = stored.len();
+    stored.retain(|(_, of)| of != name);
+    match stored.len() {
+        after if after == before => Ok(()),
+        _ => write(root, &stored),
+    }
+}
+
+/// The mailbox and those below it have other names.
+pub(super) fn rename(root: &Dir, from: &MailboxName, to: &MailboxName) -> io::Result<()> {
+    let mut stored = read(root)?;
+    let mut changed = false;
+    for (_, name) in &mut stored {
+        let below = name.as_str().strip_prefix(from.as_str());
+        if let Some(below) = below.filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            && let Ok(new) = MailboxName::new(&format!("{to}{below}"))
+        {
+            *name = new;
+            changed = true;
+        }
+    }
+    match changed {
+        true => write(root, &stored),
+        false => Ok(()),
+    }
+}
+
+/// A mailbox that moved or went without its role is no reason to say that it did not.
+pub(super) fn or_warn(written: io::Result<()>) {
+    if let Err(e) = written {
+        log::warn!("roost.special-use: {e}");
+    }
+}
+
+/// Lines that cannot be understood are passed over.
+fn read(root: &Dir) -> io::Result<Vec<(Role, MailboxName)>> {
+    let Some((bytes, _)) = root.read(FILE, SIZE_MAX)? else {
+        return Ok(Vec::new());
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let understood = text.lines().filter_map(|line| {
+        let (role, name) = line.split_once(' ')?;
+        Some((Role::parse(role)?, MailboxName::new(name).ok()?))
+    });
+    Ok(understood.collect())
+}
+
+fn write(root: &Dir, stored: &[(Role, MailboxName)]) -> io::Result<()> {
+    let text: String = stored
+        .iter()
+        .map(|(role, name)| format!("{} {name}\n", role.as_str()))
+        .collect();
+    let access = root.access()?;
+    let _ = root.unlink(TEMPORARY);
+    let mut file = root.create_new(TEMPORARY, &access)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_data()?;
+    root.rename(TEMPORARY, root, FILE, Target::Replace)
+}
+
+const FILE: &[u8] = b"roost.special-use";
+const TEMPORARY: &[u8] = b"roost.special-use.tmp";
+const SIZE_MAX: usize = 1 << 20;
+
+/// In small letters, the likelier ones first: of Thunderbird, Apple Mail, Outlook, Gmail's and other
+/// servers' folders, and of these programs in other languages.
+const KNOWN: [(Role, &str); 5] = [
+    (
+        Role::Drafts,
+        "drafts, draft, entwürfe, brouillons, borradores, bozze, concepten, rascunhos, \
+         utkast, kladder, luonnokset, szkice, wersje robocze, koncepty, rozepsané, \
+         piszkozatok, черновики, чернетки, taslaklar, πρόχειρα, 下書き, 草稿, 草稿箱, 임시 보관함",
+    ),
+    (
+        Role::Sent,
+        "sent, sent items, sent messages, sent mail, sent-mail, sentmail, gesendet, \
+         gesendete objekte, gesendete elemente, gesendete nachrichten, envoyés, \
+         éléments envoyés, messages envoyés, courrier envoyé, enviados, \
+         elementos enviados, itens enviados, mensajes enviados, mensagens enviadas, \
+         inviata, posta inviata, posta inviati, inviati, elementi inviati, verzonden, \
+         verzonden items, verzonden berichten, skickat, skickade, sendt, \
+         sendte elementer, lähetetyt, wysłane, elementy wysłane, odeslané, \
+         odeslaná pošta, elküldött, elküldött elemek, отправленные, надіслані, \
+         gönderilmiş öğeler, gönderilenler, απεσταλμένα, 送信済み, 送信済みアイテム, 送信済みメール, 已发送, \
+         已发送邮件, 寄件備份, 보낸 편지함",
+    ),
+    (
+        Role::Trash,
+        "trash, deleted items, deleted messages, deleted, papierkorb, gelöscht, \
+         gelöschte objekte, gelöschte elemente, corbeille, éléments supprimés, papelera, \
+         elementos eliminados, lixeira, itens excluídos, itens eliminados, \
+         cestino, posta eliminata, elementi eliminati, prullenbak, prullenmand, \
+         verwijderde items, papperskorgen, borttaget, papirkurv, papirkurven, \
+         slettede elementer, slettet post, roskakori, kosz, elementy usunięte, koš, \
+         odstraněná pošta, kuka, törölt elemek, корзина, удаленные, удалённые, кошик, \
+         çöp kutusu, silinmiş öğeler, κάδος απορριμμάτων, ゴミ箱, 削除済みアイテム, 已删除邮件, 已删除, \
+         垃圾桶, 휴지통",
+    ),
+    (
+        Role::Junk,
+        "junk, spam, junk email, junk e-mail, junk mail, bulk mail, spamverdacht, \
+         unerwünscht, unerwünschte werbung, junk-e-mail, courrier indésirable, \
+         indésirables, pourriel, correo no deseado, no deseado, correo basura, \
+         lixo eletrônico, lixo electrónico, posta indesiderata, indesiderata, ongewenst, \
+         ongewenste e-mail, ongewenste reclame, skräppost, uønsket e-mail, \
+         uønsket e-post, søppelpost, roskaposti, wiadomości-śmieci, niechciana poczta, \
+         nevyžádaná pošta, levélszemét, спам, нежелательная почта, önemsiz, \
+         önemsiz e-posta, ανεπιθύμητα, 迷惑メール, 垃圾邮件, 垃圾郵件, 스팸, 정크 메일",
+    ),
+    (
+        Role::Archive,
+        "archive, archives, archiv, archiviert, archivo, archivos, arquivo, \
+         arquivo morto, archivio, archief, arkiv, arkisto, archiwum, archív, архив, \
+         архів, arşiv, αρχείο, アーカイブ, 归档, 存档, 封存, 보관함",
+    ),
+];
