@@ -15,8 +15,10 @@
 //! UTF-7, needlessly encoded) are listed under the most likely reading of their names and found by it.
 //! Files, and links that lead nowhere, are no folders; links to directories are.
 
+mod create;
 mod list;
 mod names;
+mod rename;
 mod roles;
 mod trash;
 
@@ -25,12 +27,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use super::dir::{self, Access, Dir, Kind, Target};
-use super::lock::Dotlock;
-use super::uidlist::{Durable, Uidlist, UidlistError};
-use super::uidvalidity;
+use super::dir::{self, Access, Dir, Kind};
 use crate::imap::mailbox::MailboxName;
 use crate::imap::sequence::Uid;
+
+pub use crate::imap::mailbox::SpecialUse as Role;
 
 pub use crate::imap::mailbox::SpecialUse as Role;
 
@@ -139,56 +140,14 @@ impl Tree {
 
     /// Every mailbox, and every name above one that has no folder, sorted by name with INBOX first.
     pub fn list(&self) -> Result<Vec<Mailbox>, TreeError> {
-        let root = self.open_root()?;
+        let root = match self.open_root() {
+            // INBOX is always there (RFC 9051 5.1).
+            Err(TreeError::NotFound) => return Ok(list::with_parents(Vec::new())),
+            root => root?,
+        };
         let mut mailboxes = list::with_parents(self.folders(&root)?);
         roles::assign(&root, &mut mailboxes)?;
         Ok(mailboxes)
-    }
-
-    /// CREATE (RFC 9051 6.3.4): the folder, with its UIDVALIDITY.  The names above it need no folders.
-    /// `roles` are those of CREATE-SPECIAL-USE (RFC 6154 3).
-    pub fn create(
-        &self,
-        name: &MailboxName,
-        roles: &[Role],
-        now: SystemTime,
-    ) -> Result<PathBuf, TreeError> {
-        if name.is_inbox() {
-            return Err(TreeError::Exists);
-        }
-        let path = names::path(name, self.layout).map_err(TreeError::Name)?;
-        let root = self.open_root()?;
-        if self
-            .locate(&root, name)?
-            .is_some_and(|folder| folder.is_mailbox)
-        {
-            return Err(TreeError::Exists);
-        }
-        let role = match roles {
-            [] => None,
-            [Role::All | Role::Flagged] => return Err(TreeError::RoleTaken),
-            [role] => {
-                let taken = self.list()?.iter().any(|other| other.role == Some(*role));
-                if taken {
-                    return Err(TreeError::RoleTaken);
-                }
-                Some(*role)
-            }
-            _ => return Err(TreeError::Refused("A mailbox can have one special use.")),
-        };
-        let above = self.parent(&root, name)?;
-        let access = above.as_ref().unwrap_or(&root).access()?;
-        let made = self.make_folder(&root, &access, now)?;
-        let installed = self.install(&root, &made, &path, &access);
-        if installed.is_err() {
-            let _ = trash::remove(&root, &made, &|| false);
-        }
-        installed?;
-        if let Some(role) = role {
-            roles::set(&root, role, name)?;
-        }
-        root.sync()?;
-        Ok(self.absolute(&path))
     }
 
     /// DELETE (RFC 9051 6.3.5).  The mailbox is gone at once, its files when `sweep` was called until it
@@ -208,10 +167,7 @@ impl Tree {
             });
         }
         // The link to a folder is the mailbox; what it leads to belongs to somebody else.
-        if above
-            .stat(last)?
-            .is_some_and(|stat| stat.kind == Kind::Link)
-        {
+        if above.stat(last)?.is_some_and(|stat| stat.kind == Kind::Link) {
             above.unlink(last)?;
         } else {
             let children = match self.layout {
@@ -231,7 +187,7 @@ impl Tree {
             };
             let _ = trash::throw(&indexes, &above, last, &children.unwrap_or_default(), now);
         }
-        roles::forget(&root, name)?;
+        roles::or_warn(roles::forget(&root, name));
         above.sync()?;
         Ok(())
     }
@@ -245,212 +201,6 @@ impl Tree {
             return Ok(false);
         }
         trash::sweep(&Dir::open(&self.root)?, now, over)
-    }
-
-    /// RENAME (RFC 9051 6.3.6) of anything but INBOX, with all that is below it.  Returns (old, new)
-    /// folder of each mailbox moved, for whoever has one open.
-    ///
-    /// RENAME of INBOX moves its messages to a new mailbox and is for whoever knows how to do that.
-    pub fn rename(
-        &self,
-        from: &MailboxName,
-        to: &MailboxName,
-        _now: SystemTime,
-    ) -> Result<Vec<(PathBuf, PathBuf)>, TreeError> {
-        if from.is_inbox() {
-            return Err(TreeError::Refused("INBOX cannot be renamed as a folder."));
-        }
-        if to.is_below(from) {
-            return Err(TreeError::Refused(
-                "A mailbox cannot be moved below itself.",
-            ));
-        }
-        let root = self.open_root()?;
-        let folders = self.folders(&root)?;
-        // Mailboxes below come first, so that the command can be given again if it is broken off.
-        let mut moving = Vec::new();
-        for folder in folders
-            .iter()
-            .filter(|f| f.name == *from || f.name.is_below(from))
-        {
-            let below = folder
-                .name
-                .as_str()
-                .get(from.as_str().len()..)
-                .unwrap_or_default();
-            let name = MailboxName::new(&format!("{to}{below}"))
-                .map_err(|e| TreeError::Name(e.as_str()))?;
-            let path = names::path(&name, self.layout).map_err(TreeError::Name)?;
-            moving.push((folder, name, path));
-        }
-        if moving.is_empty() {
-            return Err(TreeError::NotFound);
-        }
-        let taken = |name: &MailboxName| name.is_inbox() || folders.iter().any(|f| f.name == *name);
-        if taken(to) || from == to {
-            return Err(TreeError::Exists);
-        }
-        let new_names: std::collections::HashSet<_> =
-            moving.iter().map(|(_, name, _)| name).collect();
-        if folders
-            .iter()
-            .any(|folder| new_names.contains(&folder.name))
-        {
-            return Err(TreeError::Exists);
-        }
-        let moves: Vec<(&[u8], Vec<u8>)> = match self.layout {
-            // The children are in the directory that is moved.
-            Layout::Fs => moving
-                .iter()
-                .filter(|(folder, ..)| folder.name == *from)
-                .map(|(folder, _, path)| (folder.path.as_slice(), path.clone()))
-                .collect(),
-            _ => {
-                let mut moves: Vec<_> = moving
-                    .iter()
-                    .map(|(folder, _, path)| (folder.path.as_slice(), path.clone()))
-                    .collect();
-                moves.reverse();
-                moves
-            }
-        };
-        self.move_folders(&root, &moves)?;
-        if let Some(indexes) = self.open_indexes() {
-            for (old, new) in &moves {
-                let _ = self.move_folder(&indexes, old, new);
-            }
-        }
-        roles::rename(&root, from, to)?;
-        root.sync()?;
-        Ok(moving
-            .iter()
-            .filter(|(folder, ..)| folder.is_mailbox)
-            .map(|(folder, _, path)| (self.absolute(&folder.path), self.absolute(path)))
-            .collect())
-    }
-
-    /// All or, as far as that can be done, none.
-    fn move_folders(&self, root: &Dir, moves: &[(&[u8], Vec<u8>)]) -> Result<(), TreeError> {
-        for (done, (old, new)) in moves.iter().enumerate() {
-            if let Err(e) = self.move_folder(root, old, new) {
-                for (old, new) in moves.iter().take(done).rev() {
-                    let _ = self.move_folder(root, new, old);
-                }
-                return Err(e);
-            }
-        }
-        Ok(())
-    }
-
-    fn move_folder(&self, root: &Dir, old: &[u8], new: &[u8]) -> Result<(), TreeError> {
-        let (from, last) = open_above(root, old)?;
-        let access = from.access()?;
-        let (to, new_last) = make_above(root, new, &access)?;
-        // Onto nothing or, which does no harm, an empty directory.
-        from.rename(last, &to, new_last, Target::Replace)
-            .map_err(taken)?;
-        if self.layout == Layout::Fs {
-            to.sync()?;
-        }
-        Ok(())
-    }
-
-    /// A complete folder under a name that is no mailbox's; returns that name.
-    fn make_folder(
-        &self,
-        root: &Dir,
-        access: &Access,
-        now: SystemTime,
-    ) -> Result<Vec<u8>, TreeError> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}{}.{count}", trash::UNFINISHED, std::process::id()).into_bytes();
-        let made = root.make_dir(&name, access);
-        if made
-            .as_ref()
-            .is_err_and(|e| e.kind() == io::ErrorKind::AlreadyExists)
-        {
-            // Left by a process of the same number.
-            trash::remove(root, &name, &|| false)?;
-            root.make_dir(&name, access)?;
-        } else {
-            made?;
-        }
-        let filled = self.fill_folder(root, &root.open_dir(&name)?, access, now);
-        if filled.is_err() {
-            let _ = trash::remove(root, &name, &|| false);
-        }
-        filled.map(|()| name)
-    }
-
-    fn fill_folder(
-        &self,
-        root: &Dir,
-        folder: &Dir,
-        access: &Access,
-        now: SystemTime,
-    ) -> Result<(), TreeError> {
-        for part in [b"cur", b"new", b"tmp"] {
-            folder.make_dir(part, access)?;
-        }
-        // "The quota root is above", to delivery programs.
-        if self.layout == Layout::MaildirPlusPlus {
-            folder.create_new(b"maildirfolder", access)?;
-        }
-        if root.stat(b"dovecot-shared")?.is_some() {
-            folder.create_new(b"dovecot-shared", access)?;
-        }
-        let uid_validity = uidvalidity::next(root, &root.access()?, now);
-        let lock = Dotlock::of_uidlist(folder.clone())
-            .try_lock(access, now)?
-            .ok_or(TreeError::Locked)?;
-        Uidlist::new(uid_validity, Uid(1))
-            .rewrite(folder, &lock, access, &mut |_, _| true, Durable::Yes)
-            .map_err(|e| match e {
-                UidlistError::Io(e) => TreeError::Io(e),
-                // Somebody does something to a folder that only we know of.
-                _ => TreeError::Locked,
-            })
-    }
-
-    /// Gives the folder made under the name `made` its place.
-    fn install(
-        &self,
-        root: &Dir,
-        made: &[u8],
-        path: &[u8],
-        access: &Access,
-    ) -> Result<(), TreeError> {
-        let (above, last) = make_above(root, path, access)?;
-        match root.rename(made, &above, last, Target::Replace) {
-            Err(e) if self.layout == Layout::Fs && is_taken(&e) => {}
-            renamed => return Ok(renamed.map_err(taken)?),
-        }
-        // There is the directory of a name without a mailbox.  With `cur` it becomes one.
-        let folder = above.open_dir(last).map_err(taken)?;
-        if folder.stat(b"cur")?.is_some() {
-            return Err(TreeError::Exists);
-        }
-        let new = root.open_dir(made)?;
-        let mut parts = list::entries(&new, &|_| true)?;
-        parts.sort_by_key(|(part, _)| part == b"cur");
-        for (part, _) in parts {
-            new.rename(&part, &folder, &part, Target::Replace)?;
-        }
-        root.remove_dir(made)?;
-        Ok(())
-    }
-
-    /// The folder of the nearest mailbox above, if there is one.
-    fn parent(&self, root: &Dir, name: &MailboxName) -> Result<Option<Dir>, TreeError> {
-        let mut above = name.parent();
-        while let Some(name) = above.filter(|name| !name.is_inbox()) {
-            if let Some(folder) = self.locate_canonical(root, &name)? {
-                return Ok(Some(open_path(root, &folder.path)?));
-            }
-            above = name.parent();
-        }
-        Ok(None)
     }
 
     /// The directory of this name, which may be none that we would have made.
@@ -509,10 +259,7 @@ impl Tree {
 /// The directory at a path of any number of components.
 fn open_path(root: &Dir, path: &[u8]) -> io::Result<Dir> {
     let mut directory = root.clone();
-    for component in path
-        .split(|&byte| byte == b'/')
-        .filter(|name| !name.is_empty())
-    {
+    for component in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
         directory = directory.open_dir(component)?;
     }
     Ok(directory)
@@ -532,10 +279,7 @@ fn make_above<'a>(
 ) -> Result<(Dir, &'a [u8]), TreeError> {
     let (above, last) = split_last(path);
     let mut directory = root.clone();
-    for component in above
-        .split(|&byte| byte == b'/')
-        .filter(|name| !name.is_empty())
-    {
+    for component in above.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
         match directory.make_dir(component, access) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
@@ -550,9 +294,7 @@ fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
         // `slash` is the position of a byte of `path`.
         Some(slash) => path
             .split_at_checked(slash)
-            .map_or((b"", path), |(above, last)| {
-                (above, last.get(1..).unwrap_or_default())
-            }),
+            .map_or((b"", path), |(above, last)| (above, last.get(1..).unwrap_or_default())),
         None => (b"", path),
     }
 }

@@ -117,6 +117,14 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("Dovecot says: {}", self.complaints());
+        }
+    }
+}
+
 /// A preauthenticated session with Dovecot.
 pub(crate) struct Imap {
     child: Child,

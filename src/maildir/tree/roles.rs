@@ -6,7 +6,7 @@
 //! with one of the names that mail programs are known to use.  No role has two mailboxes, and no
 //! mailbox two roles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 
 use super::{Mailbox, Role};
@@ -15,28 +15,23 @@ use crate::maildir::dir::{Dir, Target};
 
 /// Gives their roles to the mailboxes that have one.
 pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox]) -> io::Result<()> {
-    let mut places: HashMap<String, usize> = HashMap::new();
     let stored = read(root)?;
-    let known = |name: &str| {
-        KNOWN
-            .iter()
-            .flat_map(|(_, names)| *names)
-            .any(|n| *n == name)
-    };
+    let known: HashSet<&str> = KNOWN.iter().flat_map(|(_, names)| split(names)).collect();
+    let mut said = HashMap::new();
+    let mut likely = HashMap::new();
     for (place, mailbox) in mailboxes.iter().enumerate().filter(|(_, m)| m.exists) {
         if stored.iter().any(|(_, name)| *name == mailbox.name) {
-            places.insert(mailbox.name.as_str().to_owned(), place);
+            said.insert(mailbox.name.clone(), place);
         }
         let plain = plain(&mailbox.name);
-        if known(&plain) {
-            places.entry(plain).or_insert(place);
+        if known.contains(plain.as_str()) {
+            // One at the top is likelier than one below INBOX, and those come first in the list.
+            likely.insert(plain, place);
         }
     }
     let mut given = Vec::new();
     for (role, name) in &stored {
-        if let Some(mailbox) = places
-            .get(name.as_str())
-            .and_then(|&p| mailboxes.get_mut(p))
+        if let Some(mailbox) = said.get(name).and_then(|&p| mailboxes.get_mut(p))
             && mailbox.role.is_none()
             && !given.contains(role)
         {
@@ -45,7 +40,7 @@ pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox]) -> io::Result<()> {
         }
     }
     for (role, names) in KNOWN.iter().filter(|(role, _)| !given.contains(role)) {
-        let mut candidates = names.iter().filter_map(|name| places.get(*name).copied());
+        let mut candidates = split(names).filter_map(|name| likely.get(name).copied());
         let free = candidates.find(|&p| mailboxes.get(p).is_some_and(|m| m.role.is_none()));
         if let Some(mailbox) = free.and_then(|place| mailboxes.get_mut(place)) {
             mailbox.role = Some(*role);
@@ -59,6 +54,10 @@ pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox]) -> io::Result<()> {
 fn plain(name: &MailboxName) -> String {
     let name = name.as_str();
     name.strip_prefix("INBOX/").unwrap_or(name).to_lowercase()
+}
+
+fn split(names: &str) -> impl Iterator<Item = &str> {
+    names.split(", ")
 }
 
 /// The mailbox, which is new, has this role from now on.
@@ -99,6 +98,13 @@ pub(super) fn rename(root: &Dir, from: &MailboxName, to: &MailboxName) -> io::Re
     }
 }
 
+/// A mailbox that moved or went without its role is no reason to say that it did not.
+pub(super) fn or_warn(written: io::Result<()>) {
+    if let Err(e) = written {
+        log::warn!("roost.special-use: {e}");
+    }
+}
+
 /// Lines that cannot be understood are passed over.
 fn read(root: &Dir) -> io::Result<Vec<(Role, MailboxName)>> {
     let Some((bytes, _)) = root.read(FILE, SIZE_MAX)? else {
@@ -131,219 +137,53 @@ const SIZE_MAX: usize = 1 << 20;
 
 /// In small letters, the likelier ones first: of Thunderbird, Apple Mail, Outlook, Gmail's and other
 /// servers' folders, and of these programs in other languages.
-const KNOWN: [(Role, &[&str]); 5] = [
+const KNOWN: [(Role, &str); 5] = [
     (
         Role::Drafts,
-        &[
-            "drafts",
-            "draft",
-            "entwürfe",
-            "brouillons",
-            "borradores",
-            "bozze",
-            "concepten",
-            "rascunhos",
-            "utkast",
-            "kladder",
-            "luonnokset",
-            "szkice",
-            "wersje robocze",
-            "koncepty",
-            "rozepsané",
-            "piszkozatok",
-            "черновики",
-            "чернетки",
-            "taslaklar",
-            "πρόχειρα",
-            "下書き",
-            "草稿",
-            "草稿箱",
-            "임시 보관함",
-        ],
+        "drafts, draft, entwürfe, brouillons, borradores, bozze, concepten, rascunhos, \
+         utkast, kladder, luonnokset, szkice, wersje robocze, koncepty, rozepsané, \
+         piszkozatok, черновики, чернетки, taslaklar, πρόχειρα, 下書き, 草稿, 草稿箱, 임시 보관함",
     ),
     (
         Role::Sent,
-        &[
-            "sent",
-            "sent items",
-            "sent messages",
-            "sent mail",
-            "sent-mail",
-            "sentmail",
-            "gesendet",
-            "gesendete objekte",
-            "gesendete elemente",
-            "gesendete nachrichten",
-            "envoyés",
-            "éléments envoyés",
-            "messages envoyés",
-            "courrier envoyé",
-            "enviados",
-            "elementos enviados",
-            "itens enviados",
-            "mensajes enviados",
-            "mensagens enviadas",
-            "inviata",
-            "posta inviata",
-            "posta inviati",
-            "inviati",
-            "elementi inviati",
-            "verzonden",
-            "verzonden items",
-            "verzonden berichten",
-            "skickat",
-            "skickade",
-            "sendt",
-            "sendte elementer",
-            "lähetetyt",
-            "wysłane",
-            "elementy wysłane",
-            "odeslané",
-            "odeslaná pošta",
-            "elküldött",
-            "elküldött elemek",
-            "отправленные",
-            "надіслані",
-            "gönderilmiş öğeler",
-            "gönderilenler",
-            "απεσταλμένα",
-            "送信済み",
-            "送信済みアイテム",
-            "送信済みメール",
-            "已发送",
-            "已发送邮件",
-            "寄件備份",
-            "보낸 편지함",
-        ],
+        "sent, sent items, sent messages, sent mail, sent-mail, sentmail, gesendet, \
+         gesendete objekte, gesendete elemente, gesendete nachrichten, envoyés, \
+         éléments envoyés, messages envoyés, courrier envoyé, enviados, \
+         elementos enviados, itens enviados, mensajes enviados, mensagens enviadas, \
+         inviata, posta inviata, posta inviati, inviati, elementi inviati, verzonden, \
+         verzonden items, verzonden berichten, skickat, skickade, sendt, \
+         sendte elementer, lähetetyt, wysłane, elementy wysłane, odeslané, \
+         odeslaná pošta, elküldött, elküldött elemek, отправленные, надіслані, \
+         gönderilmiş öğeler, gönderilenler, απεσταλμένα, 送信済み, 送信済みアイテム, 送信済みメール, 已发送, \
+         已发送邮件, 寄件備份, 보낸 편지함",
     ),
     (
         Role::Trash,
-        &[
-            "trash",
-            "deleted items",
-            "deleted messages",
-            "deleted",
-            "bin",
-            "papierkorb",
-            "gelöscht",
-            "gelöschte objekte",
-            "gelöschte elemente",
-            "corbeille",
-            "éléments supprimés",
-            "papelera",
-            "elementos eliminados",
-            "lixeira",
-            "lixo",
-            "itens excluídos",
-            "itens eliminados",
-            "cestino",
-            "posta eliminata",
-            "elementi eliminati",
-            "prullenbak",
-            "prullenmand",
-            "verwijderde items",
-            "papperskorgen",
-            "borttaget",
-            "papirkurv",
-            "papirkurven",
-            "slettede elementer",
-            "slettet post",
-            "roskakori",
-            "kosz",
-            "elementy usunięte",
-            "koš",
-            "odstraněná pošta",
-            "kuka",
-            "törölt elemek",
-            "корзина",
-            "удаленные",
-            "удалённые",
-            "кошик",
-            "çöp kutusu",
-            "silinmiş öğeler",
-            "κάδος απορριμμάτων",
-            "ゴミ箱",
-            "削除済みアイテム",
-            "已删除邮件",
-            "已删除",
-            "垃圾桶",
-            "휴지통",
-        ],
+        "trash, deleted items, deleted messages, deleted, papierkorb, gelöscht, \
+         gelöschte objekte, gelöschte elemente, corbeille, éléments supprimés, papelera, \
+         elementos eliminados, lixeira, itens excluídos, itens eliminados, \
+         cestino, posta eliminata, elementi eliminati, prullenbak, prullenmand, \
+         verwijderde items, papperskorgen, borttaget, papirkurv, papirkurven, \
+         slettede elementer, slettet post, roskakori, kosz, elementy usunięte, koš, \
+         odstraněná pošta, kuka, törölt elemek, корзина, удаленные, удалённые, кошик, \
+         çöp kutusu, silinmiş öğeler, κάδος απορριμμάτων, ゴミ箱, 削除済みアイテム, 已删除邮件, 已删除, \
+         垃圾桶, 휴지통",
     ),
     (
         Role::Junk,
-        &[
-            "junk",
-            "spam",
-            "junk email",
-            "junk e-mail",
-            "junk mail",
-            "bulk mail",
-            "spamverdacht",
-            "werbung",
-            "unerwünscht",
-            "unerwünschte werbung",
-            "junk-e-mail",
-            "courrier indésirable",
-            "indésirables",
-            "pourriel",
-            "correo no deseado",
-            "no deseado",
-            "correo basura",
-            "lixo eletrônico",
-            "lixo electrónico",
-            "posta indesiderata",
-            "indesiderata",
-            "ongewenst",
-            "ongewenste e-mail",
-            "ongewenste reclame",
-            "skräppost",
-            "uønsket e-mail",
-            "uønsket e-post",
-            "søppelpost",
-            "roskaposti",
-            "wiadomości-śmieci",
-            "niechciana poczta",
-            "nevyžádaná pošta",
-            "levélszemét",
-            "спам",
-            "нежелательная почта",
-            "önemsiz",
-            "önemsiz e-posta",
-            "ανεπιθύμητα",
-            "迷惑メール",
-            "垃圾邮件",
-            "垃圾郵件",
-            "스팸",
-            "정크 메일",
-        ],
+        "junk, spam, junk email, junk e-mail, junk mail, bulk mail, spamverdacht, \
+         unerwünscht, unerwünschte werbung, junk-e-mail, courrier indésirable, \
+         indésirables, pourriel, correo no deseado, no deseado, correo basura, \
+         lixo eletrônico, lixo electrónico, posta indesiderata, indesiderata, ongewenst, \
+         ongewenste e-mail, ongewenste reclame, skräppost, uønsket e-mail, \
+         uønsket e-post, søppelpost, roskaposti, wiadomości-śmieci, niechciana poczta, \
+         nevyžádaná pošta, levélszemét, спам, нежелательная почта, önemsiz, \
+         önemsiz e-posta, ανεπιθύμητα, 迷惑メール, 垃圾邮件, 垃圾郵件, 스팸, 정크 메일",
     ),
     (
         Role::Archive,
-        &[
-            "archive",
-            "archives",
-            "archiv",
-            "archiviert",
-            "archivo",
-            "archivos",
-            "arquivo",
-            "arquivo morto",
-            "archivio",
-            "archief",
-            "arkiv",
-            "arkisto",
-            "archiwum",
-            "archív",
-            "архив",
-            "архів",
-            "arşiv",
-            "αρχείο",
-            "アーカイブ",
-            "归档",
-            "存档",
-            "封存",
-            "보관함",
-        ],
+        "archive, archives, archiv, archiviert, archivo, archivos, arquivo, \
+         arquivo morto, archivio, archief, arkiv, arkisto, archiwum, archív, архив, \
+         архів, arşiv, αρχείο, アーカイブ, 归档, 存档, 封存, 보관함",
     ),
 ];

@@ -1,0 +1,160 @@
+//! CREATE (RFC 9051 6.3.4, RFC 6154 3): the new folder is made complete, and then appears.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
+
+use super::{
+    Layout, Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken, trash,
+};
+use crate::imap::mailbox::MailboxName;
+use crate::imap::sequence::Uid;
+use crate::maildir::dir::{Access, Dir, Target};
+use crate::maildir::lock::Dotlock;
+use crate::maildir::uidlist::{Durable, Uidlist, UidlistError};
+use crate::maildir::uidvalidity;
+
+impl Tree {
+    /// CREATE (RFC 9051 6.3.4): the folder, with its UIDVALIDITY.  The names above it need no folders.
+    /// `roles` are those of CREATE-SPECIAL-USE (RFC 6154 3).
+    pub fn create(
+        &self,
+        name: &MailboxName,
+        roles: &[Role],
+        now: SystemTime,
+    ) -> Result<PathBuf, TreeError> {
+        if name.is_inbox() {
+            return Err(TreeError::Exists);
+        }
+        let path = names::path(name, self.layout).map_err(TreeError::Name)?;
+        let root = self.open_root()?;
+        if self.locate(&root, name)?.is_some_and(|folder| folder.is_mailbox) {
+            return Err(TreeError::Exists);
+        }
+        let role = match roles {
+            [] => None,
+            [Role::All | Role::Flagged] => return Err(TreeError::RoleTaken),
+            [role] => {
+                let taken = self.list()?.iter().any(|other| other.role == Some(*role));
+                if taken {
+                    return Err(TreeError::RoleTaken);
+                }
+                Some(*role)
+            }
+            _ => return Err(TreeError::Refused("A mailbox can have one special use.")),
+        };
+        let above = self.parent(&root, name)?;
+        let access = above.as_ref().unwrap_or(&root).access()?;
+        let made = self.make_folder(&root, &access, now)?;
+        let installed = match role {
+            Some(role) => roles::set(&root, role, name).map_err(TreeError::Io),
+            None => Ok(()),
+        }
+        .and_then(|()| self.install(&root, &made, &path, &access));
+        if installed.is_err() {
+            let _ = trash::remove(&root, &made, &|| false);
+            if role.is_some() {
+                roles::or_warn(roles::forget(&root, name));
+            }
+        }
+        installed?;
+        root.sync()?;
+        Ok(self.absolute(&path))
+    }
+
+    /// A complete folder under a name that is no mailbox's; returns that name.
+    fn make_folder(
+        &self,
+        root: &Dir,
+        access: &Access,
+        now: SystemTime,
+    ) -> Result<Vec<u8>, TreeError> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}{}.{count}", trash::UNFINISHED, std::process::id()).into_bytes();
+        let made = root.make_dir(&name, access);
+        if made.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::AlreadyExists) {
+            // Left by a process of the same number.
+            trash::remove(root, &name, &|| false)?;
+            root.make_dir(&name, access)?;
+        } else {
+            made?;
+        }
+        let filled = self.fill_folder(root, &root.open_dir(&name)?, access, now);
+        if filled.is_err() {
+            let _ = trash::remove(root, &name, &|| false);
+        }
+        filled.map(|()| name)
+    }
+
+    fn fill_folder(
+        &self,
+        root: &Dir,
+        folder: &Dir,
+        access: &Access,
+        now: SystemTime,
+    ) -> Result<(), TreeError> {
+        for part in [b"cur", b"new", b"tmp"] {
+            folder.make_dir(part, access)?;
+        }
+        // "The quota root is above", to delivery programs.
+        if self.layout == Layout::MaildirPlusPlus {
+            folder.create_new(b"maildirfolder", access)?;
+        }
+        if root.stat(b"dovecot-shared")?.is_some() {
+            folder.create_new(b"dovecot-shared", access)?;
+        }
+        let uid_validity = uidvalidity::next(root, &root.access()?, now);
+        let lock = Dotlock::of_uidlist(folder.clone())
+            .try_lock(access, now)?
+            .ok_or(TreeError::Locked)?;
+        Uidlist::new(uid_validity, Uid(1))
+            .rewrite(folder, &lock, access, &mut |_, _| true, Durable::Yes)
+            .map_err(|e| match e {
+                UidlistError::Io(e) => TreeError::Io(e),
+                // Somebody does something to a folder that only we know of.
+                _ => TreeError::Locked,
+            })
+    }
+
+    /// Gives the folder made under the name `made` its place.
+    fn install(
+        &self,
+        root: &Dir,
+        made: &[u8],
+        path: &[u8],
+        access: &Access,
+    ) -> Result<(), TreeError> {
+        let (above, last) = make_above(root, path, access)?;
+        match root.rename(made, &above, last, Target::Replace) {
+            Err(e) if self.layout == Layout::Fs && is_taken(&e) => {}
+            renamed => return Ok(renamed.map_err(taken)?),
+        }
+        // There is the directory of a name without a mailbox.  With `cur` it becomes one.
+        let folder = above.open_dir(last).map_err(taken)?;
+        if folder.stat(b"cur")?.is_some() {
+            return Err(TreeError::Exists);
+        }
+        let new = root.open_dir(made)?;
+        let mut parts = list::entries(&new, &|_| true)?;
+        parts.sort_by_key(|(part, _)| part == b"cur");
+        for (part, _) in parts {
+            new.rename(&part, &folder, &part, Target::Replace)?;
+        }
+        root.remove_dir(made)?;
+        Ok(())
+    }
+
+    /// The folder of the nearest mailbox above, if there is one.
+    fn parent(&self, root: &Dir, name: &MailboxName) -> Result<Option<Dir>, TreeError> {
+        let mut above = name.parent();
+        while let Some(name) = above.filter(|name| !name.is_inbox()) {
+            if let Some(folder) = self.locate_canonical(root, &name)? {
+                return Ok(Some(open_path(root, &folder.path)?));
+            }
+            above = name.parent();
+        }
+        Ok(None)
+    }
+}
