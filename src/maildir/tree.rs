@@ -33,8 +33,6 @@ use crate::imap::sequence::Uid;
 
 pub use crate::imap::mailbox::SpecialUse as Role;
 
-pub use crate::imap::mailbox::SpecialUse as Role;
-
 /// How mailbox names become directories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
