@@ -4,7 +4,6 @@
 //! `conformance/README.md`. `CONFORMANCE=copyuid cargo test --test conformance` runs those with
 //! that in their names and prints the conversations.
 
-
 mod support;
 
 #[path = "conformance/script.rs"]
