@@ -168,8 +168,8 @@ fn number_after(base: &[u8], key: &[u8]) -> Option<u64> {
     matches!(rest.first(), None | Some(b',' | b':')).then_some(number)
 }
 
-/// Seconds and microseconds of a name; missing ones come first.
-fn birth(base: &[u8]) -> (u64, Option<u64>) {
+/// Seconds and microseconds of a name, for [`uid_order`] of many; missing ones come first.
+pub fn birth(base: &[u8]) -> (u64, Option<u64>) {
     let (seconds, rest) = leading_number(base).unwrap_or((0, base));
     let unique = rest.strip_prefix(b".").unwrap_or_default();
     let unique = unique

@@ -247,6 +247,7 @@ impl Folder {
             cur,
             new,
             uidlist,
+            records,
             ..
         } = index.header;
         self.table = index.table;
@@ -256,7 +257,7 @@ impl Folder {
         self.new = new;
         self.modseqs.take_over(highest_modseq);
         self.uids
-            .take_over(uid_validity, uid_next, mailbox_id, uidlist);
+            .take_over(uid_validity, uid_next, mailbox_id, (uidlist, records));
         self.recount();
     }
 
@@ -531,6 +532,7 @@ impl Folder {
             cur: self.cur,
             new: self.new,
             uidlist: self.uids.state,
+            records: u32::try_from(self.uids.records).unwrap_or(u32::MAX),
         }
     }
 

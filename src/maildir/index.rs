@@ -32,6 +32,8 @@ pub(super) struct Header {
     pub cur: DirState,
     pub new: DirState,
     pub uidlist: FileState,
+    /// How many records the uidlist has.
+    pub records: u32,
 }
 
 /// A directory as it was when it was last listed.
@@ -344,6 +346,7 @@ fn encode_header(header: &Header, lengths: &Lengths) -> Vec<u8> {
         counts.unseen,
         counts.deleted,
         counts.unmeasured,
+        header.records,
         counts.first_unseen.map_or(0, |uid| uid.0),
     ] {
         bytes.extend_from_slice(&number.to_le_bytes());
@@ -394,6 +397,7 @@ fn decode_header(bytes: &[u8; HEADER]) -> Option<(Header, Lengths)> {
         &mut header.counts.unseen,
         &mut header.counts.deleted,
         &mut header.counts.unmeasured,
+        &mut header.records,
     ] {
         *number = rest.u32();
     }

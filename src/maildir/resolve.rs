@@ -294,10 +294,7 @@ impl Folder {
         batch: &mut Batch,
     ) -> Result<(), FolderError> {
         let few = findings.ready.len() <= FEW;
-        findings.ready.sort_by(|a, b| {
-            let base = |name| Filename::parse(name).map_or(b"".as_slice(), |file| file.base);
-            filename::uid_order(base(a), base(b)).then_with(|| a.cmp(b))
-        });
+        findings.ready.sort();
         let mut accepted: Vec<(Place, Filename<'_>, Option<Stat>)> = Vec::new();
         accepted.reserve_exact(findings.ready.len());
         for (_, place, name) in findings.ready.iter() {

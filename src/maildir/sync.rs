@@ -4,7 +4,7 @@
 //! A sighting is a hint and no more: the listing may be older than a rename by us or by others.
 //! Whoever acts on one looks at the file first (`resolve.rs`).
 
-use super::filename::Filename;
+use super::filename::{self, Filename};
 use super::messages::Table;
 use super::watch::Place;
 
@@ -158,19 +158,30 @@ impl Sightings {
         rest.iter().map(|entry| self.read(entry))
     }
 
-    /// Sorts by name.
-    pub fn sort_by(&mut self, order: impl Fn(&[u8], &[u8]) -> std::cmp::Ordering) {
-        let mut entries = std::mem::take(&mut self.entries);
-        entries.drain(..self.taken.min(entries.len()));
+    /// Sorts those that are left in the order in which they get their UIDs (`maildir-formats.md 2`).
+    pub fn sort(&mut self) {
+        let rest = self.entries.get(self.taken..).unwrap_or_default();
+        let mut keyed: Vec<_> = rest
+            .iter()
+            .map(|entry| (filename::birth(self.base(entry)), *entry))
+            .collect();
+        keyed.sort_by(|(a_birth, a), (b_birth, b)| {
+            let names = || self.base(a).cmp(self.base(b));
+            a_birth.cmp(b_birth).then_with(names)
+        });
+        self.entries = keyed.into_iter().map(|(_, entry)| entry).collect();
         self.taken = 0;
-        entries.sort_by(|a, b| order(self.read(a).2, self.read(b).2));
-        self.entries = entries;
     }
 
     fn clear(&mut self) {
         self.entries.clear();
         self.names.clear();
         self.taken = 0;
+    }
+
+    fn base(&self, entry: &Sighting) -> &[u8] {
+        let (.., name) = self.read(entry);
+        Filename::parse(name).map_or(name, |file| file.base)
     }
 
     fn read(&self, entry: &Sighting) -> (u32, Place, &[u8]) {

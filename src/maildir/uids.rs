@@ -12,7 +12,7 @@ use super::dir::Dir;
 use super::folder::{Folder, FolderError, Held};
 use super::index::FileState;
 use super::messages::{NewRow, Table};
-use super::uidlist::{Durable, New, Record, Refreshed, Uidlist, UidlistError};
+use super::uidlist::{Durable, Known, New, Record, Refreshed, Uidlist, UidlistError};
 use super::uidvalidity;
 use crate::imap::sequence::Uid;
 
@@ -25,6 +25,8 @@ pub(super) struct Uids {
     pub mailbox_id: String,
     /// The file as it is in `list`, or in the table.
     pub state: FileState,
+    /// How many records it has.
+    pub records: usize,
     list: Option<Uidlist>,
     /// Records with a UID from `next` on.
     pub listed: Table,
@@ -42,12 +44,13 @@ impl Uids {
         uid_validity: u32,
         next: u32,
         mailbox_id: String,
-        state: FileState,
+        (state, records): (FileState, u32),
     ) {
         self.uid_validity = uid_validity;
         self.next = next;
         self.mailbox_id = mailbox_id;
         self.state = state;
+        self.records = usize::try_from(records).unwrap_or(usize::MAX);
     }
 
     /// Has the file changed since it was read or written?
@@ -118,7 +121,16 @@ impl Folder {
         if self.uids.list.as_ref().is_some_and(Uidlist::needs_rewrite) {
             return self.rewrite_uidlist();
         }
+        self.forget_records();
         Ok(())
+    }
+
+    /// What the records say is in the table, or listed.
+    fn forget_records(&mut self) {
+        if let Some(list) = &mut self.uids.list {
+            self.uids.records = list.total();
+            list.forget_records();
+        }
     }
 
     /// Takes up the records of the list from `from` on.
@@ -336,7 +348,9 @@ impl Folder {
             durable,
         );
         written.map_err(uidlist_error)?;
-        self.note_uidlist()
+        self.note_uidlist()?;
+        self.forget_records();
+        Ok(())
     }
 
     /// Waits until the UIDs given so far are on the disk.
@@ -363,7 +377,17 @@ impl Folder {
     pub(super) fn append_uids(&mut self, new: &[New<'_>]) -> Result<u32, FolderError> {
         let dir = self.dirs.dir.clone();
         if self.uids.list.is_none() {
-            self.uids.list = Uidlist::read(&dir)?;
+            let known = Known {
+                inode: self.uids.state.inode,
+                size: self.uids.state.size,
+                mtime: self.uids.state.mtime,
+                records: self.uids.records,
+                next_uid: Uid(self.uids.next),
+            };
+            self.uids.list = match Uidlist::resume(&dir, &known)? {
+                Some(list) => Some(list),
+                None => Uidlist::read(&dir)?,
+            };
         }
         let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
             let error = io::Error::from(io::ErrorKind::StorageFull);
@@ -390,6 +414,7 @@ impl Folder {
                 .map_err(uidlist_error)?;
         }
         self.note_uidlist()?;
+        self.forget_records();
         Ok(first.0)
     }
 }
