@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use super::{
-    Layout, Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken, trash,
+    Layout, Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken,
+    trash,
 };
 use crate::imap::mailbox::MailboxName;
 use crate::imap::sequence::Uid;
@@ -29,7 +30,10 @@ impl Tree {
         }
         let path = names::path(name, self.layout).map_err(TreeError::Name)?;
         let root = self.open_root()?;
-        if self.locate(&root, name)?.is_some_and(|folder| folder.is_mailbox) {
+        if self
+            .locate(&root, name)?
+            .is_some_and(|folder| folder.is_mailbox)
+        {
             return Err(TreeError::Exists);
         }
         let role = match roles {
@@ -74,7 +78,10 @@ impl Tree {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}{}.{count}", trash::UNFINISHED, std::process::id()).into_bytes();
         let made = root.make_dir(&name, access);
-        if made.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::AlreadyExists) {
+        if made
+            .as_ref()
+            .is_err_and(|e| e.kind() == io::ErrorKind::AlreadyExists)
+        {
             // Left by a process of the same number.
             trash::remove(root, &name, &|| false)?;
             root.make_dir(&name, access)?;
