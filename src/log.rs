@@ -4,15 +4,16 @@
 //! the log, whatever a client calls itself: a line stays a line.  Secrets cannot be formatted
 //! (`imap::command::Secret`), so they cannot be logged.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::io::Write;
 
 use log::{Level, LevelFilter};
 
+use crate::sys::standard;
+
 /// Sets the log up for this process.  May be called once; later calls change nothing.
 pub fn init(level: LevelFilter) {
-    let journal = is_journal();
+    let stream = std::env::var("JOURNAL_STREAM");
+    let journal = stream.is_ok_and(|stream| standard::error_is_journal(&stream));
     let result = env_logger::Builder::new()
         .filter_level(LevelFilter::Error)
         .filter_module("roost", level)
@@ -26,19 +27,6 @@ pub fn init(level: LevelFilter) {
         .try_init();
     // An error means that there is a log already, in a test for instance.
     drop(result);
-}
-
-/// Whether standard error is the journal's own stream, and not something that took its place
-/// (systemd.exec(5), `JOURNAL_STREAM`).
-fn is_journal() -> bool {
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
-        return false;
-    };
-    let metadata = io::stderr()
-        .as_fd()
-        .try_clone_to_owned()
-        .and_then(|fd| std::fs::File::from(fd).metadata());
-    metadata.is_ok_and(|metadata| stream == format!("{}:{}", metadata.dev(), metadata.ino()))
 }
 
 /// syslog(3)

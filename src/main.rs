@@ -1,5 +1,6 @@
 //! Arguments to role; errors to exit codes (sysexits.h).
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,7 +25,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("roost: {}", failure.text);
+            // If that fails too, there is still the exit code.
+            let _ = writeln!(io::stderr(), "roost: {}", failure.text);
             ExitCode::from(failure.status)
         }
     }
@@ -115,6 +117,8 @@ fn main_options() -> Options {
 }
 
 fn try_options() -> Options {
+    let for_imap = format!("for IMAP, else {}", solo::LISTEN);
+    let for_imaps = format!("for IMAP under TLS, else {}", solo::LISTEN_TLS);
     let mut options = Options::new();
     options
         .optopt(
@@ -123,12 +127,7 @@ fn try_options() -> Options {
             "for IMAP, else 127.0.0.1:1143",
             "ADDRESS:PORT",
         )
-        .optopt(
-            "",
-            "listen-tls",
-            "for IMAPS, else 127.0.0.1:1993",
-            "ADDRESS:PORT",
-        )
+        .optopt("", "listen-tls", &for_imaps, "ADDRESS:PORT")
         .optopt(
             "",
             "user",
@@ -178,8 +177,7 @@ fn options_of(options: &Options) -> String {
 }
 
 fn show(text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    std::io::stdout()
+    io::stdout()
         .write_all(text.as_bytes())
         .map_err(|error| Failure {
             text: error.to_string(),

@@ -28,7 +28,7 @@ use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::process;
 use password::Password;
 
-pub use trial::{Trial, run as run_trial};
+pub use trial::{LISTEN, LISTEN_TLS, Trial, run as run_trial};
 
 /// Why a role cannot begin.
 #[derive(Debug)]

@@ -289,6 +289,7 @@ fn a_message_deleted_and_put_back_gets_a_new_uid() {
             a.ok("NOOP").has("1 EXPUNGE").then_some(())
         });
         fs::write(&path, text("one.eml")).expect("put back");
+        own(&path);
         eventually("the arrival", || a.ok("NOOP").has("2 EXISTS").then_some(()));
         a.ok("FETCH 2 UID").untagged(["2 FETCH (UID 3)"]);
     });

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::net::ConnectionId;
 use crate::net::stream::Peer;
+use crate::sys::process;
 
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -54,7 +55,7 @@ impl Attempts {
     }
 
     pub fn log_success(&self) {
-        let pid = std::process::id();
+        let pid = process::id();
         log::info!("imap-login: Login: {}", Elements(self, Some(pid)));
     }
 
@@ -95,12 +96,7 @@ impl fmt::Display for Elements<'_> {
         if attempts.tls {
             f.write_str(", TLS")?;
         }
-        write!(
-            f,
-            ", session=<{:x}-{:x}>",
-            std::process::id(),
-            attempts.id.0
-        )
+        write!(f, ", session=<{:x}-{:x}>", process::id(), attempts.id.0)
     }
 }
 
@@ -125,7 +121,7 @@ mod tests {
         };
         let mut attempts = Attempts::new(ConnectionId(0x1f), peer, Instant::now());
         attempts.begin(b"bob>, rip=<1.2.3.4\n", "PLAIN");
-        let pid = std::process::id();
+        let pid = process::id();
         assert_eq!(
             Elements(&attempts, Some(7)).to_string(),
             format!(

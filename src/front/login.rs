@@ -401,4 +401,4 @@ fn is_same_host(peer: Peer) -> bool {
 const MAX_BAD_COMMANDS: u32 = 3;
 
 /// The longest command before login, literals included: twice the longest SASL token one meets.
-const MAX_UNANSWERED: usize = 16 * 1024;
+pub(super) const MAX_UNANSWERED: usize = 16 * 1024;

@@ -4,11 +4,13 @@
 //! is looked at before that is settled; `parse_arguments` reads the rest.
 
 use super::fetch::Fetch;
-use super::flag::Flag;
 use super::list::{List, Pattern};
 use super::mailbox::{Dialect, MailboxArgument, SpecialUse};
 use super::search::Search;
-use super::sequence::{Ranges, Set};
+pub use super::select::{Qresync, Select, SequenceMatch};
+use super::sequence::Set;
+pub use super::status::StatusItem;
+pub use super::store::{How, Store};
 use super::syntax::{Parsed, Reader, Word, fail, is_astring_char};
 use base64::Engine;
 use base64::alphabet;
@@ -31,7 +33,7 @@ pub enum Command {
     Capability,
     Noop,
     Logout,
-    Id(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    Id(IdFields),
     StartTls,
     /// `initial` is decoded; `=` is an empty one (RFC 4959).
     Authenticate {
@@ -79,49 +81,8 @@ pub enum Command {
     Move(Copy),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Select {
-    pub mailbox: MailboxArgument,
-    pub examine: bool,
-    /// `(CONDSTORE)`
-    pub condstore: bool,
-    /// QRESYNC is enabled.
-    pub qresync: Option<Qresync>,
-}
-
-/// `(QRESYNC (uidvalidity modseq [known-uids] [seq-match-data]))` (RFC 7162 3.2.5)
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Qresync {
-    pub uid_validity: u32,
-    pub modseq: u64,
-    /// What the client knows; `None`: all.
-    pub known_uids: Option<Ranges>,
-    pub sequence_match: Option<SequenceMatch>,
-}
-
-/// Sequence numbers and the UIDs the client has for them, pair by pair in ascending order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SequenceMatch {
-    pub numbers: Ranges,
-    pub uids: Ranges,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Store {
-    pub uid: bool,
-    pub set: Set,
-    pub unchanged_since: Option<u64>,
-    pub how: How,
-    pub silent: bool,
-    pub flags: Vec<Flag>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    Replace,
-    Add,
-    Remove,
-}
+/// Names and values (RFC 2971 3.1).
+pub type IdFields = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// The arguments of COPY and MOVE.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +98,17 @@ pub enum Extension {
     CondStore,
     QResync,
     Imap4Rev2,
+}
+
+impl Extension {
+    /// As ENABLED tells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Extension::CondStore => "CONDSTORE",
+            Extension::QResync => "QRESYNC",
+            Extension::Imap4Rev2 => "IMAP4rev2",
+        }
+    }
 }
 
 /// CREATE's USE names an attribute we do not know.
@@ -235,6 +207,7 @@ impl Reader<'_> {
     fn tag(&mut self) -> Parsed<Tag> {
         match self.take_while(|byte| is_astring_char(byte) && byte != b'+') {
             [] => fail("Missing tag"),
+            tag if tag.len() > TAG_MAX => fail("Tag too long"),
             tag => Ok(Tag(tag.to_vec())),
         }
     }
@@ -279,7 +252,7 @@ impl Reader<'_> {
             "CREATE" => self.create(dialect)?,
             "DELETE" => Command::Delete(self.mailbox(dialect)?),
             "ENABLE" => Command::Enable(self.enable()?),
-            "EXAMINE" => Command::Select(self.select(true, dialect)?),
+            "EXAMINE" => Command::Select(self.select_arguments(true, dialect)?),
             "EXPUNGE" => Command::Expunge {
                 uids: Some(self.set()?),
             },
@@ -291,9 +264,9 @@ impl Reader<'_> {
             "MOVE" => Command::Move(self.copy(uid, dialect)?),
             "RENAME" => self.rename(dialect)?,
             "SEARCH" => Command::Search(self.search_arguments(uid)?),
-            "SELECT" => Command::Select(self.select(false, dialect)?),
+            "SELECT" => Command::Select(self.select_arguments(false, dialect)?),
             "STATUS" => self.status(dialect)?,
-            "STORE" => Command::Store(self.store(uid)?),
+            "STORE" => Command::Store(self.store_arguments(uid)?),
             "SUBSCRIBE" => Command::Subscribe(self.mailbox(dialect)?),
             "UNSUBSCRIBE" => Command::Unsubscribe(self.mailbox(dialect)?),
             _ => return fail("Unknown command"),
@@ -334,7 +307,7 @@ impl Reader<'_> {
     }
 
     /// id-params-list = "(" [string SP nstring *(SP string SP nstring)] ")" / nil (RFC 2971 4)
-    fn id_params_list(&mut self) -> Parsed<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    fn id_params_list(&mut self) -> Parsed<IdFields> {
         let mut fields = Vec::new();
         if self.peek() != Some(b'(') {
             return match self.word().as_str() {
@@ -356,78 +329,24 @@ impl Reader<'_> {
     fn enable(&mut self) -> Parsed<Vec<Extension>> {
         let mut extensions = Vec::new();
         loop {
-            match Word::new(self.atom()?).as_str() {
-                "CONDSTORE" => extensions.push(Extension::CondStore),
-                "QRESYNC" => extensions.push(Extension::QResync),
-                "IMAP4REV2" => extensions.push(Extension::Imap4Rev2),
-                _ => {}
-            }
+            let capability = self.atom()?;
+            let known = [
+                Extension::CondStore,
+                Extension::QResync,
+                Extension::Imap4Rev2,
+            ];
+            let is_named = |extension: &Extension| {
+                extension
+                    .as_str()
+                    .as_bytes()
+                    .eq_ignore_ascii_case(capability)
+            };
+            extensions.extend(known.into_iter().find(is_named));
             if self.is_at_end() {
                 return Ok(extensions);
             }
             self.space()?;
         }
-    }
-
-    /// select = "SELECT" SP mailbox [select-params] (RFC 4466 2.1, RFC 7162 7)
-    fn select(&mut self, examine: bool, dialect: Dialect) -> Parsed<Select> {
-        let mut select = Select {
-            mailbox: self.mailbox(dialect)?,
-            examine,
-            condstore: false,
-            qresync: None,
-        };
-        if self.is_at_end() {
-            return Ok(select);
-        }
-        self.space()?;
-        self.list(|reader| {
-            match reader.word().as_str() {
-                "CONDSTORE" => select.condstore = true,
-                "QRESYNC" => {
-                    reader.space()?;
-                    select.qresync = Some(reader.qresync()?);
-                }
-                _ => return fail("Unknown SELECT parameter"),
-            }
-            Ok(())
-        })?;
-        Ok(select)
-    }
-
-    /// "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")" (RFC 7162 7)
-    fn qresync(&mut self) -> Parsed<Qresync> {
-        self.expect(b'(', "Missing QRESYNC parameters")?;
-        let uid_validity = self.nz_number()?;
-        self.space()?;
-        let mut qresync = Qresync {
-            uid_validity,
-            modseq: self.number64()?,
-            known_uids: None,
-            sequence_match: None,
-        };
-        if self.eat(b' ') && self.peek() != Some(b'(') {
-            qresync.known_uids = Some(self.known_uids()?);
-            self.eat(b' ');
-        }
-        if self.peek() == Some(b'(') {
-            qresync.sequence_match = Some(self.seq_match_data()?);
-        }
-        self.expect(b')', "Invalid QRESYNC parameters")?;
-        Ok(qresync)
-    }
-
-    /// seq-match-data = "(" known-sequence-set SP known-uid-set ")"
-    fn seq_match_data(&mut self) -> Parsed<SequenceMatch> {
-        self.expect(b'(', "Missing '('")?;
-        let numbers = self.known_uids()?;
-        self.space()?;
-        let uids = self.known_uids()?;
-        self.expect(b')', "Missing ')'")?;
-        if numbers.count() != uids.count() {
-            return fail("QRESYNC sequence and UID sets differ in size");
-        }
-        Ok(SequenceMatch { numbers, uids })
     }
 
     /// create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"] (RFC 6154 6)
@@ -487,72 +406,6 @@ impl Reader<'_> {
         Ok(Command::Status { mailbox, items })
     }
 
-    /// "(" status-att *(SP status-att) ")"
-    pub fn status_atts(&mut self) -> Parsed<Vec<StatusItem>> {
-        let mut items = Vec::new();
-        self.list(|reader| {
-            let word = reader.word();
-            let item = StatusItem::ALL
-                .into_iter()
-                .find(|item| item.as_str() == word.as_str());
-            match item {
-                None => return fail("Unknown STATUS item"),
-                Some(item) if items.contains(&item) => {}
-                Some(item) => items.push(item),
-            }
-            Ok(())
-        })?;
-        if items.is_empty() {
-            return fail("Empty STATUS list");
-        }
-        Ok(items)
-    }
-
-    /// store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags (RFC 4466 2.5)
-    fn store(&mut self, uid: bool) -> Parsed<Store> {
-        let set = self.set()?;
-        self.space()?;
-        let mut unchanged_since = None;
-        if self.peek() == Some(b'(') {
-            self.list(|reader| {
-                if reader.word().as_str() != "UNCHANGEDSINCE" {
-                    return fail("Unknown STORE modifier");
-                }
-                reader.space()?;
-                unchanged_since = Some(reader.number64()?);
-                Ok(())
-            })?;
-            self.space()?;
-        }
-        // store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))
-        let how = match self.peek() {
-            Some(b'+') => How::Add,
-            Some(b'-') => How::Remove,
-            _ => How::Replace,
-        };
-        if how != How::Replace {
-            self.take(1);
-        }
-        let silent = match self.word().as_str() {
-            "FLAGS" => false,
-            "FLAGS.SILENT" => true,
-            _ => return fail("Invalid STORE item"),
-        };
-        self.space()?;
-        let flags = match self.peek() {
-            Some(b'(') => self.flag_list()?,
-            _ => self.bare_flags()?,
-        };
-        Ok(Store {
-            uid,
-            set,
-            unchanged_since,
-            how,
-            silent,
-            flags,
-        })
-    }
-
     /// copy = "COPY" SP sequence-set SP mailbox
     fn copy(&mut self, uid: bool, dialect: Dialect) -> Parsed<Copy> {
         let set = self.set()?;
@@ -562,51 +415,6 @@ impl Reader<'_> {
             set,
             mailbox: self.mailbox(dialect)?,
         })
-    }
-}
-
-/// status-att (RFC 9051 9, RFC 7162 7, RFC 7889 5, RFC 8474 7)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusItem {
-    Messages,
-    Recent,
-    UidNext,
-    UidValidity,
-    Unseen,
-    Deleted,
-    Size,
-    AppendLimit,
-    MailboxId,
-    HighestModSeq,
-}
-
-impl StatusItem {
-    pub const ALL: [StatusItem; 10] = [
-        StatusItem::Messages,
-        StatusItem::Recent,
-        StatusItem::UidNext,
-        StatusItem::UidValidity,
-        StatusItem::Unseen,
-        StatusItem::Deleted,
-        StatusItem::Size,
-        StatusItem::AppendLimit,
-        StatusItem::MailboxId,
-        StatusItem::HighestModSeq,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            StatusItem::Messages => "MESSAGES",
-            StatusItem::Recent => "RECENT",
-            StatusItem::UidNext => "UIDNEXT",
-            StatusItem::UidValidity => "UIDVALIDITY",
-            StatusItem::Unseen => "UNSEEN",
-            StatusItem::Deleted => "DELETED",
-            StatusItem::Size => "SIZE",
-            StatusItem::AppendLimit => "APPENDLIMIT",
-            StatusItem::MailboxId => "MAILBOXID",
-            StatusItem::HighestModSeq => "HIGHESTMODSEQ",
-        }
     }
 }
 
@@ -639,6 +447,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Octets; the tag is sent back.
+const TAG_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -34,13 +34,41 @@
 //! nothing.
 
 use super::append::{AppendMessage, AppendStart};
-use super::command::{Extension, Tag, Tagged};
+use super::command::{
+    Allowed, Command, Extension, Name, Secret, Tag, Tagged, decode_base64, parse_arguments,
+    parse_name,
+};
+use super::framing::{Frame, Framer};
 use super::mailbox::Dialect;
+use super::syntax::{Literal, ParseError, Parsed, Reader};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
+#[derive(Debug)]
 pub struct Connection {
+    framer: Framer,
     state: State,
+    phase: Phase,
     dialect: Dialect,
-    buffer: Vec<u8>,
+    condstore: bool,
+    qresync: bool,
+    bad_commands: u32,
+    /// The caller found the last command bad.
+    last_was_bad: bool,
+}
+
+/// What the next input is.
+#[derive(Clone, Debug)]
+enum Phase {
+    Command,
+    /// Nothing: `accept` or `refuse` is due.
+    AppendAnnounced(Tag, Literal),
+    AppendText(Tag),
+    AppendBetween(Tag),
+    /// The answer to a challenge.
+    Authenticate(Tag),
+    /// `DONE`
+    Idle(Tag),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +83,7 @@ pub enum Event {
     /// The APPEND is complete.
     AppendEnd,
     /// The answer to a `challenge`, decoded.
-    Continuation(super::command::Secret),
+    Continuation(Secret),
     /// The client gave AUTHENTICATE up (`*`): BAD is due (RFC 3501 6.2.2).
     Cancelled,
     /// `DONE`: IDLE is over.
@@ -84,69 +112,110 @@ pub enum State {
 impl Connection {
     pub fn new(state: State, separator: u8) -> Connection {
         Connection {
+            framer: Framer::new(),
             state,
+            phase: Phase::Command,
             dialect: Dialect {
                 utf8: false,
                 separator,
             },
-            buffer: Vec::new(),
+            condstore: false,
+            qresync: false,
+            bad_commands: 0,
+            last_was_bad: false,
         }
     }
 
     /// Takes what the client sent.
     pub fn handle_input(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
-        todo!()
+        if self.state != State::Logout {
+            self.framer.handle_input(bytes);
+        }
     }
 
     /// Whether the driver may read on; false while plenty of unread input waits.
     pub fn wants_input(&self) -> bool {
-        todo!()
+        self.framer.wants_input()
     }
 
     /// The next thing to act on, or `None` if more input is needed.
     pub fn poll_event(&mut self, out: &mut Vec<u8>) -> Option<Event> {
-        todo!("{out:?}")
+        if self.state == State::Logout {
+            return None;
+        }
+        match &self.phase {
+            Phase::Command => self.poll_command(out),
+            Phase::AppendAnnounced(..) => None,
+            Phase::AppendText(_) if !self.framer.stream().is_empty() => Some(Event::AppendData),
+            Phase::AppendText(tag) => {
+                let tag = tag.clone();
+                if !self.framer.end_stream() {
+                    return None;
+                }
+                self.phase = Phase::AppendBetween(tag.clone());
+                self.poll_between(tag)
+            }
+            Phase::AppendBetween(tag) => self.poll_between(tag.clone()),
+            Phase::Authenticate(tag) => self.poll_answer(tag.clone()),
+            Phase::Idle(tag) => self.poll_done(tag.clone()),
+        }
     }
 
     /// Lets the message announced by `Append` or `AppendMessage` come.
     pub fn accept(&mut self, out: &mut Vec<u8>) {
-        todo!("{out:?}")
+        let Phase::AppendAnnounced(tag, literal) = &self.phase else {
+            return;
+        };
+        if literal.synchronising {
+            out.extend_from_slice(GO_AHEAD);
+        }
+        self.phase = Phase::AppendText(tag.clone());
+        self.framer.stream_literal();
     }
 
     /// Gives the APPEND up.
     pub fn refuse(&mut self) {
-        todo!()
+        if let Phase::AppendAnnounced(..) | Phase::AppendText(_) | Phase::AppendBetween(_) =
+            self.phase
+        {
+            self.phase = Phase::Command;
+            self.framer.discard();
+        }
     }
 
     /// Text of the message accepted last, as far as it has come; empty if none has.
     pub fn append_data(&self) -> &[u8] {
-        todo!()
+        self.framer.stream()
     }
 
     /// Takes `n` octets off the front of `append_data`.
     pub fn consume_append_data(&mut self, n: usize) {
-        todo!("{n}")
+        self.framer.consume_stream(n);
     }
 
     /// Writes `+ idling`; `poll_event` waits for `DONE` from now on.
     pub fn start_idle(&mut self, tag: &Tag, out: &mut Vec<u8>) {
-        todo!("{tag:?} {out:?}")
+        out.extend_from_slice(b"+ idling\r\n");
+        self.phase = Phase::Idle(tag.clone());
     }
 
     /// Writes `+ ` and the challenge in base64; the next line is its answer.
     pub fn challenge(&mut self, tag: &Tag, challenge: &[u8], out: &mut Vec<u8>) {
-        todo!("{tag:?} {challenge:?} {out:?}")
+        out.extend_from_slice(b"+ ");
+        out.extend_from_slice(STANDARD.encode(challenge).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        self.phase = Phase::Authenticate(tag.clone());
     }
 
     /// Forgets all unread input: nothing sent before TLS counts after it (RFC 3501 6.2.1).
     pub fn start_tls(&mut self) {
-        todo!()
+        self.framer = Framer::new();
+        self.phase = Phase::Command;
     }
 
     /// The input not yet read, for whoever takes the conversation over after login.
     pub fn take_input(&mut self) -> Vec<u8> {
-        todo!()
+        self.framer.take_input()
     }
 
     pub fn state(&self) -> State {
@@ -164,20 +233,284 @@ impl Connection {
 
     /// Switches an extension on; QRESYNC switches CONDSTORE on as well (RFC 7162 3.2.3).
     pub fn enable(&mut self, extension: Extension) {
-        todo!("{extension:?}")
+        match extension {
+            Extension::Imap4Rev2 => self.dialect.utf8 = true,
+            Extension::CondStore => self.condstore = true,
+            Extension::QResync => {
+                self.condstore = true;
+                self.qresync = true;
+            }
+        }
     }
 
     pub fn is_enabled(&self, extension: Extension) -> bool {
-        todo!("{extension:?}")
+        match extension {
+            Extension::Imap4Rev2 => self.dialect.utf8,
+            Extension::CondStore => self.condstore,
+            Extension::QResync => self.qresync,
+        }
     }
 
     /// Counts a command that the caller found bad; true: that was one too many, say BYE.
     pub fn count_bad(&mut self) -> bool {
-        todo!()
+        self.last_was_bad = true;
+        self.is_one_too_many()
     }
 
     /// Whether a command has begun and the rest of it is awaited (for the timeouts).
     pub fn is_mid_command(&self) -> bool {
-        todo!()
+        !matches!(self.phase, Phase::Command) || self.framer.is_mid_command()
+    }
+
+    fn poll_command(&mut self, out: &mut Vec<u8>) -> Option<Event> {
+        loop {
+            match self.framer.poll_frame()? {
+                Frame::Command => {
+                    let (tag, command) = self.parse();
+                    self.framer.finish();
+                    return Some(match (tag, command) {
+                        (Some(tag), Ok(command)) => {
+                            self.count_good();
+                            Event::Command(Tagged { tag, command })
+                        }
+                        (tag, Err(text)) => self.bad(tag, text),
+                        (None, Ok(_)) => self.bad(None, NO_TAG),
+                    });
+                }
+                Frame::Literal(literal) => {
+                    if let Some(event) = self.handle_literal(literal, out) {
+                        return Some(event);
+                    }
+                }
+                Frame::TooLong => {
+                    let (tag, _) = parse_name(&mut Reader::new(self.framer.text()));
+                    self.framer.discard();
+                    return Some(self.bad(tag, TOO_LONG));
+                }
+            }
+        }
+    }
+
+    /// The command that has come whole, or what is wrong with it.
+    fn parse(&self) -> (Option<Tag>, Result<Command, &'static str>) {
+        let mut reader = Reader::new(self.framer.text());
+        let (tag, name) = parse_name(&mut reader);
+        let command = name.map_err(bad_text).and_then(|name| {
+            self.permit(name)?;
+            if name.is_append() {
+                return Err(bad_text(
+                    reader
+                        .append_start(self.dialect)
+                        .map_or_else(|error| error, |_| ParseError::LiteralAwaited),
+                ));
+            }
+            let command = parse_arguments(name, &mut reader, self.dialect).map_err(bad_text)?;
+            self.permit_arguments(&command)?;
+            Ok(command)
+        });
+        (tag, command)
+    }
+
+    /// Decides about a literal: it belongs to the command, or is the message of an APPEND, or is not
+    /// wanted.  What is wrong already is answered at once, so that a client that waits for leave to
+    /// send the literal need not send it.
+    fn handle_literal(&mut self, literal: Literal, out: &mut Vec<u8>) -> Option<Event> {
+        let (tag, decision) = self.decide(literal);
+        match (tag, decision) {
+            (Some(_), Ok(Decision::Keep)) => {
+                if literal.synchronising {
+                    out.extend_from_slice(GO_AHEAD);
+                }
+                self.framer.keep_literal();
+                None
+            }
+            (Some(tag), Ok(Decision::Append(start))) => {
+                self.count_good();
+                self.phase = Phase::AppendAnnounced(tag.clone(), literal);
+                Some(Event::Append(tag, start))
+            }
+            (tag, decision) => {
+                self.framer.discard();
+                Some(self.bad(tag, decision.err().unwrap_or(NO_TAG)))
+            }
+        }
+    }
+
+    fn decide(&self, literal: Literal) -> (Option<Tag>, Result<Decision, &'static str>) {
+        let text = self.framer.text();
+        let mut reader = Reader::new(text);
+        let (tag, name) = parse_name(&mut reader);
+        let decision = name.map_err(bad_text).and_then(|name| {
+            self.permit(name)?;
+            if name.is_append() {
+                match reader.append_start(self.dialect) {
+                    Ok(start) => return Ok(Decision::Append(start)),
+                    Err(ParseError::Syntax(text)) => return Err(text),
+                    Err(ParseError::LiteralAwaited) => {}
+                }
+            } else if text.len() <= PARSED_AHEAD_MAX
+                && let Err(ParseError::Syntax(text)) =
+                    parse_arguments(name, &mut reader, self.dialect)
+            {
+                return Err(text);
+            }
+            let limit = match self.state {
+                State::NotAuthenticated => LITERALS_BEFORE_LOGIN_MAX,
+                _ => LITERALS_MAX,
+            };
+            if !self.framer.may_keep(literal, limit) {
+                return Err("Literal too large");
+            }
+            if literal.literal8 {
+                return Err("literal8 is for APPEND only");
+            }
+            Ok(Decision::Keep)
+        });
+        (tag, decision)
+    }
+
+    /// RFC 3501 6: which commands are allowed in which states.
+    fn permit(&self, name: Name) -> Result<(), &'static str> {
+        let logged_in = self.state != State::NotAuthenticated;
+        match name.allowed {
+            Allowed::BeforeLogin if logged_in => Err("Already logged in"),
+            Allowed::AfterLogin | Allowed::Selected if !logged_in => Err("Please log in first"),
+            Allowed::Selected if self.state != State::Selected => Err("No mailbox selected"),
+            _ => Ok(()),
+        }
+    }
+
+    /// RFC 7162 3.2.5.2 and 3.2.6: what needs ENABLE QRESYNC.
+    fn permit_arguments(&self, command: &Command) -> Result<(), &'static str> {
+        let needs_qresync = match command {
+            Command::Select(select) => select.qresync.is_some(),
+            Command::Fetch(fetch) => fetch.vanished,
+            _ => false,
+        };
+        if needs_qresync && !self.qresync {
+            return Err("QRESYNC is not enabled");
+        }
+        Ok(())
+    }
+
+    /// Between the messages of an APPEND, or after the last.
+    fn poll_between(&mut self, tag: Tag) -> Option<Event> {
+        let frame = self.framer.poll_frame()?;
+        let mut reader = Reader::new(self.framer.text());
+        let next: Parsed<Option<AppendMessage>> = match frame {
+            Frame::Command if reader.is_at_end() => Ok(None),
+            Frame::Command => reader.append_message().map(Some),
+            Frame::Literal(_) => reader.append_message().map(Some),
+            Frame::TooLong => Err(ParseError::Syntax(TOO_LONG)),
+        };
+        Some(match (next, frame) {
+            (Ok(Some(message)), Frame::Literal(literal)) => {
+                self.phase = Phase::AppendAnnounced(tag, literal);
+                Event::AppendMessage(message)
+            }
+            (Ok(None), _) => {
+                self.phase = Phase::Command;
+                self.framer.finish();
+                Event::AppendEnd
+            }
+            (next, _) => {
+                self.phase = Phase::Command;
+                self.framer.discard();
+                let text = next.err().map_or(NO_LITERAL, bad_text);
+                self.bad(Some(tag), text)
+            }
+        })
+    }
+
+    /// continue-auth: the answer to a challenge, or `*`.
+    fn poll_answer(&mut self, tag: Tag) -> Option<Event> {
+        let frame = self.framer.poll_line()?;
+        self.phase = Phase::Command;
+        let line = self.framer.text();
+        let event = match (frame, decode_base64(line)) {
+            (Frame::TooLong, _) => self.bad(Some(tag), TOO_LONG),
+            _ if line == b"*" => Event::Cancelled,
+            (_, Some(answer)) => Event::Continuation(Secret::new(answer)),
+            (_, None) => self.bad(Some(tag), "Invalid base64"),
+        };
+        self.end_line(frame);
+        Some(event)
+    }
+
+    /// idle = "IDLE" CRLF "DONE" (RFC 2177)
+    fn poll_done(&mut self, tag: Tag) -> Option<Event> {
+        let frame = self.framer.poll_line()?;
+        self.phase = Phase::Command;
+        let is_done = self
+            .framer
+            .text()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"DONE");
+        self.end_line(frame);
+        Some(if is_done {
+            Event::Done
+        } else {
+            self.bad(Some(tag), "Expected DONE")
+        })
+    }
+
+    fn end_line(&mut self, frame: Frame) {
+        match frame {
+            Frame::TooLong => self.framer.discard(),
+            Frame::Command | Frame::Literal(_) => self.framer.finish(),
+        }
+    }
+
+    /// A good command ends the counting, unless the caller found bad the one before, which had been
+    /// taken for good as well.
+    fn count_good(&mut self) {
+        if !std::mem::take(&mut self.last_was_bad) {
+            self.bad_commands = 0;
+        }
+    }
+
+    fn bad(&mut self, tag: Option<Tag>, text: &'static str) -> Event {
+        let fatal = self.is_one_too_many();
+        Event::Bad(Bad { tag, text, fatal })
+    }
+
+    fn is_one_too_many(&mut self) -> bool {
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        self.bad_commands >= BAD_COMMANDS_MAX
     }
 }
+
+/// What becomes of a literal.
+enum Decision {
+    Keep,
+    Append(AppendStart),
+}
+
+fn bad_text(error: ParseError) -> &'static str {
+    match error {
+        ParseError::Syntax(text) => text,
+        ParseError::LiteralAwaited => NO_LITERAL,
+    }
+}
+
+const GO_AHEAD: &[u8] = b"+ OK\r\n";
+
+const NO_TAG: &str = "Missing tag";
+const NO_LITERAL: &str = "Missing literal";
+const TOO_LONG: &str = "Command line too long";
+
+/// Bad commands without a good one between them.
+const BAD_COMMANDS_MAX: u32 = 20;
+
+/// Octets of all literals of one command, APPEND's messages apart.
+const LITERALS_MAX: u64 = 512 * 1024;
+
+/// User names, passwords and SASL responses are smaller, and anybody may send them.
+const LITERALS_BEFORE_LOGIN_MAX: u64 = 16 * 1024;
+
+/// A command that has grown longer than this is not looked at before it is complete, so that one with
+/// very many literals is not read over and over.
+const PARSED_AHEAD_MAX: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests;

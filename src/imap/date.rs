@@ -125,28 +125,28 @@ pub fn write_date_time(out: &mut Vec<u8>, time: DateTime) {
     let (year, month, day) = civil_from_days(local.div_euclid(DAY));
     let second = local.rem_euclid(DAY);
     out.push(b'"');
-    write_two(out, day, b' ');
+    write_two(out, day);
     out.push(b'-');
     out.extend_from_slice(MONTHS.get(month).unwrap_or(&"Jan").as_bytes());
     out.push(b'-');
-    write_two(out, year / 100, b'0');
-    write_two(out, year % 100, b'0');
+    write_two(out, year / 100);
+    write_two(out, year % 100);
     out.push(b' ');
-    write_two(out, second / 3600, b'0');
+    write_two(out, second / 3600);
     out.push(b':');
-    write_two(out, second / 60 % 60, b'0');
+    write_two(out, second / 60 % 60);
     out.push(b':');
-    write_two(out, second % 60, b'0');
+    write_two(out, second % 60);
     out.extend_from_slice(if zone < 0 { b" -" } else { b" +" });
-    write_two(out, i64::from(zone.abs() / 60), b'0');
-    write_two(out, i64::from(zone.abs() % 60), b'0');
+    write_two(out, i64::from(zone.abs() / 60));
+    write_two(out, i64::from(zone.abs() % 60));
     out.push(b'"');
 }
 
 /// A number from 0 to 99 in two places.
-fn write_two(out: &mut Vec<u8>, n: i64, fill: u8) {
+fn write_two(out: &mut Vec<u8>, n: i64) {
     if n < 10 {
-        out.push(fill);
+        out.push(b'0');
     }
     write_number(out, n.unsigned_abs());
 }
@@ -227,18 +227,18 @@ mod tests {
         assert_eq!(read(text), Some(time));
         assert_eq!(written(time.seconds, time.zone_minutes), text);
         assert_eq!(
-            read("\" 7-Feb-1994 21:52:25 +0130\""),
+            read("\"07-Feb-1994 21:52:25 +0130\""),
             read("\"7-feb-1994 21:52:25 +0130\"")
         );
-        assert_eq!(written(760_652_545, 90), "\" 7-Feb-1994 21:52:25 +0130\"");
-        assert_eq!(written(0, 0), "\" 1-Jan-1970 00:00:00 +0000\"");
+        assert_eq!(written(760_652_545, 90), "\"07-Feb-1994 21:52:25 +0130\"");
+        assert_eq!(written(0, 0), "\"01-Jan-1970 00:00:00 +0000\"");
     }
 
     #[test]
     fn times_without_a_four_digit_year_come_to_the_edge() {
         assert_eq!(
             written(i64::MIN, i32::MIN),
-            "\" 1-Jan-0000 00:00:00 -2359\""
+            "\"01-Jan-0000 00:00:00 -2359\""
         );
         assert_eq!(
             written(i64::MAX, i32::MAX),

@@ -1,6 +1,6 @@
 //! System flags and keywords (RFC 9051 2.3.2).
 
-use super::syntax::{Parsed, Reader, fail, is_atom_char};
+use super::syntax::{Parsed, Reader, fail, is_astring_char, is_atom_char};
 
 /// The flags of one message as a Maildir can hold them: the system flags, and keywords as the
 /// letters a-z of the file name (`maildir-formats.md 1`), bit 0 = `a`.
@@ -41,7 +41,7 @@ pub enum Flag {
     Keyword(Keyword),
     /// `\Recent`, which a client cannot change: to be ignored.
     Recent,
-    /// An atom that is too long for a keyword, or a `\Word` nobody knows: to be refused.
+    /// A word that cannot be a keyword, or a `\Word` nobody knows: to be refused.
     Unknown(String),
 }
 
@@ -96,7 +96,10 @@ impl Reader<'_> {
             Flag::Unknown(format!("{prefix}{}", String::from_utf8_lossy(name)))
         };
         if !self.eat(b'\\') {
-            let name = self.atom().or(fail("Invalid flag"))?;
+            let name = match self.take_while(is_astring_char) {
+                [] => return fail("Invalid flag"),
+                name => name,
+            };
             let keyword = std::str::from_utf8(name).ok().and_then(Keyword::new);
             return Ok(keyword.map_or_else(|| unknown("", name), Flag::Keyword));
         }
@@ -197,14 +200,13 @@ mod tests {
         assert_eq!(read("(\\Foo)"), Ok(vec![Flag::Unknown("\\Foo".to_owned())]));
         let long = "a".repeat(51);
         assert_eq!(read(&long), Ok(vec![Flag::Unknown(long.clone())]));
+        assert_eq!(read("(a])"), Ok(vec![Flag::Unknown("a]".to_owned())]));
         assert_eq!(read(&long[1..]), Ok(vec![keyword(&long[1..])]));
     }
 
     #[test]
     fn wrong_flags_are_refused() {
-        for text in [
-            "", "\\", "(\\*)", "(\\Seen", "a]", "\"a\"", "(a b", "\\Seen)",
-        ] {
+        for text in ["", "\\", "(\\*)", "(\\Seen", "\"a\"", "(a b", "\\Seen)"] {
             assert!(read(text).is_err(), "{text}");
         }
     }

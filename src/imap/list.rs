@@ -1,7 +1,7 @@
 //! LIST and LSUB: selection and return options, patterns, attributes (RFC 5258, 5819, 6154, 8457).
 
-use super::command::StatusItem;
 use super::mailbox::{Dialect, MailboxName, SpecialUse, decode, is_in_inbox};
+use super::status::StatusItem;
 use super::syntax::{Parsed, Reader, fail};
 
 /// `LIST [(selection)] reference pattern(s) [RETURN (..)]`

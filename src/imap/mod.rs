@@ -1,4 +1,11 @@
-//! IMAP as bytes and values: nothing here does input or output, knows the time or a mailbox.
+//! IMAP as bytes and values: nothing here does input or output, knows the time or a mailbox, and
+//! nothing a client sends makes it panic.
+//!
+//! Framing comes first and holds the limits: a line of 64 KiB (256 KiB if it is a sequence set that makes
+//! it so long), literals of 512 KiB in one command (16 KiB before login), APPEND's messages apart, which
+//! stream.  The grammar comes after: parsers are methods of `syntax::Reader` named after the ABNF rule
+//! they read.  The search keys of one command are nested at most 100 deep.  Twenty bad commands without
+//! a good one between them are too many.
 //!
 //! | file | rules |
 //! |---|---|
@@ -9,7 +16,10 @@
 //! | `flag` | system flags and keywords (RFC 9051 2.3.2) |
 //! | `mailbox` | names, INBOX, modified UTF-7, special uses (RFC 3501 5.1, RFC 6154) |
 //! | `list` | LIST, LSUB, patterns, attributes (RFC 5258, RFC 5819, RFC 6154) |
-//! | `command` | every command's arguments |
+//! | `command` | every command, and the arguments of the short ones |
+//! | `select` | SELECT with CONDSTORE and QRESYNC (RFC 7162) |
+//! | `status` | STATUS items |
+//! | `store` | STORE with UNCHANGEDSINCE (RFC 7162) |
 //! | `append` | the parts of APPEND around its messages (RFC 3501 6.3.11, RFC 3502, RFC 3516) |
 //! | `fetch` | fetch-att, section, partial (RFC 3501 6.4.5, RFC 3516, RFC 7162, RFC 8474, RFC 8514) |
 //! | `search` | search-key (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 7162, RFC 8474, RFC 8514) |
@@ -27,7 +37,10 @@ pub mod list;
 pub mod mailbox;
 pub mod response;
 pub mod search;
+pub mod select;
 pub mod sequence;
+pub mod status;
+pub mod store;
 pub mod syntax;
 
 pub use connection::{Connection, Event};

@@ -1,9 +1,12 @@
 //! What a server says: each function appends to the output (RFC 3501 7, RFC 9051 7).
 
-use super::command::{StatusItem, Tag};
+use super::command::{Extension, Tag};
+use super::flag::SYSTEM_FLAGS;
 use super::list::Attributes;
 use super::mailbox::{Dialect, MailboxName};
 use super::sequence::{Ranges, Uid};
+use super::status::StatusItem;
+use super::syntax::{write_number, write_string};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -62,22 +65,26 @@ pub enum Code<'a> {
 
 /// `tag OK [CODE] text`
 pub fn tagged(out: &mut Vec<u8>, tag: &Tag, status: Status, code: Option<Code<'_>>, text: &str) {
-    todo!("{out:?} {tag:?} {status:?} {code:?} {text}")
+    out.extend_from_slice(tag.as_bytes());
+    write_condition(out, status, code, text);
 }
 
 /// `* OK [CODE] text`
 pub fn untagged(out: &mut Vec<u8>, status: Status, code: Option<Code<'_>>, text: &str) {
-    todo!("{out:?} {status:?} {code:?} {text}")
+    out.push(b'*');
+    write_condition(out, status, code, text);
 }
 
 /// `* PREAUTH [CAPABILITY ..] text`
 pub fn preauth(out: &mut Vec<u8>, code: Option<Code<'_>>, text: &str) {
-    todo!("{out:?} {code:?} {text}")
+    out.extend_from_slice(b"* PREAUTH");
+    write_text(out, code, text);
 }
 
 /// `* BYE text`
 pub fn bye(out: &mut Vec<u8>, code: Option<Code<'_>>, text: &str) {
-    todo!("{out:?} {code:?} {text}")
+    out.extend_from_slice(b"* BYE");
+    write_text(out, code, text);
 }
 
 /// What the list of capabilities depends on.
@@ -93,53 +100,105 @@ pub enum Stage {
 
 /// `IMAP4rev1 IMAP4rev2 ..`, for the greeting's code and for `capability`.
 pub fn capabilities(stage: Stage, append_limit: Option<u64>) -> String {
-    todo!("{stage:?} {append_limit:?}")
+    let mut list = String::from(match stage {
+        Stage::PreLogin { .. } => BEFORE_LOGIN,
+        Stage::LoggedIn => AFTER_LOGIN,
+    });
+    match stage {
+        Stage::PreLogin { starttls, login } => {
+            if starttls {
+                list.push_str(" STARTTLS");
+            }
+            list.push_str(if login {
+                " AUTH=PLAIN AUTH=LOGIN"
+            } else {
+                " LOGINDISABLED"
+            });
+        }
+        Stage::LoggedIn => {
+            list.push_str(" APPENDLIMIT");
+            if let Some(limit) = append_limit {
+                list.push_str(&format!("={limit}"));
+            }
+        }
+    }
+    list
 }
 
 /// `* CAPABILITY ..`
 pub fn capability(out: &mut Vec<u8>, capabilities: &str) {
-    todo!("{out:?} {capabilities}")
+    out.extend_from_slice(b"* CAPABILITY ");
+    out.extend_from_slice(capabilities.as_bytes());
+    out.extend_from_slice(LINE_END);
 }
 
 /// `* ENABLED ..`
-pub fn enabled(out: &mut Vec<u8>, extensions: &[super::command::Extension]) {
-    todo!("{out:?} {extensions:?}")
+pub fn enabled(out: &mut Vec<u8>, extensions: &[Extension]) {
+    out.extend_from_slice(b"* ENABLED");
+    for extension in extensions {
+        out.push(b' ');
+        out.extend_from_slice(extension.as_str().as_bytes());
+    }
+    out.extend_from_slice(LINE_END);
 }
 
 /// `* ID (..)`
 pub fn id(out: &mut Vec<u8>, fields: &[(&str, &str)]) {
-    todo!("{out:?} {fields:?}")
+    out.extend_from_slice(b"* ID ");
+    for (index, (name, value)) in fields.iter().enumerate() {
+        out.push(if index == 0 { b'(' } else { b' ' });
+        write_string(out, name.as_bytes(), false);
+        out.push(b' ');
+        write_string(out, value.as_bytes(), false);
+    }
+    out.extend_from_slice(if fields.is_empty() {
+        b"NIL\r\n"
+    } else {
+        b")\r\n"
+    });
 }
 
 /// `* NAMESPACE (("" "/")) NIL NIL`
 pub fn namespace(out: &mut Vec<u8>, dialect: Dialect) {
-    todo!("{out:?} {dialect:?}")
+    out.extend_from_slice(b"* NAMESPACE ((\"\" ");
+    write_separator(out, dialect);
+    out.extend_from_slice(b")) NIL NIL\r\n");
 }
 
 /// `* 23 EXISTS`
 pub fn exists(out: &mut Vec<u8>, count: u32) {
-    todo!("{out:?} {count}")
+    write_count(out, count, b" EXISTS\r\n");
 }
 
 /// `* 2 RECENT`, which IMAP4rev2 has not.
 pub fn recent(out: &mut Vec<u8>, count: u32) {
-    todo!("{out:?} {count}")
+    write_count(out, count, b" RECENT\r\n");
 }
 
 /// `* 44 EXPUNGE`
 pub fn expunge(out: &mut Vec<u8>, number: u32) {
-    todo!("{out:?} {number}")
+    write_count(out, number, b" EXPUNGE\r\n");
 }
 
 /// `* VANISHED uids` or `* VANISHED (EARLIER) uids` (RFC 7162 3.2.10); nothing for no UIDs.
 pub fn vanished(out: &mut Vec<u8>, earlier: bool, uids: &Ranges) {
-    todo!("{out:?} {earlier} {uids:?}")
+    if uids.is_empty() {
+        return;
+    }
+    out.extend_from_slice(if earlier {
+        b"* VANISHED (EARLIER) "
+    } else {
+        b"* VANISHED "
+    });
+    uids.write(out);
+    out.extend_from_slice(LINE_END);
 }
 
 /// `* FLAGS (\Answered .. keywords)`
 pub fn flags<'k>(out: &mut Vec<u8>, keywords: impl IntoIterator<Item = &'k str>) {
-    let _ = keywords;
-    todo!("{out:?}")
+    out.extend_from_slice(b"* FLAGS ");
+    write_all_flags(out, keywords, false);
+    out.extend_from_slice(LINE_END);
 }
 
 /// `* OK [PERMANENTFLAGS (.. keywords \*)] Flags permitted.`; `None`: no flag can be changed.
@@ -148,8 +207,12 @@ pub fn permanent_flags<'k>(
     keywords: Option<impl IntoIterator<Item = &'k str>>,
     new_keywords: bool,
 ) {
-    let _ = keywords;
-    todo!("{out:?} {new_keywords}")
+    out.extend_from_slice(b"* OK [PERMANENTFLAGS ");
+    let Some(keywords) = keywords else {
+        return out.extend_from_slice(b"()] No flags can be changed.\r\n");
+    };
+    write_all_flags(out, keywords, new_keywords);
+    out.extend_from_slice(b"] Flags permitted.\r\n");
 }
 
 /// What a LIST or LSUB response says.
@@ -159,23 +222,26 @@ pub struct Listed<'a> {
     pub name: &'a MailboxName,
     /// CHILDINFO: the mailbox is listed because a child is subscribed (RFC 5258 4).
     pub child_info_subscribed: bool,
-    /// OLDNAME (RFC 9051 6.3.9.7).
+    /// OLDNAME (RFC 9051 6.3.9.7), for clients that enabled IMAP4rev2.
     pub old_name: Option<&'a MailboxName>,
 }
 
 /// `* LIST (..) "/" name`
 pub fn list(out: &mut Vec<u8>, listed: Listed<'_>, dialect: Dialect) {
-    todo!("{out:?} {listed:?} {dialect:?}")
+    write_listed(out, b"* LIST ", listed, dialect);
 }
 
 /// `* LSUB (..) "/" name`
 pub fn lsub(out: &mut Vec<u8>, listed: Listed<'_>, dialect: Dialect) {
-    todo!("{out:?} {listed:?} {dialect:?}")
+    write_listed(out, b"* LSUB ", listed, dialect);
 }
 
 /// `* LIST (\Noselect) "/" ""`: the answer to the empty pattern; `* LSUB ..` if `lsub`.
 pub fn list_root(out: &mut Vec<u8>, lsub: bool, dialect: Dialect) {
-    todo!("{out:?} {lsub} {dialect:?}")
+    out.extend_from_slice(if lsub { b"* LSUB" } else { b"* LIST" });
+    out.extend_from_slice(b" (\\Noselect) ");
+    write_separator(out, dialect);
+    out.extend_from_slice(b" \"\"\r\n");
 }
 
 /// A value in a STATUS response.
@@ -194,12 +260,39 @@ pub fn status(
     values: &[(StatusItem, StatusValue<'_>)],
     dialect: Dialect,
 ) {
-    todo!("{out:?} {name:?} {values:?} {dialect:?}")
+    out.extend_from_slice(b"* STATUS ");
+    name.write(out, dialect);
+    out.push(b' ');
+    for (index, (item, value)) in values.iter().enumerate() {
+        out.push(if index == 0 { b'(' } else { b' ' });
+        out.extend_from_slice(item.as_str().as_bytes());
+        out.push(b' ');
+        match *value {
+            StatusValue::Number(number) => write_number(out, number),
+            StatusValue::Id(id) => write_object_id(out, id),
+            StatusValue::Nil => out.extend_from_slice(b"NIL"),
+        }
+    }
+    out.extend_from_slice(if values.is_empty() {
+        b"()\r\n"
+    } else {
+        b")\r\n"
+    });
 }
 
 /// `* SEARCH 2 3 6 (MODSEQ 917162500)`
 pub fn search(out: &mut Vec<u8>, found: &Ranges, modseq: Option<u64>) {
-    todo!("{out:?} {found:?} {modseq:?}")
+    out.extend_from_slice(b"* SEARCH");
+    for number in found.iter() {
+        out.push(b' ');
+        write_number(out, number.into());
+    }
+    if let Some(modseq) = modseq {
+        out.extend_from_slice(b" (MODSEQ ");
+        write_number(out, modseq);
+        out.push(b')');
+    }
+    out.extend_from_slice(LINE_END);
 }
 
 /// What an ESEARCH response says; what was not asked for, or is nothing, is `None`.
@@ -215,12 +308,33 @@ pub struct Found<'a> {
 
 /// `* ESEARCH (TAG "a1") UID COUNT 5 ALL 4:8` (RFC 4731 3.1)
 pub fn esearch(out: &mut Vec<u8>, tag: &Tag, found: Found<'_>) {
-    todo!("{out:?} {tag:?} {found:?}")
+    out.extend_from_slice(b"* ESEARCH (TAG ");
+    write_string(out, tag.as_bytes(), false);
+    out.push(b')');
+    if found.uid {
+        out.extend_from_slice(b" UID");
+    }
+    let mut number = |name: &[u8], value: Option<u64>| {
+        if let Some(value) = value {
+            out.extend_from_slice(name);
+            write_number(out, value);
+        }
+    };
+    number(b" MIN ", found.min.map(u64::from));
+    number(b" MAX ", found.max.map(u64::from));
+    number(b" COUNT ", found.count.map(u64::from));
+    number(b" MODSEQ ", found.modseq);
+    if let Some(all) = found.all.filter(|all| !all.is_empty()) {
+        out.extend_from_slice(b" ALL ");
+        all.write(out);
+    }
+    out.extend_from_slice(LINE_END);
 }
 
 /// `+ text`
 pub fn continuation(out: &mut Vec<u8>, text: &str) {
-    todo!("{out:?} {text}")
+    out.push(b'+');
+    write_text(out, None, text);
 }
 
 /// The set of one UID, for APPENDUID.
@@ -229,3 +343,189 @@ pub fn one(uid: Uid) -> Ranges {
     ranges.push(uid.0);
     ranges
 }
+
+/// resp-cond-state = ("OK" / "NO" / "BAD") SP resp-text, after the tag
+fn write_condition(out: &mut Vec<u8>, status: Status, code: Option<Code<'_>>, text: &str) {
+    out.extend_from_slice(match status {
+        Status::Ok => b" OK",
+        Status::No => b" NO",
+        Status::Bad => b" BAD",
+    });
+    write_text(out, code, text);
+}
+
+/// resp-text = ["[" resp-text-code "]" SP] text; the text is kept to one line of ASCII.
+fn write_text(out: &mut Vec<u8>, code: Option<Code<'_>>, text: &str) {
+    out.push(b' ');
+    if let Some(code) = code {
+        out.push(b'[');
+        code.write(out);
+        out.extend_from_slice(b"] ");
+    }
+    out.extend(text.chars().map(|c| {
+        if matches!(c, ' '..='~') {
+            c as u8
+        } else {
+            b'?'
+        }
+    }));
+    out.extend_from_slice(LINE_END);
+}
+
+impl Code<'_> {
+    /// resp-text-code
+    fn write(self, out: &mut Vec<u8>) {
+        let mut number = |name: &str, value: u64| {
+            out.extend_from_slice(name.as_bytes());
+            write_number(out, value);
+        };
+        match self {
+            Code::HighestModSeq(modseq) => return number("HIGHESTMODSEQ ", modseq),
+            Code::UidNext(uid) => return number("UIDNEXT ", uid),
+            Code::UidValidity(validity) => return number("UIDVALIDITY ", validity.into()),
+            Code::Unseen(message) => return number("UNSEEN ", message.into()),
+            Code::AppendUid(validity, _) => number("APPENDUID ", validity.into()),
+            Code::CopyUid(validity, _, _) => number("COPYUID ", validity.into()),
+            _ => {}
+        }
+        match self {
+            Code::AppendUid(_, uids) => {
+                out.push(b' ');
+                uids.write(out);
+            }
+            Code::CopyUid(_, from, to) => {
+                out.push(b' ');
+                from.write(out);
+                out.push(b' ');
+                to.write(out);
+            }
+            Code::Modified(set) => {
+                out.extend_from_slice(b"MODIFIED ");
+                set.write(out);
+            }
+            Code::Capability(capabilities) => {
+                out.extend_from_slice(b"CAPABILITY ");
+                out.extend_from_slice(capabilities.as_bytes());
+            }
+            Code::MailboxId(id) => {
+                out.extend_from_slice(b"MAILBOXID ");
+                write_object_id(out, id);
+            }
+            _ => out.extend_from_slice(self.name().as_bytes()),
+        }
+    }
+
+    /// A code that is only a word; what has more is written in `write`.
+    fn name(self) -> &'static str {
+        match self {
+            Code::Alert => "ALERT",
+            Code::AlreadyExists => "ALREADYEXISTS",
+            Code::AppendUid(..) => "APPENDUID",
+            Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
+            Code::AuthorizationFailed => "AUTHORIZATIONFAILED",
+            Code::BadCharset => "BADCHARSET",
+            Code::Cannot => "CANNOT",
+            Code::Capability(_) => "CAPABILITY",
+            Code::ClientBug => "CLIENTBUG",
+            Code::Closed => "CLOSED",
+            Code::ContactAdmin => "CONTACTADMIN",
+            Code::CopyUid(..) => "COPYUID",
+            Code::Corruption => "CORRUPTION",
+            Code::Expired => "EXPIRED",
+            Code::ExpungeIssued => "EXPUNGEISSUED",
+            Code::HasChildren => "HASCHILDREN",
+            Code::HighestModSeq(_) => "HIGHESTMODSEQ",
+            Code::InUse => "INUSE",
+            Code::Limit => "LIMIT",
+            Code::MailboxId(_) => "MAILBOXID",
+            Code::Modified(_) => "MODIFIED",
+            Code::NoModSeq => "NOMODSEQ",
+            Code::NonExistent => "NONEXISTENT",
+            Code::NoPerm => "NOPERM",
+            Code::NotSaved => "NOTSAVED",
+            Code::OverQuota => "OVERQUOTA",
+            Code::Parse => "PARSE",
+            Code::PrivacyRequired => "PRIVACYREQUIRED",
+            Code::ReadOnly => "READ-ONLY",
+            Code::ReadWrite => "READ-WRITE",
+            Code::ServerBug => "SERVERBUG",
+            Code::TooBig => "TOOBIG",
+            Code::TryCreate => "TRYCREATE",
+            Code::UidNext(_) => "UIDNEXT",
+            Code::UidNotSticky => "UIDNOTSTICKY",
+            Code::UidValidity(_) => "UIDVALIDITY",
+            Code::Unavailable => "UNAVAILABLE",
+            Code::UnknownCte => "UNKNOWN-CTE",
+            Code::Unseen(_) => "UNSEEN",
+            Code::UseAttr => "USEATTR",
+        }
+    }
+}
+
+/// "(" objectid ")" (RFC 8474 7)
+fn write_object_id(out: &mut Vec<u8>, id: &str) {
+    out.push(b'(');
+    out.extend_from_slice(id.as_bytes());
+    out.push(b')');
+}
+
+/// `"/"`
+fn write_separator(out: &mut Vec<u8>, dialect: Dialect) {
+    out.extend_from_slice(&[b'"', dialect.separator, b'"']);
+}
+
+/// `* 23` and the rest of the line
+fn write_count(out: &mut Vec<u8>, number: u32, rest: &[u8]) {
+    out.extend_from_slice(b"* ");
+    write_number(out, number.into());
+    out.extend_from_slice(rest);
+}
+
+/// The system flags, keywords, and `\*` if there can be more.
+fn write_all_flags<'k>(out: &mut Vec<u8>, keywords: impl IntoIterator<Item = &'k str>, more: bool) {
+    let mut before = b'(';
+    let system = SYSTEM_FLAGS.iter().map(|&(_, name)| name);
+    for name in system.chain(keywords).chain(more.then_some("\\*")) {
+        out.push(before);
+        out.extend_from_slice(name.as_bytes());
+        before = b' ';
+    }
+    out.push(b')');
+}
+
+/// mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
+/// [SP mbox-list-extended]
+fn write_listed(out: &mut Vec<u8>, start: &[u8], listed: Listed<'_>, dialect: Dialect) {
+    out.extend_from_slice(start);
+    listed.attributes.write(out);
+    out.push(b' ');
+    write_separator(out, dialect);
+    out.push(b' ');
+    listed.name.write(out, dialect);
+    // mbox-list-extended = "(" [mbox-list-extended-item *(SP mbox-list-extended-item)] ")"
+    let mut before: &[u8] = b" (";
+    if listed.child_info_subscribed {
+        out.extend_from_slice(before);
+        out.extend_from_slice(b"\"CHILDINFO\" (\"SUBSCRIBED\")");
+        before = b" ";
+    }
+    if let Some(old_name) = listed.old_name {
+        out.extend_from_slice(before);
+        out.extend_from_slice(b"\"OLDNAME\" (");
+        old_name.write(out, dialect);
+        out.push(b')');
+        before = b" ";
+    }
+    out.extend_from_slice(if before == b" " { b")\r\n" } else { LINE_END });
+}
+
+const LINE_END: &[u8] = b"\r\n";
+
+const BEFORE_LOGIN: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE IDLE ID";
+
+const AFTER_LOGIN: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE IDLE ID NAMESPACE CHILDREN \
+    UNSELECT UIDPLUS MOVE MULTIAPPEND BINARY LIST-EXTENDED LIST-STATUS SPECIAL-USE \
+    CREATE-SPECIAL-USE STATUS=SIZE ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC SAVEDATE OBJECTID";
+
+#[cfg(test)]
+mod tests;

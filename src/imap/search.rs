@@ -36,7 +36,7 @@ pub enum SearchKey {
     Uid(Set),
     System(System),
     Recent,
-    /// `None`: an atom that no message can have as a keyword.
+    /// `None`: what no message can have as a keyword.
     Keyword(Option<Keyword>),
     Larger(u64),
     Smaller(u64),
@@ -166,9 +166,12 @@ impl Reader<'_> {
                     }
                     Some(Open::Parenthesis(outer)) => {
                         together.add(key, is_and);
+                        let spaced = self.skip_spaces();
                         if !self.eat(b')') {
+                            if !spaced {
+                                return fail("Missing ')'");
+                            }
                             open.push(Open::Parenthesis(outer));
-                            self.space()?;
                             break;
                         }
                         key = std::mem::replace(&mut together, outer).joined(SearchKey::And)?;
@@ -191,6 +194,7 @@ impl Reader<'_> {
         match self.peek() {
             Some(b'(') => {
                 self.eat(b'(');
+                self.skip_spaces();
                 return Ok(Token::Parenthesis);
             }
             Some(b'0'..=b'9' | b'*' | b'$') => {
@@ -271,10 +275,10 @@ impl Reader<'_> {
         self.argument(|reader| Ok(reader.astring()?.into_owned()))
     }
 
-    /// SP flag-keyword
+    /// SP flag-keyword; a string is let through as well
     fn flag_keyword(&mut self) -> Parsed<Option<Keyword>> {
-        let atom = self.argument(Reader::atom)?;
-        Ok(std::str::from_utf8(atom).ok().and_then(Keyword::new))
+        let name = self.octets()?;
+        Ok(std::str::from_utf8(&name).ok().and_then(Keyword::new))
     }
 
     /// SP objectid (RFC 8474 7); one with strange characters is no message's

@@ -64,10 +64,10 @@ impl<'a> Reader<'a> {
 
     /// SP between arguments; more than one is forgiven.
     pub fn space(&mut self) -> Parsed<()> {
-        match self.take_while(|byte| byte == b' ') {
-            [] => fail("Missing argument"),
-            _ => Ok(()),
+        if self.skip_spaces() {
+            return Ok(());
         }
+        fail("Missing argument")
     }
 
     /// The end of the command.
@@ -223,32 +223,44 @@ impl<'a> Reader<'a> {
 
     /// number64 = 1*DIGIT, below 2^63
     pub fn number64(&mut self) -> Parsed<u64> {
-        let digits = self.take_while(|byte| byte.is_ascii_digit());
-        if digits.is_empty() {
+        let mut value = 0u64;
+        let mut length = 0;
+        for byte in self.rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.saturating_mul(10).saturating_add(digit.into());
+            length += 1;
+        }
+        if length == 0 {
             return fail("Missing number");
         }
-        let value = digits.iter().try_fold(0u64, |value, digit| {
-            value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        });
-        match value {
-            Some(n) if i64::try_from(n).is_ok() => Ok(n),
-            _ => fail("Number out of range"),
+        self.take(length);
+        if i64::try_from(value).is_err() {
+            return fail("Number out of range");
         }
+        Ok(value)
     }
 
-    /// `"(" item *(SP item) ")"`, where `()` is allowed as well.
+    /// `"(" item *(SP item) ")"`, where `()` is allowed as well; spaces inside the parentheses are
+    /// forgiven.
     pub fn list(&mut self, mut item: impl FnMut(&mut Reader<'a>) -> Parsed<()>) -> Parsed<()> {
         self.expect(b'(', "Missing '('")?;
-        if self.eat(b')') {
-            return Ok(());
-        }
-        loop {
+        self.skip_spaces();
+        while !self.eat(b')') {
             item(self)?;
-            if self.eat(b')') {
-                return Ok(());
+            let spaced = self.skip_spaces();
+            if !spaced && self.peek() != Some(b')') {
+                return fail("Missing ')'");
             }
-            self.space().or(fail("Missing ')'"))?;
         }
+        Ok(())
+    }
+
+    /// Whether there were any.
+    pub fn skip_spaces(&mut self) -> bool {
+        !self.take_while(|byte| byte == b' ').is_empty()
     }
 
     /// Takes octets as long as `matches`.

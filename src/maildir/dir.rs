@@ -10,6 +10,7 @@
 #[doc(hidden)]
 pub mod fault;
 mod file;
+mod process;
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -25,6 +26,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{self, Gid, LinkatFlags, UnlinkatFlags};
 
 pub use file::{File, Kind, Stat, Time};
+pub use process::{host_name, own_process, process_exists};
 
 use crate::sys::fs::{Entries, read_directory};
 
@@ -73,7 +75,7 @@ impl Dir {
         let mode = Mode::from_bits_truncate(access.dir_mode);
         call("mkdir", name, || stat::mkdirat(&self.fd, name, mode))?;
         let made = self.open_dir(name)?;
-        access.apply(&*made.fd, access.dir_mode)
+        access.apply(&made.fd, access.dir_mode)
     }
 
     /// Opens a regular file for reading (symbolic links are followed).  A FIFO put in its place

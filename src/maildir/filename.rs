@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use memchr::{memchr, memmem, memrchr};
 
+use super::dir::{host_name, own_process};
 use crate::imap::flag::{Flags, System};
 
 /// A file name in `cur/` or `new/`, taken apart.
@@ -136,7 +137,7 @@ impl UniqueNames {
     }
 
     pub fn of_this_process() -> UniqueNames {
-        UniqueNames::new(&super::lock::host_name(), std::process::id())
+        UniqueNames::new(&host_name(), own_process())
     }
 
     /// A name that this process has not used before, also if the clock stands still or goes back.
@@ -167,8 +168,8 @@ fn number_after(base: &[u8], key: &[u8]) -> Option<u64> {
     matches!(rest.first(), None | Some(b',' | b':')).then_some(number)
 }
 
-/// Seconds and microseconds of a name; missing ones come first.
-fn birth(base: &[u8]) -> (u64, Option<u64>) {
+/// Seconds and microseconds of a name, for [`uid_order`] of many; missing ones come first.
+pub fn birth(base: &[u8]) -> (u64, Option<u64>) {
     let (seconds, rest) = leading_number(base).unwrap_or((0, base));
     let unique = rest.strip_prefix(b".").unwrap_or_default();
     let unique = unique

@@ -1,43 +1,117 @@
 //! One mailbox, opened: the messages in its directory and what is known of them.
+//!
+//! This file has what a folder is made of, how it is opened and closed, and what can be asked of
+//! it without a look at the disk.  The operations are in files of their own: `scan.rs` and
+//! `resolve.rs` (finding out what changed), `uids.rs` (dovecot-uidlist), `modseqs.rs`, `read.rs`
+//! (one message's file), `update.rs` (flags and expunges), `save.rs` (new messages).
 
-use std::fmt;
-use std::fs::File;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::SystemTime;
 
-use super::Maildir;
-use super::messages::Message;
-use super::watch::Event;
-use crate::imap::flag::Keyword;
+use sha2::{Digest, Sha256};
+
+use super::dir::{self, Access, Dir, Stat};
+use super::filename::UniqueNames;
+use super::history::History;
+use super::index::{self, DirState, FileState, Header, Index};
+use super::keywords::{Keywords, KeywordsError};
+use super::lock::{Dotlock, Lock};
+use super::messages::{Message, Table};
+use super::modseqs::Modseqs;
+use super::scan::{Work, must_list};
+use super::sync::Findings;
+use super::uids::Uids;
+use super::watch::Place;
+use super::{Fsync, Maildir};
+use crate::imap::flag::{Keyword, System};
 use crate::imap::sequence::{Ranges, Uid};
+
+pub use super::error::{FolderError, MessageError};
+pub use super::read::{Facts, MessageFile};
+pub use super::scan::{Look, Step};
 
 /// One folder, opened.  All connections of the user share it.
 ///
-/// After [`Folder::open`] the table shows what the index knew; [`Folder::sync`] makes it true.
-/// Every operation that finds or makes a change appends to [`Folder::take_changes`].
+/// After [`Folder::open`] the table shows what the index knew; [`Folder::sync`] makes it true, and
+/// must have come to its end once before UIDVALIDITY, UIDs and messages mean anything.  Every
+/// operation that finds or makes a change appends to [`Folder::take_changes`].
+#[derive(Debug)]
 pub struct Folder {
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    /// The root of the Maildir, which has the last UIDVALIDITY.
+    pub(super) root: PathBuf,
+    pub(super) fsync: Fsync,
+    pub(super) dirs: Dirs,
+    pub(super) table: Table,
+    pub(super) uids: Uids,
+    pub(super) modseqs: Modseqs,
+    pub(super) keywords: Keywords,
+    pub(super) history: History,
+    pub(super) first_recent: u32,
+    pub(super) counts: Tally,
+    pub(super) cur: DirState,
+    pub(super) new: DirState,
+    pub(super) dotlock: Dotlock,
+    pub(super) held: Held,
+    /// The directories were as recorded when the lock was taken, so what they are when it is
+    /// released is our doing.
+    pub(super) own_changes_only: bool,
+    pub(super) changes: Vec<Change>,
+    pub(super) work: Work,
+    pub(super) findings: Findings,
+    /// Messages whose file name vanished, and when: if a rename did it the new name comes soon.
+    pub(super) suspects: Vec<(u32, SystemTime)>,
+    /// Something was seen that only a scan explains.
+    pub(super) scan_wanted: bool,
+    pub(super) bury_wanted: bool,
+    /// Files that could not be moved to cur/ at the last try.
+    pub(super) stuck: usize,
+    /// The caller passes on what a watch sees.
+    pub(super) watched: bool,
+    /// Everything that happens is seen by the watch or done by us: times need not be believed.
+    pub(super) trusts_watch: bool,
+    /// The watch saw something, or we changed something, since the directories were last recorded.
+    pub(super) touched: bool,
+    /// A first sync has come to its end: clients may have been told things.
+    pub(super) served: bool,
+    /// The index on disk does not have everything.
+    pub(super) stale: bool,
+    pub(super) index: Option<FileState>,
+    pub(super) measuring: Option<super::read::Measuring>,
+    pub(super) unique: RefCell<UniqueNames>,
+    /// A batch that is being committed has a clone of this, and the lock.
+    pub(super) committing: Rc<()>,
+    /// The lock is to be released when the batch is through.
+    pub(super) locked_for_batch: bool,
+    /// Keywords that Courier kept beside the messages, to be put into their names.
+    pub(super) courier_keywords: Vec<(Vec<u8>, Vec<String>)>,
 }
 
-/// How far a resumable operation came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Step {
-    Done,
-    /// The slice of time was used up; call again when others had their turn.
-    Again,
-    /// Another process holds the folder's lock; call again in a little while (some 20 ms).
-    Locked,
+/// The directories of a folder, kept open.
+#[derive(Debug)]
+pub(super) struct Dirs {
+    pub dir: Dir,
+    pub cur: Dir,
+    pub new: Dir,
+    pub tmp: Dir,
+    /// Where roost.index and roost.modseq are.
+    pub index: Dir,
+    pub access: Access,
+    pub opened: Stat,
+    cur_inode: u64,
+    new_inode: u64,
 }
 
-/// How to look at the directory.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Look {
-    /// Move what lies in new/ to cur/ (a mailbox selected for writing, RFC 3501 2.3.2 \Recent).
-    pub move_new: bool,
-    /// Scan even if nothing seems to have changed.
-    pub force_scan: bool,
+/// The folder's lock.
+#[derive(Debug)]
+pub(super) enum Held {
+    No,
+    Lock(Lock),
+    /// The disk is full or we may not write: what can be done without the lock may be done.
+    Without,
 }
 
 /// One change of a folder, in the order in which they happened.
@@ -56,7 +130,7 @@ pub enum Change {
         uid: Uid,
         modseq: u64,
     },
-    /// A keyword got a letter: the FLAGS response of the mailbox is longer now.
+    /// Keywords got or changed letters: the mailbox's FLAGS are others now.
     Keywords,
 }
 
@@ -84,36 +158,18 @@ pub struct Status {
     pub recent: u32,
 }
 
-/// What a look at the file adds to a [`Message`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// INTERNALDATE, seconds since 1970.
-    pub internal_date: i64,
-    /// SAVEDATE (RFC 8514), seconds since 1970.
-    pub save_date: i64,
-    /// Octets of the text as it is in the file (plain size if the file is compressed).
-    pub size: u64,
-}
-
-/// A message opened for reading.  It can be read to its end even if it is expunged meanwhile.
-#[derive(Debug)]
-pub struct MessageFile {
-    pub file: File,
-    /// The size of the file as it is, whatever its name says.
-    pub size: u64,
-}
-
-impl MessageFile {
-    /// Reads at most `buffer.len()` octets from `at` on; 0 at the end.
-    pub fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        use std::os::unix::fs::FileExt;
-        loop {
-            match self.file.read_at(buffer, at) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
+/// Counts that are kept up to date with every change of a row.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    messages: u32,
+    unseen: u32,
+    deleted: u32,
+    size: u64,
+    unmeasured: u32,
+    gone: usize,
+    pub in_new: usize,
+    /// No row before this one is unseen.
+    seen_before: Cell<usize>,
 }
 
 impl Folder {
@@ -123,36 +179,114 @@ impl Folder {
         directory: &Path,
         now: SystemTime,
     ) -> Result<Folder, FolderError> {
-        let _ = (maildir, directory, now);
-        todo!()
+        let dirs = Dirs::open(maildir, directory)?;
+        let fsync = maildir.settings().fsync;
+        let keywords = Keywords::read(&dirs.dir)?;
+        let read = match index::read(&dirs.index) {
+            Err(error) => {
+                log::warn!("{}: cannot read the index: {error}", directory.display());
+                None
+            }
+            Ok(read) => read,
+        };
+        let (index, index_state) = match read {
+            Some((index, state)) => (Some(index), Some(state)),
+            None => (None, None),
+        };
+        let (modseqs, found) = Modseqs::open(&dirs, directory, fsync)?;
+        let mut folder = Folder {
+            path: directory.to_owned(),
+            root: maildir.root().to_owned(),
+            fsync,
+            dotlock: Dotlock::of_uidlist(dirs.dir.clone()),
+            dirs,
+            table: Table::default(),
+            uids: Uids::default(),
+            modseqs,
+            keywords,
+            history: History::default(),
+            first_recent: 1,
+            counts: Tally::default(),
+            cur: DirState::default(),
+            new: DirState::default(),
+            held: Held::No,
+            own_changes_only: false,
+            changes: Vec::new(),
+            work: Work::Idle,
+            findings: Findings::default(),
+            suspects: Vec::new(),
+            scan_wanted: false,
+            bury_wanted: false,
+            stuck: 0,
+            watched: false,
+            trusts_watch: false,
+            touched: false,
+            served: false,
+            stale: false,
+            index: index_state,
+            measuring: None,
+            unique: RefCell::new(UniqueNames::of_this_process()),
+            committing: Rc::new(()),
+            locked_for_batch: false,
+            courier_keywords: Vec::new(),
+        };
+        if let Some(index) = index {
+            folder.take_over(index);
+        }
+        folder.start_modseqs(found, now);
+        Ok(folder)
     }
 
-    /// Makes the table true: quick if nothing changed, else scans in slices.
-    pub fn sync(
-        &mut self,
-        look: Look,
-        now: SystemTime,
-        over: &dyn Fn() -> bool,
-    ) -> Result<Step, FolderError> {
-        let _ = (look, now, over);
-        todo!()
+    fn take_over(&mut self, index: Index) {
+        let Header {
+            uid_validity,
+            uid_next,
+            first_recent,
+            highest_modseq,
+            mailbox_id,
+            cur,
+            new,
+            uidlist,
+            records,
+            ..
+        } = index.header;
+        self.table = index.table;
+        self.history = index.history;
+        self.first_recent = first_recent;
+        self.cur = cur;
+        self.new = new;
+        self.modseqs.take_over(highest_modseq);
+        self.uids
+            .take_over(uid_validity, uid_next, mailbox_id, (uidlist, records));
+        self.recount();
     }
 
-    /// Takes in what the watch saw, without a scan.  `Again` means: call [`Folder::sync`] (the event
-    /// does not tell enough); after `Locked` call this again with the same event, or sync.
-    pub fn handle_event(
-        &mut self,
-        event: &Event,
-        look: Look,
-        now: SystemTime,
-    ) -> Result<Step, FolderError> {
-        let _ = (event, look, now);
-        todo!()
+    /// Everything the index said is void.
+    pub(super) fn forget_everything(&mut self) {
+        self.table = Table::default();
+        self.history = History::starting_at(self.modseqs.highest());
+        self.first_recent = 1;
+        self.cur = DirState::default();
+        self.new = DirState::default();
+        self.counts = Tally::default();
+        self.findings = Findings::default();
+        self.suspects.clear();
+        self.changes.clear();
+        self.stale = true;
+    }
+
+    /// The caller passes on what a watch on the folder sees, from now on, or no more.
+    ///
+    /// Establish the watch first, then say so, then sync: what happened before is found by the
+    /// sync, what happens later by the watch.
+    pub fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+        self.trusts_watch = false;
     }
 
     /// What changed since this was last called, in order.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        todo!()
+        std::mem::take(&mut self.changes)
     }
 
     pub fn directory(&self) -> &Path {
@@ -160,65 +294,111 @@ impl Folder {
     }
 
     pub fn uid_validity(&self) -> u32 {
-        todo!()
+        self.uids.uid_validity
     }
 
     pub fn uid_next(&self) -> u32 {
-        todo!()
+        self.uids.next
     }
 
     /// MAILBOXID: 32 hex digits.
     pub fn mailbox_id(&self) -> String {
-        todo!()
+        self.uids.mailbox_id.clone()
     }
 
     pub fn highest_modseq(&self) -> u64 {
-        todo!()
+        self.modseqs.highest()
     }
 
     /// Ascending by UID; those expunged are there until [`Folder::bury`].
     pub fn messages(&self) -> &[Message] {
-        todo!()
+        self.table.rows()
     }
 
     /// Where `uid` is in [`Folder::messages`], or where it would be.
     pub fn index_of(&self, uid: Uid) -> Result<usize, usize> {
-        let _ = uid;
-        todo!()
+        self.table.index_of(uid.0)
     }
 
     /// Takes the messages that are gone out of the table, when every view has told its client.
+    /// Rows move; it may happen later than asked for.
     pub fn bury(&mut self) {
-        todo!()
+        if self.counts.gone == 0 {
+            return;
+        }
+        if !self.work.is_idle() {
+            self.bury_wanted = true;
+            return;
+        }
+        self.bury_wanted = false;
+        self.table.retain(|row| !row.is_gone());
+        self.counts.gone = 0;
+        self.counts.seen_before.set(0);
     }
 
     pub fn counts(&self) -> Counts {
-        todo!()
+        let &Tally {
+            messages,
+            unseen,
+            deleted,
+            size,
+            unmeasured,
+            ..
+        } = &self.counts;
+        Counts {
+            messages,
+            unseen,
+            deleted,
+            size,
+            unmeasured,
+            first_unseen: self.first_unseen(),
+        }
+    }
+
+    fn first_unseen(&self) -> Option<Uid> {
+        let rows = self.table.rows();
+        let from = self.counts.seen_before.get();
+        let is_unseen = |row: &Message| !row.is_gone() && !is_seen(row);
+        let offset = match self.counts.unseen {
+            0 => None,
+            _ => rows
+                .get(from..)
+                .unwrap_or_default()
+                .iter()
+                .position(is_unseen),
+        };
+        let at = offset.map_or(rows.len(), |offset| from + offset);
+        self.counts.seen_before.set(at);
+        rows.get(at).map(Message::uid)
     }
 
     /// Messages from this UID on are \Recent for the next session that selects the mailbox for
     /// writing.
     pub fn first_recent(&self) -> Uid {
-        todo!()
+        Uid(self.first_recent)
     }
 
     /// The session that selects the mailbox for writing has all recent messages: later ones are
     /// for the next.  Returns the first UID that is recent for the caller.
     pub fn claim_recent(&mut self) -> Uid {
-        todo!()
+        let first = self.first_recent;
+        if first < self.uids.next {
+            self.first_recent = self.uids.next;
+            self.stale = true;
+        }
+        Uid(first)
     }
 
     /// UIDs expunged with a modseq above `modseq` (VANISHED (EARLIER), RFC 7162 3.2.5.1); `None`:
     /// the history does not go back so far.
     pub fn expunged_since(&self, modseq: u64) -> Option<Ranges> {
-        let _ = modseq;
-        todo!()
+        self.history.since(modseq)
     }
 
     /// Keywords with their letters (0 = `a`), ascending by letter.  Every letter that occurs in
-    /// some message's flags has a keyword.
+    /// some message's flags has a keyword, unless dovecot-keywords cannot be written.
     pub fn keywords(&self) -> impl Iterator<Item = (u32, &Keyword)> {
-        std::iter::empty()
+        self.keywords.iter()
     }
 
     /// The letter of `keyword`; with `create` a new one is given if the keyword has none and one
@@ -229,65 +409,259 @@ impl Folder {
         create: bool,
         now: SystemTime,
     ) -> Result<Option<u32>, FolderError> {
-        let _ = (keyword, create, now);
-        todo!()
+        let known = self.keywords.letter(keyword);
+        let Held::Lock(lock) = &self.held else {
+            return Ok(known);
+        };
+        if known.is_some() || !create {
+            return Ok(known);
+        }
+        let Dirs { dir, access, .. } = &self.dirs;
+        match self.keywords.add(dir, lock, keyword, access, now) {
+            Ok(letter) => {
+                self.changes.push(Change::Keywords);
+                Ok(Some(letter))
+            }
+            Err(KeywordsError::Full) => Ok(None),
+            Err(KeywordsError::LockLost) => {
+                let error = io::Error::other("the folder's lock was taken from us");
+                Err(FolderError::Io(error))
+            }
+            Err(KeywordsError::Io(error)) => Err(error.into()),
+        }
     }
 
-    /// What `message`'s table row lacks is found by `stat` and kept.
-    pub fn facts(&mut self, index: usize) -> Result<Facts, MessageError> {
-        let _ = index;
-        todo!()
-    }
-
-    /// RFC822.SIZE: known, or measured by reading the file; `None` when the slice was used up
-    /// before the end of the file (call again).
-    pub fn virtual_size(
-        &mut self,
-        index: usize,
-        over: &dyn Fn() -> bool,
-    ) -> Result<Option<u64>, MessageError> {
-        let _ = (index, over);
-        todo!()
-    }
-
-    /// A reader of the whole message found these sizes: they replace what the name or table says
-    /// (`maildir-formats.md 14`, rule 6).
-    pub fn correct_sizes(&mut self, index: usize, size: u64, virtual_size: u64) {
-        let _ = (index, size, virtual_size);
-        todo!()
-    }
-
-    /// Opens the message's file, also when another program has renamed it meanwhile.
-    pub fn open_message(
-        &mut self,
-        index: usize,
-        now: SystemTime,
-    ) -> Result<MessageFile, MessageError> {
-        let _ = (index, now);
-        todo!()
-    }
-
-    /// EMAILID (RFC 8474): follows the message through COPY.
+    /// EMAILID (RFC 8474 5.1): follows the message through COPY.  A GUID of Dovecot's that is 32
+    /// hex digits is one as it is; from others, such as base names, which may hold octets that
+    /// an objectid may not, one is made.
     pub fn email_id(&self, index: usize) -> String {
-        let _ = index;
-        todo!()
-    }
-
-    /// Makes the UIDs handed out so far durable.  To be called before a client is told a UID, or
-    /// the UIDNEXT, of messages that a sync found; cheap when nothing is pending.
-    pub fn settle(&mut self) -> Result<(), FolderError> {
-        todo!()
+        let guid = self.table.guid(index);
+        if guid.len() == 32 && guid.iter().all(u8::is_ascii_hexdigit) {
+            return String::from_utf8_lossy(guid).into_owned();
+        }
+        let digest = Sha256::digest(guid);
+        digest
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Writes the index if anything changed.  Failure is logged only: it is a cache.
     pub fn write_index(&mut self, now: SystemTime) {
-        let _ = now;
-        todo!()
+        if !self.served || !self.work.is_idle() || self.is_committing() {
+            return;
+        }
+        self.record_directories(now);
+        if !self.stale {
+            return;
+        }
+        let held = !matches!(self.held, Held::No);
+        match self.lock(now) {
+            Ok(true) => {
+                if let Err(error) = self.write_index_locked(now) {
+                    log::warn!("{}: cannot write the index: {error}", self.path.display());
+                }
+                if !held {
+                    self.unlock();
+                }
+            }
+            // Whoever holds the lock needs it; what the index lacks is found again.
+            Ok(false) => (),
+            Err(error) => log::warn!("{}: cannot write the index: {error}", self.path.display()),
+        }
+    }
+
+    fn write_index_locked(&mut self, now: SystemTime) -> io::Result<()> {
+        self.absorb_foreign_index()?;
+        self.record_directories(now);
+        let header = self.header();
+        let gone = self.counts.gone > 0;
+        let written = if gone {
+            let mut table = self.table.clone();
+            table.retain(|row| !row.is_gone());
+            index::write(
+                &self.dirs.index,
+                &self.dirs.access,
+                &header,
+                &table,
+                &self.history,
+            )
+        } else {
+            self.table.compact();
+            let Dirs { index, access, .. } = &self.dirs;
+            index::write(index, access, &header, &self.table, &self.history)
+        };
+        self.index = Some(written?);
+        self.stale = false;
+        self.modseqs.restart(&self.dirs.access)
+    }
+
+    /// Another process that has the folder open wrote the index since we read it: its modseqs and
+    /// expunges must not be lost.
+    fn absorb_foreign_index(&mut self) -> io::Result<()> {
+        let state = index::state(&self.dirs.index)?;
+        if state.is_none() || state == self.index {
+            return Ok(());
+        }
+        let Some((other, _)) = index::read(&self.dirs.index)? else {
+            return Ok(());
+        };
+        if other.header.uid_validity == self.uids.uid_validity {
+            self.table.absorb(&other.table);
+            self.history.absorb(&other.history);
+            self.modseqs.take_over(other.header.highest_modseq);
+            self.first_recent = self.first_recent.max(other.header.first_recent);
+        }
+        Ok(())
+    }
+
+    fn header(&mut self) -> Header {
+        let counts = self.counts();
+        let rows = self.table.rows();
+        let from = rows.partition_point(|row| row.uid().0 < self.first_recent);
+        let recent = rows.get(from..).unwrap_or_default().iter();
+        Header {
+            uid_validity: self.uids.uid_validity,
+            uid_next: self.uids.next,
+            first_recent: self.first_recent,
+            recent: count(recent.filter(|row| !row.is_gone())),
+            highest_modseq: self.modseqs.highest(),
+            mailbox_id: self.uids.mailbox_id.clone(),
+            counts,
+            cur: self.cur,
+            new: self.new,
+            uidlist: self.uids.state,
+            records: u32::try_from(self.uids.records).unwrap_or(u32::MAX),
+        }
     }
 
     /// Writes the index and lets go of the lock, if held.
     pub fn close(mut self, now: SystemTime) {
         self.write_index(now);
+        self.unlock();
+    }
+
+    pub(super) fn is_committing(&self) -> bool {
+        Rc::strong_count(&self.committing) > 1
+    }
+
+    /// Changes a row and keeps the counts right.
+    pub(super) fn change_row<T>(
+        &mut self,
+        index: usize,
+        change: impl FnOnce(&mut Table) -> T,
+    ) -> T {
+        if let Some(row) = self.table.rows().get(index) {
+            self.counts.remove(row);
+        }
+        let result = change(&mut self.table);
+        if let Some(row) = self.table.rows().get(index) {
+            self.counts.add(row, index);
+        }
+        self.stale = true;
+        result
+    }
+
+    pub(super) fn recount(&mut self) {
+        self.counts = Tally::default();
+        self.count_from(0);
+    }
+
+    /// Counts the rows from `first` on, which are new.
+    pub(super) fn count_from(&mut self, first: usize) {
+        let rows = (0..).zip(self.table.rows()).skip(first);
+        rows.for_each(|(index, row)| self.counts.add(row, index));
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.unlock();
+    }
+}
+
+impl Dirs {
+    fn open(maildir: &Maildir, directory: &Path) -> Result<Dirs, FolderError> {
+        let dir = match Dir::open(directory) {
+            Err(error) if dir::is_gone(&error) => return Err(FolderError::Missing),
+            other => other?,
+        };
+        let access = dir.access()?;
+        let index = match maildir.index_directory(directory) {
+            Some(path) => make_path(&path, &access)?,
+            None => dir.clone(),
+        };
+        let cur = open_or_make(&dir, b"cur", &access)?;
+        let new = open_or_make(&dir, b"new", &access)?;
+        Ok(Dirs {
+            cur_inode: cur.stat_self()?.inode,
+            new_inode: new.stat_self()?.inode,
+            cur,
+            new,
+            tmp: open_or_make(&dir, b"tmp", &access)?,
+            index,
+            access,
+            opened: dir.stat_self()?,
+            dir,
+        })
+    }
+
+    pub fn at(&self, place: Place) -> &Dir {
+        match place {
+            Place::Cur => &self.cur,
+            Place::New => &self.new,
+        }
+    }
+
+    /// Are the directories that have the names the ones we have open?
+    pub fn are(&self, cur: &Stat, new: &Stat) -> bool {
+        (cur.inode, new.inode) == (self.cur_inode, self.new_inode)
+    }
+
+    /// cur/ or new/ was replaced by another directory of that name.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        self.cur = open_or_make(&self.dir, b"cur", &self.access)?;
+        self.new = open_or_make(&self.dir, b"new", &self.access)?;
+        self.cur_inode = self.cur.stat_self()?.inode;
+        self.new_inode = self.new.stat_self()?.inode;
+        self.tmp = open_or_make(&self.dir, b"tmp", &self.access)?;
+        Ok(())
+    }
+}
+
+impl Tally {
+    fn add(&mut self, row: &Message, index: usize) {
+        if row.is_gone() {
+            self.gone += 1;
+            return;
+        }
+        self.messages += 1;
+        if !is_seen(row) {
+            self.unseen += 1;
+            self.seen_before.set(self.seen_before.get().min(index));
+        }
+        self.deleted += u32::from(row.flags().system.contains(System::DELETED));
+        match row.virtual_size() {
+            Some(size) => self.size = self.size.wrapping_add(size),
+            None => self.unmeasured += 1,
+        }
+        self.in_new += usize::from(row.place() == Place::New);
+    }
+
+    fn remove(&mut self, row: &Message) {
+        if row.is_gone() {
+            self.gone -= 1;
+            return;
+        }
+        self.messages -= 1;
+        self.unseen -= u32::from(!is_seen(row));
+        self.deleted -= u32::from(row.flags().system.contains(System::DELETED));
+        match row.virtual_size() {
+            Some(size) => self.size = self.size.wrapping_sub(size),
+            None => self.unmeasured -= 1,
+        }
+        self.in_new -= usize::from(row.place() == Place::New);
     }
 }
 
@@ -297,60 +671,61 @@ pub fn status(
     directory: &Path,
     now: SystemTime,
 ) -> Result<Option<Status>, FolderError> {
-    let _ = (maildir, directory, now);
-    todo!()
+    let dir = match Dir::open(directory) {
+        Err(error) if dir::is_gone(&error) => return Err(FolderError::Missing),
+        other => other?,
+    };
+    let header = match maildir.index_directory(directory) {
+        Some(path) => match Dir::open(&path) {
+            Err(error) if dir::is_gone(&error) => return Ok(None),
+            other => index::read_header(&other?)?,
+        },
+        None => index::read_header(&dir)?,
+    };
+    let Some(header) = header else {
+        return Ok(None);
+    };
+    let stats = (
+        dir.stat_target(b"cur")?,
+        dir.stat_target(b"new")?,
+        dir.stat_target(super::uids::FILE)?,
+    );
+    let (Some(cur), Some(new), Some(uidlist)) = stats else {
+        return Ok(None);
+    };
+    let holds = !must_list(&header.cur, &cur, now)
+        && !must_list(&header.new, &new, now)
+        && header.uidlist == FileState::of(&uidlist);
+    Ok(holds.then(|| header.status()))
 }
 
-/// Why a folder cannot be worked with.
-#[derive(Debug)]
-pub enum FolderError {
-    /// There is no such directory (any more).
-    Missing,
-    /// Another directory, or another UIDVALIDITY, took its place: whoever has it selected must
-    /// select it anew.
-    Replaced,
-    /// Permissions do not allow it.
-    Denied(io::Error),
-    /// No room on the disk, or none in the owner's share.
-    Full(io::Error),
-    Io(io::Error),
+pub(super) fn is_seen(row: &Message) -> bool {
+    row.flags().system.contains(System::SEEN)
 }
 
-/// Why an operation on one message failed.
-#[derive(Debug)]
-pub enum MessageError {
-    /// It is expunged.
-    Gone,
-    /// Its file cannot be read or renamed for lack of permission.
-    Denied(io::Error),
-    /// No room on the disk for the change.
-    Full(io::Error),
-    Io(io::Error),
+fn count<'a>(rows: impl Iterator<Item = &'a Message>) -> u32 {
+    u32::try_from(rows.count()).unwrap_or(u32::MAX)
 }
 
-impl fmt::Display for FolderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FolderError::Missing => f.write_str("the folder does not exist"),
-            FolderError::Replaced => f.write_str("another folder has taken its place"),
-            FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
-                error.fmt(f)
-            }
-        }
+fn open_or_make(dir: &Dir, name: &[u8], access: &Access) -> io::Result<Dir> {
+    match dir.open_dir(name) {
+        Err(error) if dir::is_gone(&error) => match dir.make_dir(name, access) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => dir.open_dir(name),
+        },
+        other => other,
     }
 }
 
-impl std::error::Error for FolderError {}
-
-impl fmt::Display for MessageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MessageError::Gone => f.write_str("the message is expunged"),
-            MessageError::Denied(error) | MessageError::Full(error) | MessageError::Io(error) => {
-                error.fmt(f)
-            }
+/// Opens `path`, making what is missing of it.
+fn make_path(path: &Path, access: &Access) -> io::Result<Dir> {
+    match (Dir::open(path), path.parent(), path.file_name()) {
+        (Err(error), Some(parent), Some(name)) if dir::is_gone(&error) => {
+            open_or_make(&make_path(parent, access)?, name.as_encoded_bytes(), access)
         }
+        (other, _, _) => other,
     }
 }
 
-impl std::error::Error for MessageError {}
+#[cfg(test)]
+mod tests;

@@ -274,6 +274,7 @@ const SIZE_MAX: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::maildir::dir::fault;
     use crate::maildir::dir::scratch::Scratch;
     use crate::maildir::lock::Dotlock;
     use proptest::prelude::*;
@@ -396,10 +397,34 @@ mod tests {
         assert!(scratch.names().is_empty());
     }
 
+    #[test]
+    fn wherever_a_change_breaks_off_no_letter_changes_its_meaning() {
+        for plan in [fault::die_at as fn(usize), |n| fault::fail_at(n, 28)] {
+            for n in 1..20 {
+                let scratch = Scratch::new();
+                scratch.write("dovecot-keywords", "0 a\n2 c\n");
+                let (lock, now) = (lock(&scratch), SystemTime::now());
+                let mut keywords = Keywords::read(&scratch.dir).unwrap();
+                let mut add =
+                    |name| keywords.add(&scratch.dir, &lock, &keyword(name), &Access::PRIVATE, now);
+                plan(n);
+                let added = add("b").is_ok();
+                fault::clear();
+                let text = scratch.read("dovecot-keywords").unwrap();
+                assert!(
+                    text == "0 a\n1 b\n2 c\n" || !added && text == "0 a\n2 c\n",
+                    "call {n}"
+                );
+                assert_eq!(add("b").unwrap(), 1, "call {n}");
+                assert_eq!(add("d").unwrap(), 3, "call {n}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_file_is_read_and_written_again_the_same(
-            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b' '), b'0'..b'9'], 0..200)
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b' '), b'0'..=b'9'], 0..200)
         ) {
             let letters = parse(&bytes);
             prop_assert_eq!(parse(&format(&letters)), letters);

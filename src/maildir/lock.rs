@@ -21,11 +21,9 @@ use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
-
-use super::dir::{Access, Dir, File, Stat, Target, Time, is_gone};
+use super::dir::{
+    Access, Dir, File, Stat, Target, Time, host_name, is_gone, own_process, process_exists,
+};
 
 /// The right to try for the lock of one file; it remembers what it saw of another holder.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ impl Dotlock {
         let Some((lock, mut file)) = self.try_create(access, now)? else {
             return Ok(None);
         };
-        let own = format!("{}:", std::process::id());
+        let own = format!("{}:", own_process());
         if let Err(error) = file.write_all(&[own.as_bytes(), &host_name()].concat()) {
             // On a full disk an empty lock does, as Dovecot has it: EXPUNGE needs one to make room.
             log::debug!("{}.lock is left empty: {error}", self.name());
@@ -119,10 +117,10 @@ impl Dotlock {
         if older_than(PROCESS_CHECK, found.mtime.into())
             && let Some(process) = local_holder(&self.dir, name)?
         {
-            return Ok(if process == std::process::id() {
+            return Ok(if process == own_process() {
                 !held().contains(&(found.device, found.inode))
             } else {
-                !exists(process)
+                !process_exists(process)
             });
         }
         if !older_than(self.stale, changed) {
@@ -175,7 +173,7 @@ impl Lock {
     /// Renames the lock file, with what was written to it, over the file it protects.
     pub fn install(mut self) -> io::Result<()> {
         if !self.is_ours()? {
-            return Err(Errno::ESTALE.into());
+            return Err(io::ErrorKind::StaleNetworkFileHandle.into());
         }
         self.dir
             .rename(&self.name, &self.dir, &self.file, Target::Replace)?;
@@ -204,18 +202,9 @@ impl Drop for Lock {
     }
 }
 
-/// The name of this host as it stands in locks and file names, never empty.
-pub fn host_name() -> Vec<u8> {
-    let name = nix::unistd::gethostname().unwrap_or_default();
-    match name.as_encoded_bytes() {
-        b"" => b"localhost".to_vec(),
-        name => name.to_vec(),
-    }
-}
-
 /// Moves the lock that was seen as `found` out of the way and removes it.
 fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> io::Result<()> {
-    let process = format!(".{}.", std::process::id());
+    let process = format!(".{}.", own_process());
     let aside = [b"temp.", &host_name()[..], process.as_bytes(), name].concat();
     match dir.rename(name, dir, &aside, Target::Replace) {
         Err(error) if is_gone(&error) => return Ok(()),
@@ -244,11 +233,6 @@ fn local_holder(dir: &Dir, name: &[u8]) -> io::Result<Option<u32>> {
         let process = process.parse().ok().filter(|&process| process > 0)?;
         (host.as_bytes() == host_name()).then_some(process)
     }))
-}
-
-fn exists(process: u32) -> bool {
-    i32::try_from(process)
-        .is_ok_and(|process| kill(Pid::from_raw(process), None) != Err(Errno::ESRCH))
 }
 
 /// When a file last changed, by its times; a time in the future is no evidence.

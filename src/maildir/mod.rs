@@ -6,19 +6,27 @@
 pub mod adopt;
 pub mod cache;
 pub mod compressed;
+mod counter;
 pub mod dir;
+mod error;
 pub mod filename;
 pub mod folder;
-pub mod index;
+mod history;
+mod index;
 pub mod keywords;
 pub mod lock;
 pub mod messages;
 pub mod modseq;
+mod modseqs;
+mod read;
+mod resolve;
 pub mod save;
+mod scan;
 pub mod subscriptions;
 pub mod sync;
 pub mod tree;
 pub mod uidlist;
+mod uids;
 pub mod uidvalidity;
 pub mod update;
 pub mod watch;
@@ -43,6 +51,14 @@ impl Maildir {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Where a folder's index and cache are, if not in the folder itself.
+    pub fn index_directory(&self, folder: &Path) -> Option<PathBuf> {
+        let root = self.settings.index_dir.as_deref()?;
+        let within = folder.strip_prefix(&self.root).unwrap_or(folder);
+        // A path from elsewhere would replace the root.
+        Some(root.join(within.strip_prefix("/").unwrap_or(within)))
     }
 }
 

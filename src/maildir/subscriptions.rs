@@ -383,6 +383,10 @@ mod tests {
             prop_assert!(!escaped.iter().any(|byte| b"\t\n\r\0".contains(byte)));
             prop_assert_eq!(unescape(&escaped), level);
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
         fn any_file_is_read_and_kept(text in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\t')], 0..100)) {

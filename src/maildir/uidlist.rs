@@ -40,7 +40,7 @@ mod write;
 use std::io;
 use std::sync::Arc;
 
-use super::dir::{Dir, File, Stat, is_gone};
+use super::dir::{Dir, File, Stat, Time, is_gone};
 use crate::imap::sequence::Uid;
 use header::{Header, Layout, Numbers, UnknownVersion};
 use records::Records;
@@ -74,6 +74,16 @@ struct Version {
     file: Arc<File>,
     /// It is certain that this file is the one to be found after a power failure.
     settled: bool,
+}
+
+/// A file as it was known at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub inode: u64,
+    pub size: u64,
+    pub mtime: Time,
+    pub records: usize,
+    pub next_uid: Uid,
 }
 
 /// What [`Uidlist::refresh`] found.
@@ -132,6 +142,64 @@ impl Uidlist {
     /// Reads the file; `None` if there is none.  `InvalidData`: a version from the future.
     pub fn read(dir: &Dir) -> io::Result<Option<Uidlist>> {
         Uidlist::read_again(dir, None)
+    }
+
+    /// The list as it was known when the file was `known`, without reading its records; `None` if it is
+    /// another by now.  Records appended later are read, the others are not there: see
+    /// [`Uidlist::is_whole`].
+    pub fn resume(dir: &Dir, known: &Known) -> io::Result<Option<Uidlist>> {
+        let file = match dir.open_file(FILE) {
+            Err(error) if is_gone(&error) => return Ok(None),
+            other => Arc::new(other?),
+        };
+        let stat = file.stat()?;
+        if (stat.inode, stat.size, stat.mtime) != (known.inode, known.size, known.mtime) {
+            return Ok(None);
+        }
+        let start = read_from(&file, 0, HEADER_MAX)?;
+        let mut first = Records::new(start);
+        let header = Header::parse(first.take_header().unwrap_or_default())?;
+        let (Some(numbers), Some(guid), Layout::Keyed) =
+            (header.numbers, header.guid, header.layout)
+        else {
+            return Ok(None);
+        };
+        let line = first.header();
+        let size = usize::try_from(stat.size).unwrap_or(usize::MAX);
+        let text = size.saturating_sub(line.len());
+        let last = known.next_uid.0.saturating_sub(1);
+        Ok(header.sound.then(|| Uidlist {
+            layout: header.layout,
+            numbers: Some(numbers),
+            guid,
+            others: header.others,
+            records: Records::known(line, known.records, text, last),
+            version: Some(Version {
+                stat,
+                file,
+                settled: false,
+            }),
+            rewrite: false,
+            damaged: false,
+        }))
+    }
+
+    /// Lets go of the records, which take some 70 bytes each, when all they say is kept elsewhere.
+    /// They are read again when the file has to be written anew.
+    pub fn forget_records(&mut self) {
+        if self.version.is_some() && !self.records.is_torn() {
+            self.records.forget();
+        }
+    }
+
+    /// Are all records here?
+    pub fn is_whole(&self) -> bool {
+        self.records.are_whole()
+    }
+
+    /// How many records the file has, here or not.
+    pub fn total(&self) -> usize {
+        self.records.total()
     }
 
     /// Reads a file of the same format by another name, such as Courier's, to be written as our own.
@@ -234,8 +302,8 @@ impl Uidlist {
     /// Are so few of the records in use that the file should be written anew?  Below 75 % as in Dovecot,
     /// but not for a handful.
     pub fn wants_compaction(&self, live: usize) -> bool {
-        let dead = self.len().saturating_sub(live);
-        dead >= COMPACTION_MIN && dead > self.len() / 4
+        let dead = self.total().saturating_sub(live);
+        dead >= COMPACTION_MIN && dead > self.total() / 4
     }
 
     /// Raises the next UID; it is never lowered.
@@ -354,6 +422,9 @@ impl Uidlist {
             settled,
         });
         let in_place = self.take_in(dir, FILE);
+        if !in_place && !self.is_whole() {
+            return Ok(None);
+        }
         Ok(Some(match self.len() {
             _ if !in_place => Refreshed::Replaced,
             after if after > before => Refreshed::Appended(before),
@@ -429,6 +500,8 @@ const FILE: &[u8] = b"dovecot-uidlist";
 /// Ten million messages; places in the text are 32 bits.
 const SIZE_MAX: usize = 1 << 30;
 const COMPACTION_MIN: usize = 16;
+/// A first line is longer only if other programs put much of their own in it.
+const HEADER_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::SystemTime;
 
-use super::dir::{Access, Dir, Kind, Target, is_gone};
+use super::dir::{Access, Dir, Kind, Target, is_gone, own_process};
 
 /// Takes the next value.  If that cannot be written down, it is the time, as in Dovecot: a mailbox needs
 /// some value, and the time is larger than any that was given before, unless many were in a second.
@@ -95,8 +95,7 @@ fn markers(root: &Dir) -> io::Result<Vec<(u32, Vec<u8>)>> {
 }
 
 fn write_hint(root: &Dir, access: &Access, value: u32) -> io::Result<()> {
-    let process = std::process::id();
-    let temporary = format!("temp.dovecot-uidvalidity.{process}");
+    let temporary = format!("temp.dovecot-uidvalidity.{}", own_process());
     let temporary = temporary.as_bytes();
     let _ = root.unlink(temporary);
     let mut file = root.create_new(temporary, access)?;

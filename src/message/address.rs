@@ -5,7 +5,7 @@
 //! domain, ENVELOPE says `MISSING_MAILBOX` and `MISSING_DOMAIN` as Dovecot does, because NIL there marks groups.
 
 use super::encoded_word;
-use super::header::unfold;
+use super::header::{one_spaced, unfold};
 use super::lexer::{Lexer, unescape};
 
 /// One `address` of ENVELOPE, or one of the two marks of a group (RFC 3501 7.4.2): a start has only a mailbox, which
@@ -198,9 +198,11 @@ impl Parser<'_> {
         let comment = self.lexer.take_comment().map(unescape);
         match comment {
             _ if phrase.text.is_empty() => {}
-            Some(comment) => self.push(comment, None, phrase.text, Vec::new()),
-            None if phrase.is_mailbox() => self.push(Vec::new(), None, phrase.text, Vec::new()),
-            None => self.push(phrase.text, None, Vec::new(), Vec::new()),
+            Some(comment) if !phrase.has_space => {
+                self.push(comment, None, phrase.text, Vec::new());
+            }
+            _ if phrase.is_mailbox() => self.push(Vec::new(), None, phrase.text, Vec::new()),
+            _ => self.push(phrase.text, None, Vec::new(), Vec::new()),
         }
     }
 
@@ -333,14 +335,6 @@ fn dot_atom(lexer: &mut Lexer) -> Vec<u8> {
 /// `atext`, and whatever else has no meaning here.
 fn is_atom(octet: u8) -> bool {
     !b" \t\r\n\"(),.:;<>@".contains(&octet)
-}
-
-fn one_spaced(text: &[u8]) -> Vec<u8> {
-    let words: Vec<&[u8]> = text
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join(&b' ')
 }
 
 #[cfg(test)]

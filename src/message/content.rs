@@ -53,8 +53,8 @@ impl Content {
 
     /// Whether a field is one that [`Content::read`] looks at.
     pub fn is_about(name: &[u8]) -> bool {
-        name.get(..8)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"Content-"))
+        let (start, rest) = name.split_at_checked(PREFIX.len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(PREFIX) && FIELDS.iter().any(|f| f.eq_ignore_ascii_case(rest))
     }
 
     pub fn is(&self, media_type: &str, subtype: &str) -> bool {
@@ -124,6 +124,19 @@ impl Content {
         }
     }
 }
+
+const PREFIX: &[u8] = b"Content-";
+
+const FIELDS: [&[u8]; 8] = [
+    b"Type",
+    b"ID",
+    b"Description",
+    b"Transfer-Encoding",
+    b"MD5",
+    b"Disposition",
+    b"Language",
+    b"Location",
+];
 
 impl Default for Content {
     /// A part whose header says nothing.

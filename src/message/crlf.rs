@@ -32,6 +32,15 @@ impl Span {
         self.size().saturating_add(self.bare_lines)
     }
 
+    pub(super) fn between(start: Mark, end: Mark) -> Span {
+        Span {
+            start: start.offset,
+            end: end.offset,
+            lines: end.lines.saturating_sub(start.lines),
+            bare_lines: end.bare_lines.saturating_sub(start.bare_lines),
+        }
+    }
+
     /// This piece and the one that follows it at once.
     pub fn joined(&self, next: &Span) -> Span {
         Span {
@@ -43,12 +52,29 @@ impl Span {
     }
 }
 
+/// A place in a text, with the line ends before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mark {
+    offset: u64,
+    lines: u64,
+    bare_lines: u64,
+}
+
+impl Mark {
+    /// Before the line end of so many octets that precedes it.
+    pub fn before_line_end(self, octets: u64) -> Mark {
+        Mark {
+            offset: self.offset.saturating_sub(octets),
+            lines: self.lines.saturating_sub(octets.min(1)),
+            bare_lines: self.bare_lines.saturating_sub(u64::from(octets == 1)),
+        }
+    }
+}
+
 /// Measures a text pushed in chunks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counter {
-    size: u64,
-    lines: u64,
-    bare_lines: u64,
+    at: Mark,
     after_cr: bool,
 }
 
@@ -64,20 +90,19 @@ impl Counter {
         for (before, block) in chunk.chunks(BLOCK).zip(pairs.chunks(BLOCK)) {
             crlf += count_crlf(before, block);
         }
-        self.size = self.size.saturating_add(chunk.len() as u64);
-        self.lines += lines;
-        self.bare_lines += lines - crlf;
+        self.at.offset = self.at.offset.saturating_add(chunk.len() as u64);
+        self.at.lines += lines;
+        self.at.bare_lines += lines.saturating_sub(crlf);
         self.after_cr = *last == b'\r';
     }
 
     /// What was pushed so far, as a span that starts at 0.
     pub fn span(&self) -> Span {
-        Span {
-            start: 0,
-            end: self.size,
-            lines: self.lines,
-            bare_lines: self.bare_lines,
-        }
+        Span::between(Mark::default(), self.at)
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        self.at
     }
 }
 

@@ -3,7 +3,7 @@
 //! Where a field is repeated, the last counts, and lists of addresses are put together, as in Dovecot.
 
 use super::address::{ADDRESSES_MAX, Address, parse_addresses};
-use super::header::{fields, unfold};
+use super::header::{fields, one_spaced, unfold};
 use super::nstring::{write_nstring, write_string};
 
 /// Writes the parenthesized `envelope` of a header block.
@@ -63,6 +63,7 @@ impl Envelope {
             let value = field.value;
             match field.name.to_ascii_lowercase().as_slice() {
                 b"date" => envelope.date = Some(unfold(value)),
+                // White space in a subject comes from folding.
                 b"subject" => envelope.subject = Some(one_spaced(&unfold(value))),
                 b"from" => add(&mut envelope.from, value),
                 b"sender" => add(&mut envelope.sender, value),
@@ -144,15 +145,6 @@ fn write_addresses(list: &[Address], left: &mut usize, out: &mut Vec<u8>) {
         out.push(b')');
     }
     out.push(b')');
-}
-
-/// White space in a subject comes from folding: each stretch of it is one space.
-fn one_spaced(text: &[u8]) -> Vec<u8> {
-    let words: Vec<&[u8]> = text
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join(&b' ')
 }
 
 #[cfg(test)]

@@ -102,6 +102,15 @@ pub fn unfold(value: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Each stretch of white space as one space, none at the ends.
+pub(super) fn one_spaced(text: &[u8]) -> Vec<u8> {
+    let words: Vec<&[u8]> = text
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(&b' ')
+}
+
 /// White space inside a line (RFC 5234).
 pub(super) fn is_wsp(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'

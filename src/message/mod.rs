@@ -24,9 +24,11 @@ pub mod mime;
 pub mod nstring;
 pub mod search;
 pub mod transfer;
+mod walk;
 
-/// A header block is read up to here; the fields beyond are part of the header but not looked at.
-pub const HEADER_MAX: u64 = 10 << 20;
+/// A field is read up to here, and so many octets of fields are kept of a message; the fields beyond are not looked
+/// at.
+pub const HEADER_MAX: usize = 10 << 20;
 
 /// More parts than this are not told apart: the multipart they are in is shown as one opaque part.
 pub const PARTS_MAX: usize = 10_000;

@@ -350,11 +350,9 @@ fn serve_listening(mut event_loop: Loop, certificate: Option<Certificate>) -> So
 }
 
 fn certificate() -> (Certificate, RootCertStore) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, der) = Certificate::self_signed(&["localhost"]).unwrap();
     let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let chain = vec![made.cert.der().to_vec()];
-    let certificate = Certificate::new(chain, made.signing_key.serialize_der()).unwrap();
+    roots.add(der.into()).unwrap();
     (certificate, roots)
 }
 

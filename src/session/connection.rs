@@ -11,7 +11,7 @@ use super::view::{Manner, Tell};
 use crate::config::Config;
 use crate::imap::command::{Command as Request, Extension, Tag};
 use crate::imap::connection::State;
-use crate::imap::response::{self, Status};
+use crate::imap::response::{self, Code, Status};
 use crate::imap::sequence::Ranges;
 use crate::imap::{self, Event};
 use crate::maildir::folder::{FolderError, Step};
@@ -61,6 +61,20 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The mailbox that was selected is not open any more: another one took its place, or none did.
+    fn leave_lost_mailbox(&mut self, mailboxes: &mut Mailboxes, now: Now) {
+        let lost = self
+            .selected
+            .is_some_and(|selected| mailboxes.get(selected.mailbox).is_none());
+        if lost && self.imap.state() == State::Selected {
+            let text = "The mailbox is not there any more.";
+            response::untagged(self.out.writer(), Status::Ok, Some(Code::Closed), text);
+            self.deselect(mailboxes, now);
+        }
+    }
+}
+
 pub struct Connection {
     pub client: Client,
     stage: Stage,
@@ -84,6 +98,7 @@ enum Stage {
         reply: Reply,
         tell: Tell,
         looked: Looked,
+        waits: u32,
     },
     Closing,
 }
@@ -139,9 +154,7 @@ impl Connection {
             if self.client.out.is_full() {
                 return Run::Idle;
             }
-            if self.has_lost_mailbox(mailboxes) {
-                self.say_bye("The mailbox is not there any more.");
-            }
+            self.client.leave_lost_mailbox(mailboxes, now);
             if let Some(run) = self.step(mailboxes, config, now, over) {
                 return run;
             }
@@ -205,16 +218,22 @@ impl Connection {
                 reply,
                 tell,
                 looked,
+                waits,
             } => {
                 if let Looked::Not(effort) = *looked {
                     match look(&self.client, mailboxes, effort, now, over) {
                         Ok(Step::Done) => *looked = Looked::Done,
                         Ok(Step::Again) => return Some(Run::Again),
-                        // Whoever holds the lock is at work: what it does is told later.
+                        // Whoever is at work there is seldom at it for long; if so, what it does is
+                        // told later.
+                        Ok(Step::Locked) if effort != Effort::Watch && *waits < LOOK_WAITS => {
+                            *waits += 1;
+                            return Some(Run::Wait(LOOK_WAIT));
+                        }
                         Ok(Step::Locked) => *looked = Looked::Done,
                         Err(error) => {
                             *looked = Looked::Done;
-                            self.handle_folder_error(&error, mailboxes, now);
+                            handle_folder_error(&error, &mut self.client, mailboxes, now);
                             return None;
                         }
                     }
@@ -232,27 +251,6 @@ impl Connection {
                 None
             }
         }
-    }
-
-    /// The mailbox under the client's feet is in trouble.
-    fn handle_folder_error(&mut self, error: &FolderError, mailboxes: &mut Mailboxes, now: Now) {
-        match error {
-            FolderError::Missing | FolderError::Replaced => {
-                if let Some(selected) = self.client.selected {
-                    mailboxes.drop_mailbox(selected.mailbox, now);
-                }
-            }
-            // The table is served as it is.
-            FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
-                log::warn!("a mailbox cannot be looked at: {error}");
-            }
-        }
-    }
-
-    fn has_lost_mailbox(&self, mailboxes: &mut Mailboxes) -> bool {
-        let selected = self.client.selected;
-        !matches!(self.stage, Stage::Closing)
-            && selected.is_some_and(|selected| mailboxes.get(selected.mailbox).is_none())
     }
 
     /// `* BYE`, and nothing after it.
@@ -340,6 +338,7 @@ fn finished(tag: Tag, reply: Reply, tell: Tell, effort: Effort) -> Stage {
         reply,
         tell,
         looked: Looked::Not(effort),
+        waits: 0,
     }
 }
 
@@ -363,6 +362,26 @@ pub fn look(
         mailboxes.wake_viewers(selected.mailbox, client.id);
     }
     Ok(step)
+}
+
+/// The mailbox under the client's feet is in trouble.
+pub fn handle_folder_error(
+    error: &FolderError,
+    client: &mut Client,
+    mailboxes: &mut Mailboxes,
+    now: Now,
+) {
+    match error {
+        FolderError::Missing | FolderError::Replaced => {
+            if let Some(selected) = client.selected {
+                mailboxes.drop_mailbox(selected.mailbox, now);
+            }
+        }
+        // The table is served as it is.
+        FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
+            log::warn!("a mailbox cannot be looked at: {error}");
+        }
+    }
 }
 
 /// Writes what the client may hear now; false when its buffer is full.
@@ -393,6 +412,12 @@ impl Patience {
         Progress::Wait(LOCK_WAIT)
     }
 }
+
+/// A look before a tagged response waits so long at once,
+const LOOK_WAIT: Duration = Duration::from_millis(2);
+
+/// and so often at most.
+const LOOK_WAITS: u32 = 100;
 
 const LOCK_WAIT: Duration = Duration::from_millis(20);
 

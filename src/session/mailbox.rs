@@ -20,6 +20,8 @@ pub struct Mailbox {
     events: VecDeque<Event>,
     watched: bool,
     rescan: bool,
+    /// An event's work is not done yet: a sync does the rest.
+    unfinished: bool,
     tombstones: usize,
     looked: Instant,
     /// When something happened that the index on disk does not say.
@@ -49,7 +51,8 @@ impl Mailbox {
             views: BTreeMap::new(),
             events: VecDeque::new(),
             watched: false,
-            rescan: true,
+            rescan: false,
+            unfinished: true,
             tombstones: 0,
             looked: now.instant,
             changed: None,
@@ -81,22 +84,24 @@ impl Mailbox {
             move_new,
             force_scan: self.rescan,
         };
-        while let Some(event) = self.events.front() {
+        while let Some(event) = self.events.pop_front() {
+            let step = self.folder.handle_event(&event, look, now.time)?;
+            self.unfinished |= step != Step::Done;
             if over() {
                 return Ok(Step::Again);
             }
-            match self.folder.handle_event(event, look, now.time)? {
-                Step::Done => {}
-                step => return Ok(step),
-            }
-            self.events.pop_front();
         }
-        if !self.rescan && effort == Effort::Watch && self.watched {
+        let told_by_watch = self.watched && effort == Effort::Watch;
+        if told_by_watch && !self.rescan && !self.unfinished {
             return Ok(Step::Done);
+        }
+        if !told_by_watch && self.folder.awaits_event(now.time)? {
+            return Ok(Step::Locked);
         }
         let step = self.folder.sync(look, now.time, over)?;
         if step == Step::Done {
             self.rescan = false;
+            self.unfinished = false;
             self.looked = now.instant;
         }
         Ok(step)
@@ -115,7 +120,7 @@ impl Mailbox {
     /// Whether the folder is watched; if not, it has to be polled.
     pub fn set_watched(&mut self, watched: bool) {
         self.watched = watched;
-        self.rescan = true;
+        self.folder.set_watched(watched);
     }
 
     pub fn is_watched(&self) -> bool {
@@ -197,6 +202,13 @@ impl Mailbox {
             self.bury();
         }
         complete
+    }
+
+    /// A keyword is named in FLAGS before it is used.
+    pub fn tell_keywords(&mut self, connection: ConnectionId, out: &mut Vec<u8>) {
+        if let Some(view) = self.views.get_mut(&connection) {
+            view.tell_keywords(&self.folder, out);
+        }
     }
 
     /// Hands what the folder has found or done to every view, but flags not to `by`, who is told by

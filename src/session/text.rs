@@ -108,7 +108,7 @@ impl Text {
         let mut header = Vec::new();
         let mut end = HeaderEnd::default();
         let mut at = 0;
-        while at < HEADER_MAX {
+        while header.len() < HEADER_MAX {
             let chunk = self.chunk(at)?;
             if chunk.is_empty() {
                 break;

@@ -260,7 +260,8 @@ impl View {
         count
     }
 
-    fn tell_keywords(&mut self, folder: &Folder, out: &mut Vec<u8>) {
+    /// FLAGS and PERMANENTFLAGS, if there are keywords that the client has not heard of.
+    pub fn tell_keywords(&mut self, folder: &Folder, out: &mut Vec<u8>) {
         let count = folder.keywords().count();
         if count != self.keywords_told {
             self.keywords_told = count;

@@ -37,8 +37,8 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
         Some(path) => read_password(path)?,
         None => password::make().map_err(|error| SoloError::System("/dev/urandom", error))?,
     };
-    let (certificate, der) =
-        make_certificate().map_err(|error| SoloError::System("certificate", error))?;
+    let (certificate, der) = Certificate::self_signed(&NAMES)
+        .map_err(|error| SoloError::System("certificate", error))?;
 
     let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
     event_loop.set_connection_limit(usize::try_from(files / 2).unwrap_or(usize::MAX));
@@ -197,18 +197,12 @@ fn read_password(path: &Path) -> Result<crate::imap::command::Secret, SoloError>
     }
 }
 
-/// A certificate for this machine's own names, good for this run; also in DER.
-fn make_certificate() -> io::Result<(Certificate, Vec<u8>)> {
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
-    let der = made.cert.der().to_vec();
-    let certificate = Certificate::new(vec![der.clone()], made.signing_key.serialize_der())?;
-    Ok((certificate, der))
-}
-
 /// Where `roost try` listens if it is not told.
 pub const LISTEN: &str = "127.0.0.1:1143";
 pub const LISTEN_TLS: &str = "127.0.0.1:1993";
+
+/// What a client may call this machine.
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The user with the fewest rights, on every system.
 const NOBODY: &str = "nobody";

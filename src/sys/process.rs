@@ -61,6 +61,11 @@ pub fn set_private_umask() {
     umask(Mode::from_bits_truncate(0o077));
 }
 
+/// The number of this process.
+pub fn id() -> u32 {
+    std::process::id()
+}
+
 /// Whether the process has root's rights.
 pub fn is_root() -> bool {
     geteuid().is_root()

@@ -1,4 +1,4 @@
-//! Standard input and output, used without blocking.
+//! Standard input and output, used without blocking; and what standard error is.
 //!
 //! `O_NONBLOCK` belongs to the open file description, which we share with whoever started us: a shell
 //! would find its terminal changed, during and after our run, and so would a program next to us in a
@@ -44,6 +44,12 @@ pub fn take_output() -> io::Result<Standard> {
     let standard = Standard::open(io::stdout().as_fd(), true)?;
     dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;
     Ok(standard)
+}
+
+/// Whether standard error is the journal's own stream, and not something that took its place;
+/// `stream` is the value of `JOURNAL_STREAM` (systemd.exec(5)).
+pub fn error_is_journal(stream: &str) -> bool {
+    fstat(io::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 impl Standard {

@@ -1,34 +1,19 @@
 //! Debian's Dovecot as a server of our own: no root, no system user, nothing outside the work
 //! directory.
 //!
-//! Dovecot refuses to serve mail to root. When the tests run as root it is started in a user
-//! namespace in which root's files belong to the system user `mail`: on disk all stays root's.
+//! It runs as the user whose mail it is ([`super::own`]), also when the tests run as root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Command, Output};
 
 use super::server::with_environment;
-use super::{Mail, Server};
+use super::{MAIL, Mail, Server};
 
 /// Why Dovecot cannot be run here, if it cannot.
 pub fn missing() -> Option<String> {
-    static MISSING: OnceLock<Option<String>> = OnceLock::new();
-    let find = || {
-        if !Path::new(IMAP).exists() {
-            return Some(format!("{IMAP} is not installed (Debian: dovecot-imapd)"));
-        }
-        let tried = as_user("true")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        match tried {
-            Ok(status) if status.success() => None,
-            _ => Some("Dovecot does not serve root, and no user namespace can be had".into()),
-        }
-    };
-    MISSING.get_or_init(find).clone()
+    let installed = Path::new(IMAP).exists();
+    (!installed).then(|| format!("{IMAP} is not installed (Debian: dovecot-imapd)"))
 }
 
 /// The imap process, already authenticated, on stdin and stdout.
@@ -49,11 +34,10 @@ pub fn listen(
     tls_port: u16,
     certificate: &Path,
 ) -> Command {
-    let key = mail.work().join("key.pem");
     let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()])
         .expect("a certificate");
     fs::write(certificate, made.cert.pem()).expect("written");
-    fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    let key = mail.write("key.pem", made.signing_key.serialize_pem());
     let listeners = Listeners {
         port,
         tls_port,
@@ -85,8 +69,7 @@ pub fn doveadm(mail: &Mail, arguments: &[&str]) -> String {
 /// Delivery by Dovecot's LDA into `mailbox`.
 #[track_caller]
 pub fn lda(mail: &Mail, mailbox: &str, text: &[u8]) {
-    let path = mail.work().join(format!("lda-{}", super::mail::next()));
-    fs::write(&path, text).expect("a message to deliver");
+    let path = mail.write(&format!("lda-{}", super::mail::next()), text);
     let mut command = as_user("/usr/lib/dovecot/dovecot-lda");
     command
         .arg("-c")
@@ -110,18 +93,14 @@ fn succeeded(command: &Command, output: &Output) -> String {
     text
 }
 
-/// A command that runs as a user Dovecot will serve, owning our files.
+/// A command that runs as the user whose mail it is.
 fn as_user(program: &str) -> Command {
     if !nix::unistd::geteuid().is_root() {
         return Command::new(program);
     }
-    let mut command = Command::new("unshare");
-    command.args([
-        "--user",
-        &format!("--map-user={UID}"),
-        &format!("--map-group={UID}"),
-        program,
-    ]);
+    let mut command = Command::new("setpriv");
+    let (user, group) = (format!("--reuid={MAIL}"), format!("--regid={MAIL}"));
+    command.args([&user, &group, "--clear-groups", program]);
     command
 }
 
@@ -190,17 +169,15 @@ fn configure(
     for setting in settings {
         text += &format!("{setting}\n");
     }
-    fs::create_dir_all(mail.work().join("dovecot")).expect("a directory");
-    let path = mail.work().join(format!("dovecot-{purpose}.conf"));
-    fs::write(&path, text).expect("a configuration");
-    path
+    mail.directory("dovecot");
+    mail.write(&format!("dovecot-{purpose}.conf"), text)
 }
 
 /// The user Dovecot runs as: name, group, and their numbers.
 fn owner() -> (String, String, u32, u32) {
     use nix::unistd::{Group, User, getegid, geteuid};
     if geteuid().is_root() {
-        return ("mail".into(), "mail".into(), UID, UID);
+        return ("mail".into(), "mail".into(), MAIL, MAIL);
     }
     let user = User::from_uid(geteuid())
         .ok()
@@ -219,5 +196,3 @@ fn owner() -> (String, String, u32, u32) {
 }
 
 const IMAP: &str = "/usr/lib/dovecot/imap";
-/// `mail` and its group on every Debian.
-const UID: u32 = 8;

@@ -22,7 +22,10 @@ impl Mail {
         let work = std::env::temp_dir().join(format!("roost-test-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&work);
         let mail = Mail { work };
-        fs::create_dir_all(mail.work.join("home")).expect("a work directory");
+        for directory in [mail.work.clone(), mail.home()] {
+            fs::create_dir(&directory).expect("a work directory");
+            own(&directory);
+        }
         mail.inbox().create();
         mail
     }
@@ -47,6 +50,22 @@ impl Mail {
     /// The work directory: for configuration files and the like.
     pub fn work(&self) -> &Path {
         &self.work
+    }
+
+    /// Writes a file into the work directory; gives its path.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.work.join(name);
+        fs::write(&path, text).expect("a file");
+        own(&path);
+        path
+    }
+
+    /// Makes a directory in the work directory; gives its path.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        let path = self.work.join(name);
+        fs::create_dir_all(&path).expect("a directory");
+        own(&path);
+        path
     }
 
     /// The home directory of the user whose mail this is.
@@ -102,13 +121,19 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// The folder that lies in this directory.
+    pub fn at(path: PathBuf) -> Folder {
+        Folder { path }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     pub fn create(&self) {
-        for sub in ["cur", "new", "tmp"] {
-            fs::create_dir_all(self.path.join(sub)).expect("a folder");
+        for directory in ["", "cur", "new", "tmp"].map(|sub| self.path.join(sub)) {
+            fs::create_dir_all(&directory).expect("a folder");
+            own(&directory);
         }
     }
 
@@ -124,8 +149,7 @@ impl Folder {
             std::process::id(),
             next()
         ));
-        let mut file = File::create_new(&tmp).expect("a file in tmp");
-        file.write_all(text).expect("written");
+        let file = create(&tmp, text);
         let facts = file.metadata().expect("its facts");
         let name = format!(
             "{seconds}.V{:x}I{:x}M{micros}.{HOST}",
@@ -153,11 +177,11 @@ impl Folder {
 
     /// Puts a message into `cur/` under exactly this name, with this modification time.
     pub fn store_as(&self, text: &[u8], name: &str, seconds: u64) {
-        let path = self.path.join("cur").join(name);
-        let mut file = File::create_new(path).expect("a file in cur");
-        file.write_all(text).expect("written");
-        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+        let tmp = self.path.join("tmp").join(name);
+        create(&tmp, text)
+            .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
             .expect("its time set");
+        fs::rename(tmp, self.path.join("cur").join(name)).expect("renamed into cur");
     }
 
     /// Fills `cur/` with `count` numbered messages.
@@ -246,6 +270,25 @@ impl Folder {
         maildir::Maildir::from(self.path.clone())
     }
 }
+
+/// A new file of the user's with this text.
+fn create(path: &Path, text: &[u8]) -> File {
+    let mut file = File::create_new(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    file.write_all(text).expect("written");
+    own(path);
+    file
+}
+
+/// Gives the file to the user whose mail it is. That is whoever runs the tests, but for root, whom
+/// no mail server serves: then it is the system user `mail`, which every Debian has.
+pub fn own(path: &Path) {
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(MAIL), Some(MAIL)).expect("given to the user");
+    }
+}
+
+/// `mail` and its group on every Debian.
+pub const MAIL: u32 = 8;
 
 /// The first message of a fixture carries this time: 14 November 2023, 22:13:20 UTC.
 const FIRST_SECOND: u64 = 1_700_000_000;

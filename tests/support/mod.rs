@@ -24,11 +24,11 @@ mod wire;
 
 pub use client::{Client, Idle};
 pub use dovecot::{doveadm, lda};
-pub use mail::{Folder, Mail};
+pub use mail::{Folder, MAIL, Mail, own};
 pub use message::{crlf, numbered, text};
 pub use reply::{Reply, expunge, numbers_before};
 pub use response::{Captures, Response, Token};
-pub use server::{Process, Program, Server};
+pub use server::{Process, Program, Server, free_port};
 
 use std::time::Duration;
 
@@ -58,7 +58,6 @@ pub fn eventually<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
 
 /// Leaves the test with a printed reason. A skipped test says why; under `ROOST_SKIP_NOTHING`
 /// (set by `tests/run`, which has installed everything) it fails instead.
-#[macro_export]
 macro_rules! skip {
     ($($why:tt)*) => {{
         let why = format!($($why)*);
@@ -67,3 +66,5 @@ macro_rules! skip {
         return;
     }};
 }
+
+pub(crate) use skip;

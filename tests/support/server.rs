@@ -122,8 +122,7 @@ impl Server {
         let command = match Program::under_test() {
             Program::Dovecot => dovecot::listen(mail, settings, port, tls_port, &certificate),
             Program::Roost => {
-                let password = mail.work().join("password");
-                fs::write(&password, format!("{}\n", Server::PASSWORD)).expect("a password file");
+                let password = mail.write("password", format!("{}\n", Server::PASSWORD));
                 let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
                 command
                     .arg("try")

@@ -1,6 +1,7 @@
 use super::*;
-use crate::imap::flag::System;
+use crate::imap::flag::{Flag, System};
 use crate::imap::mailbox::{MailboxName, NameError};
+use crate::imap::sequence::Ranges;
 use proptest::prelude::*;
 
 fn read_in(text: &str, dialect: Dialect) -> Parsed<Command> {
@@ -307,7 +308,6 @@ fn select_takes_condstore_and_qresync() {
         "QRESYNC",
         "QRESYNC ()",
         "QRESYNC (1)",
-        "QRESYNC (0 1)",
         "QRESYNC (1 x)",
         "QRESYNC (1 2 1:*)",
         "QRESYNC (1 2 ())",

@@ -299,6 +299,47 @@ fn a_line_of_everything_is_written() {
 }
 
 #[test]
+fn another_implementation_understands_the_answer() {
+    use imap_codec::ResponseCodec;
+    use imap_codec::decode::Decoder;
+    let mut out = Vec::new();
+    let mut line = FetchLine::begin(&mut out, 12);
+    line.uid(&mut out, Uid(3));
+    line.flags(
+        &mut out,
+        Flags {
+            system: System(31),
+            keywords: 1,
+        },
+        true,
+        |_| Some("$MDNSent"),
+    );
+    line.internal_date(
+        &mut out,
+        DateTime {
+            seconds: 837_596_665,
+            zone_minutes: -420,
+        },
+    );
+    line.rfc822_size(&mut out, 4286);
+    for text in [
+        "BODY[HEADER.FIELDS (Date \"From\")]<0.9>",
+        "BODY[1.2.MIME]",
+        "BODY[]",
+        "RFC822",
+    ] {
+        match item(text).unwrap() {
+            FetchItem::Section(item) => line.section_literal(&mut out, &item, 3),
+            other => panic!("{other:?}"),
+        }
+        out.extend_from_slice(b"a)\n");
+    }
+    line.end(&mut out);
+    let understood = ResponseCodec::default().decode(&out);
+    assert!(understood.is_ok_and(|(rest, _)| rest.is_empty()));
+}
+
+#[test]
 fn ten_thousand_items_are_one() {
     let text = format!("1 ({})", vec!["BODY.PEEK[1]"; 10_000].join(" "));
     assert_eq!(read(&text, false).unwrap().items.len(), 1);

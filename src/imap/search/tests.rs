@@ -94,6 +94,8 @@ fn every_key_is_read() {
         assert_eq!(key(text), expected, "{text}");
         assert_eq!(key(&text.replace("ALL", "all")), expected, "{text}");
     }
+    assert_eq!(key("KEYWORD \"a\""), Keyword(flag::Keyword::new("a")));
+    assert_eq!(key("KEYWORD a]"), Keyword(None));
     assert_eq!(key(&format!("KEYWORD {}", "a".repeat(51))), Keyword(None));
 }
 
@@ -121,7 +123,7 @@ fn keys_are_combined() {
         ("NOT NOT SEEN", seen()),
         ("NOT NOT NOT UNSEEN", seen()),
         ("((SEEN) (RECENT (ALL)))", And(vec![Recent, All, seen()])),
-        ("SEEN  RECENT ", And(vec![seen(), Recent])),
+        ("( SEEN  RECENT ) ", And(vec![seen(), Recent])),
     ] {
         assert_eq!(key(text), expected, "{text}");
     }

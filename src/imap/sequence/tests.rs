@@ -80,21 +80,6 @@ fn ten_thousand_elements_in_any_order_are_one_set() {
     assert!(ranges.iter().eq(odd));
 }
 
-#[test]
-#[ignore = "measures: cargo test --release --lib imap::sequence -- --ignored --nocapture"]
-fn measure_a_set_of_ten_thousand_elements() {
-    let elements: Vec<String> = (0..10_000).map(|n| (n * 2 + 30_000).to_string()).collect();
-    let text = elements.join(",");
-    let best = (0..200)
-        .map(|_| {
-            let start = std::time::Instant::now();
-            std::hint::black_box(set(std::hint::black_box(&text)).unwrap().resolve(u32::MAX));
-            start.elapsed()
-        })
-        .min();
-    println!("{} octets: {best:?}", text.len());
-}
-
 /// A way to compute with sets that cannot be wrong.
 fn members(ranges: &Ranges) -> BTreeSet<u32> {
     ranges.iter().collect()

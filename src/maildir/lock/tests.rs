@@ -1,5 +1,6 @@
 use super::*;
 use crate::maildir::dir::scratch::Scratch;
+use nix::errno::Errno;
 
 fn dotlock(scratch: &Scratch) -> Dotlock {
     Dotlock::of_uidlist(scratch.dir.clone())

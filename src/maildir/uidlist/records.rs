@@ -91,6 +91,16 @@ pub(super) struct Records {
     hasher: DefaultHashBuilder,
     /// The highest UID that any line has, readable or not.
     highest: u32,
+    /// Records that were taken in and forgotten: how many, how much text, up to which UID.
+    forgotten: Forgotten,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Forgotten {
+    records: usize,
+    /// It stood between the first line and the rest of the text.
+    text: usize,
+    last: u32,
 }
 
 /// A record as places in the text.
@@ -131,6 +141,48 @@ impl Records {
         self.text.get(..end)
     }
 
+    /// Records of a file that is known from elsewhere: its first line, and how many records there are
+    /// in how much text behind it, with which highest UID.
+    pub fn known(header: &[u8], records: usize, text: usize, last: u32) -> Records {
+        Records {
+            text: header.to_vec(),
+            taken: header.len(),
+            highest: last,
+            forgotten: Forgotten {
+                records,
+                text,
+                last,
+            },
+            ..Records::default()
+        }
+    }
+
+    /// Lets go of all records; those taken in later are there again.
+    pub fn forget(&mut self) {
+        let header = self.header().len();
+        self.forgotten = Forgotten {
+            records: self.total(),
+            text: self.taken().saturating_sub(header),
+            last: self.highest,
+        };
+        // Half a line behind them is read again.
+        self.text.truncate(header);
+        self.text.shrink_to_fit();
+        self.taken = header;
+        self.entries = Vec::new();
+        self.by_base = HashTable::new();
+    }
+
+    /// Has nothing been forgotten?
+    pub fn are_whole(&self) -> bool {
+        self.forgotten.text == 0
+    }
+
+    /// How many there are, those forgotten too.
+    pub fn total(&self) -> usize {
+        self.forgotten.records + self.entries.len()
+    }
+
     /// The first line with its end.
     pub fn header(&self) -> &[u8] {
         let end = memchr(b'\n', &self.text).map_or(0, |at| at + 1);
@@ -140,7 +192,10 @@ impl Records {
     /// Takes in all whole lines that are new.
     pub fn take_in(&mut self, layout: Layout) -> Met {
         let (mut met, old) = (Met::default(), self.entries.len());
-        let mut last = self.entries.last().map_or(0, |entry| entry.uid);
+        let mut last = self
+            .entries
+            .last()
+            .map_or(self.forgotten.last, |entry| entry.uid);
         let mut ordered = true;
         let end = memrchr(b'\n', &self.text).map_or(0, |at| at + 1);
         // Some 40 bytes for a line that is not remarkable in any way.
@@ -187,7 +242,7 @@ impl Records {
 
     /// How many bytes of the file have been taken in.
     pub fn taken(&self) -> usize {
-        self.taken
+        self.taken + self.forgotten.text
     }
 
     /// Is there a line without its end?

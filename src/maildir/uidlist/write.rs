@@ -129,6 +129,17 @@ impl Uidlist {
         Ok(())
     }
 
+    /// Reads the records again that were forgotten.
+    fn refresh_whole(&mut self, dir: &Dir) -> Result<(), UidlistError> {
+        match Uidlist::read(dir)? {
+            Some(found) => {
+                self.replace_by(dir, found);
+                Ok(())
+            }
+            None => Err(UidlistError::Changed),
+        }
+    }
+
     fn append_lines(
         &mut self,
         dir: &Dir,
@@ -170,6 +181,9 @@ impl Uidlist {
         (new, next_uid): (&[u8], u32),
         durable: Durable,
     ) -> Result<(), UidlistError> {
+        if !self.is_whole() {
+            self.refresh_whole(dir)?;
+        }
         let numbers = Numbers {
             uid_validity: self.uid_validity(),
             next_uid,

@@ -4,6 +4,9 @@ use super::{Context, Start, copy, select};
 use crate::imap::command::UnknownUse;
 use crate::imap::mailbox::{MailboxArgument, MailboxName, SpecialUse};
 use crate::imap::response::Code;
+use crate::maildir::tree::TreeError;
+use crate::net::Now;
+use crate::session::mailbox::Effort;
 use crate::session::mailboxes::{Mailboxes, OpenError};
 use crate::session::reply::{self, Reply, ReplyCode};
 
@@ -26,14 +29,23 @@ fn try_create(
     let now = context.now;
     context.mailboxes.tree.create(&name, &roles, now.time)?;
     let id = mailbox_id(&name, context)?;
-    Ok(Reply::ok("Create completed.").with(ReplyCode::MailboxId(id)))
+    let reply = Reply::ok("Create completed.");
+    Ok(if id.is_empty() {
+        reply
+    } else {
+        reply.with(ReplyCode::MailboxId(id))
+    })
 }
 
-/// The new mailbox's id, which is made when it is opened first.
+/// The new mailbox's id, which is made when it is looked at first.
 fn mailbox_id(name: &MailboxName, context: &mut Context<'_>) -> Result<String, OpenError> {
     let key = context.mailboxes.open(name, context.now)?;
-    let mailbox = context.mailboxes.get(key);
-    Ok(mailbox.map_or_else(String::new, |mailbox| mailbox.folder.mailbox_id()))
+    let Some(mailbox) = context.mailboxes.get(key) else {
+        return Err(TreeError::NotFound.into());
+    };
+    // It is empty: this takes no time.
+    let _ = mailbox.look(Effort::Directories, context.now, &|| false)?;
+    Ok(mailbox.folder.mailbox_id().to_owned())
 }
 
 pub fn delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {
@@ -109,7 +121,7 @@ fn try_subscribe(
     name: &MailboxName,
     subscribe: bool,
     mailboxes: &mut Mailboxes,
-    now: crate::net::Now,
+    now: Now,
 ) -> Result<(), Reply> {
     if subscribe {
         mailboxes.tree.find(name)?;

@@ -3,9 +3,8 @@
 use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::command::Tag;
-use crate::imap::response::{self, Status};
-use crate::maildir::folder::{FolderError, Step};
-use crate::session::connection::{Patience, look, tell_news};
+use crate::maildir::folder::Step;
+use crate::session::connection::{Patience, handle_folder_error, look, tell_news};
 use crate::session::mailbox::Effort;
 use crate::session::reply::Reply;
 use crate::session::view::Tell;
@@ -40,10 +39,9 @@ impl Command for Idle {
             }
             Ok(Step::Again) => return Progress::Again,
             Ok(Step::Locked) => return self.patience.locked(),
-            Err(FolderError::Missing | FolderError::Replaced) => {
-                return Progress::Bye("The mailbox is not there any more.");
+            Err(error) => {
+                handle_folder_error(&error, context.client, context.mailboxes, context.now)
             }
-            Err(error) => log::warn!("a mailbox cannot be looked at: {error}"),
         }
         if !tell_news(context.client, context.mailboxes, Tell::All) {
             return Progress::NeedRoom;
@@ -51,16 +49,8 @@ impl Command for Idle {
         match context.client.imap.poll_event(context.client.out.writer()) {
             None => Progress::NeedInput,
             Some(Event::Done) => Progress::Done(Reply::ok("Idle completed.")),
-            Some(Event::Bad(bad)) => {
-                if bad.fatal {
-                    return Progress::Bye("Too many bad commands.");
-                }
-                if let Some(tag) = &bad.tag {
-                    let out = context.client.out.writer();
-                    response::tagged(out, tag, Status::Bad, None, bad.text);
-                }
-                Progress::Done(Reply::bad("Expected DONE."))
-            }
+            Some(Event::Bad(bad)) if bad.fatal => Progress::Bye("Too many bad commands."),
+            Some(Event::Bad(bad)) => Progress::Done(Reply::bad(bad.text)),
             // While idling the connection gives nothing else.
             Some(_) => Progress::Done(Reply::bad("Expected DONE.")),
         }

@@ -1,7 +1,7 @@
 //! SELECT, EXAMINE, CLOSE (RFC 9051 6.3.2, 6.3.3, 6.4.1) with CONDSTORE and QRESYNC (RFC 7162 3.2.5).
 
 use super::{Command, Context, Progress, Start, expunge};
-use crate::imap::command::{Extension, Qresync, Select as Request};
+use crate::imap::command::{Qresync, Select as Request};
 use crate::imap::connection::State;
 use crate::imap::fetch::FetchLine;
 use crate::imap::list::Attributes;
@@ -17,9 +17,6 @@ use crate::session::reply::{self, Reply};
 use crate::session::view::{Walk, write_flags_of_mailbox};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
-    if request.qresync.is_some() && !context.client.imap.is_enabled(Extension::QResync) {
-        return Start::Done(Reply::bad("QRESYNC is not enabled."));
-    }
     leave(context);
     let name = match request.mailbox {
         Ok(name) => name,

@@ -12,7 +12,7 @@ use crate::maildir::folder::{self, Folder, FolderError, Look, Status, Step};
 use crate::session::connection::Patience;
 use crate::session::mailbox::Effort;
 use crate::session::mailboxes::OpenError;
-use crate::session::reply::{self, Reply};
+use crate::session::reply::Reply;
 
 pub fn start(mailbox: MailboxArgument, items: Vec<StatusItem>, context: &mut Context<'_>) -> Start {
     let name = match mailbox {

@@ -94,6 +94,7 @@ impl Store {
             Ok(named) => named,
             Err(error) => return Progress::Done(error.into()),
         };
+        mailbox.tell_keywords(client.id, client.out.writer());
         // Even a silent STORE tells the modseq to whoever lives by it (RFC 7162 3.1.3).
         let tells = !self.request.silent || client.manner().condstore;
         let mut modseq = None;
@@ -122,13 +123,12 @@ impl Store {
                 });
                 continue;
             }
-            let before = message.flags();
-            let after = match self.request.how {
+            let change = |flags| match self.request.how {
                 How::Replace => named,
-                How::Add => flags::with(before, named),
-                How::Remove => flags::without(before, named),
+                How::Add => flags::with(flags, named),
+                How::Remove => flags::without(flags, named),
             };
-            if after != before {
+            if change(message.flags()) != message.flags() {
                 let modseq = match modseq {
                     Some(modseq) => modseq,
                     None => match mailbox.folder.next_modseq(now.time) {
@@ -136,7 +136,7 @@ impl Store {
                         Err(error) => return Progress::Done(error.into()),
                     },
                 };
-                if let Err(error) = mailbox.folder.set_flags(index, after, modseq) {
+                if let Err(error) = mailbox.folder.change_flags(index, &change, modseq) {
                     self.note_failure(error);
                     continue;
                 }

@@ -46,9 +46,12 @@ pub fn prepare_facts(
     for item in items {
         match item {
             FetchItem::InternalDate | FetchItem::SaveDate => {
-                mailbox.folder.facts(index)?;
+                let message = &mailbox.folder.messages()[index];
+                if message.internal_date().is_none() || message.save_date().is_none() {
+                    mailbox.folder.facts(index)?;
+                }
             }
-            FetchItem::Rfc822Size => {
+            FetchItem::Rfc822Size if mailbox.folder.messages()[index].virtual_size().is_none() => {
                 let size = mailbox.folder.virtual_size(index, over)?;
                 size.ok_or(Stop::Wait(Progress::Again))?;
             }
@@ -269,11 +272,10 @@ fn fields(block: &[u8], text: &SectionText) -> Vec<u8> {
 
 /// A piece of the file: a header, which is bounded.
 fn read(text: &mut Text, span: Span) -> std::io::Result<Vec<u8>> {
-    let end = span.end.min(span.start + crate::message::HEADER_MAX);
     let mut bytes = Vec::new();
     let mut at = span.start;
-    while at < end {
-        let chunk = up_to(text.chunk(at)?, end - at);
+    while bytes.len() < crate::message::HEADER_MAX {
+        let chunk = up_to(text.chunk(at)?, span.end.saturating_sub(at));
         if chunk.is_empty() {
             break;
         }
@@ -323,7 +325,8 @@ fn encoded(
     let Some(found) = structure.find(part) else {
         return Ok(None);
     };
-    let (span, encoding) = (found.text, found.encoding());
+    let (span, content) = (found.text, found.part.content());
+    let encoding = Encoding::from_field(content.transfer_encoding.as_deref());
     if encoding == Encoding::Unknown {
         let text = "The part's transfer encoding is not known.";
         return Err(Stop::Refused(Reply::no(text).code(Code::UnknownCte)));

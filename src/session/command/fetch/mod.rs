@@ -7,12 +7,14 @@
 
 mod item;
 
+use std::time::SystemTime;
+
 use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, use_condstore};
 use crate::imap::fetch::{Fetch as Request, FetchItem, FetchLine};
 use crate::imap::flag::{Flags, System};
 use crate::imap::response;
 use crate::imap::sequence::{Ranges, Uid};
-use crate::maildir::folder::MessageError;
+use crate::maildir::folder::{Folder, MessageError};
 use crate::session::body::Body;
 use crate::session::connection::Patience;
 use crate::session::flags;
@@ -26,9 +28,6 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     let Some(selected) = context.client.selected else {
         return Start::Done(reply::deselected());
     };
-    if request.vanished && !(request.uid && context.client.manner().qresync) {
-        return Start::Done(Reply::bad("VANISHED needs UID FETCH and QRESYNC enabled."));
-    }
     if request.changed_since.is_some() || request.items.contains(&FetchItem::ModSeq) {
         use_condstore(context);
     }
@@ -36,10 +35,9 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
         Ok(uids) => uids,
         Err(reply) => return Start::Done(reply),
     };
-    let mut request = request;
-    if request.changed_since.is_some() && !request.items.contains(&FetchItem::ModSeq) {
-        // RFC 7162 3.1.4.1: CHANGEDSINCE asks for MODSEQ too.
-        request.items.push(FetchItem::ModSeq);
+    let id = context.client.id;
+    if let Some(mailbox) = context.mailboxes.get(selected.mailbox) {
+        mailbox.tell_keywords(id, context.client.out.writer());
     }
     if request.vanished {
         tell_vanished(&request, &uids, context);
@@ -136,8 +134,6 @@ struct Current {
     stage: Stage,
     text: Option<Text>,
     summary: Option<Summary>,
-    /// The summary has more in it than the cache.
-    summary_is_new: bool,
     /// This FETCH set \Seen: the client has to hear of it.
     marked_seen: bool,
 }
@@ -207,10 +203,6 @@ impl Fetch {
         loop {
             let (index, number) = view.next(messages, &self.uids, &mut self.walk)?;
             let message = &messages[index];
-            if message.is_gone() {
-                self.gone = true;
-                continue;
-            }
             if self
                 .request
                 .changed_since
@@ -224,7 +216,6 @@ impl Fetch {
                 stage: Stage::Prepare,
                 text: None,
                 summary: None,
-                summary_is_new: false,
                 marked_seen: false,
             });
         }
@@ -310,6 +301,9 @@ impl Fetch {
             .folder
             .index_of(current.uid)
             .map_err(|_| MessageError::Gone)?;
+        // What the table and the cache know of an expunged message can still be told to a client
+        // that has not heard of the expunge (RFC 2180 4.1.1).
+        let is_gone = mailbox.folder.messages()[index].is_gone();
         if self.needs.summary && current.summary.is_none() {
             let cached = mailbox.cached(current.uid).and_then(Summary::decode);
             let enough = |summary: &Summary| !self.needs.structure || summary.body.is_some();
@@ -338,7 +332,7 @@ impl Fetch {
             current.summary = Some(summary);
         }
         item::prepare_facts(&self.request.items, index, mailbox, over)?;
-        if self.marks_seen {
+        if self.marks_seen && !is_gone {
             self.mark_seen(index, current, context)?;
         }
         Ok(())
@@ -366,20 +360,13 @@ impl Fetch {
             .get(index)
             .ok_or(MessageError::Gone)?
             .flags();
-        let after = flags::with(before, seen);
-        if after == before {
+        let change = |flags| flags::with(flags, seen);
+        if change(before) == before {
             return Ok(());
         }
         let marked = match folder.lock(now.time) {
             Ok(false) => return Err(Stop::Wait(self.patience.locked())),
-            Ok(true) => folder
-                .next_modseq(now.time)
-                .map_err(|error| error.to_string())
-                .and_then(|modseq| {
-                    folder
-                        .set_flags(index, after, modseq)
-                        .map_err(|error| error.to_string())
-                }),
+            Ok(true) => mark(folder, index, &change, now.time),
             Err(error) => Err(error.to_string()),
         };
         match marked {
@@ -423,6 +410,17 @@ impl Fetch {
         }
         Reply::ok("Fetch completed.")
     }
+}
+
+fn mark(
+    folder: &mut Folder,
+    index: usize,
+    change: &dyn Fn(Flags) -> Flags,
+    now: SystemTime,
+) -> Result<(), String> {
+    let modseq = folder.next_modseq(now).map_err(|error| error.to_string())?;
+    let changed = folder.change_flags(index, change, modseq);
+    changed.map_err(|error| error.to_string())
 }
 
 /// Why a message's response does not go on.

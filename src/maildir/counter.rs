@@ -1,0 +1,426 @@
+//! `roost.modseq`: the modseqs of a folder must never go back, and none may be given twice.
+//!
+//! A client that was told "HIGHESTMODSEQ 500" asks next time for what changed since 500 (RFC 7162
+//! 3.1.2.2): whatever changes later must have more.  The index cannot promise that, as it is
+//! written now and then only.  So this small file goes before it: records are appended to it, under
+//! the folder's lock, of two kinds:
+//!
+//! - *reserved up to M*: on disk before the first modseq of the step is used, so that after a power
+//!   failure we can go on above all that may have been told;
+//! - *modseq M was given to UIDs a to b*: written before a client is told, so that a process that
+//!   opens the folder while we have it open, or after we crashed, knows of changes that cannot be
+//!   seen in the files any more (a flag set and taken away again).
+//!
+//! When the index has been written the file begins anew, with one record.  If it is lost, or cannot
+//! be written because the disk is full, modseqs come from the clock: microseconds since 1970 are
+//! more than was ever counted.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, SystemTime};
+
+use super::dir::{self, Access, Dir, File, Target};
+
+/// The modseq was given to these UIDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    pub modseq: u64,
+    pub first: u32,
+    pub last: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Counter {
+    dir: Dir,
+    file: Option<Open>,
+    /// The greatest modseq given, by anyone.
+    last: u64,
+    /// Modseqs up to this one may be given.
+    reserved: u64,
+    /// The greatest UID in the file.
+    last_uid: u32,
+    /// Given by us and not yet in the file.
+    unwritten: Vec<Given>,
+    /// There is no file, so modseqs come from the clock.
+    from_clock: bool,
+    durable: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    inode: u64,
+    /// How much of the file has been read or written: whole records.
+    length: u64,
+    /// There is something behind them that is not a record.
+    torn: bool,
+}
+
+/// What the file said when it was opened.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing is known of earlier modseqs from here.
+    Nothing,
+    /// No modseq above `last` was ever told.
+    Records { last: u64, given: Vec<Given> },
+}
+
+impl Counter {
+    pub fn open(dir: Dir, durable: bool) -> io::Result<(Counter, Found)> {
+        let mut counter = Counter {
+            dir,
+            file: None,
+            last: 0,
+            reserved: 0,
+            last_uid: 0,
+            unwritten: Vec::new(),
+            from_clock: false,
+            durable,
+        };
+        let found = match counter.reopen()? {
+            Some(given) => {
+                counter.last = counter.last.max(counter.reserved);
+                Found::Records {
+                    last: counter.last,
+                    given,
+                }
+            }
+            None => Found::Nothing,
+        };
+        Ok((counter, found))
+    }
+
+    /// The greatest modseq given so far.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Modseqs up to `modseq` have been given by somebody.
+    pub fn raise(&mut self, modseq: u64) {
+        self.last = self.last.max(modseq);
+    }
+
+    /// From now on modseqs come from the clock: it is not known what was told before.
+    pub fn lose(&mut self, now: SystemTime) {
+        self.last = self.last.max(microseconds(now));
+    }
+
+    /// What other processes have given since the last look; needs the lock.
+    pub fn refresh(&mut self) -> io::Result<Vec<Given>> {
+        if self.from_clock {
+            return Ok(Vec::new());
+        }
+        let on_disk = self.dir.stat(NAME)?;
+        match (&mut self.file, on_disk) {
+            (Some(open), Some(stat)) if stat.inode == open.inode => {
+                if stat.size <= open.length {
+                    return Ok(Vec::new());
+                }
+                let records = open.read_on()?;
+                Ok(self.take_in(records))
+            }
+            (_, None) => {
+                self.file = None;
+                self.reserved = 0;
+                Ok(Vec::new())
+            }
+            (_, Some(_)) => {
+                self.reserved = 0;
+                Ok(self.reopen()?.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The next modseq; needs the lock, and a `refresh` under it.
+    pub fn issue(&mut self, access: &Access, now: SystemTime) -> io::Result<u64> {
+        let next = self.last.saturating_add(1);
+        if next > self.reserved
+            && !self.from_clock
+            && let Err(error) = self.reserve(next.saturating_add(STEP), access)
+        {
+            if !dir::is_full(&error) {
+                return Err(error);
+            }
+            self.fall_back();
+        }
+        self.last = match self.from_clock {
+            true => next.max(microseconds(now)),
+            false => next,
+        };
+        Ok(self.last)
+    }
+
+    /// `modseq`, which has been issued, was given to the message `uid`.
+    pub fn give(&mut self, uid: u32, modseq: u64) {
+        match self.unwritten.last_mut() {
+            Some(last) if last.modseq == modseq && last.last.checked_add(1) == Some(uid) => {
+                last.last = uid;
+            }
+            _ => self.unwritten.push(Given {
+                modseq,
+                first: uid,
+                last: uid,
+            }),
+        }
+    }
+
+    /// Something was given that [`Counter::write`] has not written down yet.
+    pub fn is_pending(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    /// Writes down what was given; needs the lock, and must be done before clients are told.
+    pub fn write(&mut self, access: &Access) -> io::Result<()> {
+        if self.unwritten.is_empty() || self.from_clock {
+            self.unwritten.clear();
+            return Ok(());
+        }
+        let records: Vec<Record> = self.unwritten.drain(..).map(Record::Given).collect();
+        let written = match self.file {
+            Some(_) => self.append(&records),
+            // Removed under us.
+            None => self
+                .create(self.last.saturating_add(STEP), access)
+                .and_then(|()| self.append(&records)),
+        };
+        match written {
+            Err(error) if dir::is_full(&error) => {
+                self.fall_back();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// A UID above all that are in the file.
+    pub fn least_unused_uid(&self) -> u32 {
+        self.last_uid.saturating_add(1)
+    }
+
+    /// The file has grown enough that the index should be written.
+    pub fn is_long(&self) -> bool {
+        self.file.as_ref().is_some_and(|open| open.length > LONG)
+    }
+
+    /// Begins the file anew when the index has everything; needs the lock.
+    pub fn restart(&mut self, access: &Access) -> io::Result<()> {
+        self.unwritten.clear();
+        if self.file.as_ref().is_some_and(|open| open.length <= SHORT) && self.reserved == self.last
+        {
+            return Ok(());
+        }
+        let made = self.create(self.last, access);
+        if made.is_ok() {
+            self.from_clock = false;
+        }
+        made
+    }
+
+    fn reserve(&mut self, up_to: u64, access: &Access) -> io::Result<()> {
+        if self.file.is_none() {
+            return self.create(up_to, access);
+        }
+        self.append(&[Record::Reserved(up_to)])?;
+        if self.durable
+            && let Some(open) = &self.file
+        {
+            open.file.sync_data()?;
+        }
+        self.reserved = up_to;
+        Ok(())
+    }
+
+    /// A new file with one record, in place of the old.
+    fn create(&mut self, reserved: u64, access: &Access) -> io::Result<()> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&Record::Reserved(reserved).to_bytes());
+        if let Err(error) = self.dir.unlink(TEMPORARY)
+            && !dir::is_gone(&error)
+        {
+            return Err(error);
+        }
+        let mut file = self.dir.create_new(TEMPORARY, access)?;
+        file.write_all(&bytes)?;
+        if self.durable {
+            file.sync_data()?;
+        }
+        self.dir
+            .rename(TEMPORARY, &self.dir, NAME, Target::Replace)?;
+        let file = self.dir.open_append(NAME)?;
+        self.file = Some(Open {
+            inode: file.stat()?.inode,
+            file,
+            length: bytes_len(&bytes),
+            torn: false,
+        });
+        self.reserved = reserved;
+        Ok(())
+    }
+
+    fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let Some(open) = &mut self.file else {
+            return Ok(());
+        };
+        if open.torn {
+            open.file.set_len(open.length)?;
+            open.torn = false;
+        }
+        let mut bytes = Vec::with_capacity(records.len() * RECORD);
+        for record in records {
+            bytes.extend_from_slice(&record.to_bytes());
+        }
+        open.torn = true;
+        open.file.write_all(&bytes)?;
+        open.torn = false;
+        open.length += bytes_len(&bytes);
+        Ok(())
+    }
+
+    /// Without a file whoever comes after us starts from the clock, which is what we do now.
+    /// Removing it works on a full disk.
+    fn fall_back(&mut self) {
+        log::warn!("no room for modseqs on the disk: taking them from the clock");
+        if let Err(error) = self.dir.unlink(NAME)
+            && !dir::is_gone(&error)
+        {
+            log::error!("cannot remove roost.modseq: {error}");
+        }
+        self.file = None;
+        self.reserved = 0;
+        self.unwritten.clear();
+        self.from_clock = true;
+    }
+
+    /// Opens the file and reads it from the start; `None`: there is none that makes sense.
+    fn reopen(&mut self) -> io::Result<Option<Vec<Given>>> {
+        self.file = None;
+        let file = match self.dir.open_append(NAME) {
+            Err(error) if dir::is_gone(&error) => return Ok(None),
+            other => other?,
+        };
+        let mut magic = [0; MAGIC.len()];
+        if file.read_at(&mut magic, 0)? != magic.len() || magic != *MAGIC {
+            log::warn!("roost.modseq is damaged: starting from the clock");
+            return Ok(None);
+        }
+        let mut open = Open {
+            inode: file.stat()?.inode,
+            file,
+            length: bytes_len(&magic),
+            torn: false,
+        };
+        let records = open.read_on()?;
+        self.file = Some(open);
+        if records.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.take_in(records)))
+    }
+
+    fn take_in(&mut self, records: Vec<Record>) -> Vec<Given> {
+        let mut all = Vec::new();
+        for record in records {
+            match record {
+                Record::Reserved(up_to) => self.reserved = self.reserved.max(up_to),
+                Record::Given(given) => {
+                    self.last = self.last.max(given.modseq);
+                    self.last_uid = self.last_uid.max(given.last);
+                    all.push(given);
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Open {
+    /// Reads the records behind those known.
+    fn read_on(&mut self) -> io::Result<Vec<Record>> {
+        let mut records = Vec::new();
+        let mut bytes = vec![0; RECORD * 512];
+        loop {
+            let read = self.file.read_at(&mut bytes, self.length)?;
+            let before = records.len();
+            for record in bytes.get(..read).unwrap_or_default().chunks(RECORD) {
+                let Some(record) = Record::from_bytes(record) else {
+                    self.torn = true;
+                    return Ok(records);
+                };
+                records.push(record);
+                self.length += RECORD as u64;
+            }
+            if records.len() == before {
+                return Ok(records);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    Reserved(u64),
+    Given(Given),
+}
+
+impl Record {
+    /// Modseq, first UID, last UID (both 0: reserved), CRC-32 of these, all little-endian.
+    fn to_bytes(self) -> [u8; RECORD] {
+        let (modseq, first, last) = match self {
+            Record::Reserved(up_to) => (up_to, 0, 0),
+            Record::Given(given) => (given.modseq, given.first, given.last),
+        };
+        let mut bytes = [0; RECORD];
+        let mut room = bytes.as_mut_slice();
+        // Writing to a slice with room for it cannot fail.
+        let _ = room.write(&modseq.to_le_bytes());
+        let _ = room.write(&u32::to_le_bytes(first));
+        let _ = room.write(&u32::to_le_bytes(last));
+        let crc = crc32fast::hash(&bytes[..RECORD - 4]);
+        bytes[RECORD - 4..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Record> {
+        let mut rest: &[u8] = <&[u8; RECORD]>::try_from(bytes).ok()?;
+        let checked = rest.get(..RECORD - 4)?;
+        let mut modseq = [0; 8];
+        rest.read_exact(&mut modseq).ok()?;
+        let mut numbers = [0_u32; 3];
+        for number in &mut numbers {
+            let mut bytes = [0; 4];
+            rest.read_exact(&mut bytes).ok()?;
+            *number = u32::from_le_bytes(bytes);
+        }
+        let [first, last, crc] = numbers;
+        if crc32fast::hash(checked) != crc || first > last {
+            return None;
+        }
+        let modseq = u64::from_le_bytes(modseq);
+        Some(match first {
+            0 => Record::Reserved(modseq),
+            _ => Record::Given(Given {
+                modseq,
+                first,
+                last,
+            }),
+        })
+    }
+}
+
+fn microseconds(now: SystemTime) -> u64 {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or(Duration::ZERO).as_micros()).unwrap_or(u64::MAX)
+}
+
+fn bytes_len(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+const NAME: &[u8] = b"roost.modseq";
+const TEMPORARY: &[u8] = b"roost.modseq.tmp";
+const MAGIC: &[u8; 8] = b"RoostMS1";
+const RECORD: usize = 20;
+/// A file of the magic number and one record.
+const SHORT: u64 = 28;
+const LONG: u64 = 256 * 1024;
+/// How many modseqs one wait for the disk is good for.
+const STEP: u64 = 1000;

@@ -1,0 +1,24 @@
+//! Who we are and who is there, as it stands in locks and in the names of files.
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+/// The name of this host, never empty.
+pub fn host_name() -> Vec<u8> {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    match name.as_encoded_bytes() {
+        b"" => b"localhost".to_vec(),
+        name => name.to_vec(),
+    }
+}
+
+pub fn own_process() -> u32 {
+    std::process::id()
+}
+
+/// Is there a process of this number on this host?
+pub fn process_exists(process: u32) -> bool {
+    i32::try_from(process)
+        .is_ok_and(|process| kill(Pid::from_raw(process), None) != Err(Errno::ESRCH))
+}

@@ -1,0 +1,145 @@
+//! Why an operation on a folder or a message failed: whose fault it is, as far as errno tells.
+
+use std::fmt;
+use std::io;
+
+use super::dir;
+
+/// Why a folder cannot be worked with.
+#[derive(Debug)]
+pub enum FolderError {
+    /// There is no such directory (any more).
+    Missing,
+    /// Another directory, or another UIDVALIDITY, took its place: whoever has it selected must
+    /// select it anew.
+    Replaced,
+    /// Permissions do not allow it.
+    Denied(io::Error),
+    /// No room on the disk, or none in the owner's share.
+    Full(io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for FolderError {
+    fn from(error: io::Error) -> FolderError {
+        if dir::is_full(&error) {
+            FolderError::Full(error)
+        } else if is_denied(&error) {
+            FolderError::Denied(error)
+        } else {
+            FolderError::Io(error)
+        }
+    }
+}
+
+impl fmt::Display for FolderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FolderError::Missing => f.write_str("the folder does not exist"),
+            FolderError::Replaced => f.write_str("another folder has taken its place"),
+            FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
+                error.fmt(f)
+            }
+        }
+    }
+}
+
+impl std::error::Error for FolderError {}
+
+/// Why an operation on one message failed.
+#[derive(Debug)]
+pub enum MessageError {
+    /// It is expunged.
+    Gone,
+    /// Its file cannot be read or renamed for lack of permission.
+    Denied(io::Error),
+    /// No room on the disk for the change.
+    Full(io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for MessageError {
+    fn from(error: io::Error) -> MessageError {
+        if dir::is_full(&error) {
+            MessageError::Full(error)
+        } else if is_denied(&error) {
+            MessageError::Denied(error)
+        } else {
+            MessageError::Io(error)
+        }
+    }
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MessageError::Gone => f.write_str("the message is expunged"),
+            MessageError::Denied(error) | MessageError::Full(error) | MessageError::Io(error) => {
+                error.fmt(f)
+            }
+        }
+    }
+}
+
+impl std::error::Error for MessageError {}
+
+/// Why a message could not be saved.
+#[derive(Debug)]
+pub enum SaveError {
+    /// No room on the disk, or none in the owner's share.
+    Full(io::Error),
+    Denied(io::Error),
+    /// The message to be copied is expunged.
+    Gone,
+    /// The destination cannot be worked with.
+    Folder(FolderError),
+    Io(io::Error),
+}
+
+impl From<io::Error> for SaveError {
+    fn from(error: io::Error) -> SaveError {
+        MessageError::from(error).into()
+    }
+}
+
+impl From<MessageError> for SaveError {
+    fn from(error: MessageError) -> SaveError {
+        match error {
+            MessageError::Gone => SaveError::Gone,
+            MessageError::Denied(error) => SaveError::Denied(error),
+            MessageError::Full(error) => SaveError::Full(error),
+            MessageError::Io(error) => SaveError::Io(error),
+        }
+    }
+}
+
+impl From<FolderError> for SaveError {
+    fn from(error: FolderError) -> SaveError {
+        match error {
+            FolderError::Denied(error) => SaveError::Denied(error),
+            FolderError::Full(error) => SaveError::Full(error),
+            FolderError::Io(error) => SaveError::Io(error),
+            other => SaveError::Folder(other),
+        }
+    }
+}
+
+impl fmt::Display for SaveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SaveError::Gone => f.write_str("the message is expunged"),
+            SaveError::Folder(error) => error.fmt(f),
+            SaveError::Denied(error) | SaveError::Full(error) | SaveError::Io(error) => {
+                error.fmt(f)
+            }
+        }
+    }
+}
+
+impl std::error::Error for SaveError {}
+
+/// Would trying again as another user, or on another mount, help?
+pub(super) fn is_denied(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+}

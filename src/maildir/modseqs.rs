@@ -1,0 +1,204 @@
+//! Modseqs of a folder (RFC 7162): never twice, never back, and in step with Dovecot's.
+//!
+//! A client may come to us today and to a Dovecot on the same Maildir tomorrow, with the greatest
+//! modseq it was told by either.  So each modseq we give is above Dovecot's HIGHESTMODSEQ, and before
+//! a client is told it Dovecot's is raised to it, as long as there is an index of Dovecot's at all.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::Fsync;
+use super::counter::{Counter, Found, Given};
+use super::dir::Access;
+use super::folder::{Dirs, Folder, FolderError};
+use super::history::History;
+use super::modseq::{DovecotLog, Raised, Summary};
+
+pub(super) struct Modseqs {
+    counter: Counter,
+    dovecot: DovecotLog,
+    /// HIGHESTMODSEQ.
+    highest: u64,
+    /// Dovecot's is not known to be as high as ours, which was given at that time.
+    owed: Option<SystemTime>,
+    /// Nothing is known of earlier modseqs: every message counts as changed.
+    pub all_fresh: bool,
+    /// Nothing was found of earlier modseqs when the folder was opened, nor an index.
+    unfounded: bool,
+}
+
+impl fmt::Debug for Modseqs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Modseqs")
+            .field("counter", &self.counter)
+            .field("highest", &self.highest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Modseqs {
+    pub fn open(
+        dirs: &Dirs,
+        directory: &Path,
+        fsync: Fsync,
+    ) -> Result<(Modseqs, Found), FolderError> {
+        let (counter, found) = Counter::open(dirs.index.clone(), fsync != Fsync::Never)?;
+        let modseqs = Modseqs {
+            counter,
+            dovecot: DovecotLog::new(directory),
+            highest: 1,
+            owed: None,
+            all_fresh: false,
+            unfounded: false,
+        };
+        Ok((modseqs, found))
+    }
+
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    /// `highest` has been given to somebody.
+    pub fn take_over(&mut self, highest: u64) {
+        self.highest = self.highest.max(highest);
+        self.counter.raise(self.highest);
+    }
+
+    /// What Dovecot's index says, if there is one; not being able to read it is no reason to stop.
+    pub fn dovecot(&mut self) -> Option<&Summary> {
+        match self.dovecot.read() {
+            Ok(summary) => summary,
+            Err(error) => {
+                log::warn!("cannot read Dovecot's index: {error}");
+                None
+            }
+        }
+    }
+
+    /// Everything that was given is in the index now.
+    pub fn restart(&mut self, access: &Access) -> io::Result<()> {
+        self.counter.raise(self.highest);
+        self.counter.restart(access)
+    }
+
+    pub fn give(&mut self, uid: u32, modseq: u64) {
+        self.counter.give(uid, modseq);
+    }
+
+    pub fn least_unused_uid(&self) -> u32 {
+        self.counter.least_unused_uid()
+    }
+
+    fn raise_dovecot(&mut self) {
+        let Some(issued) = self.owed else {
+            return;
+        };
+        match self.dovecot.raise(self.highest, false, issued) {
+            Ok(Raised::Done | Raised::Unknown) => self.owed = None,
+            // It is tried again with the next modseq, and when the folder is closed.
+            Ok(Raised::Busy) => (),
+            Err(error) => log::warn!("cannot raise Dovecot's modseq: {error}"),
+        }
+    }
+}
+
+impl Folder {
+    /// After the index has been read: where to go on.
+    pub(super) fn start_modseqs(&mut self, found: Found, now: SystemTime) {
+        let have_index = self.uids.uid_validity != 0;
+        match (found, have_index) {
+            (Found::Records { last, given }, have_index) => {
+                self.absorb_given(&given);
+                if !have_index {
+                    self.modseqs.take_over(last);
+                }
+            }
+            (Found::Nothing, true) => {
+                self.modseqs.counter.lose(now);
+                self.modseqs.all_fresh = true;
+            }
+            (Found::Nothing, false) => self.modseqs.unfounded = true,
+        }
+    }
+
+    /// The uidlist was read for the first time, without an index: `is_new` if there was none.
+    pub(super) fn found_modseqs(&mut self, is_new: bool, now: SystemTime) {
+        if !std::mem::take(&mut self.modseqs.unfounded) {
+            return;
+        }
+        let dovecot = self
+            .modseqs
+            .dovecot()
+            .map_or(0, |found| found.highest_modseq);
+        if dovecot > 0 {
+            self.modseqs.take_over(dovecot);
+        } else if !is_new {
+            // Somebody served these UIDs, and may have told modseqs that nobody knows any more.
+            self.modseqs.counter.lose(now);
+            self.modseqs.highest = self.modseqs.counter.last();
+        }
+    }
+
+    /// The modseq for the next batch of changes; needs the lock.
+    pub fn next_modseq(&mut self, now: SystemTime) -> Result<u64, FolderError> {
+        let given = self.modseqs.counter.refresh()?;
+        self.absorb_given(&given);
+        let dovecot = self
+            .modseqs
+            .dovecot()
+            .map_or(0, |found| found.highest_modseq);
+        let modseqs = &mut self.modseqs;
+        modseqs.counter.raise(dovecot);
+        modseqs.highest = modseqs.counter.issue(&self.dirs.access, now)?;
+        modseqs.owed = Some(now);
+        self.stale = true;
+        Ok(modseqs.highest)
+    }
+
+    /// Other processes gave these modseqs to messages; what they changed we see in the files.
+    fn absorb_given(&mut self, given: &[Given]) {
+        for &Given {
+            modseq,
+            first,
+            last,
+        } in given
+        {
+            let from = self.table.index_of(first).unwrap_or_else(|at| at);
+            for index in from..self.table.len() {
+                match self.table.row_mut(index) {
+                    Some(row) if row.uid().0 <= last => row.modseq = row.modseq.max(modseq),
+                    _ => break,
+                }
+            }
+            self.modseqs.take_over(modseq);
+            self.stale = true;
+        }
+    }
+
+    /// Nothing is known of what was expunged before now.
+    pub(super) fn forget_history(&mut self) {
+        self.history = History::starting_at(self.modseqs.highest());
+    }
+
+    /// Writes down the modseqs given since the last time.
+    pub(super) fn write_modseqs(&mut self) {
+        if let Err(error) = self.modseqs.counter.write(&self.dirs.access) {
+            log::error!(
+                "{}: cannot write roost.modseq: {error}",
+                self.path.display()
+            );
+        }
+    }
+
+    /// Makes durable, and known to Dovecot, what was given so far.  To be called before a client
+    /// is told UIDs, UIDNEXT or modseqs that came from a sync or an update; cheap when nothing is
+    /// pending.
+    pub fn settle(&mut self) -> Result<(), FolderError> {
+        self.settle_uids()?;
+        self.write_modseqs();
+        self.modseqs.raise_dovecot();
+        Ok(())
+    }
+}

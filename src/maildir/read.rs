@@ -1,0 +1,318 @@
+//! One message's file: opening it whatever it is called by now, its dates and sizes.
+
+use std::io;
+use std::time::SystemTime;
+
+use super::compressed::{self, CompressedError};
+use super::dir::{self, File, Stat};
+use super::filename::Filename;
+use super::folder::{Folder, MessageError};
+use super::messages::Message;
+use super::update::RENAMES;
+use super::watch::Place;
+use crate::imap::flag::{Flags, System};
+
+/// What a look at the file adds to a [`Message`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// INTERNALDATE, seconds since 1970.
+    pub internal_date: i64,
+    /// SAVEDATE (RFC 8514), seconds since 1970.
+    pub save_date: i64,
+    /// Octets of the text as it is in the file (plain size if the file is compressed).
+    pub size: u64,
+}
+
+/// A message opened for reading; the plain text if it is stored compressed.  It can be read to its
+/// end even if it is expunged meanwhile.
+#[derive(Debug)]
+pub struct MessageFile {
+    file: File,
+    /// The size of the text as it is, whatever the file's name says.
+    pub size: u64,
+}
+
+impl MessageFile {
+    /// Reads at most `buffer.len()` octets from `at` on; 0 at the end.
+    pub fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(buffer, at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+/// A message that is being read to find its size with CRLF.
+#[derive(Debug)]
+pub(super) struct Measuring {
+    uid: u32,
+    file: MessageFile,
+    size: u64,
+    bare: BareLf,
+}
+
+impl From<CompressedError> for MessageError {
+    fn from(error: CompressedError) -> MessageError {
+        let (kind, why) = match error {
+            CompressedError::Io(error) => return error.into(),
+            CompressedError::Encrypted => (
+                io::ErrorKind::PermissionDenied,
+                "it is encrypted, and only Dovecot has the key",
+            ),
+            CompressedError::Unsupported => (
+                io::ErrorKind::Unsupported,
+                "it is compressed in a way that is not supported",
+            ),
+            CompressedError::TooLarge => (
+                io::ErrorKind::FileTooLarge,
+                "it is compressed and has too long a text",
+            ),
+            CompressedError::Broken => (io::ErrorKind::InvalidData, "it is compressed and damaged"),
+        };
+        io::Error::new(kind, why).into()
+    }
+}
+
+/// Counts the LFs without a CR before them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BareLf {
+    pub count: u64,
+    after_cr: bool,
+}
+
+impl BareLf {
+    pub fn take_in(&mut self, bytes: &[u8]) {
+        for at in memchr::memchr_iter(b'\n', bytes) {
+            let after_cr = match at.checked_sub(1) {
+                Some(before) => bytes.get(before) == Some(&b'\r'),
+                None => self.after_cr,
+            };
+            self.count += u64::from(!after_cr);
+        }
+        if let Some(&last) = bytes.last() {
+            self.after_cr = last == b'\r';
+        }
+    }
+}
+
+impl Folder {
+    /// What the table lacks of the message's dates and size is found by `stat` and kept.
+    pub fn facts(&mut self, index: usize) -> Result<Facts, MessageError> {
+        let row = *self.live_row(index)?;
+        if let (Some(internal_date), Some(save_date), Some(size)) =
+            (row.internal_date(), row.save_date(), row.size())
+        {
+            return Ok(Facts {
+                internal_date,
+                save_date,
+                size,
+            });
+        }
+        let stat = self.stat_message(index)?;
+        let facts = Facts {
+            internal_date: row.internal_date().unwrap_or(stat.mtime.seconds),
+            save_date: row.save_date().unwrap_or(stat.ctime.seconds),
+            size: row.size().unwrap_or(stat.size),
+        };
+        if let Some(row) = self.table.row_mut(index) {
+            row.set_dates(facts.internal_date, facts.save_date);
+            row.set_sizes(Some(facts.size), row.virtual_size());
+            self.stale = true;
+        }
+        Ok(facts)
+    }
+
+    /// A rename changes what SAVEDATE would be found as: keeps it before.
+    pub(super) fn keep_save_date(&mut self, index: usize) {
+        let row = self.table.rows().get(index);
+        if row.is_some_and(|row| row.save_date().is_none()) {
+            // If this fails so will the rename.
+            let _ = self.facts(index);
+        }
+    }
+
+    /// RFC822.SIZE: known, or measured by reading the file; `None` when the slice was used up
+    /// before the end of the file (call again).
+    pub fn virtual_size(
+        &mut self,
+        index: usize,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Option<u64>, MessageError> {
+        let row = *self.live_row(index)?;
+        if let Some(size) = row.virtual_size() {
+            return Ok(Some(size));
+        }
+        let uid = row.uid().0;
+        let mut measuring = match self.measuring.take() {
+            Some(measuring) if measuring.uid == uid => measuring,
+            _ => Measuring {
+                uid,
+                file: self.open_file(index)?,
+                size: 0,
+                bare: BareLf::default(),
+            },
+        };
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            let read = measuring.file.read_at(measuring.size, &mut bytes)?;
+            if read == 0 {
+                break;
+            }
+            measuring
+                .bare
+                .take_in(bytes.get(..read).unwrap_or_default());
+            measuring.size += read as u64;
+            if over() {
+                self.measuring = Some(measuring);
+                return Ok(None);
+            }
+        }
+        let size = measuring.size + measuring.bare.count;
+        self.correct_sizes(index, measuring.size, size);
+        Ok(Some(size))
+    }
+
+    /// A reader of the whole message found these sizes: they replace what the name or table says
+    /// (`maildir-formats.md 14`, rule 6).
+    pub fn correct_sizes(&mut self, index: usize, size: u64, virtual_size: u64) {
+        self.change_row(index, |table| {
+            if let Some(row) = table.row_mut(index) {
+                row.set_sizes(Some(size), Some(virtual_size));
+            }
+        });
+    }
+
+    /// Opens the message's file, also when another program has renamed it meanwhile.
+    pub fn open_message(
+        &mut self,
+        index: usize,
+        _now: SystemTime,
+    ) -> Result<MessageFile, MessageError> {
+        self.open_file(index)
+    }
+
+    fn open_file(&mut self, index: usize) -> Result<MessageFile, MessageError> {
+        let (file, size) = self.with_file(index, |folder, place, name| {
+            let file = folder.dirs.at(place).open_file(name)?;
+            let size = file.stat()?.size;
+            Ok((file, size))
+        })?;
+        // The name of a compressed message has the size of its text.
+        if self.live_row(index)?.size() == Some(size) {
+            return Ok(MessageFile { file, size });
+        }
+        Ok(match compressed::expand(&file, &self.dirs.tmp, TEXT_MAX)? {
+            Some((file, size)) => MessageFile { file, size },
+            None => MessageFile { file, size },
+        })
+    }
+
+    fn stat_message(&mut self, index: usize) -> Result<Stat, MessageError> {
+        self.with_file(index, |folder, place, name| {
+            let stat = folder.dirs.at(place).stat_target(name)?;
+            stat.ok_or_else(|| io::ErrorKind::NotFound.into())
+        })
+    }
+
+    /// Does something with the message's file by its name; if it is not there, with the name that
+    /// it has now.
+    fn with_file<T>(
+        &mut self,
+        index: usize,
+        act: impl Fn(&Folder, Place, &[u8]) -> io::Result<T>,
+    ) -> Result<T, MessageError> {
+        let mut place = self.live_row(index)?.place();
+        let mut name = Vec::new();
+        self.table.write_name(index, &mut name);
+        for _ in 0..RENAMES {
+            match act(self, place, &name) {
+                Err(error) if dir::is_gone(&error) => (),
+                other => return Ok(other?),
+            }
+            (place, name) = self.find_file(index)?;
+        }
+        Err(self.lost(index))
+    }
+
+    pub(super) fn live_row(&self, index: usize) -> Result<&Message, MessageError> {
+        match self.table.rows().get(index) {
+            Some(row) if !row.is_gone() => Ok(row),
+            _ => Err(MessageError::Gone),
+        }
+    }
+
+    /// The file is not where the table says.  Finds where it is; the table learns it with the next
+    /// sync, which also tells clients of other flags.
+    pub(super) fn find_file(&mut self, index: usize) -> Result<(Place, Vec<u8>), MessageError> {
+        let row = *self.live_row(index)?;
+        let base = self.table.base(index).to_vec();
+        let found = match self.guess_file(&base, row.flags())? {
+            Some(found) => Some(found),
+            None => self.search_file(&base)?,
+        };
+        match found {
+            Some((place, name)) => {
+                self.findings.renamed.push(row.uid().0, place, &name);
+                Ok((place, name))
+            }
+            None => Err(self.lost(index)),
+        }
+    }
+
+    /// A scan is to find out what became of the message.
+    pub(super) fn lost(&mut self, _index: usize) -> MessageError {
+        self.scan_wanted = true;
+        MessageError::Gone
+    }
+
+    /// Tries the names that one change of a flag, or the move to cur/, would have given.
+    fn guess_file(
+        &self,
+        base: &[u8],
+        flags: Flags,
+    ) -> Result<Option<(Place, Vec<u8>)>, MessageError> {
+        let bits = [
+            System(0),
+            System::SEEN,
+            System::DELETED,
+            System::FLAGGED,
+            System::ANSWERED,
+        ];
+        for System(bit) in bits {
+            let flags = Flags {
+                system: System(flags.system.0 ^ bit),
+                ..flags
+            };
+            let name = Filename { base, info: b"" }.with_flags(flags);
+            if self.dirs.cur.stat_target(&name)?.is_some() {
+                return Ok(Some((Place::Cur, name)));
+            }
+        }
+        let in_new = self.dirs.new.stat_target(base)?;
+        Ok(in_new.map(|_| (Place::New, base.to_vec())))
+    }
+
+    /// Looks through the directories.
+    fn search_file(&self, base: &[u8]) -> Result<Option<(Place, Vec<u8>)>, MessageError> {
+        for place in [Place::New, Place::Cur] {
+            let mut listing = self.dirs.at(place).list()?;
+            let mut found = None;
+            while found.is_none()
+                && listing.next_chunk(&mut |name, _| {
+                    if Filename::parse(name).is_some_and(|file| file.base == base) {
+                        found = Some(name.to_vec());
+                    }
+                })?
+            {}
+            if let Some(name) = found {
+                return Ok(Some((place, name)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A compressed message may not become longer than this.
+const TEXT_MAX: u64 = 4 << 30;

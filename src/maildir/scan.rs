@@ -1,0 +1,456 @@
+//! Finding out what changed: the quick look at times, the listing in slices, single events.
+
+use std::time::{Duration, SystemTime};
+
+use super::dir::{Dir, Kind, Listing, Stat};
+use super::filename::Filename;
+use super::folder::{Change, Folder, FolderError};
+use super::index::DirState;
+use super::sync::Marks;
+use super::watch::{Event, Place};
+
+/// How far a resumable operation came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    Done,
+    /// The slice of time was used up; call again when others had their turn.
+    Again,
+    /// Another process holds the folder's lock, or a file that vanished may come back under another
+    /// name: call again in a little while (some 20 ms).
+    Locked,
+}
+
+/// How to look at the directory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// Move what lies in new/ to cur/ (a mailbox selected for writing, RFC 3501 2.3.2 \Recent).
+    pub move_new: bool,
+    /// Scan even if nothing seems to have changed.
+    pub force_scan: bool,
+}
+
+/// What a sync is about when its slice is over.
+#[derive(Debug, Default)]
+pub(super) enum Work {
+    #[default]
+    Idle,
+    Listing(Box<Scan>),
+    Resolving,
+}
+
+/// A scan of new/, and of cur/ too if it is full.
+#[derive(Debug)]
+pub(super) struct Scan {
+    listing: Listing,
+    place: Place,
+    full: bool,
+    /// This is the second look for what the first did not see.
+    second: bool,
+    marks: Marks,
+    /// The directories before they were listed.
+    cur: DirState,
+    new: DirState,
+    /// When they were last changed is long enough ago for another change to show.
+    settled: bool,
+}
+
+impl Work {
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Work::Idle)
+    }
+}
+
+impl Folder {
+    /// Makes the table true: quick if nothing changed, else scans in slices.
+    pub fn sync(
+        &mut self,
+        look: Look,
+        now: SystemTime,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Step, FolderError> {
+        if self.is_committing() {
+            return Ok(Step::Locked);
+        }
+        self.release_batch_lock();
+        let mut look_left = 3;
+        loop {
+            match std::mem::take(&mut self.work) {
+                Work::Idle if look_left == 0 => return Ok(Step::Done),
+                Work::Idle => {
+                    look_left -= 1;
+                    let first = !self.served;
+                    if !self.begin(look, now)? {
+                        self.finish(first);
+                        return Ok(match self.suspects.is_empty() {
+                            true => Step::Done,
+                            false => Step::Locked,
+                        });
+                    }
+                }
+                Work::Listing(scan) => {
+                    if !self.list_on(scan, now, over)? {
+                        return Ok(Step::Again);
+                    }
+                }
+                Work::Resolving => match self.resolve(look, now, over)? {
+                    Step::Done if self.scan_wanted => (),
+                    Step::Done => {
+                        let first = !self.served;
+                        self.finish(first);
+                        return Ok(match self.suspects.is_empty() {
+                            true => Step::Done,
+                            false => Step::Locked,
+                        });
+                    }
+                    step => {
+                        self.work = Work::Resolving;
+                        return Ok(step);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Whether a directory has just changed and the watch has not said so yet: in a moment it will,
+    /// and no scan is needed.
+    pub fn awaits_event(&mut self, now: SystemTime) -> Result<bool, FolderError> {
+        if !self.trusts_watch {
+            return Ok(false);
+        }
+        let (cur, new) = self.stat_directories()?;
+        let awaited = |known: &DirState, stat: &Stat| {
+            known.inode == stat.inode && known.mtime != stat.mtime && age(stat, now) < EVENT_DELAY
+        };
+        Ok(awaited(&self.cur, &cur) || awaited(&self.new, &new))
+    }
+
+    fn finish(&mut self, first: bool) {
+        self.served = true;
+        if first && self.index.is_none() {
+            self.forget_history();
+        }
+        if self.bury_wanted {
+            self.bury();
+        }
+    }
+
+    /// Takes in what the watch saw, without a scan.  The event need not be passed again whatever
+    /// this returns: after `Again` and `Locked` [`Folder::sync`] goes on with it.
+    pub fn handle_event(
+        &mut self,
+        event: &Event,
+        look: Look,
+        now: SystemTime,
+    ) -> Result<Step, FolderError> {
+        self.touched = true;
+        match event {
+            Event::Rescan => {
+                self.scan_wanted = true;
+                return Ok(Step::Again);
+            }
+            Event::Lost => {
+                self.scan_wanted = true;
+                self.trusts_watch = false;
+                self.check_place()?;
+                return Ok(Step::Again);
+            }
+            Event::Appeared { place, name } => {
+                let (table, listed) = (&mut self.table, &mut self.uids.listed);
+                self.findings.see(*place, name, table, listed, None);
+            }
+            Event::Vanished { place, name } => self.suspect(*place, name, now),
+        }
+        let nothing = self.findings.is_empty() && !self.has_found_records();
+        if nothing && self.suspects.is_empty() {
+            return Ok(Step::Done);
+        }
+        if !self.served || !self.work.is_idle() || self.is_committing() {
+            return Ok(Step::Again);
+        }
+        if nothing {
+            return Ok(Step::Locked);
+        }
+        let step = self.resolve(look, now, &|| false)?;
+        Ok(match step {
+            Step::Done if self.scan_wanted => Step::Again,
+            Step::Done if !self.suspects.is_empty() => Step::Locked,
+            step => step,
+        })
+    }
+
+    pub(super) fn has_found_records(&self) -> bool {
+        let listed = &self.uids.listed;
+        (0..listed.len()).any(|index| listed.is_found(index))
+    }
+
+    /// A name vanished.  It was a rename if the same message appears under another name, and the
+    /// two events come one right behind the other.
+    fn suspect(&mut self, place: Place, name: &[u8], now: SystemTime) {
+        let Some(file) = Filename::parse(name) else {
+            return;
+        };
+        let Some(index) = self.table.find_live(file.base) else {
+            return;
+        };
+        if self.table.is_at(index, place, file.info) {
+            let uid = self.table.uid(index);
+            if self.suspects.iter().all(|&(known, _)| known != uid) {
+                self.suspects.push((uid, now));
+            }
+        }
+    }
+
+    /// Is our directory still the one that has the folder's name?
+    pub(super) fn check_place(&self) -> Result<(), FolderError> {
+        let there = match Dir::open(&self.path) {
+            Err(error) if super::dir::is_gone(&error) => return Err(FolderError::Missing),
+            other => other?.stat_self()?,
+        };
+        match there.is_same_file(&self.dirs.opened) {
+            true => Ok(()),
+            false => Err(FolderError::Replaced),
+        }
+    }
+
+    /// Decides what is to be done; false: nothing.
+    fn begin(&mut self, look: Look, now: SystemTime) -> Result<bool, FolderError> {
+        self.check_place()?;
+        if self.keywords.refresh(&self.dirs.dir)? {
+            self.changes.push(Change::Keywords);
+        }
+        let (cur, new) = self.stat_directories()?;
+        if !self.dirs.are(&cur, &new) {
+            self.dirs.reopen()?;
+            self.scan_wanted = true;
+        }
+        self.record_directories(now);
+        let full = look.force_scan || self.scan_wanted || self.must_list(&self.cur, &cur, now);
+        if full || self.must_list(&self.new, &new, now) {
+            self.begin_scan(full, now)?;
+            return Ok(true);
+        }
+        if self.watched && self.cur.holds(&cur) && self.new.holds(&new) {
+            self.trusts_watch = true;
+        }
+        let due = self.suspects.iter().any(|(_, since)| is_due(*since, now));
+        let to_move = look.move_new && self.counts.in_new > self.stuck;
+        let resolve = due
+            || to_move
+            || self.modseqs.all_fresh
+            || !self.findings.is_empty()
+            || self.uids.changed(&self.dirs.dir)?;
+        if resolve {
+            self.work = Work::Resolving;
+        }
+        Ok(resolve)
+    }
+
+    fn stat_directories(&mut self) -> Result<(Stat, Stat), FolderError> {
+        for _ in 0..2 {
+            let dir = &self.dirs.dir;
+            if let (Some(cur), Some(new)) = (dir.stat_target(b"cur")?, dir.stat_target(b"new")?) {
+                return Ok((cur, new));
+            }
+            // Removed under us, with all that was in it.
+            self.dirs.reopen()?;
+            self.scan_wanted = true;
+        }
+        Err(FolderError::Replaced)
+    }
+
+    fn must_list(&self, known: &DirState, stat: &Stat, now: SystemTime) -> bool {
+        if !self.trusts_watch || known.inode != stat.inode {
+            return must_list(known, stat, now);
+        }
+        // An event may be on its way; if none comes the watch does not see everything (NFS).
+        known.mtime != stat.mtime && age(stat, now) >= EVENT_DELAY
+    }
+
+    /// What the watch saw, or we did, is in the table: take the directories as they are now.
+    pub(super) fn record_directories(&mut self, now: SystemTime) {
+        if !self.trusts_watch {
+            return;
+        }
+        let dir = self.dirs.dir.clone();
+        for (name, known) in [(b"cur", &mut self.cur), (b"new", &mut self.new)] {
+            if let Ok(Some(stat)) = dir.stat_target(name)
+                && stat.inode == known.inode
+                && (self.touched || stat.mtime == known.mtime)
+            {
+                let recorded = DirState {
+                    dirty: age(&stat, now) < tick(&stat),
+                    ..DirState::of(&stat)
+                };
+                self.stale |= recorded != *known;
+                *known = recorded;
+            }
+        }
+        self.touched = false;
+    }
+
+    fn begin_scan(&mut self, full: bool, now: SystemTime) -> Result<(), FolderError> {
+        let (cur, new) = self.stat_directories()?;
+        if full {
+            self.scan_wanted = false;
+            // Records read from now on may be of files that the scan does not see any more.
+            if self.uids.uid_validity == 0 || self.uids.changed(&self.dirs.dir)? {
+                self.read_uids_for_scan(now)?;
+            }
+            self.uids.scanned = self.uids.listed.last_uid();
+        }
+        self.work = Work::Listing(Box::new(Scan {
+            listing: self.dirs.new.list()?,
+            place: Place::New,
+            full,
+            second: false,
+            marks: Marks::for_rows(self.table.len()),
+            settled: is_settled(&cur, now) && is_settled(&new, now),
+            cur: state(&cur, now),
+            new: state(&new, now),
+        }));
+        Ok(())
+    }
+
+    /// The uidlist before a scan, so that files can be told from the first; if the lock is busy
+    /// they are strangers until later.
+    fn read_uids_for_scan(&mut self, now: SystemTime) -> Result<(), FolderError> {
+        let held = !matches!(self.held, super::folder::Held::No);
+        if self.lock(now)? {
+            let read = self.refresh_uids(now);
+            if !held {
+                self.unlock();
+            }
+            read?;
+        }
+        Ok(())
+    }
+
+    /// Lists on; false: the slice is over.
+    fn list_on(
+        &mut self,
+        mut scan: Box<Scan>,
+        now: SystemTime,
+        over: &dyn Fn() -> bool,
+    ) -> Result<bool, FolderError> {
+        loop {
+            if self.list_chunk(&mut scan)? {
+                if over() {
+                    self.work = Work::Listing(scan);
+                    return Ok(false);
+                }
+                continue;
+            }
+            if scan.full && scan.place == Place::New {
+                scan.place = Place::Cur;
+                scan.listing = self.dirs.cur.list()?;
+                continue;
+            }
+            self.findings.miss(&self.table, &scan.marks, !scan.full);
+            let unseen =
+                !self.findings.missing.is_empty() || (scan.full && self.uids.has_unfound());
+            if !unseen || scan.second || self.is_quiet(&scan)? {
+                self.end_scan(&scan);
+                return Ok(true);
+            }
+            // A rename while we were listing may have hidden a file: look again.
+            self.findings.missing.clear();
+            let (cur, new) = self.stat_directories()?;
+            scan.second = true;
+            scan.full = true;
+            scan.place = Place::New;
+            scan.listing = self.dirs.new.list()?;
+            (scan.cur, scan.new) = (state(&cur, now), state(&new, now));
+        }
+    }
+
+    fn list_chunk(&mut self, scan: &mut Scan) -> Result<bool, FolderError> {
+        let Scan {
+            place,
+            listing,
+            marks,
+            ..
+        } = scan;
+        let dir = self.dirs.at(*place);
+        let (findings, table, listed) =
+            (&mut self.findings, &mut self.table, &mut self.uids.listed);
+        let more = listing.next_chunk(&mut |name, kind| {
+            let is_file = match kind {
+                Kind::File => true,
+                Kind::Directory => false,
+                Kind::Link | Kind::Other | Kind::Unknown => {
+                    let target = dir.stat_target(name).ok().flatten();
+                    target.is_some_and(|stat| stat.kind == Kind::File)
+                }
+            };
+            if is_file {
+                findings.see(*place, name, table, listed, Some(marks));
+            }
+        })?;
+        Ok(more)
+    }
+
+    /// Nothing was renamed while the scan ran, so it missed nothing.
+    fn is_quiet(&mut self, scan: &Scan) -> Result<bool, FolderError> {
+        let (cur, new) = self.stat_directories()?;
+        Ok(scan.settled && scan.new.mtime == new.mtime && scan.cur.mtime == cur.mtime)
+    }
+
+    fn end_scan(&mut self, scan: &Scan) {
+        self.new = scan.new;
+        if scan.full {
+            self.cur = scan.cur;
+            self.uids.drop_unfound();
+            self.trusts_watch |= self.watched;
+        }
+        self.stuck = 0;
+        self.stale = true;
+        self.work = Work::Resolving;
+    }
+}
+
+/// Has something happened in the directory, or may it have?
+pub(super) fn must_list(known: &DirState, stat: &Stat, now: SystemTime) -> bool {
+    if (known.inode, known.mtime) != (stat.inode, stat.mtime) {
+        return true;
+    }
+    // Listed before the tick is over it would be as dirty as before.
+    known.dirty && is_settled(stat, now)
+}
+
+/// Has a vanished file had time enough to show up under a new name?
+pub(super) fn is_due(since: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(since)
+        .is_ok_and(|age| age >= RENAME_DELAY)
+}
+
+/// How long ago a directory was changed; nothing if that is in the future.
+pub(super) fn age(stat: &Stat, now: SystemTime) -> Duration {
+    now.duration_since(stat.mtime.into()).unwrap_or_default()
+}
+
+/// Within this time after a change another one may leave the same time on the directory.
+pub(super) fn tick(stat: &Stat) -> Duration {
+    match stat.mtime.nanoseconds {
+        0 => COARSE_TICK,
+        _ => FINE_TICK,
+    }
+}
+
+fn is_settled(stat: &Stat, now: SystemTime) -> bool {
+    age(stat, now) >= tick(stat)
+}
+
+fn state(stat: &Stat, now: SystemTime) -> DirState {
+    DirState {
+        dirty: !is_settled(stat, now),
+        ..DirState::of(stat)
+    }
+}
+
+/// The kernel's clock for file times moves every 1 to 10 ms.
+const FINE_TICK: Duration = Duration::from_millis(50);
+/// Some file systems count in seconds, FAT in two.
+const COARSE_TICK: Duration = Duration::from_secs(2);
+const EVENT_DELAY: Duration = Duration::from_secs(1);
+const RENAME_DELAY: Duration = Duration::from_millis(20);

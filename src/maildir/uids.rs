@@ -1,0 +1,460 @@
+//! A folder's UIDs: the table of messages and `dovecot-uidlist` kept in agreement.
+//!
+//! Every UID below [`Uids::next`] is decided: it is in the table, or gone for good and never given
+//! again.  Records above are *listed*: somebody gave the UID, and the file is still to be seen.
+
+use std::io;
+use std::time::SystemTime;
+
+use super::Fsync;
+use super::adopt;
+use super::dir::Dir;
+use super::folder::{Folder, FolderError, Held};
+use super::index::FileState;
+use super::messages::{NewRow, Table};
+use super::uidlist::{Durable, Known, New, Record, Refreshed, Uidlist, UidlistError};
+use super::uidvalidity;
+use crate::imap::sequence::Uid;
+
+#[derive(Debug, Default)]
+pub(super) struct Uids {
+    /// 0 before the uidlist or the index has been read.
+    pub uid_validity: u32,
+    /// UIDNEXT as far as clients are told.
+    pub next: u32,
+    pub mailbox_id: String,
+    /// The file as it is in `list`, or in the table.
+    pub state: FileState,
+    /// How many records it has.
+    pub records: usize,
+    list: Option<Uidlist>,
+    /// Records with a UID from `next` on.
+    pub listed: Table,
+    /// Up to here `listed` was read before the last full scan began.
+    pub scanned: u32,
+    /// UIDs were appended and not yet forced to the disk.
+    pub unsettled: bool,
+    /// Some message of the table has no record.
+    incomplete: bool,
+}
+
+impl Uids {
+    pub fn take_over(
+        &mut self,
+        uid_validity: u32,
+        next: u32,
+        mailbox_id: String,
+        (state, records): (FileState, u32),
+    ) {
+        self.uid_validity = uid_validity;
+        self.next = next;
+        self.mailbox_id = mailbox_id;
+        self.state = state;
+        self.records = usize::try_from(records).unwrap_or(usize::MAX);
+    }
+
+    /// Has the file changed since it was read or written?
+    pub fn changed(&self, dir: &Dir) -> io::Result<bool> {
+        let on_disk = dir.stat_target(FILE)?;
+        Ok(on_disk.is_none_or(|stat| FileState::of(&stat) != self.state))
+    }
+
+    /// UIDNEXT of the file, if it has been read.
+    pub fn next_on_disk(&self) -> u32 {
+        self.list.as_ref().map_or(0, |list| list.uid_next().0)
+    }
+
+    /// Some record's file has not been seen.
+    pub fn has_unfound(&self) -> bool {
+        (0..self.listed.len()).any(|index| !self.listed.is_found(index))
+    }
+
+    /// After a full scan: records read before it whose file was not seen are gone for good.
+    pub fn drop_unfound(&mut self) {
+        let scanned = self.scanned;
+        self.listed
+            .retain(|row| row.is_found() || row.uid().0 > scanned);
+    }
+}
+
+impl Folder {
+    /// Reads what changed in the uidlist, makes one if there is none; needs the lock.
+    pub(super) fn refresh_uids(&mut self, now: SystemTime) -> Result<(), FolderError> {
+        let dir = self.dirs.dir.clone();
+        let Some(stat) = dir.stat_target(FILE)? else {
+            return self.make_uidlist(now);
+        };
+        if FileState::of(&stat) == self.uids.state {
+            return Ok(());
+        }
+        let refreshed = match &mut self.uids.list {
+            Some(list) => list.refresh(&dir)?,
+            none => match Uidlist::read(&dir)? {
+                Some(list) => {
+                    *none = Some(list);
+                    Refreshed::Replaced
+                }
+                None => Refreshed::Gone,
+            },
+        };
+        match refreshed {
+            Refreshed::Same => (),
+            Refreshed::Appended(from) => self.list_records(from),
+            Refreshed::Replaced => {
+                let unknown = self.uids.uid_validity == 0;
+                self.reconcile(now)?;
+                if unknown {
+                    self.found_modseqs(false, now);
+                }
+            }
+            Refreshed::Gone => return self.make_uidlist(now),
+        }
+        self.uids.state = FileState::of(&stat);
+        let list_is_short = self
+            .uids
+            .list
+            .as_ref()
+            .is_some_and(|list| list.uid_next().0 < self.uids.next);
+        if self.uids.incomplete || list_is_short {
+            return self.restore_uidlist();
+        }
+        if self.uids.list.as_ref().is_some_and(Uidlist::needs_rewrite) {
+            return self.rewrite_uidlist();
+        }
+        self.forget_records();
+        Ok(())
+    }
+
+    /// What the records say is in the table, or listed.
+    fn forget_records(&mut self) {
+        if let Some(list) = &mut self.uids.list {
+            self.uids.records = list.total();
+            list.forget_records();
+        }
+    }
+
+    /// Takes up the records of the list from `from` on.
+    fn list_records(&mut self, from: usize) {
+        let Some(list) = &self.uids.list else {
+            return;
+        };
+        for record in list.records().skip(from) {
+            list_record(&mut self.uids.listed, self.uids.next, &record);
+        }
+    }
+
+    /// Compares the whole list with the table.
+    fn reconcile(&mut self, now: SystemTime) -> Result<(), FolderError> {
+        let Some(list) = self.uids.list.take() else {
+            return Ok(());
+        };
+        let ours = self.uids.uid_validity;
+        if ours != 0 && list.uid_validity() != ours {
+            if self.served {
+                return Err(FolderError::Replaced);
+            }
+            self.forget_everything();
+            self.uids.next = 0;
+            self.uids.listed = Table::default();
+            if list.uid_validity() < ours {
+                return self.renumber(list, now);
+            }
+        }
+        self.uids.uid_validity = list.uid_validity();
+        self.uids.mailbox_id = list.guid().to_owned();
+        self.compare(&list);
+        self.uids.list = Some(list);
+        Ok(())
+    }
+
+    /// Finds messages of the table without their record, and records that are new.
+    fn compare(&mut self, list: &Uidlist) {
+        self.uids.listed = Table::default();
+        self.uids
+            .listed
+            .reserve(list.len().saturating_sub(self.table.len()), 0);
+        let mut index = 0;
+        let mut strays = Vec::new();
+        for record in list.records() {
+            while self
+                .table
+                .rows()
+                .get(index)
+                .is_some_and(|row| row.uid() < record.uid)
+            {
+                strays.push(index);
+                index += 1;
+            }
+            if self.table.uid(index) == record.uid.0 {
+                if self.table.base(index) != record.base {
+                    strays.push(index);
+                }
+                index += 1;
+            } else {
+                list_record(&mut self.uids.listed, self.uids.next, &record);
+            }
+        }
+        strays.extend(index..self.table.len());
+        for index in strays {
+            self.judge_stray(index, list);
+        }
+    }
+
+    /// A message of the table has no record (any more).
+    fn judge_stray(&mut self, index: usize, list: &Uidlist) {
+        let Some(row) = self.table.rows().get(index).copied() else {
+            return;
+        };
+        if row.is_gone() {
+            return;
+        }
+        let base = self.table.base(index);
+        let other = list.find(base).and_then(|at| list.record(at));
+        match other {
+            // Another program gave the file a new UID: under the old one the message is gone.
+            Some(record) if record.uid.0 >= self.uids.next => {
+                if let Some(listed) = self.uids.listed.find(base) {
+                    let mut name = Vec::new();
+                    self.table.write_name(index, &mut name);
+                    let info = name.get(base.len()..).unwrap_or_default();
+                    self.uids
+                        .listed
+                        .set_name(listed, row.place(), info, row.flags());
+                }
+                self.findings.renumbered.push(row.uid().0);
+            }
+            // The list is older than what clients were told, or damaged.
+            _ => self.uids.incomplete = true,
+        }
+    }
+
+    /// A list with a lower UIDVALIDITY than ours came back, from a backup perhaps.  Its UIDs may
+    /// have been given to other messages since it was made: all messages get new ones.
+    fn renumber(&mut self, mut list: Uidlist, now: SystemTime) -> Result<(), FolderError> {
+        let next = self
+            .next_uid_validity(now)?
+            .max(self.uids.uid_validity.saturating_add(1));
+        log::warn!(
+            "{}: UIDVALIDITY {} is older than {}: every message gets a new UID",
+            self.path.display(),
+            list.uid_validity(),
+            self.uids.uid_validity
+        );
+        list.replace_uid_validity(next);
+        self.uids.uid_validity = next;
+        self.uids.mailbox_id = list.guid().to_owned();
+        self.uids.list = Some(list);
+        self.rewrite_uidlist()
+    }
+
+    /// There is no uidlist: from what else do we know the UIDs?
+    fn make_uidlist(&mut self, now: SystemTime) -> Result<(), FolderError> {
+        if self.uids.uid_validity != 0 {
+            log::warn!(
+                "{}: dovecot-uidlist is gone: making it anew",
+                self.path.display()
+            );
+            self.uids.next = self.uids.next.max(self.least_unused_uid());
+            self.uids.list = None;
+            return self.restore_uidlist();
+        }
+        let dovecot = self.modseqs.dovecot().cloned().unwrap_or_default();
+        // FIXME
+        let uiddb = match self.dirs.dir.stat(b"courierimapuiddb")? {
+            Some(_) => adopt::uiddb(&self.path)?,
+            None => None,
+        };
+        let list = match uiddb {
+            Some(uiddb) => {
+                let records = uiddb.records.iter().map(|(uid, base)| {
+                    let new = New { base, guid: None };
+                    (Uid(*uid), new)
+                });
+                self.courier_keywords = adopt::keywords(&self.path)?;
+                Uidlist::restored(uiddb.uid_validity, Uid(uiddb.next_uid), None, records)
+            }
+            // Dovecot's index does not say which message had which UID, but which were given.
+            None if dovecot.uid_validity != 0 && dovecot.next_uid != 0 => {
+                Uidlist::new(dovecot.uid_validity, Uid(dovecot.next_uid))
+            }
+            None => Uidlist::new(self.next_uid_validity(now)?, Uid(1)),
+        };
+        self.uids.uid_validity = list.uid_validity();
+        self.uids.mailbox_id = list.guid().to_owned();
+        self.found_modseqs(list.is_empty(), now);
+        for record in list.records() {
+            list_record(&mut self.uids.listed, 0, &record);
+        }
+        self.uids.list = Some(list);
+        self.rewrite_uidlist()
+    }
+
+    /// A UID above all that were told, as far as can be known without the uidlist.
+    fn least_unused_uid(&mut self) -> u32 {
+        let ours = self.uids.uid_validity;
+        let dovecot = match self.modseqs.dovecot() {
+            Some(summary) if summary.uid_validity == ours => summary.next_uid,
+            _ => 0,
+        };
+        dovecot.max(self.modseqs.least_unused_uid())
+    }
+
+    fn next_uid_validity(&self, now: SystemTime) -> Result<u32, FolderError> {
+        let root = Dir::open(&self.root)?;
+        Ok(uidvalidity::next(&root, &root.access()?, now))
+    }
+
+    /// Writes the uidlist from the table and from what of the list the table does not have.
+    fn restore_uidlist(&mut self) -> Result<(), FolderError> {
+        let old = self.uids.list.take();
+        let mut records: Vec<(Uid, New<'_>)> = Vec::with_capacity(self.table.len());
+        for (index, row) in (0..).zip(self.table.rows()) {
+            if !row.is_gone() && !self.findings.renumbered.contains(&row.uid().0) {
+                let (base, guid) = (self.table.base(index), self.table.own_guid(index));
+                records.push((row.uid(), New { base, guid }));
+            }
+        }
+        let mut next = self.uids.next;
+        let mut id = Some(self.uids.mailbox_id.as_str());
+        if let Some(old) = &old {
+            next = next.max(old.uid_next().0);
+            id = Some(old.guid());
+            for record in old
+                .records()
+                .filter(|record| record.uid.0 >= self.uids.next)
+            {
+                let (base, guid) = (record.base, record.guid());
+                records.push((record.uid, New { base, guid }));
+            }
+        }
+        let list = Uidlist::restored(self.uids.uid_validity, Uid(next), id, records.into_iter());
+        self.uids.list = Some(list);
+        self.uids.incomplete = false;
+        self.rewrite_uidlist()
+    }
+
+    /// Writes the list as it is in memory.
+    fn rewrite_uidlist(&mut self) -> Result<(), FolderError> {
+        let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
+            // Nothing can be written: what is in memory must do.
+            return Ok(());
+        };
+        let durable = durable(self.fsync);
+        let written = list.rewrite(
+            &self.dirs.dir,
+            lock,
+            &self.dirs.access,
+            &mut |_, _| true,
+            durable,
+        );
+        written.map_err(uidlist_error)?;
+        self.note_uidlist()?;
+        self.forget_records();
+        Ok(())
+    }
+
+    /// Waits until the UIDs given so far are on the disk.
+    pub(super) fn settle_uids(&mut self) -> Result<(), FolderError> {
+        if !std::mem::take(&mut self.uids.unsettled) || self.fsync == Fsync::Never {
+            return Ok(());
+        }
+        if let Some(list) = &mut self.uids.list {
+            list.settle(&self.dirs.dir)?;
+        }
+        Ok(())
+    }
+
+    /// The uidlist on disk is what we wrote.
+    fn note_uidlist(&mut self) -> Result<(), FolderError> {
+        if let Some(stat) = self.dirs.dir.stat_target(FILE)? {
+            self.uids.state = FileState::of(&stat);
+        }
+        Ok(())
+    }
+
+    /// Gives UIDs to new messages, in this order; needs the lock and a `refresh_uids` under it.
+    /// They are on disk after `settle`.
+    pub(super) fn append_uids(&mut self, new: &[New<'_>]) -> Result<u32, FolderError> {
+        let dir = self.dirs.dir.clone();
+        if self.uids.list.is_none() {
+            let known = Known {
+                inode: self.uids.state.inode,
+                size: self.uids.state.size,
+                mtime: self.uids.state.mtime,
+                records: self.uids.records,
+                next_uid: Uid(self.uids.next),
+            };
+            self.uids.list = match Uidlist::resume(&dir, &known)? {
+                Some(list) => Some(list),
+                None => Uidlist::read(&dir)?,
+            };
+        }
+        let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
+            let error = io::Error::from(io::ErrorKind::StorageFull);
+            return Err(FolderError::Full(error));
+        };
+        let first = match list.append(&dir, lock, new, Durable::No) {
+            Err(UidlistError::Changed) => {
+                list.refresh(&dir)?;
+                list.append(&dir, lock, new, Durable::No)
+            }
+            other => other,
+        };
+        let first = first.map_err(uidlist_error)?;
+        self.uids.next = list.uid_next().0;
+        self.uids.unsettled = true;
+        if list.needs_rewrite() || list.wants_compaction(self.table.len() + new.len()) {
+            let (table, listed) = (&self.table, &self.uids.listed);
+            let mut live = |_, record: Record<'_>| {
+                let uid = record.uid.0;
+                uid >= first.0 || table.index_of(uid).is_ok() || listed.index_of(uid).is_ok()
+            };
+            let access = &self.dirs.access;
+            list.rewrite(&dir, lock, access, &mut live, Durable::No)
+                .map_err(uidlist_error)?;
+        }
+        self.note_uidlist()?;
+        self.forget_records();
+        Ok(first.0)
+    }
+}
+
+fn list_record(listed: &mut Table, next: u32, record: &Record<'_>) {
+    if record.uid.0 < next {
+        return;
+    }
+    let added = listed.push(NewRow {
+        uid: record.uid.0,
+        base: record.base,
+        guid: record.guid().filter(|guid| *guid != record.base),
+        modseq: 0,
+    });
+    if added {
+        let index = listed.len() - 1;
+        if let Some(row) = listed.row_mut(index) {
+            row.set_sizes(record.size(), record.virtual_size());
+        }
+    }
+}
+
+fn durable(fsync: Fsync) -> Durable {
+    match fsync {
+        Fsync::Never => Durable::Never,
+        Fsync::Always | Fsync::Optimized => Durable::Yes,
+    }
+}
+
+fn uidlist_error(error: UidlistError) -> FolderError {
+    let other = |what: &str| FolderError::Io(io::Error::other(what));
+    match error {
+        UidlistError::Io(error) => error.into(),
+        // 4 billion messages later.
+        UidlistError::NoUids => other("the folder has used up its UIDs"),
+        UidlistError::Changed => other("dovecot-uidlist changed under our lock"),
+        UidlistError::LockLost => other("dovecot-uidlist.lock was taken from us"),
+        UidlistError::NoUidValidity => other("dovecot-uidlist has lost its UIDVALIDITY"),
+        UidlistError::BadName => other("a file name that cannot be in dovecot-uidlist"),
+    }
+}
+
+pub(super) const FILE: &[u8] = b"dovecot-uidlist";
