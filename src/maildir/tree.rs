@@ -151,7 +151,7 @@ impl Tree {
     /// DELETE (RFC 9051 6.3.5).  The mailbox is gone at once, its files when `sweep` was called until it
     /// had nothing more to do.  Mailboxes below it stay, and its name then is one without a mailbox,
     /// as in Dovecot; such a name cannot be deleted while there is something below it.
-    pub fn delete(&self, name: &MailboxName, now: SystemTime) -> Result<(), TreeError> {
+    pub fn delete(&self, name: &MailboxName, _now: SystemTime) -> Result<(), TreeError> {
         if name.is_inbox() {
             return Err(TreeError::Refused("INBOX cannot be deleted."));
         }
@@ -164,33 +164,32 @@ impl Tree {
                 _ => e.into(),
             });
         }
-        // The link to a folder is the mailbox; what it leads to belongs to somebody else.
-        if above
-            .stat(last)?
-            .is_some_and(|stat| stat.kind == Kind::Link)
-        {
-            above.unlink(last)?;
-        } else {
-            let children = match self.layout {
-                Layout::Fs => list::directories(&above.open_dir(last)?, &list::is_no_part)?,
-                _ => Vec::new(),
-            };
-            trash::throw(&root, &above, last, &children, now)?;
-        }
+        self.throw(&root, &above, last)?;
         if let Some(indexes) = self.open_indexes()
             && let Ok((above, last)) = open_above(&indexes, &folder.path)
         {
-            let children = match self.layout {
-                Layout::Fs => above
-                    .open_dir(last)
-                    .and_then(|folder| list::directories(&folder, &list::is_no_part)),
-                _ => Ok(Vec::new()),
-            };
-            let _ = trash::throw(&indexes, &above, last, &children.unwrap_or_default(), now);
+            let _ = self.throw(&indexes, &above, last);
         }
         roles::or_warn(roles::forget(&root, name));
         above.sync()?;
         Ok(())
+    }
+
+    /// Takes away the folder `name` in `above`, but not what is below it.
+    fn throw(&self, root: &Dir, above: &Dir, name: &[u8]) -> io::Result<()> {
+        // The link to a folder is the mailbox; what it leads to belongs to somebody else.
+        if above.stat(name)?.is_some_and(|stat| stat.kind == Kind::Link) {
+            return above.unlink(name);
+        }
+        if self.layout == Layout::Fs {
+            let folder = above.open_dir(name)?;
+            let children = list::directories(&folder, &list::is_no_part)?;
+            if !children.is_empty() {
+                let unwanted = |part: &[u8]| !children.iter().any(|child| child == part);
+                return trash::throw_parts(root, &folder, &unwanted);
+            }
+        }
+        trash::throw(root, self.layout, above, name)
     }
 
     /// Removes the files of deleted mailboxes until none are left (true) or the time slice is used up;

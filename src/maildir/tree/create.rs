@@ -1,8 +1,6 @@
 //! CREATE (RFC 9051 6.3.4, RFC 6154 3): the new folder is made complete, and then appears.
 
-use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use super::{
@@ -50,14 +48,17 @@ impl Tree {
         };
         let above = self.parent(&root, name)?;
         let access = above.as_ref().unwrap_or(&root).access()?;
-        let made = self.make_folder(&root, &access, now)?;
-        let installed = match role {
-            Some(role) => roles::set(&root, role, name).map_err(TreeError::Io),
-            None => Ok(()),
-        }
-        .and_then(|()| self.install(&root, &made, &path, &access));
+        let workshop = trash::workshop(&root)?;
+        let made = trash::unique(trash::UNFINISHED);
+        let installed = self
+            .make_folder(&root, &workshop, &made, &access, now)
+            .and_then(|()| match role {
+                Some(role) => Ok(roles::set(&root, role, name)?),
+                None => Ok(()),
+            })
+            .and_then(|()| self.install(&root, &workshop, &made, &path, &access));
         if installed.is_err() {
-            let _ = trash::remove(&root, &made, &|| false);
+            let _ = trash::remove(&workshop, &made, &|| false);
             if role.is_some() {
                 roles::or_warn(roles::forget(&root, name));
             }
@@ -67,41 +68,19 @@ impl Tree {
         Ok(self.absolute(&path))
     }
 
-    /// A complete folder under a name that is no mailbox's; returns that name.
+    /// A complete folder under the name `made` in `workshop`.
     fn make_folder(
         &self,
         root: &Dir,
-        access: &Access,
-        now: SystemTime,
-    ) -> Result<Vec<u8>, TreeError> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}{}.{count}", trash::UNFINISHED, std::process::id()).into_bytes();
-        let made = root.make_dir(&name, access);
-        if made
-            .as_ref()
-            .is_err_and(|e| e.kind() == io::ErrorKind::AlreadyExists)
-        {
-            // Left by a process of the same number.
-            trash::remove(root, &name, &|| false)?;
-            root.make_dir(&name, access)?;
-        } else {
-            made?;
-        }
-        let filled = self.fill_folder(root, &root.open_dir(&name)?, access, now);
-        if filled.is_err() {
-            let _ = trash::remove(root, &name, &|| false);
-        }
-        filled.map(|()| name)
-    }
-
-    fn fill_folder(
-        &self,
-        root: &Dir,
-        folder: &Dir,
+        workshop: &Dir,
+        made: &[u8],
         access: &Access,
         now: SystemTime,
     ) -> Result<(), TreeError> {
+        // Left by a process of the same number.
+        trash::remove(workshop, made, &|| false)?;
+        workshop.make_dir(made, access)?;
+        let folder = &workshop.open_dir(made)?;
         for part in [b"cur", b"new", b"tmp"] {
             folder.make_dir(part, access)?;
         }
@@ -125,31 +104,34 @@ impl Tree {
             })
     }
 
-    /// Gives the folder made under the name `made` its place.
+    /// Gives the folder `made` its place.
     fn install(
         &self,
         root: &Dir,
+        workshop: &Dir,
         made: &[u8],
         path: &[u8],
         access: &Access,
     ) -> Result<(), TreeError> {
         let (above, last) = make_above(root, path, access)?;
-        match root.rename(made, &above, last, Target::Replace) {
+        match workshop.rename(made, &above, last, Target::Replace) {
             Err(e) if self.layout == Layout::Fs && is_taken(&e) => {}
-            renamed => return Ok(renamed.map_err(taken)?),
+            renamed => return renamed.map_err(taken),
         }
         // There is the directory of a name without a mailbox.  With `cur` it becomes one.
         let folder = above.open_dir(last).map_err(taken)?;
         if folder.stat(b"cur")?.is_some() {
             return Err(TreeError::Exists);
         }
-        let new = root.open_dir(made)?;
+        // What a deletion that was broken off has left must not become the new mailbox's.
+        trash::throw_parts(root, &folder, &|part| names::is_of_mailbox(part))?;
+        let new = workshop.open_dir(made)?;
         let mut parts = list::entries(&new, &|_| true)?;
         parts.sort_by_key(|(part, _)| part == b"cur");
         for (part, _) in parts {
             new.rename(&part, &folder, &part, Target::Replace)?;
         }
-        root.remove_dir(made)?;
+        workshop.remove_dir(made)?;
         Ok(())
     }
 

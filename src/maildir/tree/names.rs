@@ -105,6 +105,19 @@ fn is_reserved(level: &str) -> bool {
     NAMES.contains(&level) || BEGINNINGS.iter().any(|name| level.starts_with(name))
 }
 
+/// Whether the file or directory in a folder tells of its messages.
+pub(super) fn is_of_mailbox(name: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 5] = [
+        b"dovecot.index",
+        b"dovecot-uidlist",
+        b"dovecot-keywords",
+        b"courierimap",
+        b"roost.",
+    ];
+    matches!(name, b"cur" | b"new" | b"tmp")
+        || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
 const TOO_LONG: &str = "The mailbox name is too long.";
 /// What file systems allow.
 const LEVEL_MAX: usize = 255;

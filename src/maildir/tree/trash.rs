@@ -4,68 +4,88 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::list;
+use super::{Layout, list};
 use crate::maildir::dir::{Access, Dir, Kind, Target, is_gone};
+use crate::maildir::lock::host_name;
 
-/// Takes the folder `name` in `above` away from the mailboxes, all but `children`, which are
-/// directories in it.
-pub(super) fn throw(
-    root: &Dir,
-    above: &Dir,
-    name: &[u8],
-    children: &[Vec<u8>],
-    now: SystemTime,
-) -> io::Result<()> {
-    if children.is_empty() {
-        return throw_away(root, above, name, now);
+/// Takes the folder `name` in `above` away.  No new file or directory is needed, so a full disk does
+/// not prevent it.
+pub(super) fn throw(root: &Dir, layout: Layout, above: &Dir, name: &[u8]) -> io::Result<()> {
+    if layout == Layout::Fs {
+        // Dovecot, which has a place in the root for it too, lists that as a mailbox.
+        return above.rename(name, &workshop(root)?, &unique(GONE), Target::Replace);
     }
-    let heap = unique(now);
-    root.make_dir(&heap, &Access::PRIVATE)?;
-    let into = root.open_dir(&heap)?;
-    let folder = above.open_dir(name)?;
-    let mut parts = list::entries(&folder, &|part| !children.iter().any(|child| child == part))?;
-    // Without `cur` it is no mailbox any more.
-    parts.sort_by_key(|(part, _)| part != b"cur");
-    for (part, _) in parts {
-        match folder.rename(&part, &into, &part, Target::Replace) {
-            Err(e) if is_gone(&e) => {}
-            renamed => renamed?,
-        }
-    }
-    throw_away(root, root, &heap, now)
-}
-
-/// As Dovecot does, to a place where it looks, too.  If that is taken, into it.  No new file or
-/// directory is needed, so a full disk does not prevent it.
-fn throw_away(root: &Dir, above: &Dir, name: &[u8], now: SystemTime) -> io::Result<()> {
     match above.rename(name, root, TRASH, Target::Replace) {
         Err(e) if is_taken(&e) => {}
         renamed => return renamed,
     }
     match root.open_dir(TRASH) {
-        Ok(trash) => above.rename(name, &trash, &unique(now), Target::Replace),
+        Ok(trash) => above.rename(name, &trash, &unique(GONE), Target::Replace),
         // Emptied by somebody meanwhile.
         Err(e) if is_gone(&e) => above.rename(name, root, TRASH, Target::Replace),
         Err(e) => Err(e),
     }
 }
 
+/// Takes what is in `folder` away, as far as it is `unwanted`.
+pub(super) fn throw_parts(
+    root: &Dir,
+    folder: &Dir,
+    unwanted: &dyn Fn(&[u8]) -> bool,
+) -> io::Result<()> {
+    let mut parts = list::entries(folder, unwanted)?;
+    if parts.is_empty() {
+        return Ok(());
+    }
+    // Without `cur` it is no mailbox any more.
+    parts.sort_by_key(|(part, _)| part != b"cur");
+    let workshop = workshop(root)?;
+    let heap = unique(GONE);
+    workshop.make_dir(&heap, &Access::PRIVATE)?;
+    let into = workshop.open_dir(&heap)?;
+    for (part, _) in parts {
+        match folder.rename(&part, &into, &part, Target::Replace) {
+            Err(e) if is_gone(&e) => {}
+            renamed => renamed?,
+        }
+    }
+    Ok(())
+}
+
 /// Empties the trash, and removes what was begun by processes that are long gone.  True: all done.
 pub(super) fn sweep(root: &Dir, now: SystemTime, over: &dyn Fn() -> bool) -> io::Result<bool> {
-    if root.stat(TRASH)?.is_some() && !remove(root, TRASH, over)? {
-        return Ok(false);
+    for trash in [TRASH, FS_TRASH] {
+        if root.stat(trash)?.is_some() && !remove(root, trash, over)? {
+            return Ok(false);
+        }
     }
-    let unfinished = |name: &[u8]| name.starts_with(UNFINISHED.as_bytes());
-    for (name, _) in list::entries(root, &unfinished)? {
-        let Some(stat) = root.stat(&name)? else {
+    let workshop = match root.open_dir(WORKSHOP) {
+        Err(e) if is_gone(&e) => return Ok(true),
+        workshop => workshop?,
+    };
+    let ours = |name: &[u8]| name.starts_with(GONE) || name.starts_with(UNFINISHED);
+    for (name, _) in list::entries(&workshop, &ours)? {
+        let Some(stat) = workshop.stat(&name)? else {
             continue;
         };
         let age = now.duration_since(stat.ctime.into());
-        if age.is_ok_and(|age| age > ABANDONED) && !remove(root, &name, over)? {
+        let unwanted = name.starts_with(GONE) || age.is_ok_and(|age| age > ABANDONED);
+        if unwanted && stat.kind == Kind::Directory && !remove(&workshop, &name, over)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Where folders are made, and taken to pieces, unseen: the root's `tmp/`.
+pub(super) fn workshop(root: &Dir) -> io::Result<Dir> {
+    match root.open_dir(WORKSHOP) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            root.make_dir(WORKSHOP, &root.access()?)?;
+            root.open_dir(WORKSHOP)
+        }
+        workshop => workshop,
+    }
 }
 
 /// Removes `name` and, if it is a directory, everything in it.  False: the time slice was used up
@@ -122,19 +142,22 @@ fn is_taken(e: &io::Error) -> bool {
     matches!(e.kind(), AlreadyExists | DirectoryNotEmpty)
 }
 
-fn unique(now: SystemTime) -> Vec<u8> {
+/// A name that nobody else uses.
+pub(super) fn unique(kind: &[u8]) -> Vec<u8> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let time = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |time| time.as_micros());
-    format!("{UNFINISHED}{}.{count}.{time}", std::process::id()).into_bytes()
+    let mut name = kind.to_vec();
+    name.extend(format!("{}.{count}.", std::process::id()).into_bytes());
+    name.extend(host_name());
+    name
 }
 
-/// `maildir-formats.md 7`; Dovecot empties it an hour after.
+/// Dovecot's places; it removes what it finds there an hour later.
 const TRASH: &[u8] = b"..DOVECOT-TRASHED";
-/// Names beginning so are nobody's mailboxes.
-pub(super) const UNFINISHED: &str = "..roost.";
+const FS_TRASH: &[u8] = b"..DOVECOT-TrasH";
+const WORKSHOP: &[u8] = b"tmp";
+pub(super) const UNFINISHED: &[u8] = b"roost.new.";
+const GONE: &[u8] = b"roost.gone.";
 const ABANDONED: Duration = Duration::from_secs(3600);
 const ROUNDS: usize = 10;
 const DEPTH_MAX: usize = 100;
