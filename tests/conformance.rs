@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use script::Script;
-use support::Program;
+use support::{Program, skip};
 
 macro_rules! conformance {
     ($($name:ident $prefix:literal),* $(,)?) => {
