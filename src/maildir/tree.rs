@@ -178,7 +178,10 @@ impl Tree {
     /// Takes away the folder `name` in `above`, but not what is below it.
     fn throw(&self, root: &Dir, above: &Dir, name: &[u8]) -> io::Result<()> {
         // The link to a folder is the mailbox; what it leads to belongs to somebody else.
-        if above.stat(name)?.is_some_and(|stat| stat.kind == Kind::Link) {
+        if above
+            .stat(name)?
+            .is_some_and(|stat| stat.kind == Kind::Link)
+        {
             return above.unlink(name);
         }
         if self.layout == Layout::Fs {
