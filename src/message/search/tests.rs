@@ -115,9 +115,9 @@ fn multipart_that_is_shown_as_text_is_searched() {
 fn keys_are_answered_one_by_one_and_early() {
     let needles = ["two", "three", "subject"].map(Needle::new);
     let keys = [
-        (&needles[0], Scope::Body),
-        (&needles[1], Scope::Text),
-        (&needles[2], Scope::Text),
+        (Rc::new(needles[0].clone()), Scope::Body),
+        (Rc::new(needles[1].clone()), Scope::Text),
+        (Rc::new(needles[2].clone()), Scope::Text),
     ];
     let mut searcher = Searcher::new(&keys);
     assert!(searcher.push(b"Subject: one\n\ntwo\n"));
