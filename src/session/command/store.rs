@@ -6,6 +6,7 @@
 use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, use_condstore};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
+use crate::imap::flag::Flag;
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
 use crate::session::connection::{Client, Patience};
@@ -21,6 +22,10 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
         .is_some_and(|selected| selected.read_only)
     {
         return Start::Done(reply::read_only());
+    }
+    let foreign = |flag: &Flag| matches!(flag, Flag::Recent | Flag::Unknown(_));
+    if request.flags.iter().any(foreign) {
+        return Start::Done(Reply::bad("These flags cannot be set by a client."));
     }
     if request.unchanged_since.is_some() {
         use_condstore(context);
