@@ -325,8 +325,7 @@ fn encoded(
     let Some(found) = structure.find(part) else {
         return Ok(None);
     };
-    let (span, content) = (found.text, found.part.content());
-    let encoding = Encoding::from_field(content.transfer_encoding.as_deref());
+    let (span, encoding) = (found.text, found.encoding());
     if encoding == Encoding::Unknown {
         let text = "The part's transfer encoding is not known.";
         return Err(Stop::Refused(Reply::no(text).code(Code::UnknownCte)));
