@@ -297,6 +297,7 @@ proptest! {
 /// `cargo test --release cache_speed -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
+#[allow(clippy::print_stdout)]
 fn cache_speed() {
     use std::time::Instant;
     let scratch = Scratch::new();

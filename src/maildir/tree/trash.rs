@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::{Layout, list};
-use crate::maildir::dir::{Access, Dir, Kind, Target, is_gone};
-use crate::maildir::lock::host_name;
+use crate::maildir::dir::{Access, Dir, Kind, Target, host_name, is_gone};
 
 /// Takes the folder `name` in `above` away.  No new file or directory is needed, so a full disk does
 /// not prevent it.
