@@ -26,7 +26,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::dir::{self, Access, Dir, Kind};
+use super::dir::{Access, Dir, Kind};
 use crate::imap::mailbox::MailboxName;
 
 pub use crate::imap::mailbox::SpecialUse as Role;
@@ -315,7 +315,7 @@ fn taken(e: io::Error) -> TreeError {
 impl From<io::Error> for TreeError {
     fn from(e: io::Error) -> TreeError {
         match e.kind() {
-            io::ErrorKind::NotFound if dir::is_gone(&e) => TreeError::NotFound,
+            io::ErrorKind::NotFound => TreeError::NotFound,
             _ => TreeError::Io(e),
         }
     }

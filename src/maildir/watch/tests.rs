@@ -223,7 +223,8 @@ fn more_than_fits_the_queue_makes_every_folder_look() {
 fn the_kernels_overflow_is_a_rescan_of_everything() {
     let mut shared = Shared::default();
     shared.queue.push((1, appeared(Place::New, "x")));
-    shared.overflow();
+    let rescan = notify::Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+    shared.handle(Ok(rescan));
     assert!(shared.overflown && shared.queue.is_empty());
 }
 
