@@ -125,7 +125,10 @@ impl Counter {
             }
             (_, Some(_)) => {
                 self.reserved = 0;
-                Ok(self.reopen()?.unwrap_or_default())
+                let given = self.reopen()?.unwrap_or_default();
+                // Begun anew by somebody who wrote what was given into the index.
+                self.last = self.last.max(self.reserved);
+                Ok(given)
             }
         }
     }

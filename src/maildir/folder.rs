@@ -272,6 +272,7 @@ impl Folder {
         self.findings = Findings::default();
         self.suspects.clear();
         self.changes.clear();
+        self.scan_wanted = true;
         self.stale = true;
     }
 

@@ -95,7 +95,7 @@ impl Modseqs {
         let Some(issued) = self.owed else {
             return;
         };
-        match self.dovecot.raise(self.highest, false, issued) {
+        match self.dovecot.raise(self.highest, true, issued) {
             Ok(Raised::Done | Raised::Unknown) => self.owed = None,
             // It is tried again with the next modseq, and when the folder is closed.
             Ok(Raised::Busy) => (),

@@ -412,7 +412,11 @@ impl Folder {
                 Ok(())
             }
             Some(_) => {
-                self.separate(place, name, &file, findings, batch.now);
+                if let Err(error) = self.separate(place, name, &file, batch.now) {
+                    self.warn("cannot rename a second file of one name", &error);
+                }
+                // Found here it becomes a message in the second round.
+                findings.strangers.take_over(&mut self.findings.strangers);
                 Ok(())
             }
         }
@@ -461,16 +465,16 @@ impl Folder {
 
     /// Another file with the base name of a known message is a message of its own, and gets a
     /// base name of its own.
-    fn separate(
+    pub(super) fn separate(
         &mut self,
         place: Place,
         name: &[u8],
         file: &Filename<'_>,
-        findings: &mut Findings,
         now: SystemTime,
-    ) {
+    ) -> io::Result<()> {
         let fresh = self.unique.borrow_mut().next(now);
-        let mut target = match (filename::size(file.base), filename::virtual_size(file.base)) {
+        let sizes = (filename::size(file.base), filename::virtual_size(file.base));
+        let mut target = match sizes {
             (Some(size), Some(virtual_size)) => filename::with_sizes(&fresh, size, virtual_size),
             _ => fresh,
         };
@@ -478,9 +482,17 @@ impl Folder {
         self.touched = true;
         let from = self.dirs.at(place);
         match from.rename(name, &self.dirs.new, &target, Target::MustBeFree) {
-            Ok(()) => findings.strangers.push(0, Place::New, &target),
-            Err(error) if dir::is_gone(&error) => (),
-            Err(error) => self.warn("cannot rename a second file of one name", &error),
+            Ok(()) => {
+                log::warn!(
+                    "{}: a second file of one name is {} now",
+                    self.path.display(),
+                    String::from_utf8_lossy(&target)
+                );
+                self.findings.strangers.push(0, Place::New, &target);
+                Ok(())
+            }
+            Err(error) if dir::is_gone(&error) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -118,6 +118,7 @@ impl Folder {
         if !self.trusts_watch {
             return Ok(false);
         }
+        self.record_directories(now);
         let (cur, new) = self.stat_directories()?;
         let awaited = |known: &DirState, stat: &Stat| {
             known.inode == stat.inode && known.mtime != stat.mtime && age(stat, now) < EVENT_DELAY

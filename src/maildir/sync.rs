@@ -146,6 +146,13 @@ impl Sightings {
         });
     }
 
+    /// Moves all of `other` to the end.
+    pub fn take_over(&mut self, other: &mut Sightings) {
+        while let Some((uid, place, name)) = other.pop() {
+            self.push(uid, place, name);
+        }
+    }
+
     /// Takes off the one that was added first.
     pub fn pop(&mut self) -> Option<(u32, Place, &[u8])> {
         let entry = self.entries.get(self.taken)?;

@@ -176,7 +176,10 @@ impl Tree {
     /// Takes away the folder `name` in `above`, but not what is below it.
     fn throw(&self, root: &Dir, above: &Dir, name: &[u8]) -> io::Result<()> {
         // The link to a folder is the mailbox; what it leads to belongs to somebody else.
-        if above.stat(name)?.is_some_and(|stat| stat.kind == Kind::Link) {
+        if above
+            .stat(name)?
+            .is_some_and(|stat| stat.kind == Kind::Link)
+        {
             return above.unlink(name);
         }
         if self.layout == Layout::Fs {
@@ -257,7 +260,10 @@ impl Tree {
 /// The directory at a path of any number of components.
 fn open_path(root: &Dir, path: &[u8]) -> io::Result<Dir> {
     let mut directory = root.clone();
-    for component in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+    for component in path
+        .split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty())
+    {
         directory = directory.open_dir(component)?;
     }
     Ok(directory)
@@ -277,7 +283,10 @@ fn make_above<'a>(
 ) -> Result<(Dir, &'a [u8]), TreeError> {
     let (above, last) = split_last(path);
     let mut directory = root.clone();
-    for component in above.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+    for component in above
+        .split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty())
+    {
         match directory.make_dir(component, access) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
@@ -292,7 +301,9 @@ fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
         // `slash` is the position of a byte of `path`.
         Some(slash) => path
             .split_at_checked(slash)
-            .map_or((b"", path), |(above, last)| (above, last.get(1..).unwrap_or_default())),
+            .map_or((b"", path), |(above, last)| {
+                (above, last.get(1..).unwrap_or_default())
+            }),
         None => (b"", path),
     }
 }

@@ -128,15 +128,23 @@ impl Uidlist {
         if let Some(guid) = guid {
             list.set_guid(guid);
         }
+        list.replace_records(records);
+        list
+    }
+
+    /// Puts other records, with ascending UIDs, in place of all there are.
+    pub fn replace_records<'a>(&mut self, records: impl Iterator<Item = (Uid, New<'a>)>) {
         let mut lines = Vec::new();
         for (uid, new) in records {
             if new.format(uid, &mut lines).is_err() {
                 log::warn!("UID {} has a name that cannot be kept", uid.0);
             }
         }
-        list.records = Records::new(lines);
-        list.records.take_in(Layout::Keyed);
-        list
+        let next_uid = self.uid_next();
+        self.records = Records::new(lines);
+        self.records.take_in(Layout::Keyed);
+        self.raise_uid_next(next_uid);
+        self.rewrite = true;
     }
 
     /// Reads the file; `None` if there is none.  `InvalidData`: a version from the future.

@@ -314,20 +314,23 @@ impl Folder {
                 records.push((row.uid(), New { base, guid }));
             }
         }
-        let mut next = self.uids.next;
-        let mut id = Some(self.uids.mailbox_id.as_str());
-        if let Some(old) = &old {
-            next = next.max(old.uid_next().0);
-            id = Some(old.guid());
-            for record in old
-                .records()
-                .filter(|record| record.uid.0 >= self.uids.next)
-            {
-                let (base, guid) = (record.base, record.guid());
-                records.push((record.uid, New { base, guid }));
+        let next = Uid(self.uids.next);
+        let list = match &old {
+            Some(old) => {
+                let mut list = old.clone();
+                for record in old.records().filter(|record| record.uid >= next) {
+                    let (base, guid) = (record.base, record.guid());
+                    records.push((record.uid, New { base, guid }));
+                }
+                list.raise_uid_next(next);
+                list.replace_records(records.into_iter());
+                list
             }
-        }
-        let list = Uidlist::restored(self.uids.uid_validity, Uid(next), id, records.into_iter());
+            None => {
+                let id = Some(self.uids.mailbox_id.as_str());
+                Uidlist::restored(self.uids.uid_validity, next, id, records.into_iter())
+            }
+        };
         self.uids.list = Some(list);
         self.uids.incomplete = false;
         self.rewrite_uidlist()

@@ -1,5 +1,6 @@
 //! Changes to messages that are there: flags and expunges, and the lock that covers them.
 
+use std::io;
 use std::time::SystemTime;
 
 use super::dir::{self, Target};
@@ -130,10 +131,12 @@ impl Folder {
             let flags = change(file.flags());
             let target = file.with_flags(flags);
             self.touched = true;
-            let renamed =
-                self.dirs
-                    .at(place)
-                    .rename(&name, &self.dirs.cur, &target, Target::Replace);
+            let from = self.dirs.at(place);
+            let renamed = match place == Place::Cur && name == target {
+                // Another program gave it these flags meanwhile.
+                true => Ok(()),
+                false => from.rename(&name, &self.dirs.cur, &target, Target::MustBeFree),
+            };
             match renamed {
                 Ok(()) => {
                     let info = target.get(file.base.len()..).unwrap_or_default();
@@ -143,12 +146,33 @@ impl Folder {
                     self.announce_flags(index, modseq);
                     return Ok(());
                 }
-                Err(error) if dir::is_gone(&error) => (),
+                Err(error) if dir::is_gone(&error) => {
+                    (place, name) = self.find_file(index)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.make_free(&target, place, &name)?;
+                }
                 Err(error) => return Err(error.into()),
             }
-            (place, name) = self.find_file(index)?;
         }
         Err(self.lost(index))
+    }
+
+    /// Another file has the name that a message is to get: it may be a second link of the same
+    /// one, or a message of its own, which then gets a name of its own.
+    fn make_free(&mut self, target: &[u8], place: Place, name: &[u8]) -> Result<(), MessageError> {
+        let other = self.dirs.cur.stat_target(target)?;
+        let own = self.dirs.at(place).stat_target(name)?;
+        let (Some(other), Some(own)) = (other, own) else {
+            return Ok(());
+        };
+        if other.is_same_file(&own) {
+            self.dirs.cur.unlink(target)?;
+        } else if let Some(file) = Filename::parse(target) {
+            let now = other.mtime.into();
+            self.separate(Place::Cur, target, &file, now)?;
+        }
+        Ok(())
     }
 
     /// Removes the message; needs the lock.  Works on a full disk.

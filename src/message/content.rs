@@ -193,7 +193,7 @@ fn disposition(body: &[u8]) -> Option<(Vec<u8>, Vec<Parameter>)> {
 fn languages(body: &[u8]) -> Vec<Vec<u8>> {
     let mut lexer = Lexer::new(body);
     let mut tags = Vec::new();
-    while lexer.peek().is_some() {
+    while lexer.peek().is_some() && tags.len() < LIST_MAX {
         let tag = token(&mut lexer);
         if tag.is_empty() {
             lexer.skip();
@@ -203,6 +203,9 @@ fn languages(body: &[u8]) -> Vec<Vec<u8>> {
     }
     tags
 }
+
+/// So many parameters or languages of a field are looked at.
+const LIST_MAX: usize = 1000;
 
 /// `token`, leniently: what is no tspecial (RFC 2045 5.1), or a quoted string.
 fn token(lexer: &mut Lexer) -> Vec<u8> {
@@ -227,7 +230,7 @@ fn parameters(lexer: &mut Lexer) -> Vec<Parameter> {
 
 fn parameters_from(lexer: &mut Lexer) -> Vec<Parameter> {
     let mut found = Vec::new();
-    while lexer.peek().is_some() {
+    while lexer.peek().is_some() && found.len() < LIST_MAX {
         lexer.skip_cfws();
         let name = lexer.run(|b| b > b' ' && !b"()<>@,;:\\\"/[]=".contains(&b));
         lexer.skip_cfws();

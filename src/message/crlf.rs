@@ -112,7 +112,7 @@ const BLOCK: usize = 255 * 32;
 fn count_lf(block: &[u8]) -> u64 {
     let mut total = 0;
     for run in block.chunks(255) {
-        total += u64::from(run.iter().fold(0u8, |sum, &b| sum + u8::from(b == b'\n')));
+        total += u64::from(run.iter().map(|b| u8::from(*b == b'\n')).sum::<u8>());
     }
     total
 }
@@ -122,7 +122,7 @@ fn count_crlf(before: &[u8], after: &[u8]) -> u64 {
     let mut total = 0;
     for (a, b) in before.chunks(255).zip(after.chunks(255)) {
         let pair = |(x, y): (&u8, &u8)| u8::from((*x == b'\r') & (*y == b'\n'));
-        total += u64::from(a.iter().zip(b).map(pair).fold(0u8, |sum, n| sum + n));
+        total += u64::from(a.iter().zip(b).map(pair).sum::<u8>());
     }
     total
 }

@@ -12,10 +12,9 @@ use super::transfer::{Decoder, Encoding, hex};
 /// A field's value as text: unfolded, encoded words decoded, other octets read as [`charset::guess`] does.
 pub fn decode(value: &[u8]) -> String {
     let mut line = unfold(value);
-    // Tabs come from folding; nobody searches for them.
-    line.iter_mut()
-        .filter(|b| **b == b'\t')
-        .for_each(|b| *b = b' ');
+    // Tabs come from folding; who searches for such a field has seen a space.
+    let tabs = line.iter_mut().filter(|octet| **octet == b'\t');
+    tabs.for_each(|octet| *octet = b' ');
     let mut out = String::with_capacity(line.len());
     let mut rest = line.as_slice();
     let mut ends = true; // whether the end of an encoded word is ahead

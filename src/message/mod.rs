@@ -21,6 +21,7 @@ pub mod envelope;
 pub mod header;
 mod lexer;
 pub mod mime;
+mod needle;
 pub mod nstring;
 pub mod search;
 pub mod transfer;

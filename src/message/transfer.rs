@@ -3,10 +3,10 @@
 //! There is no invalid text: base64 skips what is not its alphabet, quoted-printable passes on what it cannot
 //! read. Lines added to an encoded part on its way (footers of mailing lists) cost themselves only.
 
-use memchr::memchr3;
+use memchr::memchr2;
 
 use super::crlf::ToCrlf;
-use super::header::{is_wsp, trim_wsp_start};
+use super::header::{is_wsp, trim_wsp_end};
 
 /// How a part's body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,8 +182,11 @@ static SEXTETS: [u8; 256] = {
 /// RFC 2045 6.7.
 #[derive(Clone, Debug, Default)]
 struct QuotedPrintable {
-    /// Input whose meaning depends on what follows: white space that may end a line, or the start of an escape.
+    /// Input whose meaning depends on what follows. It has one of the forms `*WSP [CR]`, which may be dropped
+    /// at the end of a line (rule 3), `"=" *WSP [CR]`, which may be a soft line break, and `"=" HEXDIG`.
     held: Vec<u8>,
+    /// In white space that is too long to be held, and therefore text.
+    in_long_space: bool,
 }
 
 /// More white space than that is not at the end of any line that obeys RFC 2045.
@@ -193,66 +196,72 @@ impl QuotedPrintable {
     fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         out.reserve(input.len());
         let mut rest = input;
-        while !rest.is_empty() {
-            if self.held.is_empty() {
-                let plain = memchr3(b'=', b' ', b'\t', rest).unwrap_or(rest.len());
-                let (text, special) = rest.split_at_checked(plain).unwrap_or((rest, b""));
-                out.extend_from_slice(text);
-                rest = special;
+        while let Some((&octet, after)) = rest.split_first() {
+            self.in_long_space &= is_wsp(octet);
+            if self.in_long_space {
+                out.push(octet);
+                rest = after;
+            } else if self.held.is_empty() {
+                rest = self.plain(rest, out);
+            } else if self.resolve(octet, out) {
+                rest = after;
             }
-            let Some((&byte, after)) = rest.split_first() else {
-                return;
-            };
-            rest = if self.resolve(byte, out) { after } else { rest };
         }
     }
 
-    /// Takes one octet into what is held, or settles what that means. Returns whether the octet is used.
-    fn resolve(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
-        let used = match (self.held.as_slice(), byte) {
-            ([], b'=') => return self.hold(byte, out),
-            ([], _) if is_wsp(byte) => return self.hold(byte, out),
-            ([], _) => {
-                out.push(byte);
-                return true;
-            }
-            // White space: rule 3 drops it at the end of a line.
-            ([b' ' | b'\t', ..], _) if is_wsp(byte) || byte == b'\r' => {
-                if self.held.last() != Some(&b'\r') {
-                    return self.hold(byte, out);
+    /// Decodes whole lines and escapes; what the input's end leaves open is held.
+    fn plain<'i>(&mut self, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        let mut rest = input;
+        while let Some(special) = memchr2(b'=', b'\n', rest) {
+            let (text, after) = rest.split_at_checked(special).unwrap_or((rest, b""));
+            match after {
+                [b'\n', after @ ..] => {
+                    let (line, _, end) = split_line(text);
+                    out.extend_from_slice(line);
+                    out.extend_from_slice(end);
+                    out.push(b'\n');
+                    rest = after;
                 }
-                out.extend_from_slice(&self.held);
-                false
-            }
-            ([b' ' | b'\t', .., b'\r'], b'\n') => {
-                out.extend_from_slice(b"\r\n");
-                true
-            }
-            ([b' ' | b'\t', ..], b'\n') => {
-                out.push(b'\n');
-                true
-            }
-            ([b' ' | b'\t', ..], _) => {
-                out.extend_from_slice(&self.held);
-                false
-            }
-            // "=": an escape, or with nothing but white space after it a soft line break.
-            ([b'=', ..], b'\n') => true,
-            ([b'='], _) if byte.is_ascii_hexdigit() => return self.hold(byte, out),
-            ([b'=', high], _) if high.is_ascii_hexdigit() => match (hex(*high), hex(byte)) {
-                (Some(high), Some(low)) => {
-                    out.push(high << 4 | low);
-                    true
+                [_, high, low, after @ ..] if is_hex(*high) && is_hex(*low) => {
+                    out.extend_from_slice(text);
+                    push_octet(*high, *low, out);
+                    rest = after;
                 }
                 _ => {
+                    out.extend_from_slice(text);
+                    self.held.push(b'=');
+                    return after.get(1..).unwrap_or_default();
+                }
+            }
+        }
+        let (line, space, end) = split_line(rest);
+        out.extend_from_slice(line);
+        self.held.extend_from_slice(space);
+        self.held.extend_from_slice(end);
+        self.in_long_space = line.last().is_some_and(|last| is_wsp(*last)) && end.is_empty();
+        b""
+    }
+
+    /// Takes one octet into what is held, or settles what that means. Returns whether the octet is used.
+    fn resolve(&mut self, octet: u8, out: &mut Vec<u8>) -> bool {
+        let after_cr = self.held.ends_with(b"\r");
+        let used = match self.held.as_slice() {
+            [b'=', high] if is_hex(*high) => {
+                if is_hex(octet) {
+                    push_octet(*high, octet, out);
+                    true
+                } else {
                     out.extend_from_slice(&self.held);
                     false
                 }
-            },
-            ([b'=', .., last], _) if *last != b'\r' && (is_wsp(byte) || byte == b'\r') => {
-                return self.hold(byte, out);
             }
-            ([b'='], _) if is_wsp(byte) || byte == b'\r' => return self.hold(byte, out),
+            [b'='] if is_hex(octet) => return self.hold(octet, out),
+            [b'=', ..] if octet == b'\n' => true,
+            _ if octet == b'\n' => {
+                out.extend_from_slice(if after_cr { b"\r\n" } else { b"\n" });
+                true
+            }
+            _ if !after_cr && (is_wsp(octet) || octet == b'\r') => return self.hold(octet, out),
             _ => {
                 out.extend_from_slice(&self.held);
                 false
@@ -262,25 +271,41 @@ impl QuotedPrintable {
         used
     }
 
-    fn hold(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
-        if self.held.len() >= HELD_MAX {
+    fn hold(&mut self, octet: u8, out: &mut Vec<u8>) -> bool {
+        self.held.push(octet);
+        if self.held.len() > HELD_MAX && octet != b'\r' {
             out.append(&mut self.held);
+            self.in_long_space = true;
         }
-        self.held.push(byte);
         true
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let is_soft = |text: &[u8]| trim_wsp_start(text.get(1..).unwrap_or_default()).is_empty();
-        let drop = match self.held.first() {
-            Some(b'=') => is_soft(&self.held),
-            _ => !self.held.contains(&b'\r'),
-        };
-        if !drop {
+        let text = self.held.strip_prefix(b"=").unwrap_or(&self.held);
+        if !trim_wsp_end(text).is_empty() {
             out.extend_from_slice(&self.held);
         }
         self.held.clear();
     }
+}
+
+/// A line in three: its text, the white space at its end unless that is too long, and the CR of its line end.
+fn split_line(line: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let content = line.strip_suffix(b"\r").unwrap_or(line);
+    let (content, end) = line.split_at_checked(content.len()).unwrap_or((line, b""));
+    let text = trim_wsp_end(content);
+    match content.split_at_checked(text.len()) {
+        Some((text, space)) if space.len() <= HELD_MAX => (text, space, end),
+        _ => (content, b"", end),
+    }
+}
+
+fn push_octet(high: u8, low: u8, out: &mut Vec<u8>) {
+    out.extend(hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low));
+}
+
+fn is_hex(octet: u8) -> bool {
+    octet.is_ascii_hexdigit()
 }
 
 pub(super) fn hex(digit: u8) -> Option<u8> {
@@ -353,8 +378,10 @@ mod tests {
     proptest! {
         #[test]
         fn cuts_do_not_matter(
-            input in "[=a4F \t\r\n+/-]{0,40}", cut in 0usize..40, crlf: bool,
+            input in "[=a4F \t\r\n+/-]{0,40}", space in "[ \t]{0,3}", long: bool,
+            cut in 0usize..4000, crlf: bool,
         ) {
+            let input = input.replace("a", &space.repeat(if long { 333 } else { 1 }));
             let (one, two) = input.as_bytes().split_at(cut.min(input.len()));
             for encoding in [Encoding::Base64, Encoding::QuotedPrintable, Encoding::Identity] {
                 prop_assert_eq!(

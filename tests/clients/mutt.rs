@@ -8,9 +8,11 @@ fn mutt(mail: &Mail, settings: &str, folder: &str, keys: &str) {
     let rc = mail.write(
         "muttrc",
         format!(
-            "set header_cache=\"\"\nset message_cachedir=\"\"\nset sleep_time=0\nset wait_key=no\n\
+            "set folder={}\nset header_cache=\"\"\nset message_cachedir=\"\"\nset sleep_time=0\nset wait_key=no\n\
              set confirmappend=no\nset confirmcreate=no\nset delete=yes\nset quit=yes\nset move=no\n\
-             set mark_old=no\nset pager_stop=yes\nset imap_check_subscribed=no\n{settings}\n"
+             set mark_old=no\nset pager_stop=yes\nset imap_check_subscribed=no\n{settings}\n",
+            // Otherwise mutt asks whether it may make ~/Mail, and that takes the first keys.
+            mail.directory("client").display()
         ),
     );
     let line = format!(

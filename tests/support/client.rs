@@ -317,6 +317,16 @@ impl Client {
         }
     }
 
+    /// Whether something has come that was not read yet.
+    pub fn has_input(&self) -> bool {
+        self.taken < self.input.len() || self.wire.has_input()
+    }
+
+    /// Another handle for sending, for a client that sends and reads at the same time.
+    pub fn writer(&self) -> Box<dyn Write + Send> {
+        self.wire.writer()
+    }
+
     /// Whether nothing has come since the last command. Asks the server once, so that what it had
     /// to say unasked has been said.
     #[track_caller]

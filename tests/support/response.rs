@@ -95,7 +95,8 @@ impl Response {
             .and_then(|code| code.first())
             .and_then(Token::as_atom);
         self.is_untagged()
-            && (self.word() == "RECENT" || (self.word() == "OK" && code == Some("HIGHESTMODSEQ")))
+            && (self.word() == "RECENT"
+                || (self.word() == "OK" && matches!(code, Some("HIGHESTMODSEQ" | "MAILBOXID"))))
     }
 
     /// The response code's tokens, if it has one.

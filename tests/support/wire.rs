@@ -72,6 +72,31 @@ impl Wire {
         }
     }
 
+    /// Whether there is something to read now.
+    pub fn has_input(&self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        use std::os::fd::AsFd;
+        let socket = match self {
+            Wire::Pair(pair) => pair.as_fd(),
+            Wire::Tcp(tcp) => tcp.as_fd(),
+            Wire::Tls(tls) => tls.sock.as_fd(),
+            Wire::Gone => return false,
+        };
+        poll(
+            &mut [PollFd::new(socket, PollFlags::POLLIN)],
+            PollTimeout::ZERO,
+        ) == Ok(1)
+    }
+
+    /// Another handle for writing, where the bytes go out as they are.
+    pub fn writer(&self) -> Box<dyn Write + Send> {
+        match self {
+            Wire::Pair(pair) => Box::new(pair.try_clone().expect("the same socket")),
+            Wire::Tcp(tcp) => Box::new(tcp.try_clone().expect("the same socket")),
+            Wire::Tls(_) | Wire::Gone => panic!("no second handle for TLS"),
+        }
+    }
+
     /// Tells the server that no more will be written.
     pub fn finish_writing(&mut self) -> io::Result<()> {
         match self {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::{
-    Layout, Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken, trash,
+    Layout, Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken,
+    trash,
 };
 use crate::imap::mailbox::MailboxName;
 use crate::imap::sequence::Uid;
@@ -27,7 +28,10 @@ impl Tree {
         }
         let path = names::path(name, self.layout).map_err(TreeError::Name)?;
         let root = self.open_root()?;
-        if self.locate(&root, name)?.is_some_and(|folder| folder.is_mailbox) {
+        if self
+            .locate(&root, name)?
+            .is_some_and(|folder| folder.is_mailbox)
+        {
             return Err(TreeError::Exists);
         }
         let role = match roles {

@@ -115,7 +115,9 @@ pub(super) fn is_of_mailbox(name: &[u8]) -> bool {
         b"roost.",
     ];
     matches!(name, b"cur" | b"new" | b"tmp")
-        || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        || BEGINNINGS
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
 }
 
 const TOO_LONG: &str = "The mailbox name is too long.";

@@ -23,7 +23,9 @@ impl Tree {
             return Err(TreeError::Refused("INBOX cannot be renamed as a folder."));
         }
         if to.is_below(from) {
-            return Err(TreeError::Refused("A mailbox cannot be moved below itself."));
+            return Err(TreeError::Refused(
+                "A mailbox cannot be moved below itself.",
+            ));
         }
         let root = self.open_root()?;
         let folders = self.folders(&root)?;
@@ -35,7 +37,11 @@ impl Tree {
             };
             let name = MailboxName::new(&format!("{to}{rest}"));
             let name = name.map_err(|e| TreeError::Name(e.as_str()))?;
-            moving.push((folder, self.new_path(folder, from, &folders, &name, to)?, name));
+            moving.push((
+                folder,
+                self.new_path(folder, from, &folders, &name, to)?,
+                name,
+            ));
         }
         if moving.is_empty() {
             return Err(TreeError::NotFound);

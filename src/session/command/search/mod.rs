@@ -50,7 +50,6 @@ pub fn start(tag: Tag, request: &Request, context: &mut Context<'_>) -> Start {
         returns: request.returns.or(rev2.then_some(all)),
         tells_modseq: request.key.has_modseq(),
         mailbox: selected.mailbox,
-        searcher: Searcher::new(program.needles()),
         program,
         walk: Walk::default(),
         reading: None,
@@ -68,7 +67,6 @@ struct Search {
     mailbox: MailboxKey,
     program: Program,
     walk: Walk,
-    searcher: Searcher,
     /// A message that is being read.
     reading: Option<Reading>,
     /// The memory of the text read last.
@@ -81,6 +79,7 @@ struct Reading {
     known: Known,
     text: Text,
     at: u64,
+    searcher: Searcher,
 }
 
 #[derive(Clone, Copy)]
@@ -152,12 +151,13 @@ impl Search {
             Ok(Verdict::Is(true)) => self.found.push(candidate),
             Ok(Verdict::Is(false)) | Err(MessageError::Gone) => {}
             Ok(Verdict::Read(text)) => {
-                self.searcher.reset();
+                let searcher = Searcher::new(self.program.needles());
                 self.reading = Some(Reading {
                     candidate,
                     known,
                     text,
                     at: 0,
+                    searcher,
                 });
             }
             Ok(Verdict::Again) => self.walk = before,
@@ -237,7 +237,7 @@ impl Search {
                     return;
                 }
             };
-            let more = !chunk.is_empty() && self.searcher.push(chunk);
+            let more = !chunk.is_empty() && reading.searcher.push(chunk);
             reading.at += chunk.len() as u64;
             if !more {
                 break;
@@ -247,18 +247,14 @@ impl Search {
                 return;
             }
         }
-        self.searcher.finish();
         let Reading {
             candidate,
             mut known,
             text,
+            searcher,
             ..
         } = reading;
-        known.found = Some(
-            (0..self.program.strings())
-                .map(|key| self.searcher.found(key))
-                .collect(),
-        );
+        known.found = Some(searcher.finish());
         if self.program.judge(&known) == Some(true) {
             self.found.push(candidate);
         }

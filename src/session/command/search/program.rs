@@ -21,7 +21,7 @@ pub struct Program {
     test: Test,
     /// UIDs of the messages that may match.
     pub candidates: Ranges,
-    needles: Rc<[(Needle, Scope)]>,
+    needles: Vec<(Rc<Needle>, Scope)>,
     wants: [bool; Source::BY_COST.len()],
 }
 
@@ -170,7 +170,7 @@ impl Program {
         let mut candidates = Ranges::new();
         candidates.push_range(1, u32::MAX);
         narrow(&test, &mut candidates);
-        let needles = compiler.needles.into();
+        let needles = compiler.needles;
         Ok(Program {
             test,
             candidates,
@@ -179,13 +179,9 @@ impl Program {
         })
     }
 
-    pub fn needles(&self) -> Rc<[(Needle, Scope)]> {
-        Rc::clone(&self.needles)
-    }
-
-    /// How many strings are looked for in texts.
-    pub fn strings(&self) -> usize {
-        self.needles.len()
+    /// The strings looked for in texts.
+    pub fn needles(&self) -> &[(Rc<Needle>, Scope)] {
+        &self.needles
     }
 
     pub fn wants(&self, source: Source) -> bool {
@@ -277,7 +273,7 @@ fn decide(verdicts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Optio
 
 struct Compiler {
     charset: String,
-    needles: Vec<(Needle, Scope)>,
+    needles: Vec<(Rc<Needle>, Scope)>,
     wants: [bool; Source::BY_COST.len()],
 }
 
@@ -400,7 +396,7 @@ impl Compiler {
             return Ok(Test::Constant(true));
         }
         let needle = self.needle(text)?;
-        self.needles.push((needle, scope));
+        self.needles.push((Rc::new(needle), scope));
         Ok(self.wanting(Source::Text, Test::Text(self.needles.len() - 1)))
     }
 
