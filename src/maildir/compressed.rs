@@ -206,7 +206,7 @@ impl Read for FromStart<'_> {
 fn temporary(directory: &Dir) -> io::Result<File> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("roost.{}.{count}.plain", std::process::id());
+    let name = format!("roost.{}.{count}.plain", dir::own_process());
     let file = match directory.create_new(name.as_bytes(), &Access::PRIVATE) {
         // Left by a process of the same number that ended between two calls.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {

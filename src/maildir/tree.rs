@@ -17,19 +17,17 @@
 
 mod create;
 mod list;
-mod names;
+pub(super) mod names;
 mod rename;
 mod roles;
 mod trash;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use super::dir::{self, Access, Dir, Kind};
+use super::dir::{Access, Dir, Kind};
 use crate::imap::mailbox::MailboxName;
-use crate::imap::sequence::Uid;
 
 pub use crate::imap::mailbox::SpecialUse as Role;
 
@@ -328,7 +326,7 @@ fn taken(e: io::Error) -> TreeError {
 impl From<io::Error> for TreeError {
     fn from(e: io::Error) -> TreeError {
         match e.kind() {
-            io::ErrorKind::NotFound if dir::is_gone(&e) => TreeError::NotFound,
+            io::ErrorKind::NotFound => TreeError::NotFound,
             _ => TreeError::Io(e),
         }
     }

@@ -92,11 +92,7 @@ impl Watcher {
         let theirs = Arc::clone(&shared);
         let handle = move |event: notify::Result<notify::Event>| {
             let mut shared = lock(&theirs);
-            match event {
-                Ok(event) if event.need_rescan() => shared.overflow(),
-                Ok(event) => shared.take(&event),
-                Err(_) => shared.overflow(),
-            }
+            shared.handle(event);
             let waiting = shared.overflown || !shared.queue.is_empty();
             if waiting && !std::mem::replace(&mut shared.woken, true) {
                 drop(shared);
@@ -197,6 +193,14 @@ impl Watcher {
 }
 
 impl Shared {
+    fn handle(&mut self, event: notify::Result<notify::Event>) {
+        match event {
+            Ok(event) if !event.need_rescan() => self.take(&event),
+            // The kernel's queue overflowed, or nobody knows what happened.
+            _ => self.overflow(),
+        }
+    }
+
     fn take(&mut self, event: &notify::Event) {
         let [path] = event.paths.as_slice() else {
             return; // both ends of a rename: told one by one before

@@ -1,38 +1,13 @@
-//! For tests: a scratch Maildir, and Dovecot's own programs on it where they are installed.
+//! For tests: Dovecot's own programs on a scratch Maildir, where they are installed.
+
+// To whoever reads the tests' output.
+#![allow(clippy::print_stderr)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A home directory with a Maildir in it, removed when dropped.
-pub(crate) struct Scratch {
-    home: PathBuf,
-}
-
-impl Scratch {
-    pub(crate) fn new() -> Scratch {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let home = std::env::temp_dir().join(format!(
-            "roost-tree-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        ));
-        let _ = std::fs::remove_dir_all(&home);
-        std::fs::create_dir_all(home.join("Maildir")).unwrap();
-        Scratch { home }
-    }
-
-    pub(crate) fn maildir(&self) -> PathBuf {
-        self.home.join("Maildir")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
-}
+use crate::maildir::dir::scratch::Scratch;
 
 /// A Maildir that Dovecot serves as an unprivileged user.
 pub(crate) struct Lab {
@@ -47,29 +22,30 @@ impl Lab {
             return None;
         }
         let scratch = Scratch::new();
-        let home = scratch.home.display();
+        std::fs::create_dir(scratch.path().join("Maildir")).unwrap();
+        let home = scratch.path().display();
         let configuration = format!(
             "base_dir = {home}/run\nlog_path = {home}/log\ninfo_log_path = {home}/info\n\
              mail_location = maildir:%h/Maildir\nfirst_valid_uid = 0\nfirst_valid_gid = 0\n\
              namespace inbox {{\n  inbox = yes\n}}\n{settings}\n"
         );
-        std::fs::write(scratch.home.join("dovecot.conf"), configuration).unwrap();
+        std::fs::write(scratch.path().join("dovecot.conf"), configuration).unwrap();
         let lab = Lab { scratch };
         for name in ["log", "info"] {
-            std::fs::write(lab.scratch.home.join(name), "").unwrap();
+            std::fs::write(lab.scratch.path().join(name), "").unwrap();
         }
         lab.share();
         Some(lab)
     }
 
     pub(crate) fn maildir(&self) -> PathBuf {
-        self.scratch.maildir()
+        self.scratch.path().join("Maildir")
     }
 
     /// Gives everything to the user Dovecot runs as; needed where the tests run as root.
     pub(crate) fn share(&self) {
         if nix::unistd::geteuid().is_root() {
-            give(&self.scratch.home);
+            give(self.scratch.path());
         }
     }
 
@@ -86,21 +62,14 @@ impl Lab {
         imap
     }
 
-    pub(crate) fn doveadm(&self, arguments: &[&str]) -> String {
-        self.share();
-        let output = self.run("doveadm", arguments).output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
     fn run(&self, program: &str, arguments: &[&str]) -> Command {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(program);
         command
             .arg("-c")
-            .arg(self.scratch.home.join("dovecot.conf"))
+            .arg(self.scratch.path().join("dovecot.conf"))
             .args(arguments)
-            .env("HOME", &self.scratch.home)
+            .env("HOME", self.scratch.path())
             .env("USER", "somebody")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -113,7 +82,7 @@ impl Lab {
 
     /// Everything Dovecot has logged as a warning or an error.
     pub(crate) fn complaints(&self) -> String {
-        std::fs::read_to_string(self.scratch.home.join("log")).unwrap()
+        std::fs::read_to_string(self.scratch.path().join("log")).unwrap()
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
-use super::lab::{Lab, Scratch, number};
+use super::lab::{Lab, number};
 use super::*;
+use crate::maildir::dir::scratch::Scratch;
 
 fn highest(log: &mut DovecotLog) -> u64 {
     log.read().unwrap().expect("an index").highest_modseq
@@ -279,11 +280,11 @@ fn without_any_index_dovecot_starts_where_we_say_and_keeps_the_uids() {
 fn a_held_lock_is_busy_and_a_broken_log_is_left_alone() {
     let scratch = Scratch::new();
     let now = SystemTime::now();
-    let mut log = DovecotLog::new(&scratch.maildir());
+    let mut log = DovecotLog::new(scratch.path());
     assert_eq!(log.raise(10, true, now).unwrap(), Raised::Done);
     assert_eq!(highest(&mut log), 10);
 
-    let path = scratch.maildir().join(LOG_NAME);
+    let path = scratch.path().join(LOG_NAME);
     let other = OpenOptions::new()
         .read(true)
         .append(true)
@@ -293,7 +294,7 @@ fn a_held_lock_is_busy_and_a_broken_log_is_left_alone() {
     assert_eq!(log.raise(20, true, now).unwrap(), Raised::Busy);
     assert_eq!(log.raise(5, true, now).unwrap(), Raised::Busy);
     drop(other);
-    let dotlock = scratch.maildir().join(DOTLOCK_NAME);
+    let dotlock = scratch.path().join(DOTLOCK_NAME);
     std::fs::write(&dotlock, "1:host").unwrap();
     assert_eq!(log.raise(20, true, now).unwrap(), Raised::Busy);
     std::fs::remove_file(&dotlock).unwrap();

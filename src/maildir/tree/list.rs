@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Folder, Layout, Mailbox, names};
 use crate::imap::mailbox::MailboxName;
-use crate::maildir::dir::{Dir, Kind, Stat, is_gone};
+use crate::maildir::dir::{self, Dir, Kind, Stat, is_gone};
 
 /// All folders but INBOX's, which is at `inbox`, sorted by name, no two of the same name.
 pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> io::Result<Vec<Folder>> {
@@ -178,7 +178,7 @@ pub(super) fn directories(
         Kind::Link | Kind::Unknown => match directory.stat_target(name) {
             Ok(stat) => stat.is_some_and(|stat| stat.kind == Kind::Directory),
             // A loop of links, or what we may not look at.
-            Err(e) if e.raw_os_error() == Some(nix::libc::ELOOP) => false,
+            Err(e) if dir::is_loop(&e) => false,
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => false,
             Err(e) => {
                 failed = Some(e);

@@ -36,7 +36,7 @@ pub(super) fn path(name: &MailboxName, layout: Layout) -> Result<Vec<u8>, &'stat
 }
 
 /// The name of the mailbox at `path` from the root.  None: the root, or not a mailbox's.
-pub(super) fn name(path: &[u8], layout: Layout) -> Option<MailboxName> {
+pub(in crate::maildir) fn name(path: &[u8], layout: Layout) -> Option<MailboxName> {
     let (levels, separator) = match layout {
         Layout::Fs => (path, b'/'),
         _ => (path.strip_prefix(b".")?, b'.'),

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::{Layout, list};
-use crate::maildir::dir::host_name;
-use crate::maildir::dir::{Access, Dir, Kind, Target, is_gone};
+use crate::maildir::dir::{Access, Dir, Kind, Target, host_name, is_gone, own_process};
 
 /// Takes the folder `name` in `above` away.  No new file or directory is needed, so a full disk does
 /// not prevent it.
@@ -147,7 +146,7 @@ pub(super) fn unique(kind: &[u8]) -> Vec<u8> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut name = kind.to_vec();
-    name.extend(format!("{}.{count}.", std::process::id()).into_bytes());
+    name.extend(format!("{}.{count}.", own_process()).into_bytes());
     name.extend(host_name());
     name
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::maildir::modseq::lab::Scratch;
+use crate::maildir::dir::scratch::Scratch;
 
 struct Watched {
     scratch: Scratch,
@@ -21,7 +21,7 @@ impl Watched {
             let _ = sender.send(Instant::now());
         });
         let watcher = Watcher::new(wake).unwrap();
-        make_folder(&scratch.maildir());
+        make_folder(&scratch.path().join("Maildir"));
         Watched {
             scratch,
             watcher,
@@ -30,7 +30,7 @@ impl Watched {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.scratch.maildir().join(name)
+        self.scratch.path().join("Maildir").join(name)
     }
 
     fn watch(&mut self, folder: u32, name: &str) {
@@ -223,7 +223,8 @@ fn more_than_fits_the_queue_makes_every_folder_look() {
 fn the_kernels_overflow_is_a_rescan_of_everything() {
     let mut shared = Shared::default();
     shared.queue.push((1, appeared(Place::New, "x")));
-    shared.overflow();
+    let rescan = notify::Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+    shared.handle(Ok(rescan));
     assert!(shared.overflown && shared.queue.is_empty());
 }
 
@@ -279,6 +280,7 @@ fn without_free_descriptors_watching_is_unavailable() {
 /// `cargo test --release rename_to_wake -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
+#[allow(clippy::print_stdout)]
 fn rename_to_wake_takes_microseconds() {
     let mut mail = Watched::new();
     mail.watch(1, "");
