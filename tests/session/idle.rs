@@ -82,6 +82,7 @@ fn a_flag_a_removal_and_an_arrival_are_told_in_one_idle() {
 
 #[test]
 fn a_client_in_idle_is_told_that_the_server_is_there() {
+    roost_only!("a setting of ours");
     let mail = Mail::with(["one.eml"]);
     let mut a = Server::preauth_with(&mail, &["idle_notify=1s"]);
     a.ok("SELECT INBOX");
@@ -93,6 +94,7 @@ fn a_client_in_idle_is_told_that_the_server_is_there() {
 
 #[test]
 fn a_silent_client_is_sent_away_but_not_out_of_idle() {
+    roost_only!("a setting of ours");
     let mail = Mail::with(["one.eml"]);
     let mut silent = Server::preauth_with(&mail, &["idle_timeout=2s"]);
     let mut idler = Server::preauth_with(&mail, &["idle_timeout=2s", "idle_notify=1s"]);

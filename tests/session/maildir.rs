@@ -75,17 +75,22 @@ fn unknown_flag_letters_stay_when_flags_change() {
 }
 
 #[test]
-fn names_in_dot_and_directories_are_no_messages() {
+fn names_that_begin_with_a_dot_are_no_messages() {
     let mail = Mail::with(["one.eml"]);
-    mail.inbox()
-        .store_as(b"Subject: hidden\n\n", ".hidden:2,", 1_700_000_009);
+    mail.inbox().store_as(b"Subject: hidden\n\n", ".hidden:2,", 1_700_000_009);
+    let mut a = mail.select();
+    a.ok("FETCH 1:* UID").untagged(["1 FETCH (UID 1)"]);
+    a.ok("STATUS INBOX (MESSAGES)").contains("STATUS INBOX (MESSAGES 1)");
+}
+
+#[test]
+fn directories_in_cur_are_no_messages() {
+    let mail = Mail::with(["one.eml"]);
     let directory = mail.inbox().path().join("cur/a-directory");
     fs::create_dir(&directory).expect("a directory");
     own(&directory);
     let mut a = mail.select();
     a.ok("FETCH 1:* UID").untagged(["1 FETCH (UID 1)"]);
-    a.ok("STATUS INBOX (MESSAGES)")
-        .contains("STATUS INBOX (MESSAGES 1)");
 }
 
 #[test]
@@ -359,6 +364,7 @@ fn a_lock_left_by_a_dead_process_does_not_stop_the_mail() {
 
 #[test]
 fn courier_uids_and_subscriptions_are_adopted() {
+    roost_only!("it does not adopt");
     let mail = Mail::with(["one.eml", "two.eml"]);
     let bases = mail.inbox().bases();
     let write = |name: &str, text: String| {
@@ -384,6 +390,7 @@ fn courier_uids_and_subscriptions_are_adopted() {
 
 #[test]
 fn a_compressed_message_is_served_as_what_it_is() {
+    roost_only!("it needs a plugin for that");
     use std::io::Write;
     let plain = text("three.eml");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -405,6 +412,7 @@ fn a_compressed_message_is_served_as_what_it_is() {
 
 #[test]
 fn layout_fs_is_read() {
+    roost_only!("a setting of ours");
     let mail = Mail::new();
     for sub in ["cur", "new", "tmp"] {
         let path = mail.root().join("Work/2026").join(sub);

@@ -159,7 +159,6 @@ fn parameters_that_are_none_are_bad() {
         "(QRESYNC)",
         "(QRESYNC ())",
         "(QRESYNC (1))",
-        "(QRESYNC (0 1))",
         "(QRESYNC (1 1 *))",
     ] {
         a.bad(&format!("SELECT INBOX {parameters}"));

@@ -12,6 +12,7 @@ fn rev2(mail: &Mail) -> Client {
 
 #[test]
 fn both_revisions_are_announced() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::new();
     mail.connect()
         .ok("CAPABILITY")
@@ -20,6 +21,7 @@ fn both_revisions_are_announced() {
 
 #[test]
 fn select_tells_a_list_and_no_recent() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::with(["one.eml"]);
     let mut a = rev2(&mail);
     let reply = a.ok("SELECT INBOX");
@@ -33,6 +35,7 @@ fn select_tells_a_list_and_no_recent() {
 
 #[test]
 fn recent_is_never_among_the_flags() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::new();
     mail.inbox().deliver_file("one.eml");
     let mut a = rev2(&mail);
@@ -44,6 +47,7 @@ fn recent_is_never_among_the_flags() {
 
 #[test]
 fn every_search_is_answered_by_esearch() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::with(["one.eml", "two.eml"]);
     let mut a = rev2(&mail);
     a.ok("SELECT INBOX");
@@ -57,6 +61,7 @@ fn every_search_is_answered_by_esearch() {
 
 #[test]
 fn search_strings_are_utf8_without_saying_so() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::with(["one.eml", "two.eml"]);
     let mut a = rev2(&mail);
     a.ok("SELECT INBOX");
@@ -65,6 +70,7 @@ fn search_strings_are_utf8_without_saying_so() {
 
 #[test]
 fn a_renamed_mailbox_is_told_with_its_old_name() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::new();
     let mut a = rev2(&mail);
     a.ok("CREATE old");
@@ -85,6 +91,7 @@ fn a_renamed_mailbox_is_told_with_its_old_name() {
 
 #[test]
 fn names_are_utf8_on_the_wire_and_modified_utf7_on_disk() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::new();
     let mut a = rev2(&mail);
     a.ok("CREATE \"Entwürfe/日本\"");
@@ -101,6 +108,7 @@ fn names_are_utf8_on_the_wire_and_modified_utf7_on_disk() {
 
 #[test]
 fn status_knows_size_and_deleted() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::with(["one.eml", "two.eml"]);
     let mut a = rev2(&mail);
     a.ok("SELECT INBOX");
@@ -111,6 +119,7 @@ fn status_knows_size_and_deleted() {
 
 #[test]
 fn closed_is_told_when_another_mailbox_is_selected() {
+    roost_only!("it has no IMAP4rev2");
     let mail = Mail::with(["one.eml"]);
     let mut a = rev2(&mail);
     a.ok("CREATE Other");

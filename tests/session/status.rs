@@ -70,6 +70,7 @@ fn an_unknown_item_and_an_empty_list_are_bad() {
 
 #[test]
 fn appendlimit_and_mailboxid_and_deleted() {
+    roost_only!("it has none of these");
     let mail = Mail::with(["one.eml"]);
     let mut a = mail.connect();
     a.ok("STATUS INBOX (APPENDLIMIT MAILBOXID DELETED)")

@@ -64,6 +64,7 @@ pub fn eventually<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
 
 /// Leaves the test with a printed reason. A skipped test says why; under `ROOST_SKIP_NOTHING`
 /// (set by `tests/run`, which has installed everything) it fails instead.
+#[allow(unused_macros)]
 macro_rules! skip {
     ($($why:tt)*) => {{
         let why = format!($($why)*);
@@ -73,4 +74,16 @@ macro_rules! skip {
     }};
 }
 
+/// Leaves a test of something that Dovecot 2.3 does not have at all, when Dovecot is under test.
+#[allow(unused_macros)]
+macro_rules! roost_only {
+    ($why:literal) => {
+        if $crate::support::Program::under_test() == $crate::support::Program::Dovecot {
+            eprintln!("not for Dovecot: {}", $why);
+            return;
+        }
+    };
+}
+
+pub(crate) use roost_only;
 pub(crate) use skip;

@@ -28,9 +28,9 @@ pub(super) fn match_response(expected: &[Token], got: &[Token], captures: &mut C
     let (want, have) = (&expected[1..], &got[1..]);
     match head.as_str() {
         "OK" | "NO" | "BAD" | "BYE" | "PREAUTH" => match_status(want, have, captures),
-        "CAPABILITY" | "ENABLED" | "SEARCH" | "FLAGS" => match_set(want, have, captures),
+        "CAPABILITY" | "ENABLED" | "SEARCH" => match_set(want, have, captures),
         "STATUS" | "ID" => match_each(want, have, captures, match_pairs),
-        "LIST" | "LSUB" => match_each(want, have, captures, match_set),
+        "LIST" | "LSUB" | "FLAGS" => match_each(want, have, captures, match_set),
         "ESEARCH" => match_esearch(want, have, captures),
         _ => match_ordered(want, have, captures),
     }
