@@ -77,10 +77,12 @@ fn unknown_flag_letters_stay_when_flags_change() {
 #[test]
 fn names_that_begin_with_a_dot_are_no_messages() {
     let mail = Mail::with(["one.eml"]);
-    mail.inbox().store_as(b"Subject: hidden\n\n", ".hidden:2,", 1_700_000_009);
+    mail.inbox()
+        .store_as(b"Subject: hidden\n\n", ".hidden:2,", 1_700_000_009);
     let mut a = mail.select();
     a.ok("FETCH 1:* UID").untagged(["1 FETCH (UID 1)"]);
-    a.ok("STATUS INBOX (MESSAGES)").contains("STATUS INBOX (MESSAGES 1)");
+    a.ok("STATUS INBOX (MESSAGES)")
+        .contains("STATUS INBOX (MESSAGES 1)");
 }
 
 #[test]

@@ -49,6 +49,21 @@ fn a_client_that_was_away_learns_everything_at_select() {
 }
 
 #[test]
+fn a_client_that_is_up_to_date_is_told_nothing() {
+    let mail = Mail::numbered(5);
+    let mut a = quick(&mail);
+    a.ok("SELECT INBOX");
+    a.ok(r"STORE 2 +FLAGS.SILENT (\Deleted)");
+    a.ok("EXPUNGE");
+    let now = a.ok("SELECT INBOX");
+    let (validity, modseq) = (now.number("UIDVALIDITY"), now.number("HIGHESTMODSEQ"));
+    a.logout();
+    let mut b = quick(&mail);
+    let reply = b.ok(&format!("SELECT INBOX (QRESYNC ({validity} {modseq}))"));
+    reply.lacks("VANISHED ...").lacks("? FETCH ...");
+}
+
+#[test]
 fn history_from_long_ago_is_told_too_much_rather_than_too_little() {
     let mail = Mail::numbered(50);
     let mut a = quick(&mail);

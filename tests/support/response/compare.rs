@@ -12,14 +12,16 @@ pub(super) fn match_response(expected: &[Token], got: &[Token], captures: &mut C
     };
     let head = word(got, 0);
     if word(got, 1) == "FETCH" {
-        let (Some(Token::List(want)), Some(Token::List(have))) = (expected.get(2), got.get(2))
-        else {
-            return false;
+        return match (expected.get(2), got.get(2)) {
+            (Some(rest), Some(_)) if is_rest(rest) => match_ordered(expected, got, captures),
+            (Some(Token::List(want)), Some(Token::List(have))) => {
+                match_ordered(&expected[..2], &got[..2], captures)
+                    && match_pairs(want, have, captures)
+            }
+            _ => false,
         };
-        return match_ordered(&expected[..2], &got[..2], captures)
-            && match_pairs(want, have, captures);
     }
-    if head.bytes().all(|b| b.is_ascii_digit()) {
+    if !head.is_empty() && head.bytes().all(|b| b.is_ascii_digit()) {
         return match_ordered(expected, got, captures);
     }
     if head != word(expected, 0) {
