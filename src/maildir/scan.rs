@@ -238,7 +238,7 @@ impl Folder {
         let to_move = look.move_new && self.counts.in_new > self.stuck;
         let resolve = due
             || to_move
-            || self.modseqs.all_fresh
+            || !self.modseqs.doubtful.is_empty()
             || !self.findings.is_empty()
             || self.uids.changed(&self.dirs.dir)?;
         if resolve {
