@@ -77,6 +77,12 @@ impl Modseqs {
         }
     }
 
+    /// A client that was told a modseq by Dovecot is not to be told a lower one by us.
+    pub fn follow_dovecot(&mut self) {
+        let theirs = self.dovecot().map_or(0, |found| found.highest_modseq);
+        self.take_over(theirs);
+    }
+
     /// Everything that was given is in the index now.
     pub fn restart(&mut self, access: &Access) -> io::Result<()> {
         self.counter.raise(self.highest);

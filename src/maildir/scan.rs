@@ -217,6 +217,9 @@ impl Folder {
     /// Decides what is to be done; false: nothing.
     fn begin(&mut self, look: Look, now: SystemTime) -> Result<bool, FolderError> {
         self.check_place()?;
+        if self.uids.uid_validity != 0 {
+            self.modseqs.follow_dovecot();
+        }
         if self.keywords.refresh(&self.dirs.dir)? {
             self.changes.push(Change::Keywords);
         }
