@@ -134,22 +134,19 @@ impl Counter {
     }
 
     /// The next modseq; needs the lock, and a `refresh` under it.
-    pub fn issue(&mut self, access: &Access, now: SystemTime) -> io::Result<u64> {
+    pub fn issue(&mut self, access: &Access, now: SystemTime) -> u64 {
         let next = self.last.saturating_add(1);
         if next > self.reserved
             && !self.from_clock
             && let Err(error) = self.reserve(next.saturating_add(STEP), access)
         {
-            if !dir::is_full(&error) {
-                return Err(error);
-            }
-            self.fall_back();
+            self.fall_back(&error);
         }
         self.last = match self.from_clock {
             true => next.max(microseconds(now)),
             false => next,
         };
-        Ok(self.last)
+        self.last
     }
 
     /// `modseq`, which has been issued, was given to the message `uid`.
@@ -166,16 +163,11 @@ impl Counter {
         }
     }
 
-    /// Something was given that [`Counter::write`] has not written down yet.
-    pub fn is_pending(&self) -> bool {
-        !self.unwritten.is_empty()
-    }
-
     /// Writes down what was given; needs the lock, and must be done before clients are told.
-    pub fn write(&mut self, access: &Access) -> io::Result<()> {
+    pub fn write(&mut self, access: &Access) {
         if self.unwritten.is_empty() || self.from_clock {
             self.unwritten.clear();
-            return Ok(());
+            return;
         }
         let records: Vec<Record> = self.unwritten.drain(..).map(Record::Given).collect();
         let written = match self.file {
@@ -185,12 +177,8 @@ impl Counter {
                 .create(self.last.saturating_add(STEP), access)
                 .and_then(|()| self.append(&records)),
         };
-        match written {
-            Err(error) if dir::is_full(&error) => {
-                self.fall_back();
-                Ok(())
-            }
-            other => other,
+        if let Err(error) = written {
+            self.fall_back(&error);
         }
     }
 
@@ -280,8 +268,8 @@ impl Counter {
 
     /// Without a file whoever comes after us starts from the clock, which is what we do now.
     /// Removing it works on a full disk.
-    fn fall_back(&mut self) {
-        log::warn!("no room for modseqs on the disk: taking them from the clock");
+    fn fall_back(&mut self, why: &io::Error) {
+        log::warn!("roost.modseq cannot be written, modseqs come from the clock: {why}");
         if let Err(error) = self.dir.unlink(NAME)
             && !dir::is_gone(&error)
         {
