@@ -11,7 +11,7 @@ use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
 use crate::session::connection::{Client, Patience};
 use crate::session::flags::{self, KeywordNames};
-use crate::session::mailbox::Mailbox;
+use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::session::view::Walk;
 
@@ -59,10 +59,14 @@ struct Store {
 
 impl Command for Store {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
-        let (now, by) = (context.now, context.client.id);
+        let (now, over, by) = (context.now, context.over, context.client.id);
         let Some(mailbox) = selected_mailbox(context) else {
             return Progress::Done(reply::deselected());
         };
+        // What others did since the last command should not be overlooked.
+        if let Err(error) = mailbox.look(Effort::Watch, now, over) {
+            return Progress::Done(error.into());
+        }
         match mailbox.folder.lock(now.time) {
             Ok(true) => {}
             Ok(false) => return self.patience.locked(),
@@ -133,7 +137,8 @@ impl Store {
                 How::Add => flags::with(flags, named),
                 How::Remove => flags::without(flags, named),
             };
-            if change(message.flags()) != message.flags() {
+            let (uid, before) = (message.uid(), message.flags());
+            if change(before) != before {
                 let modseq = match modseq {
                     Some(modseq) => modseq,
                     None => match mailbox.folder.next_modseq(now.time) {
@@ -144,6 +149,9 @@ impl Store {
                 if let Err(error) = mailbox.folder.change_flags(index, &change, modseq) {
                     self.note_failure(error);
                     continue;
+                }
+                if mailbox.folder.messages()[index].flags() != change(before) {
+                    mailbox.note_flags(client.id, uid);
                 }
             }
             if tells {

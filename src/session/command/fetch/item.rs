@@ -28,6 +28,11 @@ pub fn is_in_summary(item: &SectionItem) -> bool {
     }
 }
 
+/// BODY[] without anything in the brackets.
+pub fn is_whole(item: &SectionItem) -> bool {
+    item.section.part.is_empty() && item.section.text == SectionText::Whole
+}
+
 pub fn is_partial(item: &FetchItem) -> bool {
     match item {
         FetchItem::Section(item) => item.partial.is_some(),
