@@ -14,11 +14,10 @@ use super::filename::{self, Filename};
 use super::folder::{Change, Folder, FolderError, Held};
 use super::keywords::KeywordsError;
 use super::messages::NewRow;
-use super::scan::{Look, Step, age, is_due};
+use super::scan::{Look, Step, is_due};
 use super::sync::Findings;
 use super::uidlist::New;
 use super::watch::Place;
-use crate::imap::flag::Flags;
 use crate::imap::sequence::Uid;
 
 impl Folder {
