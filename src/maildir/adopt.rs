@@ -43,7 +43,9 @@ fn parse_uiddb(text: &[u8]) -> Option<Uiddb> {
         let Some((uid, name)) = split_at_byte(line, b' ') else {
             continue;
         };
-        let uid = std::str::from_utf8(uid).ok().and_then(|uid| uid.parse().ok());
+        let uid = std::str::from_utf8(uid)
+            .ok()
+            .and_then(|uid| uid.parse().ok());
         let base = name.split(|&byte| byte == b':').next().unwrap_or_default();
         if let Some(uid @ 1..=UID_MAX) = uid
             && !base.is_empty()

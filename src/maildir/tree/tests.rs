@@ -100,7 +100,10 @@ fn a_deleted_mailbox_leaves_those_below_it() {
         tree.delete(&name("A"), now()).unwrap();
         assert_eq!(listed(&tree), ["-A/", "A-b", "A/B/", "A/B/C"]);
         let again = tree.delete(&name("A"), now());
-        assert!(matches!(again, Err(TreeError::NotFound | TreeError::Refused(_))));
+        assert!(matches!(
+            again,
+            Err(TreeError::NotFound | TreeError::Refused(_))
+        ));
         let path = tree.create(&name("A"), &[], now()).unwrap();
         assert!(!path.join("cur/1:2,S").exists() && !path.join("dovecot.index").exists());
         assert_eq!(listed(&tree), ["A/", "A-b", "A/B/", "A/B/C"]);
@@ -160,9 +163,17 @@ fn renaming_takes_along_what_is_below() {
             .map(|n| tree.find(&name(n)).unwrap())
             .collect();
         let moved = tree.rename(&name("A"), &name("N/M"), now()).unwrap();
-        assert_eq!(listed(&tree), ["A2", "-N/", "N/M/", "N/M/B/", "N/M/B/C", "-X/", "X/Y"]);
+        assert_eq!(
+            listed(&tree),
+            ["A2", "-N/", "N/M/", "N/M/B/", "N/M/B/C", "-X/", "X/Y"]
+        );
         assert_eq!(uid_validity(&tree.find(&name("N/M")).unwrap()), before);
-        assert!(tree.find(&name("N/M/B")).unwrap().join("cur/1:2,S").exists());
+        assert!(
+            tree.find(&name("N/M/B"))
+                .unwrap()
+                .join("cur/1:2,S")
+                .exists()
+        );
         let new: Vec<PathBuf> = ["N/M", "N/M/B", "N/M/B/C"]
             .iter()
             .map(|n| tree.find(&name(n)).unwrap())
@@ -204,7 +215,9 @@ fn our_indexes_elsewhere_go_where_the_mail_goes() {
         make(&tree, &["A", "A/B"]);
         let index = |tree: &Tree, text: &str| {
             let path = tree.find(&name(text)).unwrap();
-            indexes.path().join(path.strip_prefix(scratch.path()).unwrap())
+            indexes
+                .path()
+                .join(path.strip_prefix(scratch.path()).unwrap())
         };
         for text in ["A", "A/B"] {
             fs::create_dir_all(index(&tree, text)).unwrap();
@@ -234,13 +247,25 @@ fn names_that_cannot_be_are_refused_with_a_reason() {
     for text in ["a.b", "A/.b", "~a", "~", &"x".repeat(255), &"é".repeat(100)] {
         assert!(refused(Layout::MaildirPlusPlus, text), "{text}");
     }
-    for text in ["cur", "A/new", "tmp/x", "dovecot.index.log", "subscriptions", "~a", "..x", &"x".repeat(256)] {
+    for text in [
+        "cur",
+        "A/new",
+        "tmp/x",
+        "dovecot.index.log",
+        "subscriptions",
+        "~a",
+        "..x",
+        &"x".repeat(256),
+    ] {
         assert!(refused(Layout::Fs, text), "{text}");
     }
     let longest = "x".repeat(254);
     for layout in BOTH {
         let scratch = Scratch::new();
-        make(&tree(&scratch, layout), &["A/~b", "a*b%c", "tab", "dovecot-users", &longest]);
+        make(
+            &tree(&scratch, layout),
+            &["A/~b", "a*b%c", "tab", "dovecot-users", &longest],
+        );
     }
     let fs_tree = tree(&scratch, Layout::Fs);
     make(&fs_tree, &["a.b", "A/.b"]);
@@ -260,9 +285,20 @@ fn odd_things_are_no_mailboxes_and_odd_names_are_found() {
     symlink(".Real", scratch.path().join(".Link")).unwrap();
     symlink("/nowhere", scratch.path().join(".Dangling")).unwrap();
     symlink(".Loop", scratch.path().join(".Loop")).unwrap();
-    for odd in [&b".caf\xc3\xa9"[..], b".caf\xe9-latin", b".A&B", b".INBOX", b".inbox.sub", b".a..b",
-        b".&AGE-", b".&AC8-", b".\x07bell", b"..hidden", b".", b"plain"]
-    {
+    for odd in [
+        &b".caf\xc3\xa9"[..],
+        b".caf\xe9-latin",
+        b".A&B",
+        b".INBOX",
+        b".inbox.sub",
+        b".a..b",
+        b".&AGE-",
+        b".&AC8-",
+        b".\x07bell",
+        b"..hidden",
+        b".",
+        b"plain",
+    ] {
         fs::create_dir_all(scratch.path().join(std::ffi::OsStr::from_bytes(odd))).unwrap();
     }
     let expected = [
@@ -287,9 +323,13 @@ fn odd_things_are_no_mailboxes_and_odd_names_are_found() {
     }
     let well_formed = tree.find(&name("A&B")).unwrap();
     assert_eq!(well_formed.file_name().unwrap().as_bytes(), b".A&-B");
-    assert!(matches!(tree.create(&name("café"), &[], now()), Err(TreeError::Exists)));
+    assert!(matches!(
+        tree.create(&name("café"), &[], now()),
+        Err(TreeError::Exists)
+    ));
 
-    tree.rename(&name("café-latin"), &name("Better"), now()).unwrap();
+    tree.rename(&name("café-latin"), &name("Better"), now())
+        .unwrap();
     assert!(scratch.path().join(".Better").is_dir());
     // The link goes, not what it leads to.
     tree.delete(&name("Link"), now()).unwrap();
@@ -330,7 +370,10 @@ fn inbox_may_be_a_directory_of_the_fs_layout() {
     fs::create_dir_all(scratch.path().join("INBOX/cur")).unwrap();
     fs::create_dir_all(scratch.path().join("INBOX/Sub/cur")).unwrap();
     let tree = Tree::open(scratch.path(), Layout::Fs).unwrap();
-    assert_eq!(tree.find(&MailboxName::inbox()).unwrap(), scratch.path().join("INBOX"));
+    assert_eq!(
+        tree.find(&MailboxName::inbox()).unwrap(),
+        scratch.path().join("INBOX")
+    );
     assert_eq!(listed(&tree), ["INBOX/Sub"]);
     assert!(tree.list().unwrap()[0].children);
 }
@@ -341,15 +384,35 @@ fn special_uses_are_those_said_else_those_of_known_names() {
     let tree = tree(&scratch, Layout::MaildirPlusPlus);
     let roles = || -> Vec<(String, Role)> {
         let list = tree.list().unwrap();
-        let with = list.iter().filter_map(|m| Some((m.name.to_string(), m.role?)));
+        let with = list
+            .iter()
+            .filter_map(|m| Some((m.name.to_string(), m.role?)));
         with.collect()
     };
     let pairs = |pairs: &[(&str, Role)]| -> Vec<(String, Role)> {
-        pairs.iter().map(|(name, role)| (name.to_string(), *role)).collect()
+        pairs
+            .iter()
+            .map(|(name, role)| (name.to_string(), *role))
+            .collect()
     };
-    make(&tree, &["Sent Items", "Gesendet", "INBOX/Trash", "Archive/2026", "Drafts/Sent"]);
-    assert_eq!(roles(), pairs(&[("INBOX/Trash", Role::Trash), ("Sent Items", Role::Sent)]));
-    make(&tree, &["SENT", "Deleted Messages", "Archive", "Papierkorb"]);
+    make(
+        &tree,
+        &[
+            "Sent Items",
+            "Gesendet",
+            "INBOX/Trash",
+            "Archive/2026",
+            "Drafts/Sent",
+        ],
+    );
+    assert_eq!(
+        roles(),
+        pairs(&[("INBOX/Trash", Role::Trash), ("Sent Items", Role::Sent)])
+    );
+    make(
+        &tree,
+        &["SENT", "Deleted Messages", "Archive", "Papierkorb"],
+    );
     assert_eq!(
         roles(),
         pairs(&[
@@ -362,7 +425,11 @@ fn special_uses_are_those_said_else_those_of_known_names() {
     assert!(roles().contains(&("Werbung".to_owned(), Role::Junk)));
     make(&tree, &["Spam"]);
     assert!(!roles().iter().any(|(name, _)| name == "Spam"));
-    for (roles, text) in [(&[Role::Junk][..], "J"), (&[Role::Sent], "S"), (&[Role::All], "All")] {
+    for (roles, text) in [
+        (&[Role::Junk][..], "J"),
+        (&[Role::Sent], "S"),
+        (&[Role::All], "All"),
+    ] {
         let refused = tree.create(&name(text), roles, now());
         assert!(matches!(refused, Err(TreeError::RoleTaken)));
         assert!(matches!(tree.find(&name(text)), Err(TreeError::NotFound)));
@@ -370,7 +437,8 @@ fn special_uses_are_those_said_else_those_of_known_names() {
     let two = tree.create(&name("Two"), &[Role::Drafts, Role::Important], now());
     assert!(matches!(two, Err(TreeError::Refused(_))));
 
-    tree.rename(&name("Werbung"), &name("Old/Werbung"), now()).unwrap();
+    tree.rename(&name("Werbung"), &name("Old/Werbung"), now())
+        .unwrap();
     assert!(roles().contains(&("Old/Werbung".to_owned(), Role::Junk)));
     tree.rename(&name("Old"), &name("Older"), now()).unwrap();
     assert!(roles().contains(&("Older/Werbung".to_owned(), Role::Junk)));
@@ -380,7 +448,10 @@ fn special_uses_are_those_said_else_those_of_known_names() {
     assert!(roles().contains(&("Spam".to_owned(), Role::Junk)));
     make(&tree, &["Older/Werbung"]);
     assert!(!roles().contains(&("Older/Werbung".to_owned(), Role::Junk)));
-    scratch.write("roost.special-use", b"\\Drafts Gesendet\nnonsense\n\\Sent\n\\Sent Gone\n\xff\xff");
+    scratch.write(
+        "roost.special-use",
+        b"\\Drafts Gesendet\nnonsense\n\\Sent\n\\Sent Gone\n\xff\xff",
+    );
     assert!(roles().contains(&("Gesendet".to_owned(), Role::Drafts)));
     assert!(roles().contains(&("SENT".to_owned(), Role::Sent)));
 }
@@ -496,7 +567,10 @@ fn renaming_broken_off_loses_no_mailbox() {
                 for rest in ["", "/B", "/C"] {
                     let (old, new) = (name(&format!("A{rest}")), name(&format!("X/Y{rest}")));
                     let there = [tree.find(&old).is_ok(), tree.find(&new).is_ok()];
-                    assert!(there == [false, true] || !done && there == [true, false], "{there:?}");
+                    assert!(
+                        there == [false, true] || !done && there == [true, false],
+                        "{there:?}"
+                    );
                 }
             },
         );
@@ -511,7 +585,9 @@ fn dovecot_sees_the_same_mailboxes() {
             _ => "",
         };
         let settings = format!("namespace inbox {{\n  separator = /\n}}\n{setting}");
-        let Some(lab) = Lab::new(&settings) else { return };
+        let Some(lab) = Lab::new(&settings) else {
+            return;
+        };
         let mut imap = lab.imap();
         imap.ok("CREATE Theirs/Sub");
         imap.ok("CREATE Theirs");
@@ -523,9 +599,18 @@ fn dovecot_sees_the_same_mailboxes() {
             let mut imap = lab.imap();
             let mut names = Vec::new();
             for line in imap.ok("LIST \"\" *").lines() {
-                let Some((flags, name)) = line.strip_prefix("* LIST (").and_then(|l| l.split_once(") \"/\" ")) else { continue };
+                let Some((flags, name)) = line
+                    .strip_prefix("* LIST (")
+                    .and_then(|l| l.split_once(") \"/\" "))
+                else {
+                    continue;
+                };
                 let not = if flags.contains("Noselect") { "-" } else { "" };
-                let above = if flags.contains("HasChildren") { "/" } else { "" };
+                let above = if flags.contains("HasChildren") {
+                    "/"
+                } else {
+                    ""
+                };
                 names.push(format!("{not}{}{above}", name.trim_matches('"')));
             }
             names.retain(|name| !name.starts_with("INBOX"));
@@ -546,11 +631,17 @@ fn dovecot_sees_the_same_mailboxes() {
         }
         assert_eq!(theirs(), names);
         let validity = |imap: &mut Imap, mailbox: &str| {
-            number(&imap.ok(&format!("STATUS {mailbox} (UIDVALIDITY)")), "UIDVALIDITY")
+            number(
+                &imap.ok(&format!("STATUS {mailbox} (UIDVALIDITY)")),
+                "UIDVALIDITY",
+            )
         };
         let ours_before = validity(&mut imap, "Ours");
         let theirs_before = validity(&mut imap, "Theirs");
-        assert_eq!(ours_before, u64::from(uid_validity(&tree.find(&name("Ours")).unwrap())));
+        assert_eq!(
+            ours_before,
+            u64::from(uid_validity(&tree.find(&name("Ours")).unwrap()))
+        );
         imap.append("Ours", 3);
 
         tree.rename(&name("Theirs"), &name("Moved"), now()).unwrap();
