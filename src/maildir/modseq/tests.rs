@@ -277,6 +277,19 @@ fn without_any_index_dovecot_starts_where_we_say_and_keeps_the_uids() {
 }
 
 #[test]
+fn dovecot_does_complain_where_there_is_reason_to() {
+    let Some(lab) = Lab::new("") else { return };
+    lab.imap().append("INBOX", 1);
+    assert_eq!(lab.complaints(), "");
+    let path = lab.maildir().join("dovecot.index.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend([0x80, 0x80, 0x80, 0x85, 0]);
+    std::fs::write(&path, bytes).unwrap();
+    lab.imap().command("SELECT INBOX");
+    assert!(lab.complaints().contains("Unexpected garbage"));
+}
+
+#[test]
 fn a_held_lock_is_busy_and_a_broken_log_is_left_alone() {
     let scratch = Scratch::new();
     let now = SystemTime::now();
