@@ -7,10 +7,12 @@
 //!
 //! The calls can be made to fail or to stop at any point by [`fault`], for the crash tests.
 
+mod exclusive;
 #[doc(hidden)]
 pub mod fault;
 mod file;
 mod process;
+mod remote;
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -337,6 +339,11 @@ pub fn is_gone(error: &io::Error) -> bool {
         error.kind(),
         NotFound | NotADirectory | StaleNetworkFileHandle
     )
+}
+
+/// Do symbolic links lead round in a circle?
+pub fn is_loop(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::ELOOP as i32)
 }
 
 /// One system call, announced to `fault`, made again when a signal broke it off.

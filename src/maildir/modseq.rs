@@ -18,25 +18,19 @@
 //! Dovecot finds broken is rebuilt by it, with modseqs that begin again at 1, which is the very
 //! thing this module is there to prevent.
 //!
-//! The lock is an open file description lock: it excludes Dovecot's process-bound ones, but is not
-//! lost when some other part of this process closes the same file.  `flock` is taken as well, for
-//! `lock_method=flock`, and a `dovecot.index.log.lock` (`lock_method=dotlock`) counts as busy.
+//! The lock is taken by fcntl, as by default, and by `flock`, for `lock_method=flock`; a file
+//! `dovecot.index.log.lock` (`lock_method=dotlock`) counts as locked.
 //!
 //! Only little-endian indexes are understood; there are hardly others.
 
 mod index;
 mod log;
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
-
+use super::dir::{Dir, File, Stat, is_gone, own_process};
 use index::Index;
 use log::{Header, Walk};
 
@@ -74,10 +68,7 @@ pub enum Raised {
 
 /// A log, walked as far as it went when last looked at.
 struct Seen {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
+    stat: Stat,
     header: Header,
     walk: Walk,
 }
@@ -92,19 +83,24 @@ impl DovecotLog {
         }
     }
 
-    /// What the index says now; None: there is none, or none that can be understood.  Costs one
-    /// `stat` when nothing changed, and reads only what is new when the log grew.
+    /// What the index says now; None: there is none, or none that can be understood.  Costs a `stat`
+    /// when nothing changed, and reads only what is new when the log grew.
     pub fn read(&mut self) -> io::Result<Option<&Summary>> {
-        let path = self.log_path();
-        match std::fs::metadata(&path) {
-            Ok(now) if self.seen.as_ref().is_some_and(|seen| seen.is(&now)) => {}
-            Ok(_) => match File::open(&path) {
-                Ok(file) => self.look(&file)?,
-                Err(e) if e.kind() == ErrorKind::NotFound => self.seen = None,
+        let directory = match Dir::open(&self.directory) {
+            Err(e) if is_gone(&e) => {
+                self.seen = None;
+                return Ok(None);
+            }
+            directory => directory?,
+        };
+        let now = directory.stat_target(LOG)?;
+        let same = |seen: &Seen| now.is_some_and(|now| seen.stat.is_same_version(&now));
+        if !self.seen.as_ref().is_some_and(same) {
+            match directory.open_file(LOG) {
+                Ok(file) => self.look(&directory, &file)?,
+                Err(e) if is_gone(&e) => self.seen = None,
                 Err(e) => return Err(e),
-            },
-            Err(e) if e.kind() == ErrorKind::NotFound => self.seen = None,
-            Err(e) => return Err(e),
+            }
         }
         Ok(self.seen.as_ref().map(|seen| &seen.walk.summary))
     }
@@ -112,47 +108,45 @@ impl DovecotLog {
     /// Sees to it that Dovecot's HIGHESTMODSEQ is at least `to`.  Where Dovecot has no index at
     /// all, `make` says whether to leave it an empty log that starts there.
     pub fn raise(&mut self, to: u64, make: bool, now: SystemTime) -> io::Result<Raised> {
+        let directory = Dir::open(&self.directory)?;
         for _ in 0..ROTATION_TRIES {
-            let path = self.log_path();
-            let file = match OpenOptions::new().read(true).append(true).open(&path) {
+            let file = match directory.open_append(LOG) {
                 Ok(file) => file,
                 Err(e) if e.kind() == ErrorKind::NotFound => {
                     self.seen = None;
-                    if !make || exists(&self.directory.join(INDEX_NAME))? {
+                    if !make || directory.stat(INDEX)?.is_some() {
                         return Ok(Raised::Unknown);
                     }
-                    if self.make(to, now)? {
+                    if make_log(&directory, to, now)? {
                         return Ok(Raised::Done);
                     }
                     continue;
                 }
                 Err(e) => return Err(e),
             };
-            if exists(&self.directory.join(DOTLOCK_NAME))? || !lock(&file)? {
+            if directory.stat(DOTLOCK)?.is_some() || !file.try_lock()? {
                 return Ok(Raised::Busy);
             }
-            // The lock goes with `file`.  Rotated since it was opened: this is `.log.2` now.
-            match std::fs::metadata(&path) {
-                Ok(now) if same_file(&now, &file.metadata()?) => {}
-                Ok(_) => continue,
-                Err(e) if e.kind() == ErrorKind::NotFound => continue,
-                Err(e) => return Err(e),
+            // The lock goes with `file`.  Rotated since it was opened, this is `.log.2` now.
+            let own = file.stat()?;
+            let named = directory.stat_target(LOG)?;
+            if named.is_some_and(|named| named.is_same_file(&own)) {
+                return self.append(&directory, file, to);
             }
-            return self.append(&file, to);
         }
         Ok(Raised::Busy)
     }
 
     /// Appends to `file`, which is the log and locked.
-    fn append(&mut self, mut file: &File, to: u64) -> io::Result<Raised> {
-        self.look(file)?;
+    fn append(&mut self, directory: &Dir, mut file: File, to: u64) -> io::Result<Raised> {
+        self.look(directory, &file)?;
         let Some(seen) = &mut self.seen else {
             return Ok(Raised::Unknown);
         };
         if seen.walk.summary.highest_modseq >= to {
             return Ok(Raised::Done);
         }
-        if seen.walk.offset != seen.size {
+        if seen.walk.offset != seen.stat.size {
             // Something unfinished at the end, and whoever holds the lock is not finishing it.
             return Ok(Raised::Unknown);
         }
@@ -164,177 +158,112 @@ impl DovecotLog {
         };
         if let Err(e) = written {
             // As Dovecot does: what a reader would take for the beginning of a record goes.
-            file.set_len(seen.size)?;
+            file.set_len(seen.stat.size)?;
             return Err(e);
         }
-        self.look(file)?;
+        self.look(directory, &file)?;
         Ok(match &self.seen {
             Some(seen) if seen.walk.summary.highest_modseq >= to => Raised::Done,
             _ => Raised::Unknown,
         })
     }
 
-    /// A log with nothing in it but the modseq to start from.  False: one has appeared meanwhile.
-    fn make(&mut self, to: u64, now: SystemTime) -> io::Result<bool> {
-        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let header = log::new_header(to, seconds as u32);
-        let directory = std::fs::metadata(&self.directory)?;
-        let temporary = self
-            .directory
-            .join(format!("{LOG_NAME}.roost.{}.{seconds}", std::process::id()));
-        let written = (|| {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            // Whoever may use the folder may use its index, as with Dovecot.
-            if directory.gid() != file.metadata()?.gid() {
-                let _ = std::os::unix::fs::fchown(&file, None, Some(directory.gid()));
-            }
-            file.set_permissions(PermissionsExt::from_mode(directory.mode() & 0o666))?;
-            file.write_all(&header)?;
-            match std::fs::hard_link(&temporary, self.log_path()) {
-                Ok(()) => Ok(true),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
-                Err(e) => Err(e),
-            }
-        })();
-        let _ = std::fs::remove_file(&temporary);
-        written
-    }
-
     /// Brings `seen` up to the end of `file`, which is or was the log.
-    fn look(&mut self, file: &File) -> io::Result<()> {
-        let now = file.metadata()?;
-        let mut header = [0; log::HEADER_SIZE];
-        let got = read_at(file, &mut header, 0)?;
-        let Some(header) = Header::parse(header.get(..got).unwrap_or_default()) else {
+    fn look(&mut self, directory: &Dir, file: &File) -> io::Result<()> {
+        let stat = file.stat()?;
+        let Some(header) = read_header(file)? else {
             self.seen = None;
             return Ok(());
         };
         let known = self.seen.take().filter(|seen| {
-            same(seen, &now) && seen.header == header && seen.walk.offset <= now.size()
+            seen.stat.is_same_file(&stat) && seen.header == header && seen.walk.offset <= stat.size
         });
         let mut walk = match known {
             Some(seen) => seen.walk,
-            None => self.begin(&header)?,
+            None => begin(directory, &header)?,
         };
-        let rest = read_from(file, walk.offset, now.size())?;
+        let rest = read_from(file, walk.offset, stat.size)?;
         walk.feed(&header, &rest);
-        self.seen = Some(Seen {
-            device: now.dev(),
-            inode: now.ino(),
-            size: walk.offset.max(now.size()),
-            modified: (now.mtime(), now.mtime_nsec()),
-            header,
-            walk,
-        });
+        self.seen = Some(Seen { stat, header, walk });
         Ok(())
     }
-
-    /// Where to begin in a log not seen before: at its start, or further on where `dovecot.index`
-    /// already holds what comes before.
-    fn begin(&self, header: &Header) -> io::Result<Walk> {
-        let mut walk = Walk::start(header);
-        let Some(index) = self.read_index()? else {
-            return Ok(walk);
-        };
-        walk.summary.uid_validity = index.uid_validity;
-        walk.summary.next_uid = index.next_uid;
-        walk.summary.keywords = index.keywords;
-        if index.log_seq == header.file_seq {
-            match index.modseq {
-                Some(at) if at.log_seq == header.file_seq && at.highest != 0 => {
-                    walk.count_from(at.log_offset, at.highest);
-                    walk.offset = u64::from(at.log_offset.min(index.log_head_offset))
-                        .max(u64::from(header.header_size));
-                }
-                _ => {}
-            }
-        } else if let Ok(file) = File::open(self.directory.join(OLD_LOG_NAME)) {
-            // The index was last written before the log was rotated.  The new log's header has the
-            // modseq; the rest of what happened since is in the old one.
-            let mut old = [0; log::HEADER_SIZE];
-            let got = read_at(&file, &mut old, 0)?;
-            if let Some(old) = Header::parse(old.get(..got).unwrap_or_default())
-                && old.file_seq == index.log_seq
-            {
-                let start = u64::from(index.log_head_offset.max(old.header_size));
-                let rest = read_from(&file, start, file.metadata()?.size())?;
-                let mut past = Walk::start(&old);
-                past.offset = start;
-                past.summary = std::mem::take(&mut walk.summary);
-                past.feed(&old, &rest);
-                walk.summary = Summary {
-                    highest_modseq: header.initial_modseq,
-                    ..past.summary
-                };
-            }
-        }
-        Ok(walk)
-    }
-
-    fn read_index(&self) -> io::Result<Option<Index>> {
-        let file = match File::open(self.directory.join(INDEX_NAME)) {
-            Ok(file) => file,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        let mut start = [0; index::SIZES];
-        read_at(&file, &mut start, 0)?;
-        let bytes = read_from(&file, 0, u64::from(index::header_size(&start)))?;
-        Ok(Index::parse(&bytes))
-    }
-
-    fn log_path(&self) -> PathBuf {
-        self.directory.join(LOG_NAME)
-    }
 }
 
-impl Seen {
-    fn is(&self, now: &std::fs::Metadata) -> bool {
-        same(self, now)
-            && self.size == now.size()
-            && self.modified == (now.mtime(), now.mtime_nsec())
-    }
-}
-
-fn same(seen: &Seen, now: &std::fs::Metadata) -> bool {
-    (seen.device, seen.inode) == (now.dev(), now.ino())
-}
-
-fn same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-/// False: somebody else has it.
-fn lock(file: &File) -> io::Result<bool> {
-    let whole = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
+/// Where to begin in a log not seen before: at its start, or further on where `dovecot.index` already
+/// holds what comes before.
+fn begin(directory: &Dir, header: &Header) -> io::Result<Walk> {
+    let mut walk = Walk::start(header);
+    // One of another id is older than the log, which was begun anew.
+    let index = read_index(directory)?.filter(|index| index.id == header.index_id);
+    let Some(index) = index else {
+        return Ok(walk);
     };
-    match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&whole)) {
-        Ok(_) => {}
-        Err(nix::Error::EAGAIN | nix::Error::EACCES) => return Ok(false),
-        Err(e) => return Err(e.into()),
+    walk.summary.uid_validity = index.uid_validity;
+    walk.summary.next_uid = index.next_uid;
+    walk.summary.keywords = index.keywords;
+    if index.log_seq == header.file_seq {
+        match index.modseq {
+            Some(at) if at.log_seq == header.file_seq && at.highest != 0 => {
+                walk.count_from(at.log_offset, at.highest);
+                walk.offset = u64::from(at.log_offset.min(index.log_head_offset))
+                    .max(u64::from(header.header_size));
+            }
+            _ => {}
+        }
+    } else if let Ok(file) = directory.open_file(OLD_LOG) {
+        // The index was last written before the log was rotated.  The new log's header has the
+        // modseq; the rest of what happened since is in the old one.
+        if let Some(old) = read_header(&file)?
+            && old.file_seq == index.log_seq
+        {
+            let start = u64::from(index.log_head_offset.max(old.header_size));
+            let rest = read_from(&file, start, file.stat()?.size)?;
+            let mut past = Walk::start(&old);
+            past.offset = start;
+            past.summary = std::mem::take(&mut walk.summary);
+            past.feed(&old, &rest);
+            walk.summary = Summary {
+                highest_modseq: header.initial_modseq,
+                ..past.summary
+            };
+        }
     }
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
-        Err(std::fs::TryLockError::Error(e)) => Err(e),
-    }
+    Ok(walk)
 }
 
-fn exists(path: &Path) -> io::Result<bool> {
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+/// A log with nothing in it but the modseq to start from.  False: one has appeared meanwhile.
+fn make_log(directory: &Dir, to: u64, now: SystemTime) -> io::Result<bool> {
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let temporary = format!("dovecot.index.log.roost.{}.{seconds}", own_process());
+    let temporary = temporary.as_bytes();
+    let mut file = directory.create_new(temporary, &directory.access()?)?;
+    let made = file
+        .write_all(&log::new_header(to, seconds as u32))
+        .and_then(|()| directory.link(temporary, directory, LOG));
+    let _ = directory.unlink(temporary);
+    match made {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+fn read_index(directory: &Dir) -> io::Result<Option<Index>> {
+    let file = match directory.open_file(INDEX) {
+        Ok(file) => file,
+        Err(e) if is_gone(&e) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let mut start = [0; index::SIZES];
+    read_at(&file, &mut start, 0)?;
+    let bytes = read_from(&file, 0, u64::from(index::header_size(&start)))?;
+    Ok(Index::parse(&bytes))
+}
+
+fn read_header(file: &File) -> io::Result<Option<Header>> {
+    let mut bytes = [0; log::HEADER_SIZE];
+    let got = read_at(file, &mut bytes, 0)?;
+    Ok(Header::parse(bytes.get(..got).unwrap_or_default()))
 }
 
 /// The bytes from `start` to `end`, fewer where the file is shorter.
@@ -366,10 +295,10 @@ fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     Ok(got)
 }
 
-const INDEX_NAME: &str = "dovecot.index";
-const LOG_NAME: &str = "dovecot.index.log";
-const OLD_LOG_NAME: &str = "dovecot.index.log.2";
-const DOTLOCK_NAME: &str = "dovecot.index.log.lock";
+const INDEX: &[u8] = b"dovecot.index";
+const LOG: &[u8] = b"dovecot.index.log";
+const OLD_LOG: &[u8] = b"dovecot.index.log.2";
+const DOTLOCK: &[u8] = b"dovecot.index.log.lock";
 /// Dovecot rotates its log at about 1 MiB.
 const READ_MAX: u64 = 256 << 20;
 const ROTATION_TRIES: usize = 3;

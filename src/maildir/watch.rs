@@ -24,7 +24,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nix::sys::statfs;
+use super::dir::Dir;
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, EventKindMask, INotifyWatcher, PathOp, Watcher as _};
 
@@ -251,7 +251,7 @@ fn parts(path: &Path) -> Result<Vec<(PathBuf, Part)>, WatchError> {
     let mut parts = Vec::new();
     for (name, place) in [("new", Place::New), ("cur", Place::Cur)] {
         let directory = folder.join(name).canonicalize()?;
-        if let Some(kind) = shared_with_other_hosts(&directory)? {
+        if let Some(kind) = Dir::open(&directory)?.is_remote()? {
             return Err(WatchError::Unavailable(format!(
                 "{kind} tells nothing of changes elsewhere"
             )));
@@ -266,15 +266,6 @@ fn parts(path: &Path) -> Result<Vec<(PathBuf, Part)>, WatchError> {
         parts.push((directory.to_owned(), Part::Around));
     }
     Ok(parts)
-}
-
-/// The name of a file system whose files may change without this kernel knowing.
-fn shared_with_other_hosts(path: &Path) -> io::Result<Option<&'static str>> {
-    let kind = statfs::statfs(path)?.filesystem_type();
-    let known = REMOTE
-        .iter()
-        .find(|(magic, _)| i128::from(kind.0) == i128::from(*magic));
-    Ok(known.map(|(_, name)| *name))
 }
 
 impl From<notify::Error> for WatchError {
@@ -303,18 +294,6 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 /// More names than this at once, and one look at the folder is cheaper than looking at each.
 const QUEUE_MAX: usize = 8192;
-
-/// statfs(2)
-const REMOTE: [(i64, &str); 8] = [
-    (0x6969, "NFS"),
-    (0x517b, "SMB"),
-    (0xff53_4d42, "CIFS"),
-    (0xfe53_4d42, "SMB2"),
-    (0x6573_5546, "FUSE"),
-    (0x00c3_6400, "Ceph"),
-    (0x5346_414f, "AFS"),
-    (0x0102_1997, "9P"),
-];
 
 #[cfg(test)]
 mod tests;

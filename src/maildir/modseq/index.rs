@@ -5,6 +5,7 @@ use super::log::{LITTLE_ENDIAN, NEXT_UID_OFFSET, UID_VALIDITY_OFFSET, u16_at, u3
 /// What the header says; the messages' records are not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Index {
+    pub id: u32,
     pub uid_validity: u32,
     pub next_uid: u32,
     pub log_seq: u32,
@@ -42,6 +43,7 @@ impl Index {
             return None;
         }
         let mut index = Index {
+            id: u32_at(bytes, 16)?,
             uid_validity: u32_at(bytes, usize::from(UID_VALIDITY_OFFSET))?,
             next_uid: u32_at(bytes, usize::from(NEXT_UID_OFFSET))?,
             log_seq: u32_at(bytes, 60)?,

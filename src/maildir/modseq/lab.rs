@@ -3,6 +3,7 @@
 // To whoever reads the tests' output.
 #![allow(clippy::print_stderr)]
 
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -25,15 +26,12 @@ impl Lab {
         std::fs::create_dir(scratch.path().join("Maildir")).unwrap();
         let home = scratch.path().display();
         let configuration = format!(
-            "base_dir = {home}/run\nlog_path = {home}/log\ninfo_log_path = {home}/info\n\
-             mail_location = maildir:%h/Maildir\nfirst_valid_uid = 0\nfirst_valid_gid = 0\n\
+            "base_dir = {home}/run\nmail_location = maildir:%h/Maildir\nfirst_valid_uid = 0\nfirst_valid_gid = 0\n\
              namespace inbox {{\n  inbox = yes\n}}\n{settings}\n"
         );
         std::fs::write(scratch.path().join("dovecot.conf"), configuration).unwrap();
         let lab = Lab { scratch };
-        for name in ["log", "info"] {
-            std::fs::write(lab.scratch.path().join(name), "").unwrap();
-        }
+        drop(lab.open_log());
         lab.share();
         Some(lab)
     }
@@ -73,16 +71,25 @@ impl Lab {
             .env("USER", "somebody")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            // Where it logs as long as no master process tells it otherwise.
+            .stderr(self.open_log());
         if nix::unistd::geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
         command
     }
 
+    fn open_log(&self) -> File {
+        let path = self.scratch.path().join("log");
+        let log = OpenOptions::new().append(true).create(true).open(path);
+        log.unwrap()
+    }
+
     /// Everything Dovecot has logged as a warning or an error.
     pub(crate) fn complaints(&self) -> String {
-        std::fs::read_to_string(self.scratch.path().join("log")).unwrap()
+        let log = std::fs::read_to_string(self.scratch.path().join("log")).unwrap();
+        let complaints = log.lines().filter(|line| !line.contains(": Info: "));
+        complaints.map(|line| format!("{line}\n")).collect()
     }
 }
 

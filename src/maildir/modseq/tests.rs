@@ -64,7 +64,7 @@ fn dovecot_counts_as_we_do() {
         }
     }
     assert!(
-        lab.maildir().join(OLD_LOG_NAME).exists(),
+        lab.maildir().join("dovecot.index.log.2").exists(),
         "the log was rotated"
     );
     assert_eq!(lab.complaints(), "");
@@ -105,7 +105,7 @@ fn a_raise_between_two_dovecot_sessions_holds() {
                 imap.ok("STORE 1:5 FLAGS (\\Draft)");
             }
             drop(imap);
-            assert!(lab.maildir().join(INDEX_NAME).exists());
+            assert!(lab.maildir().join("dovecot.index").exists());
             let mut imap = lab.imap();
             let end = imap.select("INBOX", "HIGHESTMODSEQ");
             assert_eq!(end, to + 301);
@@ -147,7 +147,7 @@ fn a_raise_reaches_dovecot_sessions_that_have_the_mailbox_open() {
         }
     }
     assert!(
-        lab.maildir().join(OLD_LOG_NAME).exists(),
+        lab.maildir().join("dovecot.index.log.2").exists(),
         "the log was rotated"
     );
     assert_eq!(lab.complaints(), "");
@@ -209,7 +209,7 @@ fn a_log_that_never_counted_is_made_to_count() {
     let Some(lab) = Lab::new("") else { return };
     lab.imap().append("INBOX", 4);
     // As an old Dovecot left it: modseqs begin when the extension is introduced.
-    let path = lab.maildir().join(LOG_NAME);
+    let path = lab.maildir().join("dovecot.index.log");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[24..32].fill(0);
     std::fs::write(&path, bytes).unwrap();
@@ -277,6 +277,19 @@ fn without_any_index_dovecot_starts_where_we_say_and_keeps_the_uids() {
 }
 
 #[test]
+fn dovecot_does_complain_where_there_is_reason_to() {
+    let Some(lab) = Lab::new("") else { return };
+    lab.imap().append("INBOX", 1);
+    assert_eq!(lab.complaints(), "");
+    let path = lab.maildir().join("dovecot.index.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend([0x80, 0x80, 0x80, 0x85, 0]);
+    std::fs::write(&path, bytes).unwrap();
+    lab.imap().command("SELECT INBOX");
+    assert!(lab.complaints().contains("Unexpected garbage"));
+}
+
+#[test]
 fn a_held_lock_is_busy_and_a_broken_log_is_left_alone() {
     let scratch = Scratch::new();
     let now = SystemTime::now();
@@ -284,17 +297,13 @@ fn a_held_lock_is_busy_and_a_broken_log_is_left_alone() {
     assert_eq!(log.raise(10, true, now).unwrap(), Raised::Done);
     assert_eq!(highest(&mut log), 10);
 
-    let path = scratch.path().join(LOG_NAME);
-    let other = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .open(&path)
-        .unwrap();
-    assert!(lock(&other).unwrap());
+    let path = scratch.path().join("dovecot.index.log");
+    let other = scratch.dir.open_append(LOG).unwrap();
+    assert!(other.try_lock().unwrap());
     assert_eq!(log.raise(20, true, now).unwrap(), Raised::Busy);
     assert_eq!(log.raise(5, true, now).unwrap(), Raised::Busy);
     drop(other);
-    let dotlock = scratch.path().join(DOTLOCK_NAME);
+    let dotlock = scratch.path().join("dovecot.index.log.lock");
     std::fs::write(&dotlock, "1:host").unwrap();
     assert_eq!(log.raise(20, true, now).unwrap(), Raised::Busy);
     std::fs::remove_file(&dotlock).unwrap();
