@@ -96,7 +96,7 @@ enum Door {
     /// Whoever is there has been let in by somebody else.
     Open,
     /// Whoever knows the password is let in.
-    Guarded(Front, Password),
+    Guarded(Box<Front>, Password),
 }
 
 impl Door {

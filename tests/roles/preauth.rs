@@ -11,7 +11,7 @@ use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Mail, Program, eventually};
+use crate::support::{Mail, Program, eventually, skip};
 
 const SCRIPT: &str = "a SELECT INBOX\r\nb FETCH 1:* UID\r\nc NOOP\r\n";
 

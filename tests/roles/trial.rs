@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use crate::support::{Mail, Program, Server};
+use crate::support::{Mail, Server, roost_only, skip};
 
 #[test]
 fn what_it_prints_is_enough_to_connect_with_curl() {
