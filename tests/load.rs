@@ -1,6 +1,9 @@
 //! Load, tested by counting and not by the clock: how much memory the server ever had, how many
 //! answers came, who was answered while somebody else was busy.
 
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 use std::fs;
