@@ -4,6 +4,9 @@
 //! never go back, and a client that keeps a copy by QRESYNC misses nothing, whichever of the two it
 //! asks. "Ours" is the server under test; "theirs" is Dovecot.
 
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

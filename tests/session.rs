@@ -4,6 +4,9 @@
 //! They run against Roost, and with `ROOST_UNDER_TEST=dovecot` against Dovecot. Where the two may
 //! differ, `differences.md` says why.
 
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 #[path = "session/append.rs"]

@@ -10,7 +10,7 @@
 //! ([`response`]): the order of flags, the form of a set or a string does not matter.
 
 // Each test program uses its own part of this module.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, clippy::print_stderr)]
 
 mod client;
 mod dovecot;

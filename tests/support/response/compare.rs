@@ -133,7 +133,10 @@ fn match_set(expected: &[Token], got: &[Token], captures: &mut Captures) -> bool
 fn match_pairs(expected: &[Token], got: &[Token], captures: &mut Captures) -> bool {
     let rest = expected.iter().any(is_rest);
     let expected: Vec<&Token> = expected.iter().filter(|want| !is_rest(want)).collect();
-    if expected.len() % 2 != 0 || got.len() % 2 != 0 || (expected.len() != got.len() && !rest) {
+    if !expected.len().is_multiple_of(2)
+        || !got.len().is_multiple_of(2)
+        || (expected.len() != got.len() && !rest)
+    {
         return false;
     }
     expected.chunks(2).all(|want| {
