@@ -1,5 +1,7 @@
 //! What the program takes and says of itself, and what its manual says, are the same.
 
+#![allow(clippy::print_stderr)]
+
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -77,7 +79,7 @@ fn the_manual_pages_are_well_formed() {
         match mandoc {
             Ok(output) => assert!(output.status.success(), "{output:?}"),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                println!("skipped: mandoc is not installed");
+                eprintln!("skipped: mandoc is not installed");
             }
             Err(error) => panic!("{error}"),
         }

@@ -49,10 +49,10 @@ impl Client {
 
     /// Leaves the selected mailbox, if any.
     pub fn deselect(&mut self, mailboxes: &mut Mailboxes, now: Now) {
-        if let Some(selected) = self.selected.take() {
-            if let Some(mailbox) = mailboxes.get(selected.mailbox) {
-                mailbox.remove_view(self.id, now);
-            }
+        if let Some(selected) = self.selected.take()
+            && let Some(mailbox) = mailboxes.get(selected.mailbox)
+        {
+            mailbox.remove_view(self.id, now);
         }
         self.saved = Ranges::new();
         if self.imap.state() == State::Selected {

@@ -203,7 +203,7 @@ fn the_maildir_is_at_home_if_it_is_not_named_and_made_if_it_is_not_there() {
 #[test]
 fn root_becomes_the_owner_of_the_maildir() {
     if !nix::unistd::geteuid().is_root() {
-        crate::support::skip!("only root can become somebody else");
+        skip!("only root can become somebody else");
     }
     let mail = Mail::numbered(1);
     let mut child = Running::start(roost(&mail).stdin(Stdio::piped()).stdout(Stdio::piped()));

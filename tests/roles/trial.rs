@@ -21,7 +21,7 @@ fn what_it_prints_is_enough_to_connect_with_curl() {
         .output()
         .unwrap();
     if curl.status.code() == Some(127) {
-        crate::support::skip!("curl is not installed");
+        skip!("curl is not installed");
     }
     assert!(curl.status.success(), "{line}: {curl:?}");
     let newest = String::from_utf8(curl.stdout).unwrap();
@@ -63,7 +63,7 @@ fn without_a_maildir_it_makes_a_small_one_and_says_so() {
 #[test]
 fn root_serves_as_the_owner_and_never_its_own_mail() {
     if !nix::unistd::geteuid().is_root() {
-        crate::support::skip!("only root can become somebody else");
+        skip!("only root can become somebody else");
     }
     let mail = Mail::numbered(1);
     let mut trial = Trial::start(&mail, &[mail.root().to_str().unwrap()]);
@@ -122,9 +122,7 @@ fn an_address_in_use_is_named() {
 
 #[test]
 fn a_wrong_password_delays_only_whoever_gave_it() {
-    if Program::under_test() != Program::Roost {
-        crate::support::skip!("about roost try");
-    }
+    roost_only!("it is about roost try");
     let mail = Mail::numbered(1);
     let server = Server::try_with(&mail, &["failure_delay=5s"]);
     let mut wrong = server.dial();
@@ -143,9 +141,7 @@ fn a_wrong_password_delays_only_whoever_gave_it() {
 
 #[test]
 fn the_end_is_told_to_everybody_before_login_and_after() {
-    if Program::under_test() != Program::Roost {
-        crate::support::skip!("about roost try");
-    }
+    roost_only!("it is about roost try");
     let mail = Mail::numbered(1);
     let server = Server::try_(&mail);
     let mut clients = vec![
@@ -166,9 +162,7 @@ fn the_end_is_told_to_everybody_before_login_and_after() {
 
 #[test]
 fn an_idle_connection_costs_less_than_ten_kilobytes() {
-    if Program::under_test() != Program::Roost {
-        crate::support::skip!("about roost try");
-    }
+    roost_only!("it is about roost try");
     const MANY: u64 = 300;
     let mail = Mail::numbered(10);
     let server = Server::try_(&mail);

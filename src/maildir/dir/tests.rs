@@ -1,5 +1,6 @@
 use super::scratch::Scratch;
 use super::*;
+use nix::unistd::mkfifo;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
@@ -58,7 +59,7 @@ fn a_rename_to_a_taken_name_fails_when_it_must_be_free() {
 fn a_fifo_or_directory_in_place_of_a_file_is_an_error_not_a_wait() {
     let scratch = Scratch::new();
     let fifo = scratch.path().join("fifo");
-    nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    mkfifo(&fifo, Mode::S_IRWXU).unwrap();
     scratch.dir.make_dir(b"sub", &Access::PRIVATE).unwrap();
     assert!(scratch.dir.open_file(b"fifo").is_err());
     assert!(scratch.dir.open_file(b"sub").is_err());

@@ -5,7 +5,7 @@
 use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::append::{AppendMessage, AppendStart};
-use crate::imap::flag::Flag;
+use crate::imap::flag::{Flag, Flags};
 use crate::imap::mailbox::MailboxName;
 use crate::imap::response::Code;
 use crate::maildir::folder::Step;
@@ -38,9 +38,9 @@ struct Append {
 
 enum Stage {
     /// A message is coming.
-    Text(Message),
+    Text(Box<Message>),
     /// It has come; what is said of the next one, if there is one.
-    Message(Message, Option<AppendMessage>),
+    Message(Box<Message>, Option<AppendMessage>),
     /// All have come: the mailbox is brought up to date,
     Sync,
     /// and they are made visible.
@@ -52,9 +52,6 @@ struct Message {
     file: Incoming,
     line_ends: ToLf,
 }
-
-/// What a stage says when it cannot go on.
-type Stop = Progress;
 
 impl Append {
     fn begin(request: AppendStart, context: &mut Context<'_>) -> Result<Append, Reply> {
@@ -69,51 +66,56 @@ impl Append {
         })
     }
 
-    /// The stage after this one, or why it has to wait.
-    fn advance(&mut self, stage: Stage, context: &mut Context<'_>) -> Result<Stage, (Stage, Stop)> {
+    /// The next stage; with it, if that cannot begin at once, why not.
+    fn advance(&mut self, stage: Stage, context: &mut Context<'_>) -> (Stage, Option<Progress>) {
         match stage {
             Stage::Text(message) => take_text(message, context),
-            Stage::Message(message, next) => {
-                match self.add(&message, context) {
-                    Ok(Some(flags)) => {
-                        let date = message.about.date.map(|date| date.seconds);
-                        if let Err(error) = self.batch.add(message.file, flags, date) {
-                            return Err((Stage::Commit, refused(error.into(), context)));
-                        }
-                    }
-                    Ok(None) => {
-                        return Err((Stage::Message(message, next), self.patience.locked()));
-                    }
-                    Err(reply) => return Err((Stage::Commit, refused(reply, context))),
-                }
-                let Some(about) = next else {
-                    return Ok(Stage::Sync);
-                };
-                match begin_message(&self.name, about, context) {
-                    Ok(message) => Ok(Stage::Text(message)),
-                    Err(reply) => Err((Stage::Commit, refused(reply, context))),
-                }
-            }
+            Stage::Message(message, next) => self.add(message, next, context),
             Stage::Sync => match self.sync(context) {
-                Ok(Step::Done) => Ok(Stage::Commit),
-                Ok(Step::Again) => Err((Stage::Sync, Progress::Again)),
-                Ok(Step::Locked) => Err((Stage::Sync, self.patience.locked())),
-                Err(reply) => Err((Stage::Commit, Progress::Done(reply))),
+                Ok(Step::Done) => (Stage::Commit, None),
+                Ok(Step::Again) => (Stage::Sync, Some(Progress::Again)),
+                Ok(Step::Locked) => (Stage::Sync, Some(self.patience.locked())),
+                Err(reply) => (Stage::Commit, Some(Progress::Done(reply))),
             },
             Stage::Commit => {
                 let stop = self.commit(context).unwrap_or_else(Progress::Done);
-                Err((Stage::Commit, stop))
+                (Stage::Commit, Some(stop))
             }
+        }
+    }
+
+    /// Adds a message that has come to the batch, and begins with the next.
+    fn add(
+        &mut self,
+        message: Box<Message>,
+        next: Option<AppendMessage>,
+        context: &mut Context<'_>,
+    ) -> (Stage, Option<Progress>) {
+        let flags = match self.letters(&message, context) {
+            Ok(Some(flags)) => flags,
+            Ok(None) => return (Stage::Message(message, next), Some(self.patience.locked())),
+            Err(reply) => return refused(reply, context),
+        };
+        let date = message.about.date.map(|date| date.seconds);
+        if let Err(error) = self.batch.add(message.file, flags, date) {
+            return refused(error.into(), context);
+        }
+        let Some(about) = next else {
+            return (Stage::Sync, None);
+        };
+        match begin_message(&self.name, about, context) {
+            Ok(message) => (Stage::Text(message), None),
+            Err(reply) => refused(reply, context),
         }
     }
 
     /// The message's flags in the destination's letters; `None` while another program has the lock
     /// that a new keyword needs.
-    fn add(
-        &mut self,
+    fn letters(
+        &self,
         message: &Message,
         context: &mut Context<'_>,
-    ) -> Result<Option<crate::imap::flag::Flags>, Reply> {
+    ) -> Result<Option<Flags>, Reply> {
         let now = context.now.time;
         let folder = &mut destination(&self.name, context)?.folder;
         let named = &message.about.flags;
@@ -159,12 +161,10 @@ impl Command for Append {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Commit);
-            match self.advance(stage, context) {
-                Ok(stage) => self.stage = stage,
-                Err((stage, stop)) => {
-                    self.stage = stage;
-                    return stop;
-                }
+            let (stage, stop) = self.advance(stage, context);
+            self.stage = stage;
+            if let Some(stop) = stop {
+                return stop;
             }
         }
     }
@@ -174,7 +174,7 @@ fn begin_message(
     name: &MailboxName,
     about: AppendMessage,
     context: &mut Context<'_>,
-) -> Result<Message, Reply> {
+) -> Result<Box<Message>, Reply> {
     if about.size > context.config.append_limit {
         let text = "The message is larger than append_limit allows.";
         return Err(Reply::no(text).code(Code::TooBig));
@@ -190,44 +190,42 @@ fn begin_message(
     let now = context.now.time;
     let file = Incoming::begin(&destination(name, context)?.folder, now)?;
     context.client.imap.accept(context.client.out.writer());
-    Ok(Message {
+    Ok(Box::new(Message {
         about,
         file,
         line_ends: ToLf::default(),
-    })
+    }))
 }
 
 /// Takes what has come of the message.
-fn take_text(mut message: Message, context: &mut Context<'_>) -> Result<Stage, (Stage, Stop)> {
+fn take_text(mut message: Box<Message>, context: &mut Context<'_>) -> (Stage, Option<Progress>) {
     loop {
         let event = context.client.imap.poll_event(context.client.out.writer());
         let taken = match event {
-            None => return Err((Stage::Text(message), Progress::NeedInput)),
+            None => return (Stage::Text(message), Some(Progress::NeedInput)),
             Some(Event::AppendData) => take_data(&mut message, context),
             Some(Event::AppendMessage(about)) => match finish(&mut message) {
-                Ok(()) => return Ok(Stage::Message(message, Some(about))),
+                Ok(()) => return (Stage::Message(message, Some(about)), None),
                 Err(reply) => Err(reply),
             },
             Some(Event::AppendEnd) => match finish(&mut message) {
-                Ok(()) => return Ok(Stage::Message(message, None)),
+                Ok(()) => return (Stage::Message(message, None), None),
                 Err(reply) => Err(reply),
             },
+            Some(Event::Bad(bad)) if bad.fatal => {
+                return (Stage::Commit, Some(Progress::Bye("Too many bad commands.")));
+            }
             Some(Event::Bad(bad)) => {
-                let stop = if bad.fatal {
-                    Progress::Bye("Too many bad commands.")
-                } else {
-                    Progress::Done(Reply::bad(bad.text))
-                };
-                return Err((Stage::Commit, stop));
+                return (Stage::Commit, Some(Progress::Done(Reply::bad(bad.text))));
             }
             // Nothing else comes before the end of the command.
             Some(_) => Err(Reply::bad("APPEND is incomplete.")),
         };
         if let Err(reply) = taken {
-            return Err((Stage::Commit, refused(reply, context)));
+            return refused(reply, context);
         }
         if (context.over)() {
-            return Err((Stage::Text(message), Progress::Again));
+            return (Stage::Text(message), Some(Progress::Again));
         }
     }
 }
@@ -254,9 +252,9 @@ fn finish(message: &mut Message) -> Result<(), Reply> {
 }
 
 /// The rest of the command is not wanted.
-fn refused(reply: Reply, context: &mut Context<'_>) -> Progress {
+fn refused(reply: Reply, context: &mut Context<'_>) -> (Stage, Option<Progress>) {
     context.client.imap.refuse();
-    Progress::Done(reply)
+    (Stage::Commit, Some(Progress::Done(reply)))
 }
 
 /// The mailbox, opened anew if it was closed while a slow client sent its message.

@@ -290,7 +290,7 @@ fn write_changes(
         if client.out.is_full() {
             return Some(Progress::NeedRoom);
         }
-        if steps % CHECK_EVERY == 0 && (context.over)() {
+        if steps.is_multiple_of(CHECK_EVERY) && (context.over)() {
             return Some(Progress::Again);
         }
     }

@@ -77,7 +77,7 @@ struct Search {
 struct Reading {
     candidate: Match,
     known: Known,
-    text: Text,
+    text: Box<Text>,
     at: u64,
     searcher: Searcher,
 }
@@ -93,7 +93,7 @@ struct Match {
 enum Verdict {
     Is(bool),
     /// Its text has to be read.
-    Read(Text),
+    Read(Box<Text>),
     /// The time slice was used up; look again.
     Again,
 }
@@ -210,7 +210,7 @@ impl Search {
                         }
                     };
                     if source == Source::Text {
-                        return Ok(Verdict::Read(opened));
+                        return Ok(Verdict::Read(Box::new(opened)));
                     }
                     let header = opened.header().map_err(MessageError::Io)?.to_vec();
                     if known.fields.is_none() {
@@ -258,7 +258,7 @@ impl Search {
         if self.program.judge(&known) == Some(true) {
             self.found.push(candidate);
         }
-        self.spare = Some(text);
+        self.spare = Some(*text);
     }
 
     fn done(&mut self, context: &mut Context<'_>) -> Reply {

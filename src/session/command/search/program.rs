@@ -114,13 +114,16 @@ enum Test {
     Since(i64),
     /// Of the Date field.
     Sent(Comparison, i64),
-    Header {
-        name: Vec<u8>,
-        needle: Option<Needle>,
-        kind: Field,
-        in_summary: bool,
-    },
+    Header(Box<HeaderTest>),
     Text(usize),
+}
+
+struct HeaderTest {
+    name: Vec<u8>,
+    /// `None`: the field need only be there.
+    needle: Option<Needle>,
+    kind: Field,
+    in_summary: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -237,24 +240,23 @@ impl Test {
                 let sent = dates.next();
                 Some(sent.is_some_and(|sent| comparison.holds(sent.day, *day)))
             }
-            Test::Header {
-                name,
-                needle,
-                kind,
-                in_summary,
-            } => {
-                let block = known.fields_for(*in_summary)?;
-                let mut values = header::values(block, name);
-                Some(match needle {
-                    None => values.next().is_some(),
-                    Some(needle) => values.any(|value| match kind {
-                        Field::Addresses => needle.is_in_addresses(value),
-                        Field::Text => needle.is_in_field(value),
-                    }),
-                })
-            }
+            Test::Header(test) => test.judge(known),
             Test::Text(key) => known.found.as_ref()?.get(*key).copied(),
         }
+    }
+}
+
+impl HeaderTest {
+    fn judge(&self, known: &Known) -> Option<bool> {
+        let block = known.fields_for(self.in_summary)?;
+        let mut values = header::values(block, &self.name);
+        Some(match &self.needle {
+            None => values.next().is_some(),
+            Some(needle) => values.any(|value| match self.kind {
+                Field::Addresses => needle.is_in_addresses(value),
+                Field::Text => needle.is_in_field(value),
+            }),
+        })
     }
 }
 
@@ -379,15 +381,13 @@ impl Compiler {
             Field::Text
         };
         let name = name.to_vec();
-        Ok(self.wanting(
-            Source::Header,
-            Test::Header {
-                name,
-                needle,
-                kind,
-                in_summary,
-            },
-        ))
+        let test = HeaderTest {
+            name,
+            needle,
+            kind,
+            in_summary,
+        };
+        Ok(self.wanting(Source::Header, Test::Header(Box::new(test))))
     }
 
     fn text(&mut self, text: &[u8], scope: Scope) -> Result<Test, Reply> {
