@@ -121,12 +121,7 @@ fn try_options() -> Options {
     let for_imaps = format!("for IMAP under TLS, else {}", solo::LISTEN_TLS);
     let mut options = Options::new();
     options
-        .optopt(
-            "",
-            "listen",
-            "for IMAP, else 127.0.0.1:1143",
-            "ADDRESS:PORT",
-        )
+        .optopt("", "listen", &for_imap, "ADDRESS:PORT")
         .optopt("", "listen-tls", &for_imaps, "ADDRESS:PORT")
         .optopt(
             "",

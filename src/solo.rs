@@ -57,6 +57,8 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
         Some(maildir) => maildir,
         None => make_if_missing(home_maildir()?)?,
     };
+    // As the user who starts us: another one may not open these streams anew.
+    let stream = Stream::standard().map_err(standard_error)?;
     let owner = owner_of(&maildir)?;
     if process::is_root() && !owner.is_root() {
         become_owner(&owner)?;
@@ -69,14 +71,18 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
         session,
         config,
     };
-    Stream::standard()
-        .and_then(|stream| event_loop.add(stream, Peer::default(), &mut solo))
-        .map_err(|error| SoloError::System("standard input and output", error))?;
+    event_loop
+        .add(stream, Peer::default(), &mut solo)
+        .map_err(standard_error)?;
     event_loop
         .run(&mut solo)
         .map_err(|error| SoloError::System("event loop", error))?;
     solo.session.finish(Now::read());
     Ok(())
+}
+
+fn standard_error(error: io::Error) -> SoloError {
+    SoloError::System("standard input and output", error)
 }
 
 /// The service of the loop: clients come in at the door and go on to the session.
@@ -90,7 +96,7 @@ enum Door {
     /// Whoever is there has been let in by somebody else.
     Open,
     /// Whoever knows the password is let in.
-    Guarded(Front, Password),
+    Guarded(Box<Front>, Password),
 }
 
 impl Door {
@@ -271,7 +277,10 @@ impl std::fmt::Display for SoloError {
                 "{text} is not an address and port of this machine's own (127.0.0.1:1143, \
                  [::1]:1143, localhost:1143): roost try is for trying, not for the network"
             ),
-            SoloError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            SoloError::Listen(address, error) => write!(
+                f,
+                "cannot listen on {address}: {error}; --listen and --listen-tls choose another"
+            ),
             SoloError::Sample(path, error) => {
                 write!(f, "cannot make a Maildir in {}: {error}", path.display())
             }

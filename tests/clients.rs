@@ -4,6 +4,9 @@
 //! read or changed. A program that is not installed is skipped with a word, unless `tests/run`,
 //! which installs them all, says that nothing may be.
 
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 #[path = "clients/curl.rs"]

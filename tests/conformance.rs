@@ -4,6 +4,9 @@
 //! `conformance/README.md`. `CONFORMANCE=copyuid cargo test --test conformance` runs those with
 //! that in their names and prints the conversations.
 
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 #[path = "conformance/script.rs"]

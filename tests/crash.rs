@@ -6,6 +6,9 @@
 
 #![cfg(debug_assertions)]
 
+#[path = "crash/folder.rs"]
+mod folder;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};

@@ -4,6 +4,9 @@
 //! never go back, and a client that keeps a copy by QRESYNC misses nothing, whichever of the two it
 //! asks. "Ours" is the server under test; "theirs" is Dovecot.
 
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +116,16 @@ fn work(client: &mut Client, round: usize) {
     client.ok("UNSELECT");
 }
 
+/// Both see the same. They are asked afresh: a Dovecot that is running lists no mailbox that another
+/// program has made since it began.
+#[track_caller]
+fn agree(mail: &Mail, when: &str) -> Sight {
+    let ours = look(&mut serve(ours(), mail)).0;
+    let theirs = look(&mut serve(THEIRS, mail)).0;
+    assert_eq!(ours, theirs, "{when}");
+    ours
+}
+
 /// Serves the mail with each program in turn; what one leaves the next must find.
 fn hand_over(programs: &[Program]) {
     if let Some(why) = THEIRS.missing() {
@@ -186,13 +199,8 @@ fn both_serve_the_same_mail_at_once_and_agree() {
     let mail = Mail::with(["one.eml", "two.eml", "three.eml", "four.eml"]);
     let (mut a, mut b) = (serve(ours(), &mail), serve(THEIRS, &mail));
     for round in 0..6 {
-        let (first, second) = if round % 2 == 0 {
-            (&mut a, &mut b)
-        } else {
-            (&mut b, &mut a)
-        };
-        work(first, round);
-        assert_eq!(look(first).0, look(second).0, "after round {round}");
+        work(if round % 2 == 0 { &mut a } else { &mut b }, round);
+        agree(&mail, &format!("after round {round}"));
     }
     // And with a mailbox selected on both sides.
     a.ok("SELECT INBOX");
@@ -205,8 +213,7 @@ fn both_serve_the_same_mail_at_once_and_agree() {
     }
     a.ok("UNSELECT");
     b.ok("UNSELECT");
-    let (ours, theirs) = (look(&mut a).0, look(&mut b).0);
-    assert_eq!(ours, theirs);
+    let ours = agree(&mail, "in the end");
     let uids: Vec<u32> = ours.mailboxes["INBOX"].messages.keys().copied().collect();
     assert!(uids.len() >= 20, "{uids:?}");
 }
@@ -252,8 +259,7 @@ fn doveadm_and_their_lda_work_on_what_we_serve() {
         .contains("STATUS Work (MESSAGES 2 UIDNEXT 3)");
     client.ok(r"UID STORE 4 +FLAGS.SILENT (\Answered)");
     client.ok("UNSELECT");
-    let mut theirs = serve(THEIRS, &mail);
-    assert_eq!(look(&mut client).0, look(&mut theirs).0);
+    agree(&mail, "after their tools");
 }
 
 /// A mail program that keeps a copy of INBOX and brings it up to date by QRESYNC alone.

@@ -70,7 +70,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "maildir",
-        may_name: &["imap", "message"],
+        may_name: &["imap", "message", "sys"],
         may_touch: &[Io],
         files: &[
             ("dir.rs", FILES),

@@ -1,6 +1,9 @@
 //! Load, tested by counting and not by the clock: how much memory the server ever had, how many
 //! answers came, who was answered while somebody else was busy.
 
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 use std::fs;
@@ -120,7 +123,9 @@ fn a_client_that_stops_reading_10_000_bodies_holds_up_nobody() {
     assert!(answer.matches("OK ..."), "{answer}");
     // Each message has 8 lines, and the response's own first and last.
     assert!(lines >= (COUNT * 9) as u64, "{lines} lines");
-    deaf.ok("NOOP").contains(&format!("{} EXISTS", COUNT + 1));
+    // What arrived meanwhile has been told with the answer or is told now.
+    deaf.ok("NOOP");
+    deaf.ok(&format!("FETCH {} UID", COUNT + 1));
     bounded(server.process());
 }
 
@@ -225,7 +230,7 @@ fn fifty_clients_on_one_mailbox_are_all_served() {
 
 #[test]
 fn a_client_that_sends_without_reading_is_answered_completely_in_the_end() {
-    const COUNT: usize = 20_000;
+    const COUNT: usize = 5_000;
     let mail = Mail::with(["one.eml"]);
     let server = Server::try_(&mail);
     let (mut rude, mut other) = (server.connect(), server.connect());

@@ -1,57 +1,51 @@
+//! Conversations with the server, command by command: one file for each, with the same names as in
+//! `src/session/command/`. A test's name is what the server does; its body is the conversation.
+//!
+//! They run against Roost, and with `ROOST_UNDER_TEST=dovecot` against Dovecot. Where the two may
+//! differ, `differences.md` says why.
+
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
-use support::*;
 
-#[test]
-fn smoke() {
-    let mail = Mail::with(["one.eml", "two.eml", "three.eml"]);
-    let mut a = mail.connect();
-    println!("{}", a.ok("SELECT INBOX"));
-    println!("{}", a.ok("FETCH 1:* (FLAGS UID INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY BODY[HEADER.FIELDS (SUBJECT)] BODY[TEXT]<2.5> BINARY[1])"));
-    a.ok("STORE 1 +FLAGS.SILENT (\\Deleted)");
-    println!("{}", a.ok("EXPUNGE"));
-    println!("{}", a.ok("LIST \"\" *"));
-    println!(
-        "{}",
-        a.ok(
-            "LIST \"\" (INBOX \"%\") RETURN (CHILDREN STATUS (MESSAGES UNSEEN SIZE HIGHESTMODSEQ))"
-        )
-    );
-    println!("{}", a.ok("SEARCH RETURN (ALL COUNT) ALL"));
-    println!("{}", a.ok("NAMESPACE"));
-    println!("{}", a.ok("ID NIL"));
-    println!("{}", a.ok("ENABLE QRESYNC"));
-    println!("{}", a.append("INBOX (\\Seen)", &text("four.eml")));
-    println!("{}", a.ok("STATUS INBOX (MESSAGES HIGHESTMODSEQ)"));
-    println!(
-        "{}",
-        a.ok("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)")
-    );
-    a.logout();
-}
-
-#[test]
-fn smoke_tcp() {
-    let mail = Mail::with(["one.eml", "two.eml", "three.eml"]);
-    let s = Server::try_(&mail);
-    let mut a = s.connect();
-    println!("{}", a.ok("SELECT INBOX"));
-    let mut b = s.dial_tls();
-    println!("{}", b.ok("CAPABILITY"));
-    println!(
-        "{}",
-        b.ok(&format!("LOGIN {} {}", Server::USER, Server::PASSWORD))
-    );
-    b.logout();
-    let mut b = s.dial();
-    println!("{}", b.ok("STARTTLS"));
-    b.start_tls(&s.certificate());
-    println!(
-        "{}",
-        b.ok(&format!("LOGIN {} {}", Server::USER, Server::PASSWORD))
-    );
-    println!("{}", b.ok("SELECT INBOX"));
-    mail.inbox().deliver_file("four.eml");
-    let mut i = b.idle();
-    i.expect("4 EXISTS");
-    println!("{}", i.done());
-}
+#[path = "session/append.rs"]
+mod append;
+#[path = "session/binary.rs"]
+mod binary;
+#[path = "session/condstore.rs"]
+mod condstore;
+#[path = "session/copy.rs"]
+mod copy;
+#[path = "session/create.rs"]
+mod create;
+#[path = "session/expunge.rs"]
+mod expunge;
+#[path = "session/fetch.rs"]
+mod fetch;
+#[path = "session/idle.rs"]
+mod idle;
+#[path = "session/limits.rs"]
+mod limits;
+#[path = "session/list.rs"]
+mod list;
+#[path = "session/login.rs"]
+mod login;
+#[path = "session/maildir.rs"]
+mod maildir;
+#[path = "session/pipeline.rs"]
+mod pipeline;
+#[path = "session/qresync.rs"]
+mod qresync;
+#[path = "session/rev2.rs"]
+mod rev2;
+#[path = "session/search.rs"]
+mod search;
+#[path = "session/select.rs"]
+mod select;
+#[path = "session/status.rs"]
+mod status;
+#[path = "session/store.rs"]
+mod store;
+#[path = "session/streams.rs"]
+mod streams;

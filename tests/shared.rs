@@ -3,6 +3,9 @@
 //! Each conversation is held twice: with a process for each client, which meet only in the files,
 //! and with all clients on one listening server, which share one open mailbox.
 
+// A test says what it skips and what it measured.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 use std::fs;

@@ -168,6 +168,11 @@ impl Pattern {
         self.empty
     }
 
+    /// Whether `%` occurs: then LSUB tells of levels above what is subscribed (RFC 3501 6.3.9).
+    pub fn has_percent(&self) -> bool {
+        self.loops.contains(&Loop::Level)
+    }
+
     /// Whether the name matches; INBOX in any case.
     pub fn matches(&self, name: &MailboxName) -> bool {
         // Each plain character needs one of the name's.

@@ -19,6 +19,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, SystemTime};
 
 use super::dir::{self, Access, Dir, File, Target};
+use super::error::is_denied;
 
 /// The modseq was given to these UIDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,22 +135,19 @@ impl Counter {
     }
 
     /// The next modseq; needs the lock, and a `refresh` under it.
-    pub fn issue(&mut self, access: &Access, now: SystemTime) -> io::Result<u64> {
+    pub fn issue(&mut self, access: &Access, now: SystemTime) -> u64 {
         let next = self.last.saturating_add(1);
         if next > self.reserved
             && !self.from_clock
             && let Err(error) = self.reserve(next.saturating_add(STEP), access)
         {
-            if !dir::is_full(&error) {
-                return Err(error);
-            }
-            self.fall_back();
+            self.fall_back(&error);
         }
         self.last = match self.from_clock {
             true => next.max(microseconds(now)),
             false => next,
         };
-        Ok(self.last)
+        self.last
     }
 
     /// `modseq`, which has been issued, was given to the message `uid`.
@@ -166,16 +164,11 @@ impl Counter {
         }
     }
 
-    /// Something was given that [`Counter::write`] has not written down yet.
-    pub fn is_pending(&self) -> bool {
-        !self.unwritten.is_empty()
-    }
-
     /// Writes down what was given; needs the lock, and must be done before clients are told.
-    pub fn write(&mut self, access: &Access) -> io::Result<()> {
+    pub fn write(&mut self, access: &Access) {
         if self.unwritten.is_empty() || self.from_clock {
             self.unwritten.clear();
-            return Ok(());
+            return;
         }
         let records: Vec<Record> = self.unwritten.drain(..).map(Record::Given).collect();
         let written = match self.file {
@@ -185,23 +178,14 @@ impl Counter {
                 .create(self.last.saturating_add(STEP), access)
                 .and_then(|()| self.append(&records)),
         };
-        match written {
-            Err(error) if dir::is_full(&error) => {
-                self.fall_back();
-                Ok(())
-            }
-            other => other,
+        if let Err(error) = written {
+            self.fall_back(&error);
         }
     }
 
     /// A UID above all that are in the file.
     pub fn least_unused_uid(&self) -> u32 {
         self.last_uid.saturating_add(1)
-    }
-
-    /// The file has grown enough that the index should be written.
-    pub fn is_long(&self) -> bool {
-        self.file.as_ref().is_some_and(|open| open.length > LONG)
     }
 
     /// Begins the file anew when the index has everything; needs the lock.
@@ -280,8 +264,8 @@ impl Counter {
 
     /// Without a file whoever comes after us starts from the clock, which is what we do now.
     /// Removing it works on a full disk.
-    fn fall_back(&mut self) {
-        log::warn!("no room for modseqs on the disk: taking them from the clock");
+    fn fall_back(&mut self, why: &io::Error) {
+        log::warn!("roost.modseq cannot be written, modseqs come from the clock: {why}");
         if let Err(error) = self.dir.unlink(NAME)
             && !dir::is_gone(&error)
         {
@@ -298,6 +282,11 @@ impl Counter {
         self.file = None;
         let file = match self.dir.open_append(NAME) {
             Err(error) if dir::is_gone(&error) => return Ok(None),
+            Err(error) if is_denied(&error) => {
+                // Mail that may only be read; what we give out goes no further than this process.
+                self.from_clock = true;
+                self.dir.open_file(NAME)?
+            }
             other => other?,
         };
         let mut magic = [0; MAGIC.len()];
@@ -424,6 +413,5 @@ const MAGIC: &[u8; 8] = b"RoostMS1";
 const RECORD: usize = 20;
 /// A file of the magic number and one record.
 const SHORT: u64 = 28;
-const LONG: u64 = 256 * 1024;
 /// How many modseqs one wait for the disk is good for.
 const STEP: u64 = 1000;

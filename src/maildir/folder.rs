@@ -539,6 +539,9 @@ impl Folder {
 
     /// Writes the index and lets go of the lock, if held.
     pub fn close(mut self, now: SystemTime) {
+        if let Err(error) = self.settle() {
+            log::warn!("{}: cannot settle UIDs: {error}", self.path.display());
+        }
         self.write_index(now);
         self.unlock();
     }

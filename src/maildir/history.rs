@@ -87,13 +87,6 @@ impl History {
         Some(ranges)
     }
 
-    /// Was this UID expunged, as far as we know?
-    pub fn contains(&self, uid: u32) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.first <= uid && uid <= entry.last)
-    }
-
     /// Adds what another process wrote down of the same folder.
     pub fn absorb(&mut self, other: &History) {
         for entry in &other.entries {

@@ -23,8 +23,8 @@ pub(super) struct Modseqs {
     highest: u64,
     /// Dovecot's is not known to be as high as ours, which was given at that time.
     owed: Option<SystemTime>,
-    /// Nothing is known of earlier modseqs: every message counts as changed.
-    pub all_fresh: bool,
+    /// Messages that count as changed, because what was told of them is not known for sure.
+    pub doubtful: Vec<(u32, u32)>,
     /// Nothing was found of earlier modseqs when the folder was opened, nor an index.
     unfounded: bool,
 }
@@ -50,7 +50,7 @@ impl Modseqs {
             dovecot: DovecotLog::new(directory),
             highest: 1,
             owed: None,
-            all_fresh: false,
+            doubtful: Vec::new(),
             unfounded: false,
         };
         Ok((modseqs, found))
@@ -77,25 +77,37 @@ impl Modseqs {
         }
     }
 
+    /// A client that was told a modseq by Dovecot is not to be told a lower one by us.
+    pub fn follow_dovecot(&mut self) {
+        let theirs = self.dovecot().map_or(0, |found| found.highest_modseq);
+        self.take_over(theirs);
+    }
+
     /// Everything that was given is in the index now.
     pub fn restart(&mut self, access: &Access) -> io::Result<()> {
         self.counter.raise(self.highest);
         self.counter.restart(access)
     }
 
+    /// The message was given `modseq`, which thereby is one that clients may be told.
     pub fn give(&mut self, uid: u32, modseq: u64) {
         self.counter.give(uid, modseq);
+        self.highest = self.highest.max(modseq);
     }
 
     pub fn least_unused_uid(&self) -> u32 {
         self.counter.least_unused_uid()
     }
 
-    fn raise_dovecot(&mut self) {
+    /// Where Dovecot has no index `make` leaves it one to start from.
+    fn raise_dovecot(&mut self, make: bool) {
         let Some(issued) = self.owed else {
             return;
         };
-        match self.dovecot.raise(self.highest, true, issued) {
+        if !make && self.dovecot().is_none() {
+            return;
+        }
+        match self.dovecot.raise(self.highest, make, issued) {
             Ok(Raised::Done | Raised::Unknown) => self.owed = None,
             // It is tried again with the next modseq, and when the folder is closed.
             Ok(Raised::Busy) => (),
@@ -109,15 +121,19 @@ impl Folder {
     pub(super) fn start_modseqs(&mut self, found: Found, now: SystemTime) {
         let have_index = self.uids.uid_validity != 0;
         match (found, have_index) {
-            (Found::Records { last, given }, have_index) => {
-                self.absorb_given(&given);
-                if !have_index {
-                    self.modseqs.take_over(last);
+            (Found::Records { given, .. }, true) => {
+                // They may have been changed once more just before a crash, back to what the index
+                // has, so that the files do not show it.
+                let spans = given.iter().map(|given| (given.first, given.last));
+                self.modseqs.doubtful = spans.collect();
+                for given in given {
+                    self.modseqs.take_over(given.modseq);
                 }
             }
+            (Found::Records { last, .. }, false) => self.modseqs.take_over(last),
             (Found::Nothing, true) => {
                 self.modseqs.counter.lose(now);
-                self.modseqs.all_fresh = true;
+                self.modseqs.doubtful = vec![(1, u32::MAX)];
             }
             (Found::Nothing, false) => self.modseqs.unfounded = true,
         }
@@ -143,38 +159,38 @@ impl Folder {
 
     /// The modseq for the next batch of changes; needs the lock.
     pub fn next_modseq(&mut self, now: SystemTime) -> Result<u64, FolderError> {
-        let given = self.modseqs.counter.refresh()?;
-        self.absorb_given(&given);
+        let others = self.modseqs.counter.refresh()?;
         let dovecot = self
             .modseqs
             .dovecot()
             .map_or(0, |found| found.highest_modseq);
         let modseqs = &mut self.modseqs;
-        modseqs.counter.raise(dovecot);
-        modseqs.highest = modseqs.counter.issue(&self.dirs.access, now)?;
+        modseqs.counter.raise(dovecot.max(modseqs.highest));
+        let modseq = modseqs.counter.issue(&self.dirs.access, now);
         modseqs.owed = Some(now);
         self.stale = true;
-        Ok(modseqs.highest)
+        // What other processes changed we see in the files, but not what they changed and changed back.
+        for Given { first, last, .. } in others {
+            self.freshen(first, last, modseq);
+        }
+        Ok(modseq)
     }
 
-    /// Other processes gave these modseqs to messages; what they changed we see in the files.
-    fn absorb_given(&mut self, given: &[Given]) {
-        for &Given {
-            modseq,
-            first,
-            last,
-        } in given
-        {
-            let from = self.table.index_of(first).unwrap_or_else(|at| at);
-            for index in from..self.table.len() {
-                match self.table.row_mut(index) {
-                    Some(row) if row.uid().0 <= last => row.modseq = row.modseq.max(modseq),
-                    _ => break,
+    /// The messages with these UIDs count as changed.
+    pub(super) fn freshen(&mut self, first: u32, last: u32, modseq: u64) {
+        let from = self.table.index_of(first).unwrap_or_else(|at| at);
+        for index in from..self.table.len() {
+            match self.table.row_mut(index) {
+                Some(row) if row.uid().0 <= last => {
+                    if !row.is_gone() {
+                        row.modseq = modseq;
+                        self.modseqs.give(row.uid().0, modseq);
+                    }
                 }
+                _ => break,
             }
-            self.modseqs.take_over(modseq);
-            self.stale = true;
         }
+        self.stale = true;
     }
 
     /// Nothing is known of what was expunged before now.
@@ -182,23 +198,19 @@ impl Folder {
         self.history = History::starting_at(self.modseqs.highest());
     }
 
-    /// Writes down the modseqs given since the last time.
+    /// Writes down the modseqs given since the last time, here and for Dovecot.
     pub(super) fn write_modseqs(&mut self) {
-        if let Err(error) = self.modseqs.counter.write(&self.dirs.access) {
-            log::error!(
-                "{}: cannot write roost.modseq: {error}",
-                self.path.display()
-            );
-        }
+        self.modseqs.counter.write(&self.dirs.access);
+        self.modseqs.raise_dovecot(false);
     }
 
-    /// Makes durable, and known to Dovecot, what was given so far.  To be called before a client
-    /// is told UIDs, UIDNEXT or modseqs that came from a sync or an update; cheap when nothing is
-    /// pending.
+    /// Makes the UIDs durable that were given so far.  To be called before a client is told UIDs or
+    /// UIDNEXT after a sync; cheap when nothing is pending.  Modseqs are known to others, Dovecot too,
+    /// when the lock is released under which they were given.
     pub fn settle(&mut self) -> Result<(), FolderError> {
         self.settle_uids()?;
         self.write_modseqs();
-        self.modseqs.raise_dovecot();
+        self.modseqs.raise_dovecot(true);
         Ok(())
     }
 }

@@ -14,11 +14,10 @@ use super::filename::{self, Filename};
 use super::folder::{Change, Folder, FolderError, Held};
 use super::keywords::KeywordsError;
 use super::messages::NewRow;
-use super::scan::{Look, Step, age, is_due};
+use super::scan::{Look, Step, is_due};
 use super::sync::Findings;
 use super::uidlist::New;
 use super::watch::Place;
-use crate::imap::flag::Flags;
 use crate::imap::sequence::Uid;
 
 impl Folder {
@@ -61,8 +60,11 @@ impl Folder {
         over: &dyn Fn() -> bool,
     ) -> Result<Step, FolderError> {
         let now = batch.now;
-        if std::mem::take(&mut self.modseqs.all_fresh) {
-            self.freshen_all(batch)?;
+        if !self.modseqs.doubtful.is_empty() {
+            let modseq = self.batch_modseq(batch)?;
+            for (first, last) in std::mem::take(&mut self.modseqs.doubtful) {
+                self.freshen(first, last, modseq);
+            }
         }
         self.suspects.retain(|&(uid, since)| {
             let due = is_due(since, now);
@@ -111,19 +113,6 @@ impl Folder {
         }
         self.name_letters(findings, now);
         Ok(Step::Done)
-    }
-
-    /// It is not known what was told of modseqs before: every message counts as changed.
-    fn freshen_all(&mut self, batch: &mut Batch) -> Result<(), FolderError> {
-        let modseq = self.batch_modseq(batch)?;
-        for index in 0..self.table.len() {
-            if let Some(row) = self.table.row_mut(index) {
-                row.modseq = modseq;
-            }
-        }
-        self.stale = true;
-        self.forget_history();
-        Ok(())
     }
 
     /// A file whose name is all info can have no record in the uidlist: it gets a new name.

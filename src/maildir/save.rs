@@ -604,6 +604,9 @@ impl Folder {
         batch.placed = 0;
         batch.entries.clear();
         self.welcome(first_row);
+        // A watch that saw the files come could not know whose they are.
+        let listed = &mut self.uids.listed;
+        self.findings.look_up_strangers(&mut self.table, listed);
         uids
     }
 }

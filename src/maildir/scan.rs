@@ -217,6 +217,9 @@ impl Folder {
     /// Decides what is to be done; false: nothing.
     fn begin(&mut self, look: Look, now: SystemTime) -> Result<bool, FolderError> {
         self.check_place()?;
+        if self.uids.uid_validity != 0 {
+            self.modseqs.follow_dovecot();
+        }
         if self.keywords.refresh(&self.dirs.dir)? {
             self.changes.push(Change::Keywords);
         }
@@ -238,7 +241,7 @@ impl Folder {
         let to_move = look.move_new && self.counts.in_new > self.stuck;
         let resolve = due
             || to_move
-            || self.modseqs.all_fresh
+            || !self.modseqs.doubtful.is_empty()
             || !self.findings.is_empty()
             || self.uids.changed(&self.dirs.dir)?;
         if resolve {

@@ -224,3 +224,163 @@ impl Marks {
         index >= self.rows || bits & 1 << (index % 64) != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::super::messages::NewRow;
+    use super::*;
+
+    /// A file: number of its base name, place, info.
+    type File = (u8, Place, &'static str);
+
+    const INFOS: [&str; 6] = ["", ":2,", ":2,S", ":2,FS", ":2,SF", ":2,Sa,x"];
+
+    fn files() -> impl Strategy<Value = Vec<File>> {
+        let place = prop_oneof![Just(Place::New), Just(Place::Cur)];
+        let file = (0..24_u8, place, prop::sample::select(&INFOS));
+        prop::collection::vec(file, 0..32)
+    }
+
+    fn base(number: u8) -> String {
+        format!("{number}.host")
+    }
+
+    /// A table with a row for each file, the first of each base name, with ascending UIDs.
+    fn table(files: &[File], gone: u32) -> Table {
+        let mut table = Table::default();
+        for &(number, place, info) in files {
+            let base = base(number);
+            if table.find(base.as_bytes()).is_some() {
+                continue;
+            }
+            let uid = table.last_uid() + 1;
+            assert!(table.push(NewRow {
+                uid,
+                base: base.as_bytes(),
+                guid: (uid % 3 == 0).then_some(b"guid"),
+                modseq: 1,
+            }));
+            let name = base + info;
+            let flags = Filename::parse(name.as_bytes()).unwrap().flags();
+            let index = table.len() - 1;
+            table.set_name(index, place, info.as_bytes(), flags);
+            if gone & 1 << uid.min(31) != 0 {
+                table.row_mut(index).unwrap().set_gone();
+            }
+        }
+        table
+    }
+
+    /// Whether it is in new/, and the name.
+    fn names(sightings: &Sightings) -> BTreeSet<(bool, Vec<u8>)> {
+        let names = sightings.iter();
+        names
+            .map(|(_, place, name)| (place == Place::New, name.to_vec()))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_scan_finds_what_differs_and_nothing_else(
+            known in files(), seen in files(), gone: u32, cut in 0..24_usize,
+        ) {
+            let mut table = table(&known, gone);
+            let mut listed = Table::default();
+            let mut marks = Marks::for_rows(table.len());
+            let mut findings = Findings::default();
+            let mut expected = BTreeMap::new();
+            for row in 0..table.len() {
+                if !table.rows()[row].is_gone() {
+                    let mut name = Vec::new();
+                    table.write_name(row, &mut name);
+                    let place = table.rows()[row].place();
+                    expected.insert(table.base(row).to_vec(), (table.uid(row), place, name));
+                }
+            }
+            let (mut renamed, mut strangers, mut found) =
+                (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+            for (n, &(number, place, info)) in seen.iter().enumerate() {
+                let name = (base(number) + info).into_bytes();
+                // Where a slice ends makes no difference.
+                if n == cut {
+                    findings = std::mem::take(&mut findings);
+                }
+                findings.see(place, &name, &mut table, &mut listed, Some(&mut marks));
+                match expected.get(base(number).as_bytes()) {
+                    Some((uid, at, known)) => {
+                        found.insert(*uid);
+                        if (at, known) != (&place, &name) {
+                            renamed.insert((place == Place::New, name));
+                        }
+                    }
+                    None => {
+                        strangers.insert((place == Place::New, name));
+                    }
+                }
+            }
+            findings.miss(&table, &marks, false);
+            let missing: BTreeSet<u32> = findings.missing.iter().copied().collect();
+            let lost: BTreeSet<u32> = expected
+                .values()
+                .map(|(uid, ..)| *uid)
+                .filter(|uid| !found.contains(uid))
+                .collect();
+            prop_assert_eq!(names(&findings.renamed), renamed);
+            prop_assert_eq!(names(&findings.strangers), strangers);
+            prop_assert_eq!(missing, lost);
+        }
+
+        #[test]
+        fn records_of_the_uidlist_get_the_first_file_of_their_name(
+            records in files(), seen in files(),
+        ) {
+            let mut listed = Table::default();
+            for &(number, ..) in &records {
+                let base = base(number);
+                if listed.find(base.as_bytes()).is_none() {
+                    let uid = listed.last_uid() + 1;
+                    let base = base.as_bytes();
+                    let row = NewRow { uid, base, guid: None, modseq: 0 };
+                    prop_assert!(listed.push(row));
+                }
+            }
+            let mut table = Table::default();
+            let mut findings = Findings::default();
+            for &(number, place, info) in &seen {
+                let name = base(number) + info;
+                findings.see(place, name.as_bytes(), &mut table, &mut listed, None);
+            }
+            for index in 0..listed.len() {
+                let base = listed.base(index).to_vec();
+                let first = seen.iter().find(|file| self::base(file.0).as_bytes() == base);
+                prop_assert_eq!(listed.is_found(index), first.is_some());
+                if let Some(&(_, place, info)) = first {
+                    prop_assert!(listed.is_at(index, place, info.as_bytes()));
+                }
+            }
+        }
+
+        #[test]
+        fn sightings_come_out_in_the_order_of_uids_to_be(seen in files(), taken in 0..8_usize) {
+            let mut sightings = Sightings::default();
+            for &(number, place, info) in &seen {
+                sightings.push(0, place, (base(number) + info).as_bytes());
+            }
+            for _ in 0..taken {
+                sightings.pop();
+            }
+            let before = names(&sightings);
+            sightings.sort();
+            prop_assert_eq!(names(&sightings), before);
+            let bases: Vec<Vec<u8>> = sightings
+                .iter()
+                .map(|(.., name)| Filename::parse(name).unwrap().base.to_vec())
+                .collect();
+            prop_assert!(bases.is_sorted_by(|a, b| filename::uid_order(a, b).is_le()));
+        }
+    }
+}

@@ -429,12 +429,11 @@ impl Uidlist {
             file,
             settled,
         });
-        let in_place = self.take_in(dir, FILE);
-        if !in_place && !self.is_whole() {
+        if !self.take_in(dir, FILE) {
+            // Which of several records counts depends on all of them, also those not here or left out before.
             return Ok(None);
         }
         Ok(Some(match self.len() {
-            _ if !in_place => Refreshed::Replaced,
             after if after > before => Refreshed::Appended(before),
             _ => Refreshed::Same,
         }))

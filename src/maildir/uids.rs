@@ -104,7 +104,8 @@ impl Folder {
                 let unknown = self.uids.uid_validity == 0;
                 self.reconcile(now)?;
                 if unknown {
-                    self.found_modseqs(false, now);
+                    // Just created, if nothing was ever in it.
+                    self.found_modseqs(self.uids.next_on_disk() == 1, now);
                 }
             }
             Refreshed::Gone => return self.make_uidlist(now),

@@ -8,7 +8,6 @@ use super::error::is_denied;
 use super::filename::Filename;
 use super::folder::{Folder, FolderError, Held, MessageError};
 use super::index::DirState;
-use super::scan::{age, tick};
 use super::watch::Place;
 use crate::imap::flag::Flags;
 

@@ -8,6 +8,7 @@ use unicode_normalization::char::decompose_compatible;
 /// (RFC 5051 2, steps 2 and 3).
 pub fn fold(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len());
+    let small = small_folds();
     let mut rest = text;
     while !rest.is_empty() {
         let ascii = ascii_start(rest.as_bytes());
@@ -20,7 +21,7 @@ pub fn fold(text: &str, out: &mut Vec<u8>) {
         let mut chars = after.chars();
         rest = after;
         while let Some(c) = chars.next().filter(|c| !c.is_ascii()) {
-            fold_char(c, out);
+            fold_char(c, small, out);
             rest = chars.as_str();
         }
     }
@@ -34,9 +35,11 @@ fn ascii_start(text: &[u8]) -> usize {
     start + rest.iter().take_while(|octet| octet.is_ascii()).count()
 }
 
-fn fold_char(c: char, out: &mut Vec<u8>) {
-    match small_folds().get(c as usize) {
-        Some(Some(fold)) => out.extend(fold.octets.iter().take(fold.length)),
+fn fold_char(c: char, small: &[Option<SmallFold>], out: &mut Vec<u8>) {
+    match small.get(c as usize) {
+        Some(Some(fold)) => {
+            out.extend_from_slice(fold.octets.get(..fold.length).unwrap_or_default());
+        }
         _ if is_ideograph(c) => push(c, out),
         _ => compute(c, out),
     }
@@ -145,7 +148,7 @@ mod tests {
     fn shortcuts_give_what_is_computed() {
         for c in ('\u{80}'..='\u{ffff}').chain(['\u{10428}', '\u{1d400}']) {
             let (mut short, mut long) = (Vec::new(), Vec::new());
-            fold_char(c, &mut short);
+            fold_char(c, small_folds(), &mut short);
             compute(c, &mut long);
             assert_eq!(short, long, "{c:?}");
         }

@@ -6,6 +6,7 @@
 use super::content::Content;
 use super::crlf::{Mark, Span};
 use super::envelope;
+use super::transfer::Encoding;
 use super::walk::{Head, Holds, Visitor, Walk};
 
 /// Reads a message and builds its [`Structure`].
@@ -75,9 +76,9 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     pub part: &'a Part,
-    /// What BODY[n.MIME] shows.
+    /// What `BODY[n.MIME]` shows.
     pub mime: Span,
-    /// What BODY[n] shows, and BINARY[n] decodes.
+    /// What `BODY[n]` shows, and `BINARY[n]` decodes.
     pub text: Span,
 }
 
@@ -124,6 +125,15 @@ impl<'a> Found<'a> {
         match &self.part.kind {
             Kind::Message(inner) => Some(inner),
             _ => None,
+        }
+    }
+
+    /// How the part's body is encoded, for BINARY. What holds parts may not be encoded (RFC 2045 6.4), and is told as
+    /// it stands.
+    pub fn encoding(&self) -> Encoding {
+        match self.part.kind {
+            Kind::Multipart(_) | Kind::Message(_) => Encoding::Identity,
+            _ => self.part.content().encoding(),
         }
     }
 }

@@ -8,6 +8,11 @@
 //!
 //! Files hold LF, CRLF or a mixture; the wire has CRLF. So each piece of a message knows its size both
 //! ways ([`crlf::Span`]).
+//!
+//! From the outside in: `walk` goes through a message and finds fields, parts and boundaries. [`mime`] makes of
+//! that the tree of parts, which [`body_structure`] and [`envelope`] write and sections are looked up in;
+//! [`search`] looks for strings on the way. They rest on [`content`] and [`address`], which read fields, and on
+//! [`transfer`], [`charset`] and [`encoded_word`], which decode.
 
 pub mod address;
 pub mod body_structure;
@@ -31,8 +36,11 @@ mod walk;
 /// at.
 pub const HEADER_MAX: usize = 10 << 20;
 
-/// More parts than this are not told apart: the multipart they are in is shown as one opaque part.
+/// More parts than this are not told apart: what follows belongs to the last.
 pub const PARTS_MAX: usize = 10_000;
 
-/// Parts nested deeper than this are opaque.
+/// A multipart or message nested deeper than this is shown as one opaque part.
 pub const NESTING_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests;

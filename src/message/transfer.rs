@@ -246,14 +246,13 @@ impl QuotedPrintable {
     fn resolve(&mut self, octet: u8, out: &mut Vec<u8>) -> bool {
         let after_cr = self.held.ends_with(b"\r");
         let used = match self.held.as_slice() {
+            [b'=', high] if is_hex(*high) && is_hex(octet) => {
+                push_octet(*high, octet, out);
+                true
+            }
             [b'=', high] if is_hex(*high) => {
-                if is_hex(octet) {
-                    push_octet(*high, octet, out);
-                    true
-                } else {
-                    out.extend_from_slice(&self.held);
-                    false
-                }
+                out.extend_from_slice(&self.held);
+                false
             }
             [b'='] if is_hex(octet) => return self.hold(octet, out),
             [b'=', ..] if octet == b'\n' => true,

@@ -146,9 +146,6 @@ impl<V: Visitor> Walk<V> {
         if !head.is_empty() {
             self.decide(&head);
         }
-        if self.state == State::Delimiter {
-            self.begin_next_part();
-        }
         let end = self.counter.mark();
         self.end_headers(end);
         while self.open.pop().is_some() {

@@ -78,15 +78,17 @@ impl TlsStream {
 
     /// Takes plaintext for the client, as much as there is room for.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = self.tls.writer().write(bytes)?;
-        match self.flush() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-            Ok(()) => {}
-        }
-        match taken {
-            0 if !bytes.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
-            _ => Ok(taken),
+        loop {
+            let taken = self.tls.writer().write(bytes)?;
+            let flushed = self.flush();
+            match flushed {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ if taken > 0 || bytes.is_empty() => return Ok(taken),
+                // There was no room.  If the socket took what was in the way there is some now, and
+                // nobody would tell us that the socket can be written to: it could be all the time.
+                Ok(()) if !self.tls.is_handshaking() => {}
+                _ => return Err(io::ErrorKind::WouldBlock.into()),
+            }
         }
     }
 

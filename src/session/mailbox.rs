@@ -138,7 +138,7 @@ impl Mailbox {
     }
 
     /// The client of `connection` has been told that everything in the table exists.
-    pub fn add_view(&mut self, connection: ConnectionId, read_only: bool) {
+    pub fn add_view(&mut self, connection: ConnectionId, read_only: bool, now: Now) {
         let mut recent = Ranges::new();
         let last = self.last_uid();
         let first = if read_only {
@@ -148,6 +148,11 @@ impl Mailbox {
         };
         if first <= last {
             recent.push_range(first.0, last.0);
+        }
+        let claimed = !read_only && !recent.is_empty();
+        if claimed && self.folder.messages().len() <= RECENT_WRITTEN_MAX {
+            // A session in another process should not find the same messages \Recent.
+            self.folder.write_index(now.time);
         }
         let view = View::new(&self.folder, read_only, recent);
         self.views.insert(connection, view);
@@ -208,6 +213,14 @@ impl Mailbox {
     pub fn tell_keywords(&mut self, connection: ConnectionId, out: &mut Vec<u8>) {
         if let Some(view) = self.views.get_mut(&connection) {
             view.tell_keywords(&self.folder, out);
+        }
+    }
+
+    /// This client has to hear of the message's flags, though it changed them itself: somebody else
+    /// did so too.
+    pub fn note_flags(&mut self, connection: ConnectionId, uid: Uid) {
+        if let Some(view) = self.views.get_mut(&connection) {
+            view.note_flags(uid);
         }
     }
 
@@ -336,3 +349,6 @@ impl Mailbox {
 const EVENTS_MAX: usize = 10_000;
 
 const TOMBSTONES_MANY: usize = 64;
+
+/// \Recent is not worth writing a larger index at once.
+const RECENT_WRITTEN_MAX: usize = 10_000;

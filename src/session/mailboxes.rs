@@ -4,12 +4,14 @@
 //! nothing: the watch goes on telling what changes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
 use crate::config::Config;
 use crate::imap::mailbox::MailboxName;
 use crate::maildir::Maildir;
+use crate::maildir::adopt;
 use crate::maildir::dir::Dir;
 use crate::maildir::folder::{Folder, FolderError};
 use crate::maildir::subscriptions::Subscriptions;
@@ -113,8 +115,8 @@ impl Mailboxes {
     }
 
     /// The names subscribed to, in the file's order.
-    pub fn subscriptions(&mut self) -> Result<Vec<MailboxName>, TreeError> {
-        let subscriptions = self.refreshed_subscriptions()?;
+    pub fn subscriptions(&mut self, now: Now) -> Result<Vec<MailboxName>, TreeError> {
+        let subscriptions = self.refreshed_subscriptions(now)?;
         Ok(subscriptions.iter().cloned().collect())
     }
 
@@ -127,13 +129,13 @@ impl Mailboxes {
     ) -> Result<Option<bool>, TreeError> {
         let root = Dir::open(self.maildir.root()).map_err(TreeError::Io)?;
         let access = root.access().map_err(TreeError::Io)?;
-        let subscriptions = self.refreshed_subscriptions()?;
+        let subscriptions = self.refreshed_subscriptions(now)?;
         subscriptions
             .set(&root, &access, name, subscribed, now.time)
             .map_err(TreeError::Io)
     }
 
-    fn refreshed_subscriptions(&mut self) -> Result<&mut Subscriptions, TreeError> {
+    fn refreshed_subscriptions(&mut self, now: Now) -> Result<&mut Subscriptions, TreeError> {
         let root = Dir::open(self.maildir.root()).map_err(TreeError::Io)?;
         let separator = match self.tree.layout() {
             Layout::Fs => b'/',
@@ -145,7 +147,8 @@ impl Mailboxes {
             }
             None => {
                 let read = Subscriptions::read(&root, separator).map_err(TreeError::Io)?;
-                self.subscriptions = Some(read);
+                let subscriptions = self.subscriptions.insert(read);
+                adopt_subscriptions(subscriptions, &root, now).map_err(TreeError::Io)?;
             }
         }
         self.subscriptions.as_mut().ok_or(TreeError::NotFound)
@@ -249,6 +252,19 @@ impl Mailboxes {
             }
         }
     }
+}
+
+/// Where there is no file of subscriptions, what Courier left is taken over
+/// (`maildir-formats.md 14`, rule 3).
+fn adopt_subscriptions(subscriptions: &mut Subscriptions, root: &Dir, now: Now) -> io::Result<()> {
+    if root.stat(b"subscriptions")?.is_some() {
+        return Ok(());
+    }
+    let access = root.access()?;
+    for name in adopt::subscriptions(root.path())?.unwrap_or_default() {
+        subscriptions.set(root, &access, &name, true, now.time)?;
+    }
+    Ok(())
 }
 
 impl From<TreeError> for OpenError {

@@ -157,7 +157,13 @@ impl Session {
     pub fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
         self.ready.remove(&id);
         match self.connections.get_mut(&id) {
-            Some(connection) => connection.run(&mut self.mailboxes, &self.config, now, over),
+            Some(connection) => {
+                let run = connection.run(&mut self.mailboxes, &self.config, now, over);
+                // A client in IDLE is due sooner than one that is silent.
+                let deadline = connection.deadline(&self.config);
+                self.note_deadline(deadline);
+                run
+            }
             None => Run::Close,
         }
     }

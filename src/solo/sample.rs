@@ -18,8 +18,8 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
     inbox.store_new(ATTACHMENT.as_bytes()).map_err(other)?;
 
     inbox
-        .create_subfolder_dirs("Lists.Roost")
-        .and_then(|()| inbox.subfolder("Lists.Roost"))
+        .create_subfolder_dirs(".Lists.Roost")
+        .and_then(|()| inbox.subfolder(".Lists.Roost"))
         .and_then(|list| list.store_new(LIST.as_bytes()))
         .map_err(other)?;
     Ok(())

@@ -64,7 +64,7 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
     .map_err(|error| SoloError::NoMaildir(place.maildir.clone(), error))?;
     let mut solo = Solo {
         door: Door::Guarded(
-            Front::new(&trial.config, true),
+            Box::new(Front::new(&trial.config, true)),
             Password::new(user.as_bytes(), &password),
         ),
         session,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::response::{Response, Token};
 use super::wire::Wire;
-use super::{PATIENCE, Process, Reply, grammar, message};
+use super::{Process, Reply, grammar, message, patience};
 
 /// One connection. A method that names a result panics, with the conversation, if it is not had.
 pub struct Client {
@@ -28,7 +28,7 @@ pub struct Client {
 impl Client {
     /// A client on `wire`, before the greeting. `process` ends with it.
     pub fn new(wire: Wire, process: Option<Process>) -> Client {
-        wire.set_patience(PATIENCE).expect("a timeout set");
+        wire.set_patience(patience()).expect("a timeout set");
         Client {
             wire,
             input: Vec::new(),
@@ -363,6 +363,20 @@ impl Client {
     /// The server's process, where it serves this client alone.
     pub fn process(&self) -> &Process {
         self.process.as_ref().expect("a server of its own")
+    }
+
+    /// The server dies at once, as in a crash.
+    pub fn kill(mut self) {
+        self.process.as_mut().expect("a server of its own").kill();
+    }
+
+    /// Waits until the server has ended by itself.
+    #[track_caller]
+    pub fn wait_for_the_end(mut self) {
+        self.process
+            .as_mut()
+            .expect("a server of its own")
+            .wait_for_end();
     }
 
     /// How long to wait for a response; for clients that check that none comes.

@@ -121,6 +121,7 @@ fn configure(
     let work = mail.work().display();
     let (user, group, uid, gid) = owner();
     let (name, password) = (Server::USER, Server::PASSWORD);
+    mail.write("passwd", format!("{name}:{{PLAIN}}{password}\n"));
     let mut text = format!(
         "base_dir = {work}/dovecot\n\
          state_dir = {work}/dovecot\n\
@@ -144,7 +145,7 @@ fn configure(
     }
     text += "}\n";
     text += &format!(
-        "passdb {{\n  driver = static\n  args = user={name} password={password}\n}}\n\
+        "passdb {{\n  driver = passwd-file\n  args = {work}/passwd\n}}\n\
          userdb {{\n  driver = static\n  args = uid={uid} gid={gid} home={work}/home\n}}\n\
          service anvil {{\n  chroot =\n}}\n\
          service imap-login {{\n  chroot =\n"

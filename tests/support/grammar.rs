@@ -54,6 +54,13 @@ fn beyond_codec(raw: &[u8]) -> bool {
         "OLDNAME",
         "CHILDINFO",
     ];
+    let deepest = text.bytes().scan(0_i32, |depth, byte| {
+        *depth += i32::from(byte == b'(') - i32::from(byte == b')');
+        Some(*depth)
+    });
+    if deepest.max().is_some_and(|depth| depth > 20) {
+        return true;
+    }
     let binary_part = upper.contains("BINARY[") && (upper.contains("]<") || raw.contains(&0));
     binary_part || words.iter().any(|word| upper.contains(word))
 }

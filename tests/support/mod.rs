@@ -10,7 +10,7 @@
 //! ([`response`]): the order of flags, the form of a set or a string does not matter.
 
 // Each test program uses its own part of this module.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, clippy::print_stderr)]
 
 mod client;
 mod dovecot;
@@ -32,8 +32,14 @@ pub use server::{Process, Program, Server, free_port};
 
 use std::time::Duration;
 
-/// How long a test waits for what must come. Only a failing test ever waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for what must come. Only a failing test ever waits this long; where tests
+/// are meant to fail, `ROOST_TEST_PATIENCE` says how many seconds are enough.
+pub fn patience() -> Duration {
+    let seconds = std::env::var("ROOST_TEST_PATIENCE")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(60))
+}
 
 /// Whether `tests/differences.md` lists this test or script as one that Dovecot must fail.
 pub fn differs_from_dovecot(name: &str) -> bool {
@@ -51,13 +57,14 @@ pub fn eventually<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = happened() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < patience(), "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 /// Leaves the test with a printed reason. A skipped test says why; under `ROOST_SKIP_NOTHING`
 /// (set by `tests/run`, which has installed everything) it fails instead.
+#[allow(unused_macros)]
 macro_rules! skip {
     ($($why:tt)*) => {{
         let why = format!($($why)*);
@@ -67,4 +74,16 @@ macro_rules! skip {
     }};
 }
 
+/// Leaves a test of something that Dovecot 2.3 does not have at all, when Dovecot is under test.
+#[allow(unused_macros)]
+macro_rules! roost_only {
+    ($why:literal) => {
+        if $crate::support::Program::under_test() == $crate::support::Program::Dovecot {
+            eprintln!("not for Dovecot: {}", $why);
+            return;
+        }
+    };
+}
+
+pub(crate) use roost_only;
 pub(crate) use skip;

@@ -6,11 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::wire::Wire;
-use super::{Client, Mail, PATIENCE, dovecot};
+use super::{Client, Mail, dovecot, patience};
 
 /// The server a test talks to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,7 +150,7 @@ impl Server {
                     certificate,
                 });
             }
-            if process.has_ended() || start.elapsed() > PATIENCE {
+            if process.has_ended() || start.elapsed() > patience() {
                 eprintln!("{}", process.log());
                 return None;
             }
@@ -180,7 +180,7 @@ impl Server {
         let tcp = TcpStream::connect(("127.0.0.1", self.tls_port)).expect("a connection");
         tcp.set_nodelay(true).expect("no delay");
         // Before the handshake, which would otherwise wait for ever on a silent server.
-        tcp.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        tcp.set_read_timeout(Some(patience())).expect("a timeout");
         let wire = Wire::tls(tcp, &self.certificate()).expect("TLS");
         greeted(Client::new(wire, None))
     }
@@ -288,12 +288,18 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Waits for it to end by itself.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        super::eventually("the server to end", || {
+            self.child.try_wait().expect("its state")
+        })
+    }
+
     /// Waits for it to end by itself, without an error.
     #[track_caller]
     pub fn wait_for_success(&mut self) {
-        let status = super::eventually("the server to end", || {
-            self.child.try_wait().expect("its state")
-        });
+        let status = self.wait_for_end();
         assert!(
             status.success(),
             "the server ended with {status}\n{}",

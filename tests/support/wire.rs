@@ -49,7 +49,7 @@ impl Wire {
         let name = ServerName::try_from("localhost").expect("a name");
         let session = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
         let tcp = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-        tcp.set_read_timeout(Some(super::PATIENCE))
+        tcp.set_read_timeout(Some(super::patience()))
             .expect("a timeout");
         let _ = StreamOwned::new(session, tcp).read(&mut [0; 1]);
         let der = shown.0.lock().expect("no panic").clone();

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+mod full;
+mod model;
 mod ordinary;
 mod outside;
+mod saving;
+mod status;
 mod uidlist;
 
 use super::*;

@@ -104,7 +104,7 @@ fn an_inner_part_may_use_its_parents_boundary() {
 #[test]
 fn a_boundary_in_a_header_ends_the_part() {
     let text =
-        "Content-Type: multipart/mixed; boundary=x\n\n--x\nA: 1\n--x\n\n--x\n--x\nB: 2\n\nb\n--x";
+        "Content-Type: multipart/mixed; boundary=x\n\n--x\nA: 1\n--x\n\n--x\n--x\nB: 2\n\nb\n--x\n";
     assert_eq!(section(text, &[1]), both("", "A: 1"));
     assert_eq!(section(text, &[2]), both("", ""));
     assert_eq!(section(text, &[3]), both("", ""));

@@ -117,10 +117,7 @@ impl Append {
         let now = context.now.time;
         let folder = &mut destination(&self.name, context)?.folder;
         let named = &message.about.flags;
-        if !named
-            .iter()
-            .any(|flag| matches!(flag, Flag::Keyword(_) | Flag::Unknown(_)))
-        {
+        if !named.iter().any(|flag| matches!(flag, Flag::Keyword(_))) {
             return Ok(Some(flags::to_letters(folder, named, false, now)?));
         }
         if !folder.lock(now)? {
@@ -181,6 +178,14 @@ fn begin_message(
     if about.size > context.config.append_limit {
         let text = "The message is larger than append_limit allows.";
         return Err(Reply::no(text).code(Code::TooBig));
+    }
+    if about.size == 0 {
+        // RFC 3502 5: this is how a client gives a MULTIAPPEND up.
+        return Err(Reply::no("A message without octets is none."));
+    }
+    let foreign = |flag: &Flag| matches!(flag, Flag::Recent | Flag::Unknown(_));
+    if about.flags.iter().any(foreign) {
+        return Err(Reply::bad("These flags cannot be set by a client."));
     }
     let now = context.now.time;
     let file = Incoming::begin(&destination(name, context)?.folder, now)?;

@@ -86,8 +86,8 @@ fn try_rename(
         let inbox = context.mailboxes.open(&from, now)?;
         return Ok(copy::move_inbox(inbox, to));
     }
-    context.mailboxes.tree.find(&from)?;
     let moved = context.mailboxes.open_at_or_below(&from);
+    context.mailboxes.tree.rename(&from, &to, now.time)?;
     // Whoever has one of them selected has a mailbox that is not there any more.
     let selected = context.client.selected.map(|selected| selected.mailbox);
     if selected.is_some_and(|selected| moved.contains(&selected)) {
@@ -96,7 +96,6 @@ fn try_rename(
     for key in moved {
         context.mailboxes.drop_mailbox(key, now);
     }
-    context.mailboxes.tree.rename(&from, &to, now.time)?;
     Ok(Start::Done(Reply::ok("Rename completed.")))
 }
 

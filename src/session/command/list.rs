@@ -124,7 +124,11 @@ fn entries(request: &Request, context: &mut Context<'_>) -> Result<Vec<Entry>, O
     let mut mailboxes = context.mailboxes.tree.list()?;
     let wants_subscribed = subscribed || request.returns.subscribed;
     let subscriptions: HashSet<MailboxName> = if wants_subscribed {
-        context.mailboxes.subscriptions()?.iter().cloned().collect()
+        context
+            .mailboxes
+            .subscriptions(context.now)?
+            .into_iter()
+            .collect()
     } else {
         HashSet::new()
     };
@@ -203,7 +207,7 @@ fn subscribed_entries(
     pattern: &Pattern,
     context: &mut Context<'_>,
 ) -> Result<Vec<Entry>, OpenError> {
-    let subscriptions = context.mailboxes.subscriptions()?;
+    let subscriptions = context.mailboxes.subscriptions(context.now)?;
     let subscribed: HashSet<&MailboxName> = subscriptions.iter().collect();
     let mut above = HashSet::new();
     let mut entries = Vec::new();
@@ -220,7 +224,11 @@ fn subscribed_entries(
         let mut parent = name.parent();
         while let Some(name) = parent {
             parent = name.parent();
-            if pattern.matches(&name) && !subscribed.contains(&name) && above.insert(name.clone()) {
+            if pattern.has_percent()
+                && pattern.matches(&name)
+                && !subscribed.contains(&name)
+                && above.insert(name.clone())
+            {
                 let attributes = Attributes::NO_SELECT;
                 entries.push(Entry {
                     name,

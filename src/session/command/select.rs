@@ -124,7 +124,7 @@ impl Select {
     fn select(&mut self, key: MailboxKey, context: &mut Context<'_>) -> Option<Stage> {
         let client = &mut *context.client;
         let mailbox = context.mailboxes.get(key)?;
-        mailbox.add_view(client.id, self.examine);
+        mailbox.add_view(client.id, self.examine, context.now);
         client.selected = Some(Selected {
             mailbox: key,
             read_only: self.examine,

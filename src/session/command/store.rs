@@ -6,11 +6,12 @@
 use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, use_condstore};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
+use crate::imap::flag::Flag;
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
 use crate::session::connection::{Client, Patience};
 use crate::session::flags::{self, KeywordNames};
-use crate::session::mailbox::Mailbox;
+use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::session::view::Walk;
 
@@ -21,6 +22,10 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
         .is_some_and(|selected| selected.read_only)
     {
         return Start::Done(reply::read_only());
+    }
+    let foreign = |flag: &Flag| matches!(flag, Flag::Recent | Flag::Unknown(_));
+    if request.flags.iter().any(foreign) {
+        return Start::Done(Reply::bad("These flags cannot be set by a client."));
     }
     if request.unchanged_since.is_some() {
         use_condstore(context);
@@ -54,10 +59,14 @@ struct Store {
 
 impl Command for Store {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
-        let (now, by) = (context.now, context.client.id);
+        let (now, over, by) = (context.now, context.over, context.client.id);
         let Some(mailbox) = selected_mailbox(context) else {
             return Progress::Done(reply::deselected());
         };
+        // What others did since the last command should not be overlooked.
+        if let Err(error) = mailbox.look(Effort::Watch, now, over) {
+            return Progress::Done(error.into());
+        }
         match mailbox.folder.lock(now.time) {
             Ok(true) => {}
             Ok(false) => return self.patience.locked(),
@@ -128,7 +137,8 @@ impl Store {
                 How::Add => flags::with(flags, named),
                 How::Remove => flags::without(flags, named),
             };
-            if change(message.flags()) != message.flags() {
+            let (uid, before) = (message.uid(), message.flags());
+            if change(before) != before {
                 let modseq = match modseq {
                     Some(modseq) => modseq,
                     None => match mailbox.folder.next_modseq(now.time) {
@@ -139,6 +149,9 @@ impl Store {
                 if let Err(error) = mailbox.folder.change_flags(index, &change, modseq) {
                     self.note_failure(error);
                     continue;
+                }
+                if mailbox.folder.messages()[index].flags() != change(before) {
+                    mailbox.note_flags(client.id, uid);
                 }
             }
             if tells {

@@ -12,14 +12,16 @@ pub(super) fn match_response(expected: &[Token], got: &[Token], captures: &mut C
     };
     let head = word(got, 0);
     if word(got, 1) == "FETCH" {
-        let (Some(Token::List(want)), Some(Token::List(have))) = (expected.get(2), got.get(2))
-        else {
-            return false;
+        return match (expected.get(2), got.get(2)) {
+            (Some(rest), Some(_)) if is_rest(rest) => match_ordered(expected, got, captures),
+            (Some(Token::List(want)), Some(Token::List(have))) => {
+                match_ordered(&expected[..2], &got[..2], captures)
+                    && match_pairs(want, have, captures)
+            }
+            _ => false,
         };
-        return match_ordered(&expected[..2], &got[..2], captures)
-            && match_pairs(want, have, captures);
     }
-    if head.bytes().all(|b| b.is_ascii_digit()) {
+    if !head.is_empty() && head.bytes().all(|b| b.is_ascii_digit()) {
         return match_ordered(expected, got, captures);
     }
     if head != word(expected, 0) {
@@ -28,9 +30,9 @@ pub(super) fn match_response(expected: &[Token], got: &[Token], captures: &mut C
     let (want, have) = (&expected[1..], &got[1..]);
     match head.as_str() {
         "OK" | "NO" | "BAD" | "BYE" | "PREAUTH" => match_status(want, have, captures),
-        "CAPABILITY" | "ENABLED" | "SEARCH" | "FLAGS" => match_set(want, have, captures),
+        "CAPABILITY" | "ENABLED" | "SEARCH" => match_set(want, have, captures),
         "STATUS" | "ID" => match_each(want, have, captures, match_pairs),
-        "LIST" | "LSUB" => match_each(want, have, captures, match_set),
+        "LIST" | "LSUB" | "FLAGS" => match_each(want, have, captures, match_set),
         "ESEARCH" => match_esearch(want, have, captures),
         _ => match_ordered(want, have, captures),
     }
@@ -131,7 +133,10 @@ fn match_set(expected: &[Token], got: &[Token], captures: &mut Captures) -> bool
 fn match_pairs(expected: &[Token], got: &[Token], captures: &mut Captures) -> bool {
     let rest = expected.iter().any(is_rest);
     let expected: Vec<&Token> = expected.iter().filter(|want| !is_rest(want)).collect();
-    if expected.len() % 2 != 0 || got.len() % 2 != 0 || (expected.len() != got.len() && !rest) {
+    if !expected.len().is_multiple_of(2)
+        || !got.len().is_multiple_of(2)
+        || (expected.len() != got.len() && !rest)
+    {
         return false;
     }
     expected.chunks(2).all(|want| {

@@ -184,7 +184,6 @@ fn lost_modseqs_start_above_all_that_were_told() {
     let folder = mail.open();
     let lowest = folder.messages().iter().map(|row| row.modseq()).min();
     assert!(lowest > Some(before));
-    assert_eq!(folder.expunged_since(before), None);
 }
 
 #[test]
@@ -201,7 +200,7 @@ fn a_flag_set_and_reset_before_a_crash_is_told_again() {
     // The index is not written.
     drop(folder);
     let folder = mail.open();
-    assert_eq!(folder.messages()[0].modseq(), told);
+    assert!(folder.messages()[0].modseq() >= told);
     assert!(folder.highest_modseq() >= told);
 }
 

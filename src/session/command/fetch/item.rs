@@ -28,6 +28,11 @@ pub fn is_in_summary(item: &SectionItem) -> bool {
     }
 }
 
+/// BODY[] without anything in the brackets.
+pub fn is_whole(item: &SectionItem) -> bool {
+    item.section.part.is_empty() && item.section.text == SectionText::Whole
+}
+
 pub fn is_partial(item: &FetchItem) -> bool {
     match item {
         FetchItem::Section(item) => item.partial.is_some(),
@@ -325,8 +330,7 @@ fn encoded(
     let Some(found) = structure.find(part) else {
         return Ok(None);
     };
-    let (span, content) = (found.text, found.part.content());
-    let encoding = Encoding::from_field(content.transfer_encoding.as_deref());
+    let (span, encoding) = (found.text, found.encoding());
     if encoding == Encoding::Unknown {
         let text = "The part's transfer encoding is not known.";
         return Err(Stop::Refused(Reply::no(text).code(Code::UnknownCte)));

@@ -104,6 +104,9 @@ struct Needs {
     structure: bool,
     /// The file in any case.
     text: bool,
+    /// All of it.
+    whole: bool,
+    size: bool,
 }
 
 impl Needs {
@@ -117,6 +120,11 @@ impl Needs {
                     needs.structure = true;
                 }
                 FetchItem::Section(section) if item::is_in_summary(section) => needs.summary = true,
+                FetchItem::Section(section) if item::is_whole(section) => {
+                    needs.text = true;
+                    needs.whole = true;
+                }
+                FetchItem::Rfc822Size => needs.size = true,
                 FetchItem::Section(_) | FetchItem::Binary { .. } | FetchItem::BinarySize { .. } => {
                     needs.text = true;
                 }
@@ -330,6 +338,18 @@ impl Fetch {
             }
             mailbox.keep(current.uid, &summary.encode());
             current.summary = Some(summary);
+        }
+        if let Some(text) = &mut current.text
+            && (self.needs.whole || self.needs.size)
+        {
+            // What the file has counts, not what its name says (`maildir-formats.md 14`, rule 6).
+            let whole = text.whole(over).map_err(MessageError::Io)?;
+            let whole = whole.ok_or(Stop::Wait(Progress::Again))?;
+            let told = mailbox.folder.messages()[index].virtual_size();
+            if told != Some(whole.crlf_size()) {
+                let size = whole.size();
+                mailbox.folder.correct_sizes(index, size, whole.crlf_size());
+            }
         }
         item::prepare_facts(&self.request.items, index, mailbox, over)?;
         if self.marks_seen && !is_gone {

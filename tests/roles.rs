@@ -1,0 +1,9 @@
+//! The two roles of the program, as whoever starts them sees them: streams, terminals, signals, users,
+//! what is printed. What is said in IMAP is in `tests/session`.
+
+mod support;
+
+mod roles {
+    mod preauth;
+    mod trial;
+}

@@ -1,0 +1,125 @@
+//! SELECT, EXAMINE, CLOSE, UNSELECT, and how states follow each other: RFC 3501 3, 6.3.1, 6.3.2.
+
+use crate::support::*;
+
+#[test]
+fn unseen_is_the_first_message_not_seen_and_absent_if_there_is_none() {
+    let mail = Mail::with(["one.eml", "two.eml", "three.eml"]);
+    let mut a = mail.connect();
+    assert_eq!(a.ok("SELECT INBOX").number("UNSEEN"), 1);
+    a.ok(r"STORE 1 +FLAGS.SILENT (\Seen)");
+    assert_eq!(a.ok("SELECT INBOX").number("UNSEEN"), 2);
+    a.ok(r"STORE 2:3 +FLAGS.SILENT (\Seen)");
+    assert_eq!(a.ok("SELECT INBOX").find_number("UNSEEN"), None);
+}
+
+#[test]
+fn flags_and_permanentflags_name_the_keywords_in_use() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.select();
+    a.ok("STORE 1 +FLAGS.SILENT ($Label1 Work)");
+    let reply = a.ok("SELECT INBOX");
+    reply.contains(r"FLAGS (\Answered \Flagged \Deleted \Seen \Draft $Label1 Work)");
+    reply.contains(
+        r"OK [PERMANENTFLAGS (\Answered \Flagged \Deleted \Seen \Draft $Label1 Work \*)]",
+    );
+    a.ok("EXAMINE INBOX").contains("OK [PERMANENTFLAGS ()]");
+}
+
+#[test]
+fn a_new_keyword_is_announced_before_it_is_used() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.select();
+    let reply = a.ok("STORE 1 +FLAGS (Fresh)");
+    let flags = reply
+        .untagged
+        .iter()
+        .position(|r| r.matches("FLAGS (Fresh ...)"));
+    let fetch = reply
+        .untagged
+        .iter()
+        .position(|r| r.matches("1 FETCH (FLAGS (Fresh))"));
+    assert!(flags.is_some() && flags < fetch, "{reply}");
+}
+
+#[test]
+fn uidvalidity_and_uids_outlast_the_process() {
+    let mail = Mail::with(["one.eml", "two.eml"]);
+    let mut a = mail.connect();
+    let first = a.ok("SELECT INBOX").number("UIDVALIDITY");
+    a.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)");
+    a.ok("EXPUNGE");
+    a.logout();
+    let mut b = mail.connect();
+    let reply = b.ok("SELECT INBOX");
+    assert_eq!(reply.number("UIDVALIDITY"), first);
+    assert_eq!(reply.number("UIDNEXT"), 3);
+    b.ok("FETCH 1 UID").untagged(["1 FETCH (UID 2)"]);
+}
+
+#[test]
+fn select_without_close_leaves_the_mailbox_as_it_was() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.select();
+    a.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)");
+    a.ok("SELECT INBOX").contains("1 EXISTS");
+    a.ok("FETCH 1 FLAGS")
+        .untagged([r"1 FETCH (FLAGS (\Deleted))"]);
+}
+
+#[test]
+fn commands_of_the_selected_state_are_bad_without_a_mailbox() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.connect();
+    for command in [
+        "CHECK",
+        "CLOSE",
+        "UNSELECT",
+        "EXPUNGE",
+        "SEARCH ALL",
+        "FETCH 1 FLAGS",
+        r"STORE 1 FLAGS (\Seen)",
+        "COPY 1 INBOX",
+        "MOVE 1 INBOX",
+        "UID FETCH 1 FLAGS",
+    ] {
+        a.bad(command);
+    }
+    a.ok("SELECT INBOX");
+    a.ok("CLOSE");
+    a.bad("FETCH 1 FLAGS");
+}
+
+#[test]
+fn an_unknown_select_parameter_is_bad() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.connect();
+    a.bad("SELECT INBOX (NONSENSE)");
+    a.ok("SELECT INBOX (CONDSTORE)").contains("1 EXISTS");
+}
+
+#[test]
+fn the_answer_says_read_write_or_read_only() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.connect();
+    a.ok("SELECT INBOX").code("READ-WRITE");
+    a.ok("EXAMINE INBOX").code("READ-ONLY");
+}
+
+#[test]
+fn examining_marks_nothing_old() {
+    let mail = Mail::new();
+    mail.inbox().deliver_file("one.eml");
+    let mut a = mail.connect();
+    a.ok("EXAMINE INBOX").contains("1 RECENT");
+    a.ok("UNSELECT");
+    a.ok("SELECT INBOX").contains("1 RECENT");
+}
+
+#[test]
+fn mailboxid_is_told_at_select() {
+    roost_only!("it has no OBJECTID");
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.connect();
+    a.ok("SELECT INBOX").contains("OK [MAILBOXID (?)]");
+}
