@@ -420,6 +420,8 @@ impl Folder {
         batch: &mut Batch,
     ) -> Result<(), FolderError> {
         let flags = file.flags();
+        let uid = self.table.uid(index);
+        self.suspects.retain(|&(suspect, _)| suspect != uid);
         let old = self.table.rows().get(index).map(|row| row.flags());
         self.change_row(index, |table| {
             table.set_name(index, place, file.info, flags)

@@ -358,7 +358,7 @@ pub fn look(
         return Ok(Step::Done);
     };
     let step = mailbox.look(effort, now, over)?;
-    if mailbox.others_have_news(client.id) {
+    if mailbox.take_news() {
         mailboxes.wake_viewers(selected.mailbox, client.id);
     }
     Ok(step)
@@ -403,6 +403,11 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// How long to wait before the next try, for who tries for ever.
+    pub fn wait(&self) -> Duration {
+        LOCK_WAIT
+    }
+
     /// The lock is not to be had now: try again, but not for ever.
     pub fn locked(&mut self) -> Progress {
         self.waits += 1;

@@ -19,6 +19,8 @@ pub struct Mailbox {
     /// What the watch saw and the folder has not been told yet.
     events: VecDeque<Event>,
     watched: bool,
+    /// Something was handed to the views since viewers were last woken.
+    news: bool,
     rescan: bool,
     /// An event's work is not done yet: a sync does the rest.
     unfinished: bool,
@@ -51,6 +53,7 @@ impl Mailbox {
             views: BTreeMap::new(),
             events: VecDeque::new(),
             watched: false,
+            news: false,
             rescan: false,
             unfinished: true,
             tombstones: 0,
@@ -181,13 +184,9 @@ impl Mailbox {
         view.is_some_and(|view| view.has_news(&self.folder))
     }
 
-    /// Whether somebody but this client has something to be told.
-    pub fn others_have_news(&self, but: ConnectionId) -> bool {
-        let mut others = self
-            .views
-            .iter()
-            .filter(|&(&connection, _)| connection != but);
-        others.any(|(_, view)| view.has_news(&self.folder))
+    /// Whether there are news that no viewer has been woken for.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
     }
 
     /// Tells the client what may be told now; true when there is nothing left, false when its
@@ -229,6 +228,7 @@ impl Mailbox {
     pub fn distribute(&mut self, by: Option<ConnectionId>, now: Now) {
         let changes = self.folder.take_changes();
         if !changes.is_empty() {
+            self.news = true;
             self.changed = self.changed.or(Some(now.instant));
         }
         for change in changes {
@@ -329,7 +329,13 @@ impl Mailbox {
         }
     }
 
-    pub fn close(self, now: Now) {
+    pub fn close(mut self, now: Now) {
+        if let Some(cache) = &mut self.cache {
+            let folder = &self.folder;
+            let live = |uid| folder.index_of(uid).is_ok();
+            // It rewrites only what is mostly dead, and can be broken off at any time.
+            let _ = cache.compact(&live, &|| false);
+        }
         self.folder.close(now.time);
     }
 

@@ -61,7 +61,7 @@ impl Session {
             config::Layout::MaildirPlusPlus => tree::Layout::MaildirPlusPlus,
             config::Layout::Fs => tree::Layout::Fs,
         };
-        let tree = Tree::open(&root, layout)?;
+        let tree = Tree::open(&root, layout)?.with_indexes(config.index_dir.clone());
         let maildir = Maildir::new(root, settings(config));
         Ok(Session {
             config: config.clone(),

@@ -1,6 +1,6 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 6.3.4 to 6.3.8, RFC 6154, RFC 8474 4.1).
 
-use super::{Context, Start, copy, select};
+use super::{Command, Context, Progress, Start, copy, select};
 use crate::imap::command::UnknownUse;
 use crate::imap::mailbox::{MailboxArgument, MailboxName, SpecialUse};
 use crate::imap::response::Code;
@@ -49,16 +49,34 @@ fn mailbox_id(name: &MailboxName, context: &mut Context<'_>) -> Result<String, O
 }
 
 pub fn delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {
-    Start::Done(try_delete(mailbox, context).unwrap_or_else(|reply| reply))
+    match try_delete(mailbox, context) {
+        Ok(()) => Start::Running(Box::new(Delete)),
+        Err(reply) => Start::Done(reply),
+    }
 }
 
-fn try_delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Result<Reply, Reply> {
+/// The mailbox is gone; its files are being removed.
+struct Delete;
+
+impl Command for Delete {
+    fn step(&mut self, context: &mut Context<'_>) -> Progress {
+        match context.mailboxes.tree.sweep(context.now.time, context.over) {
+            Ok(false) => return Progress::Again,
+            Ok(true) => {}
+            // The next DELETE tries again.
+            Err(error) => log::warn!("files of deleted mailboxes are left: {error}"),
+        }
+        Progress::Done(Reply::ok("Delete completed."))
+    }
+}
+
+fn try_delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Result<(), Reply> {
     let name = mailbox?;
     if name.is_inbox() {
         return Err(Reply::no("INBOX cannot be deleted.").code(Code::Cannot));
     }
     let now = context.now;
-    context.mailboxes.tree.find(&name)?;
+    context.mailboxes.tree.delete(&name, now.time)?;
     let open = context.mailboxes.find_open(&name);
     if open.is_some() && context.client.selected.map(|selected| selected.mailbox) == open {
         select::leave(context);
@@ -66,8 +84,7 @@ fn try_delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Result<Rep
     if let Some(key) = open {
         context.mailboxes.drop_mailbox(key, now);
     }
-    context.mailboxes.tree.delete(&name, now.time)?;
-    Ok(Reply::ok("Delete completed."))
+    Ok(())
 }
 
 pub fn rename(from: MailboxArgument, to: MailboxArgument, context: &mut Context<'_>) -> Start {

@@ -26,6 +26,7 @@ struct Idle {
 
 impl Command for Idle {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
+        let mut wait = None;
         match look(
             context.client,
             context.mailboxes,
@@ -38,16 +39,17 @@ impl Command for Idle {
                 self.patience = Patience::default();
             }
             Ok(Step::Again) => return Progress::Again,
-            Ok(Step::Locked) => return self.patience.locked(),
+            // What is known already is told meanwhile.
+            Ok(Step::Locked) => wait = Some(self.patience.wait()),
             Err(error) => {
-                handle_folder_error(&error, context.client, context.mailboxes, context.now)
+                handle_folder_error(&error, context.client, context.mailboxes, context.now);
             }
         }
         if !tell_news(context.client, context.mailboxes, Tell::All) {
             return Progress::NeedRoom;
         }
         match context.client.imap.poll_event(context.client.out.writer()) {
-            None => Progress::NeedInput,
+            None => wait.map_or(Progress::NeedInput, Progress::Wait),
             Some(Event::Done) => Progress::Done(Reply::ok("Idle completed.")),
             Some(Event::Bad(bad)) if bad.fatal => Progress::Bye("Too many bad commands."),
             Some(Event::Bad(bad)) => Progress::Done(Reply::bad(bad.text)),
