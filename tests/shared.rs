@@ -421,3 +421,20 @@ fn a_client_in_idle_hears_everything_that_three_others_do() {
         ]);
     });
 }
+
+#[test]
+fn a_mailbox_that_cannot_be_watched_is_looked_at_now_and_then() {
+    roost_only!("a setting of ours");
+    let mail = Mail::with(["one.eml"]);
+    let mut a = Server::preauth_with(&mail, &["watch=no", "poll_interval=1s"]);
+    a.ok("SELECT INBOX");
+    let mut idle = a.idle();
+    mail.inbox().deliver_file("two.eml");
+    idle.expect("2 EXISTS");
+    mail.inbox().set_flags(&mail.inbox().bases()[0], "F");
+    idle.expect(r"1 FETCH (FLAGS (\Flagged) ...)");
+    idle.done();
+    // And at every command that may tell it.
+    mail.inbox().deliver_file("three.eml");
+    a.ok("NOOP").contains("3 EXISTS");
+}
