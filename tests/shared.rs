@@ -348,7 +348,8 @@ fn ten_clients_flagging_at_once_lose_nothing() {
             .map(|(n, client)| client.start(&format!("STORE 1:4 +FLAGS.SILENT (key{n})")))
             .collect();
         for (client, tag) in clients.iter_mut().zip(&tags) {
-            assert_eq!(client.finish(tag).tagged.word(), "OK");
+            let reply = client.finish(tag);
+            assert_eq!(reply.tagged.word(), "OK", "{reply}");
         }
         let mut fresh = house.select();
         let keys = "key0 key1 key2 key3 key4 key5 key6 key7 key8 key9";
