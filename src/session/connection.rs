@@ -419,7 +419,8 @@ const LOOK_WAIT: Duration = Duration::from_millis(2);
 /// and so often at most.
 const LOOK_WAITS: u32 = 100;
 
-const LOCK_WAIT: Duration = Duration::from_millis(20);
+/// Another program's lock is asked for so often.
+pub const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// Two minutes, as Dovecot waits (`maildir-formats.md 3`).
 const LOCK_WAITS: u32 = 6_000;
