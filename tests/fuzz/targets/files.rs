@@ -275,9 +275,9 @@ pub fn cache(input: &[u8]) {
         for _ in 0..2 {
             assert_eq!(cache.get(Uid(3)), Some(&b"three"[..]));
             for (uid, before) in uids().zip(&before) {
-                // What was damaged may be noticed later.
+                // Of a batch that is damaged, more or less may be read when there is another behind it.
                 let got = cache.get(uid).map(<[u8]>::to_vec);
-                assert!(uid.0 == 3 || got.is_none() || got == *before);
+                assert!(uid.0 == 3 || got.is_none() || before.is_none() || got == *before);
             }
             while !cache.compact(&|_| true, &|| true) {}
             drop(cache);
