@@ -277,13 +277,19 @@ pub fn cache(input: &[u8]) {
             for (uid, before) in uids().zip(&before) {
                 // Of a batch that is damaged, more or less may be read when there is another behind it.
                 let got = cache.get(uid).map(<[u8]>::to_vec);
-                assert!(uid.0 == 3 || got.is_none() || before.is_none() || got == *before);
+                assert!(uid.0 == 3 || got.is_none() || got == *before || is_in(&file, got));
             }
             while !cache.compact(&|_| true, &|| true) {}
             drop(cache);
             cache = Cache::open(&scratch.dir, validity);
         }
     }
+}
+
+fn is_in(file: &[u8], bytes: Option<Vec<u8>>) -> bool {
+    bytes.is_some_and(|bytes| {
+        bytes.is_empty() || file.windows(bytes.len()).any(|window| window == bytes)
+    })
 }
 
 /// Makes the numbers of every batch and record agree with what is there.
