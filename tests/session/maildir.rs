@@ -204,9 +204,15 @@ fn a_uidlist_that_is_garbage_is_replaced_and_no_uid_means_something_else() {
     let mut b = mail.connect();
     let reply = b.ok("SELECT INBOX");
     reply.contains("2 EXISTS");
+    // What the index knows is as good as the uidlist.
+    let messages = ["one", "two"].map(|name| {
+        let name = format!("UID SEARCH HEADER Message-ID {name}@");
+        b.ok(&name).found()
+    });
+    let known = messages == [vec![1], vec![2]];
     let found = b.ok("UID SEARCH ALL").found();
     assert!(
-        reply.number("UIDVALIDITY") > before || found.iter().all(|uid| *uid > 2),
+        reply.number("UIDVALIDITY") > before || known || found.iter().all(|uid| *uid > 2),
         "{reply}"
     );
 }
