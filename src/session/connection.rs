@@ -390,12 +390,9 @@ pub fn look(
     let Some(selected) = client.selected else {
         return Ok(Step::Done);
     };
-    mailboxes.handle_wake();
-    let Some(mailbox) = mailboxes.get(selected.mailbox) else {
-        return Ok(Step::Done);
-    };
-    let step = mailbox.look(effort, now, over)?;
-    if mailbox.take_news() {
+    let step = mailboxes.look(selected.mailbox, effort, now, over)?;
+    let mailbox = mailboxes.get(selected.mailbox);
+    if mailbox.is_some_and(|mailbox| mailbox.take_news()) {
         mailboxes.wake_viewers(selected.mailbox, client.id);
     }
     Ok(step)
@@ -440,11 +437,6 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// How long to wait before the next try, for who tries for ever.
-    pub fn wait(&self) -> Duration {
-        LOCK_WAIT
-    }
-
     /// The lock is not to be had now: try again, but not for ever.
     pub fn locked(&mut self) -> Progress {
         self.waits += 1;

@@ -23,6 +23,8 @@ pub struct Mailbox {
     /// Something was handed to the views since viewers were last woken.
     news: bool,
     rescan: bool,
+    /// The next look has all events before it.
+    caught_up: bool,
     /// An event's work is not done yet: a sync does the rest.
     unfinished: bool,
     tombstones: usize,
@@ -64,6 +66,7 @@ impl Mailbox {
             watched: false,
             news: false,
             rescan: false,
+            caught_up: false,
             unfinished: true,
             tombstones: 0,
             looked: now.instant,
@@ -74,8 +77,9 @@ impl Mailbox {
         }
     }
 
-    /// Brings the table up to date with the directory.  Resumable: call until it says Done.
-    pub fn look(
+    /// Brings the table up to date with the directory: the part of `Mailboxes::look` that is the
+    /// mailbox's own.
+    pub(super) fn look(
         &mut self,
         effort: Effort,
         now: Now,
@@ -96,9 +100,15 @@ impl Mailbox {
         let look = Look {
             move_new,
             force_scan: self.rescan,
+            caught_up: self.caught_up,
+        };
+        // The second half of a rename may still be among the events.
+        let behind = Look {
+            caught_up: false,
+            ..look
         };
         while let Some(event) = self.events.pop_front() {
-            let step = self.folder.handle_event(&event, look, now.time)?;
+            let step = self.folder.handle_event(&event, behind, now.time)?;
             self.unfinished |= step != Step::Done;
             if over() {
                 return Ok(Step::Again);
@@ -108,16 +118,28 @@ impl Mailbox {
         if told_by_watch && !self.rescan && !self.unfinished {
             return Ok(Step::Done);
         }
-        if !told_by_watch && self.folder.awaits_event(now.time)? {
-            return Ok(Step::Locked);
-        }
         let step = self.folder.sync(look, now.time, over)?;
+        self.caught_up = false;
         if step == Step::Done {
             self.rescan = false;
             self.unfinished = false;
             self.looked = now.instant;
         }
         Ok(step)
+    }
+
+    /// Whether a look with this effort needs to know that the watch has told everything.
+    pub fn wants_catch_up(&mut self, effort: Effort, now: Now) -> Result<bool, FolderError> {
+        let vanished = |event: &Event| matches!(event, Event::Vanished { .. });
+        Ok(self.watched
+            && (self.folder.is_suspicious()
+                || self.events.iter().any(vanished)
+                || (effort != Effort::Watch && self.folder.changed_lately(now.time)?)))
+    }
+
+    /// The watch has handed over everything that happened so far.
+    pub fn note_caught_up(&mut self) {
+        self.caught_up = true;
     }
 
     /// Takes what the watch saw; `look` acts on it.

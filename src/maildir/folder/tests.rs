@@ -62,6 +62,7 @@ fn now() -> SystemTime {
 }
 
 const WRITING: Look = Look {
+    caught_up: true,
     move_new: true,
     force_scan: false,
 };

@@ -97,6 +97,7 @@ impl Told {
 /// False: the folder cannot be served, which is told.
 fn sync(folder: &mut Folder) -> bool {
     let look = Look {
+        caught_up: false,
         move_new: true,
         force_scan: false,
     };
