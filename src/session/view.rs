@@ -184,19 +184,6 @@ impl View {
         self.hidden = Vec::new();
     }
 
-    /// Whether there is anything to tell.
-    pub fn has_news(&self, folder: &Folder) -> bool {
-        !self.gone.is_empty()
-            || !self.changed.is_empty()
-            || self.exists_due
-            || self.recent_due
-            || folder
-                .messages()
-                .last()
-                .is_some_and(|message| message.uid().0 > self.told)
-            || folder.keywords().count() != self.keywords_told
-    }
-
     /// Writes what may be told now, as far as there is room; true when all of it is written.
     pub fn tell(&mut self, folder: &Folder, tell: Tell, manner: Manner, out: &mut Buffer) -> bool {
         if tell == Tell::All {
