@@ -246,7 +246,7 @@ impl Mailboxes {
             .collect();
         unused.sort_unstable();
         let surplus = unused.len().saturating_sub(keep);
-        for &(since, key) in &unused[..surplus] {
+        for (since, key) in unused.into_iter().take(surplus) {
             if since + age <= now.instant {
                 self.drop_mailbox(key, now);
             }
