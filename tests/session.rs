@@ -23,6 +23,8 @@ mod create;
 mod expunge;
 #[path = "session/fetch.rs"]
 mod fetch;
+#[path = "session/full_disk.rs"]
+mod full_disk;
 #[path = "session/idle.rs"]
 mod idle;
 #[path = "session/limits.rs"]

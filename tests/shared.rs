@@ -348,7 +348,8 @@ fn ten_clients_flagging_at_once_lose_nothing() {
             .map(|(n, client)| client.start(&format!("STORE 1:4 +FLAGS.SILENT (key{n})")))
             .collect();
         for (client, tag) in clients.iter_mut().zip(&tags) {
-            assert_eq!(client.finish(tag).tagged.word(), "OK");
+            let reply = client.finish(tag);
+            assert_eq!(reply.tagged.word(), "OK", "{reply}");
         }
         let mut fresh = house.select();
         let keys = "key0 key1 key2 key3 key4 key5 key6 key7 key8 key9";
@@ -420,4 +421,21 @@ fn a_client_in_idle_hears_everything_that_three_others_do() {
             r"3 FETCH (UID 4 FLAGS (\Draft))",
         ]);
     });
+}
+
+#[test]
+fn a_mailbox_that_cannot_be_watched_is_looked_at_now_and_then() {
+    roost_only!("a setting of ours");
+    let mail = Mail::with(["one.eml"]);
+    let mut a = Server::preauth_with(&mail, &["watch=no", "poll_interval=1s"]);
+    a.ok("SELECT INBOX");
+    let mut idle = a.idle();
+    mail.inbox().deliver_file("two.eml");
+    idle.expect("2 EXISTS");
+    mail.inbox().set_flags(&mail.inbox().bases()[0], "F");
+    idle.expect(r"1 FETCH (FLAGS (\Flagged) ...)");
+    idle.done();
+    // And at every command that may tell it.
+    mail.inbox().deliver_file("three.eml");
+    a.ok("NOOP").contains("3 EXISTS");
 }

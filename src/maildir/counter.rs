@@ -216,7 +216,8 @@ impl Counter {
         Ok(())
     }
 
-    /// A new file with one record, in place of the old.
+    /// A new file with one record, in place of the old.  It need not be on the disk when this returns:
+    /// without it modseqs come from the clock, and the old one has reserved as much as was given.
     fn create(&mut self, reserved: u64, access: &Access) -> io::Result<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&Record::Reserved(reserved).to_bytes());
@@ -227,9 +228,6 @@ impl Counter {
         }
         let mut file = self.dir.create_new(TEMPORARY, access)?;
         file.write_all(&bytes)?;
-        if self.durable {
-            file.sync_data()?;
-        }
         self.dir
             .rename(TEMPORARY, &self.dir, NAME, Target::Replace)?;
         let file = self.dir.open_append(NAME)?;

@@ -67,24 +67,9 @@ impl History {
             return None;
         }
         let from = self.entries.partition_point(|entry| entry.modseq <= modseq);
-        let mut spans: Vec<(u32, u32)> = self
-            .entries
-            .get(from..)
-            .unwrap_or_default()
-            .iter()
-            .map(|entry| (entry.first, entry.last))
-            .collect();
-        spans.sort_unstable();
-        let mut ranges = Ranges::new();
-        let mut last_end = 0;
-        for (first, last) in spans {
-            let first = first.max(last_end + 1);
-            if first <= last {
-                ranges.push_range(first, last);
-                last_end = last;
-            }
-        }
-        Some(ranges)
+        let later = self.entries.get(from..).unwrap_or_default();
+        let spans = later.iter().map(|entry| (entry.first, entry.last));
+        Some(Ranges::from_unsorted(spans.collect()))
     }
 
     /// Adds what another process wrote down of the same folder.

@@ -11,10 +11,11 @@
 
 use std::io::{self, Read, Write};
 
+use super::counts::{Counts, Status};
 use super::dir::{self, Access, Dir, File, Stat, Target, Time};
-use super::folder::{Counts, Status};
 use super::history::{Expunged, History};
-use super::messages::{Message, ROW, Table};
+use super::messages::{Message, ROW};
+use super::table::Table;
 use crate::imap::sequence::Uid;
 
 /// Everything in the header.

@@ -12,13 +12,16 @@ use std::time::SystemTime;
 use super::Fsync;
 use super::counter::{Counter, Found, Given};
 use super::dir::Access;
-use super::folder::{Dirs, Folder, FolderError};
+use super::dirs::Dirs;
+use super::folder::{Folder, FolderError};
 use super::history::History;
 use super::modseq::{DovecotLog, Raised, Summary};
 
 pub(super) struct Modseqs {
     counter: Counter,
     dovecot: DovecotLog,
+    /// There was an index of Dovecot's at the last look.
+    has_dovecot: bool,
     /// HIGHESTMODSEQ.
     highest: u64,
     /// Dovecot's is not known to be as high as ours, which was given at that time.
@@ -48,6 +51,7 @@ impl Modseqs {
         let modseqs = Modseqs {
             counter,
             dovecot: DovecotLog::new(directory),
+            has_dovecot: false,
             highest: 1,
             owed: None,
             doubtful: Vec::new(),
@@ -68,13 +72,15 @@ impl Modseqs {
 
     /// What Dovecot's index says, if there is one; not being able to read it is no reason to stop.
     pub fn dovecot(&mut self) -> Option<&Summary> {
-        match self.dovecot.read() {
+        let summary = match self.dovecot.read() {
             Ok(summary) => summary,
             Err(error) => {
                 log::warn!("cannot read Dovecot's index: {error}");
                 None
             }
-        }
+        };
+        self.has_dovecot = summary.is_some();
+        summary
     }
 
     /// A client that was told a modseq by Dovecot is not to be told a lower one by us.
@@ -104,7 +110,7 @@ impl Modseqs {
         let Some(issued) = self.owed else {
             return;
         };
-        if !make && self.dovecot().is_none() {
+        if !make && !self.has_dovecot {
             return;
         }
         match self.dovecot.raise(self.highest, make, issued) {

@@ -5,7 +5,7 @@
 //! Whoever acts on one looks at the file first (`resolve.rs`).
 
 use super::filename::{self, Filename};
-use super::messages::Table;
+use super::table::Table;
 use super::watch::Place;
 
 /// What names were seen that the table does not explain.
@@ -103,6 +103,7 @@ pub(super) struct Sightings {
     names: Vec<u8>,
     /// How many have been taken off.
     taken: usize,
+    sorted: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,9 +123,10 @@ impl Sightings {
         self.entries.len().saturating_sub(self.taken)
     }
 
-    /// The octets of all names, those of the taken ones too.
+    /// The octets of the names.
     pub fn octets(&self) -> usize {
-        self.names.len()
+        let rest = self.entries.get(self.taken..).unwrap_or_default();
+        rest.iter().map(|entry| usize::from(entry.length)).sum()
     }
 
     pub fn push(&mut self, uid: u32, place: Place, name: &[u8]) {
@@ -136,6 +138,7 @@ impl Sightings {
         if self.is_empty() {
             self.clear();
         }
+        self.sorted = false;
         let at = if self.names.is_empty() { 0 } else { at };
         self.names.extend_from_slice(name);
         self.entries.push(Sighting {
@@ -160,6 +163,14 @@ impl Sightings {
         Some(self.read(entry))
     }
 
+    /// Takes off the first `count`.
+    pub fn skip(&mut self, count: usize) {
+        self.taken += count.min(self.len());
+        if self.is_empty() {
+            *self = Sightings::default();
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (u32, Place, &[u8])> {
         let rest = self.entries.get(self.taken..).unwrap_or_default();
         rest.iter().map(|entry| self.read(entry))
@@ -167,6 +178,9 @@ impl Sightings {
 
     /// Sorts those that are left in the order in which they get their UIDs (`maildir-formats.md 2`).
     pub fn sort(&mut self) {
+        if self.sorted {
+            return;
+        }
         let rest = self.entries.get(self.taken..).unwrap_or_default();
         let mut keyed: Vec<_> = rest
             .iter()
@@ -178,6 +192,7 @@ impl Sightings {
         });
         self.entries = keyed.into_iter().map(|(_, entry)| entry).collect();
         self.taken = 0;
+        self.sorted = true;
     }
 
     fn clear(&mut self) {
@@ -231,7 +246,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::messages::NewRow;
+    use super::super::table::NewRow;
     use super::*;
 
     /// A file: number of its base name, place, info.

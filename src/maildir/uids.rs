@@ -11,7 +11,7 @@ use super::adopt;
 use super::dir::Dir;
 use super::folder::{Folder, FolderError, Held};
 use super::index::FileState;
-use super::messages::{NewRow, Table};
+use super::table::{NewRow, Table};
 use super::uidlist::{Durable, Known, New, Record, Refreshed, Uidlist, UidlistError};
 use super::uidvalidity;
 use crate::imap::sequence::Uid;
@@ -146,10 +146,17 @@ impl Folder {
 
     /// Compares the whole list with the table.
     fn reconcile(&mut self, now: SystemTime) -> Result<(), FolderError> {
-        let Some(list) = self.uids.list.take() else {
+        let Some(mut list) = self.uids.list.take() else {
             return Ok(());
         };
         let ours = self.uids.uid_validity;
+        if list.uid_validity() == 0 {
+            // Its first line is broken.  Without ours the records mean nothing.
+            match ours {
+                0 => list.replace_uid_validity(self.next_uid_validity(now)?),
+                ours => list.restore_header(ours, Uid(self.uids.next)),
+            }
+        }
         if ours != 0 && list.uid_validity() != ours {
             if self.served {
                 return Err(FolderError::Replaced);
@@ -260,12 +267,7 @@ impl Folder {
             return self.restore_uidlist();
         }
         let dovecot = self.modseqs.dovecot().cloned().unwrap_or_default();
-        // FIXME
-        let uiddb = match self.dirs.dir.stat(b"courierimapuiddb")? {
-            Some(_) => adopt::uiddb(&self.path)?,
-            None => None,
-        };
-        let list = match uiddb {
+        let list = match adopt::uiddb(&self.path)? {
             Some(uiddb) => {
                 let records = uiddb.records.iter().map(|(uid, base)| {
                     let new = New { base, guid: None };
@@ -286,8 +288,14 @@ impl Folder {
         for record in list.records() {
             list_record(&mut self.uids.listed, 0, &record);
         }
+        let adopted = !list.is_empty();
         self.uids.list = Some(list);
-        self.rewrite_uidlist()
+        if adopted {
+            return self.rewrite_uidlist();
+        }
+        // Nobody was told anything yet; should it be lost, there will be another UIDVALIDITY.
+        self.uids.unsettled = true;
+        self.write_uidlist(Durable::Never)
     }
 
     /// A UID above all that were told, as far as can be known without the uidlist.
@@ -339,11 +347,14 @@ impl Folder {
 
     /// Writes the list as it is in memory.
     fn rewrite_uidlist(&mut self) -> Result<(), FolderError> {
+        self.write_uidlist(durable(self.fsync))
+    }
+
+    fn write_uidlist(&mut self, durable: Durable) -> Result<(), FolderError> {
         let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
             // Nothing can be written: what is in memory must do.
             return Ok(());
         };
-        let durable = durable(self.fsync);
         let written = list.rewrite(
             &self.dirs.dir,
             lock,

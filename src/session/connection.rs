@@ -82,6 +82,10 @@ pub struct Connection {
     ended: bool,
     /// The client last did something.
     active: Instant,
+    /// The command that runs waits for the client.
+    awaits_input: bool,
+    /// To be said after the command that runs, which may be in the middle of a response.
+    farewell: Option<&'static str>,
 }
 
 enum Stage {
@@ -126,6 +130,8 @@ impl Connection {
             stage: Stage::Ready,
             ended: false,
             active: now.instant,
+            awaits_input: false,
+            farewell: None,
         }
     }
 
@@ -196,7 +202,9 @@ impl Connection {
                     now,
                     over,
                 };
-                match command.step(&mut context) {
+                let progress = command.step(&mut context);
+                self.awaits_input = matches!(progress, Progress::NeedInput);
+                match progress {
                     Progress::Done(reply) => {
                         self.active = now.instant;
                         self.stage = finished(tag.clone(), reply, *tell, command.effort());
@@ -204,7 +212,13 @@ impl Connection {
                     }
                     Progress::NeedRoom => (self.client.out.is_full()).then_some(Run::Idle),
                     Progress::NeedInput if self.ended => Some(Run::Close),
-                    Progress::NeedInput => Some(Run::Idle),
+                    Progress::NeedInput => match self.farewell.take() {
+                        Some(text) => {
+                            self.say_bye(text);
+                            None
+                        }
+                        None => Some(Run::Idle),
+                    },
                     Progress::Again => Some(Run::Again),
                     Progress::Wait(time) => Some(Run::Wait(time)),
                     Progress::Bye(text) => {
@@ -248,16 +262,36 @@ impl Connection {
                 } else {
                     Stage::Ready
                 };
+                if let Some(text) = self.farewell.take() {
+                    self.say_bye(text);
+                }
                 None
             }
         }
     }
 
-    /// `* BYE`, and nothing after it.
-    pub fn say_bye(&mut self, text: &str) {
+    /// `* BYE`, and nothing after it, as soon as the command that runs has said all.
+    pub fn dismiss(&mut self, text: &'static str) {
+        if self.is_working() {
+            self.farewell = Some(text);
+        } else {
+            self.say_bye(text);
+        }
+    }
+
+    fn say_bye(&mut self, text: &str) {
         if !matches!(self.stage, Stage::Closing) {
             response::bye(self.client.out.writer(), None, text);
             self.stage = Stage::Closing;
+        }
+    }
+
+    /// A command runs, and it is not the client that keeps it waiting for more.
+    fn is_working(&self) -> bool {
+        match self.stage {
+            Stage::Ready | Stage::Closing => false,
+            Stage::Running { .. } => !self.awaits_input && !self.is_idling(),
+            Stage::Telling { .. } => true,
         }
     }
 
@@ -278,7 +312,10 @@ impl Connection {
     /// The deadline has passed: an IDLE hears that we are still here (RFC 2177 lets a server give
     /// up on it, but phones behind NAT like to hear something), others are logged out.
     pub fn handle_deadline(&mut self, now: Now) {
-        if self.is_idling() && self.client.out.is_empty() {
+        if self.is_working() {
+            // It is we who let the client wait.
+            self.active = now.instant;
+        } else if self.is_idling() && self.client.out.is_empty() {
             response::untagged(self.client.out.writer(), Status::Ok, None, "Still here");
             self.active = now.instant;
         } else {
@@ -424,7 +461,8 @@ const LOOK_WAIT: Duration = Duration::from_millis(2);
 /// and so often at most.
 const LOOK_WAITS: u32 = 100;
 
-const LOCK_WAIT: Duration = Duration::from_millis(20);
+/// Another program's lock is asked for so often.
+pub const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// Two minutes, as Dovecot waits (`maildir-formats.md 3`).
 const LOCK_WAITS: u32 = 6_000;

@@ -1,6 +1,7 @@
 //! One open mailbox, shared by all of the user's connections that have it selected.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::view::{Manner, Tell, View};
@@ -28,7 +29,15 @@ pub struct Mailbox {
     changed: Option<Instant>,
     /// When the last view went.
     unused: Option<Instant>,
+    /// As many more as there are holds.
+    holds: Rc<()>,
     cache: Option<Cache>,
+}
+
+/// A command is at work on the mailbox: while this value lives it stays open, though no client may
+/// have it selected.
+pub struct Hold {
+    _held: Rc<()>,
 }
 
 /// How hard to look for what other programs did.
@@ -57,6 +66,7 @@ impl Mailbox {
             looked: now.instant,
             changed: None,
             unused: Some(now.instant),
+            holds: Rc::new(()),
             cache: None,
         }
     }
@@ -305,9 +315,15 @@ impl Mailbox {
         self.changed
     }
 
-    /// The last view left at that time, and none came since.
+    /// The last view left at that time, and none came since; nor is a command at work on it.
     pub fn unused_since(&self) -> Option<Instant> {
-        self.unused
+        self.unused.filter(|_| Rc::strong_count(&self.holds) == 1)
+    }
+
+    pub fn hold(&self) -> Hold {
+        Hold {
+            _held: Rc::clone(&self.holds),
+        }
     }
 
     pub fn touch(&mut self, now: Now) {

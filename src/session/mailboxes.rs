@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::mailbox::Mailbox;
+use super::mailbox::{Hold, Mailbox};
 use crate::config::Config;
 use crate::imap::mailbox::MailboxName;
 use crate::maildir::Maildir;
@@ -97,6 +97,12 @@ impl Mailboxes {
     /// The mailbox if it is open already.
     pub fn find_open(&self, name: &MailboxName) -> Option<MailboxKey> {
         self.by_name.get(name).copied()
+    }
+
+    /// Keeps the mailbox from being closed because nobody has it selected, for as long as a command
+    /// takes that comes back to it step by step.
+    pub fn hold(&self, key: MailboxKey) -> Option<Hold> {
+        self.open.get(&key).map(Mailbox::hold)
     }
 
     pub fn get(&mut self, key: MailboxKey) -> Option<&mut Mailbox> {

@@ -147,7 +147,7 @@ impl Session {
 
     pub fn handle_stop(&mut self, _now: Now) {
         for (&id, connection) in &mut self.connections {
-            connection.say_bye("Server shutting down.");
+            connection.dismiss("Server shutting down.");
             self.ready.insert(id);
         }
     }

@@ -1,5 +1,7 @@
 //! IDLE: RFC 2177.
 
+use std::fs;
+
 use crate::support::*;
 
 #[test]
@@ -110,4 +112,18 @@ fn a_silent_client_is_sent_away_but_not_out_of_idle() {
     }
     idle.done();
     idler.ok("NOOP");
+}
+
+#[test]
+fn idle_can_be_ended_while_another_program_has_the_lock() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.select();
+    let mut idle = a.idle();
+    let lock = mail.inbox().path().join("dovecot-uidlist.lock");
+    fs::write(&lock, "").expect("written");
+    mail.inbox().deliver_file("two.eml");
+    // The new message can have no UID yet.
+    idle.done();
+    fs::remove_file(&lock).expect("removed");
+    a.ok("NOOP").contains("2 EXISTS");
 }

@@ -204,9 +204,15 @@ fn a_uidlist_that_is_garbage_is_replaced_and_no_uid_means_something_else() {
     let mut b = mail.connect();
     let reply = b.ok("SELECT INBOX");
     reply.contains("2 EXISTS");
+    // What the index knows is as good as the uidlist.
+    let messages = ["one", "two"].map(|name| {
+        let name = format!("UID SEARCH HEADER Message-ID {name}@");
+        b.ok(&name).found()
+    });
+    let known = messages == [vec![1], vec![2]];
     let found = b.ok("UID SEARCH ALL").found();
     assert!(
-        reply.number("UIDVALIDITY") > before || found.iter().all(|uid| *uid > 2),
+        reply.number("UIDVALIDITY") > before || known || found.iter().all(|uid| *uid > 2),
         "{reply}"
     );
 }
@@ -316,6 +322,60 @@ fn a_restored_backup_is_found_at_the_next_look() {
     });
     let uids = a.ok("UID SEARCH ALL").found();
     assert!(uids.iter().all(|uid| *uid > 2), "{uids:?}");
+}
+
+#[test]
+fn a_folder_replaced_under_us_is_served_as_it_now_is() {
+    let mail = Mail::new();
+    let mut a = mail.connect();
+    a.ok("CREATE Work");
+    a.append("Work", &text("one.eml"));
+    a.ok("SELECT Work").contains("1 EXISTS");
+    let (work, aside) = (mail.folder("Work"), mail.folder("Aside"));
+    fs::rename(work.path(), aside.path()).expect("moved aside");
+    work.create();
+    work.deliver_file("two.eml");
+    work.deliver_file("three.eml");
+    // Whatever the open mailbox shows now, it does not mix the two up.
+    a.command("NOOP");
+    let mut b = mail.connect();
+    b.ok("SELECT Work").contains("2 EXISTS");
+    b.ok("FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]");
+    b.ok("SELECT Aside").contains("1 EXISTS");
+    b.ok("FETCH 1 BODY.PEEK[TEXT]")
+        .untagged(["1 FETCH (BODY[TEXT] \"First.\r\n\")"]);
+}
+
+#[test]
+fn index_and_cache_may_lie_elsewhere() {
+    roost_only!("a setting of ours");
+    let mail = Mail::with(["one.eml"]);
+    let elsewhere = mail.directory("elsewhere");
+    let setting = format!("index_dir={}", elsewhere.display());
+    let mut a = Server::preauth_with(&mail, &[&setting]);
+    a.ok("CREATE Work");
+    a.append("Work", &text("two.eml"));
+    for mailbox in ["INBOX", "Work"] {
+        a.ok(&format!("SELECT {mailbox}"));
+        a.ok("FETCH 1 (ENVELOPE BODYSTRUCTURE)");
+        a.ok(r"STORE 1 +FLAGS (\Seen)");
+    }
+    a.logout();
+    let ours = |directory: &std::path::Path| {
+        let entries = fs::read_dir(directory).expect("a directory");
+        let names = entries.map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        });
+        names
+            .filter(|name| name.starts_with("roost.index") || name.starts_with("roost.cache"))
+            .count()
+    };
+    assert_eq!(ours(&mail.root()) + ours(mail.folder("Work").path()), 0);
+    assert!(ours(&elsewhere) > 0);
 }
 
 #[test]

@@ -123,3 +123,22 @@ fn mailboxid_is_told_at_select() {
     let mut a = mail.connect();
     a.ok("SELECT INBOX").contains("OK [MAILBOXID (?)]");
 }
+
+#[test]
+fn a_mailbox_that_takes_long_to_open_is_not_closed_for_those_others_look_at() {
+    let mail = Mail::new();
+    let server = Server::try_(&mail);
+    let (mut a, mut b) = (server.connect(), server.connect());
+    a.ok("CREATE Slow");
+    let lock = mail.folder("Slow").path().join("dovecot-uidlist.lock");
+    std::fs::write(&lock, "").expect("written");
+    own(&lock);
+    mail.folder("Slow").deliver_file("one.eml");
+    let select = a.start("SELECT Slow");
+    for number in 0..8 {
+        b.ok(&format!("CREATE Other{number}"));
+        b.ok(&format!("SELECT Other{number}"));
+    }
+    std::fs::remove_file(&lock).expect("removed");
+    assert_eq!(a.finish(&select).tagged.word(), "OK");
+}

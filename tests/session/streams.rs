@@ -125,3 +125,33 @@ fn sigterm_ends_it_with_a_bye() {
     let last = a.read_to_end();
     assert!(last.iter().any(|response| response.matches("BYE ...")));
 }
+
+#[test]
+fn what_is_being_answered_at_sigterm_is_answered_before_the_bye() {
+    let mail = Mail::new();
+    mail.inbox().store(&[b'x'; LARGE], "");
+    let mut a = mail.select();
+    let fetch = a.start("FETCH 1 BODY.PEEK[]");
+    eventually("the answer to begin", || a.has_input().then_some(()));
+    a.process().terminate();
+    let reply = a.finish(&fetch);
+    assert_eq!(reply.bytes(1, "BODY[]").len(), LARGE);
+    let last = a.read_to_end();
+    assert!(last.iter().any(|response| response.matches("BYE ...")));
+}
+
+#[test]
+fn a_client_that_takes_its_time_to_read_an_answer_is_not_idle() {
+    let mail = Mail::new();
+    mail.inbox().store(&[b'x'; LARGE], "");
+    let mut a = Server::preauth_with(&mail, &["idle_timeout=1s"]);
+    a.ok("SELECT INBOX");
+    let fetch = a.start("FETCH 1 BODY.PEEK[]");
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let reply = a.finish(&fetch);
+    assert_eq!(reply.bytes(1, "BODY[]").len(), LARGE);
+    a.ok("NOOP");
+}
+
+/// More than a socket holds and a connection's buffer.
+const LARGE: usize = 3_000_000;

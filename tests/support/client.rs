@@ -1,11 +1,13 @@
 //! A conversation with a server, in which every response is checked.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::Duration;
 
 use super::response::{Response, Token};
 use super::wire::Wire;
-use super::{Process, Reply, grammar, message, patience};
+use super::{Mail, Process, Reply, grammar, message, patience};
 
 /// One connection. A method that names a result panics, with the conversation, if it is not had.
 pub struct Client {
@@ -40,6 +42,11 @@ impl Client {
             put_back: None,
             process,
         }
+    }
+
+    /// The client of a command whose standard input and output are the other end of `socket`.
+    pub fn of_process(socket: UnixStream, command: Command, mail: &Mail) -> Client {
+        Client::new(Wire::Pair(socket), Some(Process::start(command, mail)))
     }
 
     /// Runs a command that must succeed.

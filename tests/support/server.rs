@@ -222,7 +222,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command, mail: &Mail) -> Process {
+    pub(super) fn start(mut command: Command, mail: &Mail) -> Process {
         let log = mail.work().join(format!("log-{}", super::mail::next()));
         command.stderr(File::create(&log).expect("a log file"));
         if let Ok(level) = std::env::var("ROOST_TEST_LOG") {

@@ -12,10 +12,11 @@ mod status;
 mod uidlist;
 
 use super::*;
-use crate::imap::flag::Flags;
+use crate::imap::flag::{Flags, System};
 use crate::maildir::Settings;
 use crate::maildir::dir::scratch::Scratch;
 use crate::maildir::save::{Batch, Commit, Incoming};
+use crate::maildir::watch::Place;
 
 struct Mail {
     scratch: Scratch,

@@ -100,7 +100,6 @@ struct Forgotten {
     records: usize,
     /// It stood between the first line and the rest of the text.
     text: usize,
-    last: u32,
 }
 
 /// A record as places in the text.
@@ -148,11 +147,7 @@ impl Records {
             text: header.to_vec(),
             taken: header.len(),
             highest: last,
-            forgotten: Forgotten {
-                records,
-                text,
-                last,
-            },
+            forgotten: Forgotten { records, text },
             ..Records::default()
         }
     }
@@ -163,7 +158,6 @@ impl Records {
         self.forgotten = Forgotten {
             records: self.total(),
             text: self.taken().saturating_sub(header),
-            last: self.highest,
         };
         // Half a line behind them is read again.
         self.text.truncate(header);
@@ -192,10 +186,8 @@ impl Records {
     /// Takes in all whole lines that are new.
     pub fn take_in(&mut self, layout: Layout) -> Met {
         let (mut met, old) = (Met::default(), self.entries.len());
-        let mut last = self
-            .entries
-            .last()
-            .map_or(self.forgotten.last, |entry| entry.uid);
+        // The last entry need not have it: some have been left out.
+        let mut last = self.highest;
         let mut ordered = true;
         let end = memrchr(b'\n', &self.text).map_or(0, |at| at + 1);
         // Some 40 bytes for a line that is not remarkable in any way.

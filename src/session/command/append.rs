@@ -14,7 +14,7 @@ use crate::maildir::tree::TreeError;
 use crate::message::crlf::ToLf;
 use crate::session::connection::Patience;
 use crate::session::flags;
-use crate::session::mailbox::{Effort, Mailbox};
+use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::OpenError;
 use crate::session::reply::{self, Reply, ReplyCode};
 
@@ -33,6 +33,8 @@ struct Append {
     name: MailboxName,
     batch: Batch,
     stage: Stage,
+    /// Nobody may have the mailbox selected, and clients may be slow.
+    _hold: Hold,
     patience: Patience,
 }
 
@@ -56,12 +58,15 @@ struct Message {
 impl Append {
     fn begin(request: AppendStart, context: &mut Context<'_>) -> Result<Append, Reply> {
         let name = request.mailbox?;
-        let batch = Batch::new(&destination(&name, context)?.folder);
+        let mailbox = destination(&name, context)?;
+        let batch = Batch::new(&mailbox.folder);
+        let hold = mailbox.hold();
         let stage = Stage::Text(begin_message(&name, request.message, context)?);
         Ok(Append {
             name,
             batch,
             stage,
+            _hold: hold,
             patience: Patience::default(),
         })
     }
@@ -257,7 +262,7 @@ fn refused(reply: Reply, context: &mut Context<'_>) -> (Stage, Option<Progress>)
     (Stage::Commit, Some(Progress::Done(reply)))
 }
 
-/// The mailbox, opened anew if it was closed while a slow client sent its message.
+/// The mailbox, opened anew if it was replaced while a slow client sent its message.
 fn destination<'m>(
     name: &MailboxName,
     context: &'m mut Context<'_>,

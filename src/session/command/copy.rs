@@ -16,7 +16,7 @@ use crate::maildir::save::{Batch, Commit, SaveError};
 use crate::net::Now;
 use crate::session::connection::Patience;
 use crate::session::flags;
-use crate::session::mailbox::{Effort, Mailbox};
+use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::{MailboxKey, Mailboxes};
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::session::view::{Walk, next_message};
@@ -66,6 +66,8 @@ struct Copy {
     /// The modseq of the removal.
     highest: Option<u64>,
     stage: Stage,
+    /// The two mailboxes stay open though nobody may have them selected.
+    holds: [Option<Hold>; 2],
     patience: Patience,
 }
 
@@ -94,6 +96,7 @@ impl Copy {
             batch: None,
             highest: None,
             stage: Stage::Sync,
+            holds: [None, None],
             patience: Patience::default(),
         }
     }
@@ -105,6 +108,7 @@ impl Copy {
             .mailboxes
             .open(&self.name, now)
             .map_err(try_create)?;
+        self.holds = [key, self.source].map(|key| context.mailboxes.hold(key));
         match self.stage {
             Stage::Sync => {
                 context.mailboxes.handle_wake();

@@ -4,7 +4,7 @@ use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::command::Tag;
 use crate::maildir::folder::Step;
-use crate::session::connection::{Patience, handle_folder_error, look, tell_news};
+use crate::session::connection::{LOCK_WAIT, handle_folder_error, look, tell_news};
 use crate::session::mailbox::Effort;
 use crate::session::reply::Reply;
 use crate::session::view::Tell;
@@ -14,19 +14,17 @@ pub fn start(tag: &Tag, context: &mut Context<'_>) -> Start {
     client.imap.start_idle(tag, client.out.writer());
     Start::Running(Box::new(Idle {
         effort: Effort::Directories,
-        patience: Patience::default(),
     }))
 }
 
 struct Idle {
     /// The first look is thorough; after that the watch tells.
     effort: Effort,
-    patience: Patience,
 }
 
 impl Command for Idle {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
-        let mut wait = None;
+        let mut locked = false;
         match look(
             context.client,
             context.mailboxes,
@@ -34,13 +32,10 @@ impl Command for Idle {
             context.now,
             context.over,
         ) {
-            Ok(Step::Done) => {
-                self.effort = Effort::Watch;
-                self.patience = Patience::default();
-            }
+            Ok(Step::Done) => self.effort = Effort::Watch,
             Ok(Step::Again) => return Progress::Again,
-            // What is known already is told meanwhile.
-            Ok(Step::Locked) => wait = Some(self.patience.wait()),
+            // However long that takes, the client may end its IDLE meanwhile.
+            Ok(Step::Locked) => locked = true,
             Err(error) => {
                 handle_folder_error(&error, context.client, context.mailboxes, context.now);
             }
@@ -49,7 +44,8 @@ impl Command for Idle {
             return Progress::NeedRoom;
         }
         match context.client.imap.poll_event(context.client.out.writer()) {
-            None => wait.map_or(Progress::NeedInput, Progress::Wait),
+            None if locked => Progress::Wait(LOCK_WAIT),
+            None => Progress::NeedInput,
             Some(Event::Done) => Progress::Done(Reply::ok("Idle completed.")),
             Some(Event::Bad(bad)) if bad.fatal => Progress::Bye("Too many bad commands."),
             Some(Event::Bad(bad)) => Progress::Done(Reply::bad(bad.text)),

@@ -11,7 +11,7 @@ use crate::imap::sequence::Ranges;
 use crate::maildir::folder::Step;
 use crate::session::connection::{Patience, Selected};
 use crate::session::flags::KeywordNames;
-use crate::session::mailbox::{Effort, Mailbox};
+use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
 use crate::session::view::{Counted, Walk, write_flags_of_mailbox};
@@ -30,6 +30,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
         examine: request.examine,
         qresync: request.qresync,
         stage: Stage::Open,
+        hold: None,
         patience: Patience::default(),
     }))
 }
@@ -54,6 +55,8 @@ struct Select {
     examine: bool,
     qresync: Option<Qresync>,
     stage: Stage,
+    /// There is no view yet that keeps the mailbox open.
+    hold: Option<Hold>,
     patience: Patience,
 }
 
@@ -73,7 +76,10 @@ impl Command for Select {
         loop {
             match &mut self.stage {
                 Stage::Open => match context.mailboxes.open(&self.name, context.now) {
-                    Ok(key) => self.stage = Stage::Sync(key),
+                    Ok(key) => {
+                        self.hold = context.mailboxes.hold(key);
+                        self.stage = Stage::Sync(key);
+                    }
                     Err(error) => return Progress::Done(error.into()),
                 },
                 Stage::Sync(key) => {

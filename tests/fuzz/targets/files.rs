@@ -275,15 +275,21 @@ pub fn cache(input: &[u8]) {
         for _ in 0..2 {
             assert_eq!(cache.get(Uid(3)), Some(&b"three"[..]));
             for (uid, before) in uids().zip(&before) {
-                // What was damaged may be noticed later.
+                // Of a batch that is damaged, more or less may be read when there is another behind it.
                 let got = cache.get(uid).map(<[u8]>::to_vec);
-                assert!(uid.0 == 3 || got.is_none() || got == *before);
+                assert!(uid.0 == 3 || got.is_none() || got == *before || is_in(&file, got));
             }
             while !cache.compact(&|_| true, &|| true) {}
             drop(cache);
             cache = Cache::open(&scratch.dir, validity);
         }
     }
+}
+
+fn is_in(file: &[u8], bytes: Option<Vec<u8>>) -> bool {
+    bytes.is_some_and(|bytes| {
+        bytes.is_empty() || file.windows(bytes.len()).any(|window| window == bytes)
+    })
 }
 
 /// Makes the numbers of every batch and record agree with what is there.

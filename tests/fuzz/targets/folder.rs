@@ -4,6 +4,7 @@
 
 use super::files::{Scratch, now};
 use roost::maildir::folder::{Folder, Look, Step};
+use roost::maildir::messages::Message;
 use roost::maildir::modseq::{DovecotLog, Raised};
 use roost::maildir::{Fsync, Maildir, Settings};
 use std::path::{Component, Path};
@@ -30,6 +31,8 @@ pub fn folder(input: &[u8]) {
         ..Settings::default()
     };
     let maildir = Maildir::new(scratch.path.clone(), settings);
+    // One that contradicts itself but has the right checksum was not written by us.
+    let has_index = files(input).any(|(name, _)| name == "roost.index");
     let mut before: Option<Told> = None;
     for _ in 0..3 {
         let Ok(mut folder) = Folder::open(&maildir, &scratch.path, now()) else {
@@ -39,6 +42,8 @@ pub fn folder(input: &[u8]) {
             return;
         }
         let told = Told::by(&folder);
+        let mut modseqs = folder.messages().iter().map(Message::modseq);
+        assert!(has_index || modseqs.all(|modseq| modseq <= told.modseq));
         if let Some(before) = before {
             assert_eq!(told.validity, before.validity);
             assert_eq!(told.messages, before.messages);
@@ -82,7 +87,6 @@ impl Told {
         };
         assert_ne!(told.validity, 0);
         assert!(told.messages.last().is_none_or(|last| last.0 < told.next));
-        assert!(live().all(|message| message.modseq() <= told.modseq));
         assert_eq!(folder.counts().messages as usize, told.messages.len());
         folder.expunged_since(1);
         (0..told.messages.len()).for_each(|index| drop(folder.email_id(index)));

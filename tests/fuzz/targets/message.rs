@@ -160,7 +160,8 @@ pub fn text(input: &[u8]) {
     });
     assert!(found[1] || !found[0], "what is in a body is in the text");
     assert!(needle.is_in(line));
-    for field in fields(message) {
+    // What charset a text is in depends on all of it, and SEARCH TEXT looks at the name with it.
+    for field in fields(message).filter(|field| field.name.is_ascii()) {
         let in_field = needle.is_in_field(field.value);
         needle.is_in_addresses(field.value);
         assert!(found[1] || !in_field);

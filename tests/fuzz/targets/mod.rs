@@ -57,7 +57,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "header",
-        corpora: &["headers", "mime"],
+        corpora: &["headers", "mime", "messages"],
         run: message::header,
     },
     Target {
@@ -67,7 +67,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "mime",
-        corpora: &["mime"],
+        corpora: &["mime", "messages"],
         run: message::mime,
     },
     Target {

@@ -252,3 +252,47 @@ fn the_index_of_another_process_is_not_overwritten_with_older_modseqs() {
     let gone = folder.expunged_since(modseq - 1).unwrap();
     assert_eq!(gone.ranges(), [(1, 1)]);
 }
+
+#[test]
+fn a_uidlist_that_lost_its_first_line_gets_it_back() {
+    let (mail, folder) = mail_with_three();
+    let validity = folder.uid_validity();
+    folder.close(now());
+    let (_, records) = mail
+        .uidlist()
+        .split_once('\n')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    mail.scratch
+        .write("dovecot-uidlist", format!("garbage\n{records}"));
+    mail.deliver("new/4.host");
+    let folder = mail.open();
+    assert_eq!(folder.uid_validity(), validity);
+    assert_eq!(uids(&folder), [1, 2, 3, 4]);
+    assert!(mail.uidlist().starts_with(&format!("3 V{validity} ")));
+}
+
+#[test]
+fn what_courier_left_is_taken_over() {
+    let mail = Mail::new();
+    mail.deliver("cur/1.host:2,S");
+    mail.deliver("cur/2.host:2,");
+    mail.deliver("new/3.host");
+    let uiddb = "1 795440986 78\n70 1.host\n77 2.host\n";
+    mail.scratch.write("courierimapuiddb", uiddb);
+    std::fs::create_dir(mail.path("courierimapkeywords")).unwrap();
+    let keywords = "Work\n$Forwarded\n\n1.host:0 1\n2.host:1\n";
+    mail.scratch.write("courierimapkeywords/:list", keywords);
+    let folder = mail.open();
+    assert_eq!(folder.uid_validity(), 795440986);
+    assert_eq!(uids(&folder), [70, 77, 78]);
+    let letters: Vec<_> = folder.keywords().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(letters.len(), 2);
+    let held: Vec<u32> = folder
+        .messages()
+        .iter()
+        .map(|row| row.flags().keywords.count_ones())
+        .collect();
+    assert_eq!(held, [2, 1, 0]);
+    assert!(mail.uidlist().starts_with("3 V795440986 "));
+}

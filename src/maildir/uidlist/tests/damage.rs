@@ -91,6 +91,27 @@ fn uids_out_of_order_are_put_in_order_and_disputed_ones_given_up() {
 }
 
 #[test]
+fn a_file_that_grew_says_what_one_read_at_once_says() {
+    for (begin, rest) in [
+        ("5 :e\n5 :f\n", "5 :e\n"),
+        ("5 :e\n5 :f\n", "3 :d\n"),
+        ("3 :d\n5 :d\n", "3 :c\n"),
+        ("3 :d\n", "5 :d\n"),
+    ] {
+        let scratch = folder(&format!("3 V9 N9 G\n{begin}"));
+        let mut list = read(&scratch);
+        let whole = format!("{}{rest}", scratch.read(NAME).unwrap());
+        scratch.write(NAME, whole);
+        list.refresh(&scratch.dir).unwrap();
+        assert_eq!(
+            records(&list),
+            records(&read(&scratch)),
+            "{begin:?} {rest:?}"
+        );
+    }
+}
+
+#[test]
 fn without_a_header_nothing_is_written_before_it_is_restored() {
     for header in [
         "",

@@ -1,0 +1,356 @@
+//! New messages: they move from new/ to cur/, get their UIDs and are let into the table.
+//!
+//! A message is let in when its UID is in dovecot-uidlist.  As UIDs of new messages must be greater than
+//! all that clients know of, records that others made come first; as long as one of them has no
+//! file nobody is let in, and a full scan decides whether it ever will have.
+
+use std::io;
+use std::time::SystemTime;
+
+use super::dir::{self, Stat, Target};
+use super::error::is_denied;
+use super::filename::Filename;
+use super::folder::{Change, Folder, FolderError, Held};
+use super::keywords::KeywordsError;
+use super::resolve::Round;
+use super::scan::Look;
+use super::sync::Findings;
+use super::table::NewRow;
+use super::uidlist::New;
+use super::watch::Place;
+use crate::imap::flag::{Flags, Keyword};
+
+impl Folder {
+    /// Moves from new/ to cur/ what is to be moved, and looks at what is to get a UID; false: the
+    /// slice is over.
+    pub(super) fn place_newcomers(
+        &mut self,
+        findings: &mut Findings,
+        look: Look,
+        over: &dyn Fn() -> bool,
+    ) -> Result<bool, FolderError> {
+        if look.move_new {
+            for index in 0..self.uids.listed.len() {
+                let row = self.uids.listed.rows().get(index);
+                let here = row.is_some_and(|row| row.place() == Place::New);
+                if here && self.uids.listed.is_found(index) {
+                    self.move_listed(index);
+                    if over() {
+                        return Ok(false);
+                    }
+                }
+            }
+            if !self.move_known(over) {
+                return Ok(false);
+            }
+        }
+        while let Some((_, place, name)) = findings.strangers.pop() {
+            let mut place = place;
+            let mut name = name.to_vec();
+            if look.move_new && place == Place::New {
+                match self.move_to_cur(&name) {
+                    Moved::To(moved) => (place, name) = (Place::Cur, moved),
+                    Moved::Gone => continue,
+                    Moved::Stays | Moved::Taken => (),
+                }
+            }
+            findings.ready.push(0, place, &name);
+            if over() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn move_listed(&mut self, index: usize) {
+        let mut name = Vec::new();
+        self.uids.listed.write_name(index, &mut name);
+        if let Moved::To(moved) = self.move_to_cur(&name)
+            && let Some(file) = Filename::parse(&moved)
+        {
+            let listed = &mut self.uids.listed;
+            listed.set_name(index, Place::Cur, file.info, file.flags());
+        }
+    }
+
+    /// Moves messages of the table that lie in new/.
+    fn move_known(&mut self, over: &dyn Fn() -> bool) -> bool {
+        let mut from = self.table.len();
+        let mut left = self.counts.in_new;
+        let mut stuck = 0;
+        while left > 0 && from > 0 {
+            from -= 1;
+            let row = self.table.rows().get(from);
+            if row.is_none_or(|row| row.is_gone() || row.place() == Place::Cur) {
+                continue;
+            }
+            left -= 1;
+            self.keep_save_date(from);
+            let mut name = Vec::new();
+            self.table.write_name(from, &mut name);
+            match self.move_to_cur(&name) {
+                Moved::To(moved) => {
+                    if let Some(file) = Filename::parse(&moved) {
+                        self.change_row(from, |table| {
+                            table.set_name(from, Place::Cur, file.info, file.flags());
+                        });
+                    }
+                }
+                _ => stuck += 1,
+            }
+            if over() && left > 0 {
+                return false;
+            }
+        }
+        self.stuck = stuck;
+        true
+    }
+
+    fn move_to_cur(&mut self, name: &[u8]) -> Moved {
+        let mut target = name.to_vec();
+        if !target.contains(&b':') {
+            target.extend_from_slice(b":2,");
+        }
+        let dirs = &self.dirs;
+        self.touched = true;
+        match dirs
+            .new
+            .rename(name, &dirs.cur, &target, Target::MustBeFree)
+        {
+            Ok(()) => Moved::To(target),
+            // Another process was faster.
+            Err(error) if dir::is_gone(&error) => Moved::Gone,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Moved::Taken,
+            Err(error) => {
+                // It can be served from where it is.
+                if !dir::is_full(&error) && !is_denied(&error) {
+                    self.warn("cannot move a message to cur/", &error);
+                }
+                Moved::Stays
+            }
+        }
+    }
+
+    /// Adds the messages that have a place now to the table.
+    pub(super) fn let_in(
+        &mut self,
+        findings: &mut Findings,
+        round: &mut Round,
+        over: &dyn Fn() -> bool,
+    ) -> Result<LetIn, FolderError> {
+        if !self.uids.listed.is_empty() {
+            if self.uids.has_unfound() {
+                let arriving = !findings.ready.is_empty() || self.has_found_records();
+                return Ok(match arriving {
+                    true => LetIn::Undecided,
+                    false => LetIn::All,
+                });
+            }
+            self.let_in_listed(round)?;
+        }
+        findings.ready.sort();
+        while !findings.ready.is_empty() {
+            match self.let_in_strangers(findings, round) {
+                // Without a UID on disk a message cannot be shown; it waits.
+                Err(FolderError::Full(error) | FolderError::Denied(error)) => {
+                    self.warn("new messages get no UIDs", &error);
+                    break;
+                }
+                other => other?,
+            }
+            if over() && !findings.ready.is_empty() {
+                return Ok(LetIn::Some);
+            }
+        }
+        self.uids.next = self.uids.next.max(self.uids.next_on_disk());
+        Ok(LetIn::All)
+    }
+
+    fn let_in_listed(&mut self, round: &mut Round) -> Result<(), FolderError> {
+        let modseq = self.batch_modseq(round)?;
+        let mut listed = std::mem::take(&mut self.uids.listed);
+        let first_row = self.table.len();
+        for index in 0..listed.len() {
+            if let Some(row) = listed.row_mut(index) {
+                row.modseq = modseq;
+                self.modseqs.give(row.uid().0, modseq);
+            }
+        }
+        self.table.append(listed);
+        self.welcome(first_row);
+        Ok(())
+    }
+
+    /// Gives UIDs to the first of the files that have none, which are in the order in which Dovecot
+    /// would give them.
+    fn let_in_strangers(
+        &mut self,
+        findings: &mut Findings,
+        round: &mut Round,
+    ) -> Result<(), FolderError> {
+        let few = findings.ready.len() <= FEW;
+        let mut accepted: Vec<(Place, Filename<'_>, Option<Stat>)> = Vec::new();
+        let mut taken = 0;
+        for (_, place, name) in findings.ready.iter() {
+            let Some(file) = Filename::parse(name) else {
+                taken += 1;
+                continue;
+            };
+            let last = accepted.last().map(|(_, last, _)| last.base);
+            let double = last == Some(file.base);
+            if accepted.len() >= AT_ONCE && !double {
+                break;
+            }
+            taken += 1;
+            let mut stat = None;
+            // With some messages gone this may be one of them, seen before it went.
+            if few || (self.counts.gone > 0 && self.table.find(file.base).is_some()) {
+                stat = self.dirs.at(place).stat_target(name)?;
+                if stat.is_none() {
+                    continue;
+                }
+            }
+            if double {
+                // Two files of one base name: the second is judged when the first has its UID.
+                findings.doubles.push(0, place, name);
+            } else {
+                accepted.push((place, file, stat));
+            }
+        }
+        let new: Vec<New<'_>> = accepted
+            .iter()
+            .map(|(_, file, _)| New {
+                base: file.base,
+                guid: None,
+            })
+            .collect();
+        if new.is_empty() {
+            findings.ready.skip(taken);
+            return Ok(());
+        }
+        let modseq = self.batch_modseq(round)?;
+        let first_uid = self.append_uids(&new)?;
+        drop(new);
+        let first_row = self.table.len();
+        let octets = findings.ready.octets();
+        self.table.reserve(findings.ready.len(), octets);
+        for (uid, (place, file, stat)) in (first_uid..).zip(&accepted) {
+            let row = NewRow {
+                uid,
+                base: file.base,
+                guid: None,
+                modseq,
+            };
+            if !self.table.push(row) {
+                continue;
+            }
+            let index = self.table.len() - 1;
+            let flags = file.flags();
+            findings.letters |= flags.keywords;
+            self.table.set_name(index, *place, file.info, flags);
+            if let (Some(stat), Some(row)) = (stat, self.table.row_mut(index)) {
+                row.set_dates(stat.mtime.seconds, stat.ctime.seconds);
+            }
+            self.modseqs.give(uid, modseq);
+        }
+        drop(accepted);
+        findings.ready.skip(taken);
+        while let Some((_, place, name)) = findings.doubles.pop() {
+            if let Some(file) = Filename::parse(name)
+                && let Some(index) = self.table.find_live(file.base)
+            {
+                findings.renamed.push(self.table.uid(index), place, name);
+            }
+        }
+        self.welcome(first_row);
+        Ok(())
+    }
+
+    /// Counts and announces the rows from `first_row` on.
+    pub(super) fn welcome(&mut self, first_row: usize) {
+        self.count_from(first_row);
+        self.stale = true;
+        let new = self.table.rows().get(first_row..).unwrap_or_default();
+        if let (Some(first), Some(last)) = (new.first(), new.last()) {
+            self.changes.push(Change::Arrived {
+                first: first.uid(),
+                last: last.uid(),
+            });
+        }
+    }
+
+    /// Letters seen in file names that have no keyword get one, as in Dovecot.
+    pub(super) fn name_letters(&mut self, findings: &mut Findings, now: SystemTime) {
+        let letters = std::mem::take(&mut findings.letters);
+        let unnamed = (0..26)
+            .filter(|letter| letters & 1 << letter != 0)
+            .any(|letter| self.keywords.name(letter).is_none());
+        let Held::Lock(lock) = &self.held else {
+            return;
+        };
+        if !unnamed {
+            return;
+        }
+        let (dir, access) = (&self.dirs.dir, &self.dirs.access);
+        match self.keywords.name_unknown(dir, lock, letters, access, now) {
+            Ok(true) => self.changes.push(Change::Keywords),
+            Ok(false) | Err(KeywordsError::Full | KeywordsError::LockLost) => (),
+            Err(KeywordsError::Io(error)) => self.warn("cannot write dovecot-keywords", &error),
+        }
+    }
+
+    /// Puts the keywords that Courier kept beside the messages into their names; false: the slice is
+    /// over.
+    pub(super) fn adopt_keywords(
+        &mut self,
+        round: &mut Round,
+        over: &dyn Fn() -> bool,
+    ) -> Result<bool, FolderError> {
+        while let Some((base, names)) = self.courier_keywords.pop() {
+            let Some(index) = self.table.find_live(&base) else {
+                continue;
+            };
+            let mut letters = 0;
+            for keyword in names.iter().filter_map(|name| Keyword::new(name)) {
+                if let Some(letter) = self.keyword_letter(&keyword, true, round.now)? {
+                    letters |= 1 << letter;
+                }
+            }
+            let modseq = self.batch_modseq(round)?;
+            let add = |flags: Flags| Flags {
+                keywords: flags.keywords | letters,
+                ..flags
+            };
+            if let Err(error) = self.change_flags(index, &add, modseq) {
+                log::warn!("{}: keywords are lost: {error}", self.path.display());
+            }
+            if over() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What became of a file that was to be moved to cur/.
+enum Moved {
+    To(Vec<u8>),
+    Gone,
+    /// A file of that name is in cur/ already.
+    Taken,
+    Stays,
+}
+
+/// How far letting in came.
+pub(super) enum LetIn {
+    All,
+    /// The slice is over.
+    Some,
+    /// Records of the uidlist are to be explained first, which takes a scan.
+    Undecided,
+}
+
+/// So many new messages are looked at one by one, which gives their dates.
+const FEW: usize = 256;
+/// So many new messages get their UIDs at once.
+const AT_ONCE: usize = 4096;

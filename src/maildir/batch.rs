@@ -1,0 +1,418 @@
+//! What is to go into a folder at once: the messages of a [`Batch`], and how each gets its name in
+//! cur/.  When and under which lock is in `save.rs`.
+
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use super::Fsync;
+use super::dir::{self, Access, Dir, File, Target, Time};
+use super::error::SaveError;
+use super::filename::{self, Filename};
+use super::folder::Folder;
+use super::save::{Draft, Incoming};
+use super::watch::Place;
+use crate::imap::flag::Flags;
+
+/// Messages on their way into one folder, all or none.  Dropped before it is committed, it leaves
+/// nothing behind.
+#[derive(Debug)]
+pub struct Batch {
+    pub(super) entries: Vec<Entry>,
+    pub(super) cur: Dir,
+    tmp: Dir,
+    access: Access,
+    fsync: Fsync,
+    /// The folder must not be synced or batches committed to it meanwhile.
+    pub(super) token: Option<Rc<()>>,
+    /// How many texts are known to be on the disk.
+    forced: usize,
+    /// UIDs of entries, once they are given.
+    pub(super) first_uid: Option<u32>,
+    /// How many have their name in cur/.
+    pub(super) placed: usize,
+    copying: Option<Copying>,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    origin: Origin,
+    /// The new base name.
+    pub(super) base: Vec<u8>,
+    pub(super) guid: Option<Vec<u8>>,
+    pub(super) flags: Flags,
+    pub(super) internal_date: Option<i64>,
+    pub(super) size: Option<u64>,
+    pub(super) virtual_size: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Written {
+        draft: Draft,
+        /// Open until it is forced to the disk.
+        file: Option<File>,
+    },
+    /// A message of a folder, to be linked, or moved.
+    Other {
+        cur: Dir,
+        new: Dir,
+        place: Place,
+        name: Vec<u8>,
+        take: bool,
+    },
+}
+
+/// A text that cannot be linked and is copied, in slices.
+#[derive(Debug)]
+struct Copying {
+    from: File,
+    to: File,
+    draft: Draft,
+    mtime: Time,
+}
+
+impl Batch {
+    pub fn new(destination: &Folder) -> Batch {
+        Batch {
+            entries: Vec::new(),
+            cur: destination.dirs.cur.clone(),
+            tmp: destination.dirs.tmp.clone(),
+            access: destination.dirs.access,
+            fsync: destination.fsync,
+            token: None,
+            forced: 0,
+            first_uid: None,
+            placed: 0,
+            copying: None,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds a message that has been written to its end.  Flags are the destination's (keyword
+    /// letters!); `internal_date` is in seconds since 1970, `None`: now.
+    pub fn add(
+        &mut self,
+        message: Incoming,
+        flags: Flags,
+        internal_date: Option<i64>,
+    ) -> Result<(), SaveError> {
+        let Incoming {
+            file,
+            draft,
+            size,
+            bare,
+        } = message;
+        if let Some(seconds) = internal_date {
+            let nanoseconds = 0;
+            file.set_mtime(Time {
+                seconds,
+                nanoseconds,
+            })?;
+        }
+        let virtual_size = size + bare.count;
+        let internal_date = match internal_date {
+            Some(date) => date,
+            None => file.stat()?.mtime.seconds,
+        };
+        let mut file = Some(file);
+        if self.entries.len() >= SYNCED_ONE_BY_ONE && self.fsync != Fsync::Always {
+            // The whole file system will be synced, and descriptors are scarce.
+            file = None;
+        }
+        if self.fsync == Fsync::Always
+            && let Some(file) = file.take()
+        {
+            file.sync()?;
+        }
+        self.entries.push(Entry {
+            base: filename::with_sizes(&draft.name, size, virtual_size),
+            origin: Origin::Written { draft, file },
+            guid: None,
+            flags,
+            internal_date: Some(internal_date),
+            size: Some(size),
+            virtual_size: Some(virtual_size),
+        });
+        Ok(())
+    }
+
+    /// Adds a copy of a message of `source`, which may be the destination itself: a hard link if
+    /// possible.  It keeps EMAILID and INTERNALDATE.
+    pub fn copy(
+        &mut self,
+        source: &mut Folder,
+        index: usize,
+        flags: Flags,
+        now: SystemTime,
+    ) -> Result<(), SaveError> {
+        self.add_other(source, index, flags, now, false)
+    }
+
+    /// Adds a message of another folder that is to leave it.  The lock of `source` must be held
+    /// until the batch is committed and [`Folder::expunge_moved`] has been told.
+    pub fn take(
+        &mut self,
+        source: &mut Folder,
+        index: usize,
+        flags: Flags,
+        now: SystemTime,
+    ) -> Result<(), SaveError> {
+        self.add_other(source, index, flags, now, true)
+    }
+
+    fn add_other(
+        &mut self,
+        source: &mut Folder,
+        index: usize,
+        flags: Flags,
+        now: SystemTime,
+        take: bool,
+    ) -> Result<(), SaveError> {
+        let row = *source.live_row(index)?;
+        if !take {
+            // The link changes what SAVEDATE of the source would be found as.
+            source.keep_save_date(index);
+        }
+        let mut name = Vec::new();
+        source.table.write_name(index, &mut name);
+        let fresh = source.unique.borrow_mut().next(now);
+        let old = source.table.base(index);
+        let base = match (filename::size(old), filename::virtual_size(old)) {
+            (Some(size), Some(virtual_size)) => filename::with_sizes(&fresh, size, virtual_size),
+            _ => fresh,
+        };
+        self.entries.push(Entry {
+            origin: Origin::Other {
+                cur: source.dirs.cur.clone(),
+                new: source.dirs.new.clone(),
+                place: row.place(),
+                name,
+                take,
+            },
+            base,
+            guid: Some(source.table.guid(index).to_vec()),
+            flags,
+            internal_date: row.internal_date(),
+            size: row.size(),
+            virtual_size: row.virtual_size(),
+        });
+        Ok(())
+    }
+
+    /// Makes the texts durable that clients sent.
+    pub(super) fn force_texts(&mut self) -> io::Result<()> {
+        if self.forced == self.entries.len() || self.fsync == Fsync::Never {
+            return Ok(());
+        }
+        let mut written = 0;
+        let mut open = Vec::new();
+        for entry in self.entries.iter_mut().skip(self.forced) {
+            if let Origin::Written { file, .. } = &mut entry.origin {
+                written += 1;
+                open.extend(file.take());
+            }
+        }
+        if self.fsync == Fsync::Optimized {
+            if written > open.len() {
+                self.tmp.sync_file_system()?;
+            } else {
+                for file in open {
+                    file.sync()?;
+                }
+            }
+        }
+        self.forced = self.entries.len();
+        Ok(())
+    }
+
+    /// Gives the next file its name in cur/; false: the slice is over.
+    pub(super) fn place_next(
+        &mut self,
+        now: SystemTime,
+        over: &dyn Fn() -> bool,
+    ) -> Result<bool, SaveError> {
+        let Some(entry) = self.entries.get_mut(self.placed) else {
+            return Ok(true);
+        };
+        let target = entry.target();
+        match &mut entry.origin {
+            Origin::Written { draft, .. } => {
+                let Draft { tmp, name } = draft;
+                tmp.rename(name, &self.cur, &target, Target::MustBeFree)?;
+                name.clear();
+            }
+            Origin::Other {
+                cur,
+                new,
+                place,
+                name,
+                take,
+            } => {
+                if let Some(copying) = &mut self.copying {
+                    if !copying.go_on(over)? {
+                        return Ok(false);
+                    }
+                    copying.finish(self.fsync)?;
+                    let Draft { tmp, name: draft } = &mut copying.draft;
+                    tmp.rename(draft, &self.cur, &target, Target::MustBeFree)?;
+                    draft.clear();
+                    self.copying = None;
+                    if *take {
+                        dir_of(cur, new, *place).unlink(name)?;
+                    }
+                } else {
+                    let from = dir_of(cur, new, *place);
+                    let done = match take {
+                        true => from.rename(name, &self.cur, &target, Target::MustBeFree),
+                        false => from.link(name, &self.cur, &target),
+                    };
+                    match done {
+                        Err(error) if dir::is_gone(&error) => {
+                            // Renamed meanwhile, or expunged.
+                            (*place, *name) = search(cur, new, name)?.ok_or(SaveError::Gone)?;
+                            return Ok(true);
+                        }
+                        Err(error) if must_copy(&error) => {
+                            let draft = Draft {
+                                tmp: self.tmp.clone(),
+                                name: entry.base.clone(),
+                            };
+                            let from = from.open_file(name)?;
+                            self.copying = Some(Copying::begin(from, draft, &self.access, now)?);
+                            return Ok(true);
+                        }
+                        other => other?,
+                    }
+                }
+            }
+        }
+        self.placed += 1;
+        Ok(true)
+    }
+
+    /// Takes away again what has its name in cur/.
+    pub(super) fn undo(&mut self) {
+        for entry in self.entries.iter().take(self.placed) {
+            let target = entry.target();
+            let undone = match &entry.origin {
+                Origin::Other {
+                    cur,
+                    new,
+                    place,
+                    name,
+                    take: true,
+                } => {
+                    let to = dir_of(cur, new, *place);
+                    self.cur.rename(&target, to, name, Target::MustBeFree)
+                }
+                _ => self.cur.unlink(&target),
+            };
+            if let Err(error) = undone {
+                log::error!(
+                    "{}: cannot be taken back: {error}",
+                    String::from_utf8_lossy(&target)
+                );
+            }
+        }
+        self.placed = 0;
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.undo();
+    }
+}
+
+impl Entry {
+    pub(super) fn target(&self) -> Vec<u8> {
+        let base = &self.base;
+        Filename { base, info: b"" }.with_flags(self.flags)
+    }
+}
+
+impl Copying {
+    fn begin(from: File, draft: Draft, access: &Access, _now: SystemTime) -> io::Result<Copying> {
+        let mtime = from.stat()?.mtime;
+        let to = draft.tmp.create_new(&draft.name, access)?;
+        Ok(Copying {
+            from,
+            to,
+            draft,
+            mtime,
+        })
+    }
+
+    /// Copies on; false: the slice is over.
+    fn go_on(&mut self, over: &dyn Fn() -> bool) -> io::Result<bool> {
+        let mut bytes = vec![0; 128 * 1024];
+        loop {
+            let read = match self.from.read(&mut bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other?,
+            };
+            if read == 0 {
+                return Ok(true);
+            }
+            self.to.write_all(bytes.get(..read).unwrap_or_default())?;
+            if over() {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn finish(&mut self, fsync: Fsync) -> io::Result<()> {
+        self.to.set_mtime(self.mtime)?;
+        match fsync {
+            Fsync::Never => Ok(()),
+            Fsync::Always | Fsync::Optimized => self.to.sync(),
+        }
+    }
+}
+
+fn dir_of<'a>(cur: &'a Dir, new: &'a Dir, place: Place) -> &'a Dir {
+    match place {
+        Place::Cur => cur,
+        Place::New => new,
+    }
+}
+
+/// Looks for the file with the base name of `name` through new/ and cur/.
+fn search(cur: &Dir, new: &Dir, name: &[u8]) -> Result<Option<(Place, Vec<u8>)>, SaveError> {
+    let base = Filename::parse(name).map(|file| file.base);
+    for place in [Place::New, Place::Cur] {
+        let mut listing = dir_of(cur, new, place).list()?;
+        let mut found = None;
+        while found.is_none()
+            && listing.next_chunk(&mut |seen, _| {
+                if seen != name && Filename::parse(seen).map(|file| file.base) == base {
+                    found = Some(seen.to_vec());
+                }
+            })?
+        {}
+        if let Some(name) = found {
+            return Ok(Some((place, name)));
+        }
+    }
+    Ok(None)
+}
+
+/// Errors of link and rename after which a copy of the text will do.
+fn must_copy(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(
+        error.kind(),
+        CrossesDevices | TooManyLinks | PermissionDenied | Unsupported
+    )
+}
+
+/// Up to so many files are forced to the disk one by one.
+const SYNCED_ONE_BY_ONE: usize = 8;

@@ -1,0 +1,144 @@
+//! The folder and its index: when it is written, and STATUS without opening the folder.
+
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::Maildir;
+use super::counts::Status;
+use super::dir::{self, Dir};
+use super::dirs::Dirs;
+use super::error::FolderError;
+use super::folder::{Folder, Held};
+use super::index::{self, FileState, Header};
+use super::messages::Message;
+use super::scan::must_list;
+
+impl Folder {
+    /// Writes the index if anything changed.  Failure is logged only: it is a cache.
+    pub fn write_index(&mut self, now: SystemTime) {
+        if !self.served || !self.work.is_idle() || self.is_committing() {
+            return;
+        }
+        self.record_directories(now);
+        if !self.stale {
+            return;
+        }
+        let held = !matches!(self.held, Held::No);
+        match self.lock(now) {
+            Ok(true) => {
+                if let Err(error) = self.write_index_locked(now) {
+                    log::warn!("{}: cannot write the index: {error}", self.path.display());
+                }
+                if !held {
+                    self.unlock();
+                }
+            }
+            // Whoever holds the lock needs it; what the index lacks is found again.
+            Ok(false) => (),
+            Err(error) => log::warn!("{}: cannot write the index: {error}", self.path.display()),
+        }
+    }
+
+    fn write_index_locked(&mut self, now: SystemTime) -> io::Result<()> {
+        self.absorb_foreign_index()?;
+        self.record_directories(now);
+        let header = self.header();
+        let gone = self.counts.gone > 0;
+        let written = if gone {
+            let mut table = self.table.clone();
+            table.retain(|row| !row.is_gone());
+            index::write(
+                &self.dirs.index,
+                &self.dirs.access,
+                &header,
+                &table,
+                &self.history,
+            )
+        } else {
+            self.table.compact();
+            let Dirs { index, access, .. } = &self.dirs;
+            index::write(index, access, &header, &self.table, &self.history)
+        };
+        self.index = Some(written?);
+        self.stale = false;
+        self.modseqs.restart(&self.dirs.access)
+    }
+
+    /// Another process that has the folder open wrote the index since we read it: its modseqs and
+    /// expunges must not be lost.
+    fn absorb_foreign_index(&mut self) -> io::Result<()> {
+        let state = index::state(&self.dirs.index)?;
+        if state.is_none() || state == self.index {
+            return Ok(());
+        }
+        let Some((other, _)) = index::read(&self.dirs.index)? else {
+            return Ok(());
+        };
+        if other.header.uid_validity == self.uids.uid_validity {
+            self.table.absorb(&other.table);
+            self.history.absorb(&other.history);
+            self.modseqs.take_over(other.header.highest_modseq);
+            self.first_recent = self.first_recent.max(other.header.first_recent);
+        }
+        Ok(())
+    }
+
+    fn header(&mut self) -> Header {
+        let counts = self.counts();
+        let rows = self.table.rows();
+        let from = rows.partition_point(|row| row.uid().0 < self.first_recent);
+        let recent = rows.get(from..).unwrap_or_default().iter();
+        Header {
+            uid_validity: self.uids.uid_validity,
+            uid_next: self.uids.next,
+            first_recent: self.first_recent,
+            recent: count(recent.filter(|row| !row.is_gone())),
+            highest_modseq: self.modseqs.highest(),
+            mailbox_id: self.uids.mailbox_id.clone(),
+            counts,
+            cur: self.cur,
+            new: self.new,
+            uidlist: self.uids.state,
+            records: u32::try_from(self.uids.records).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// STATUS from the header of the index alone; `None` if that is not up to date: open and sync.
+pub fn status(
+    maildir: &Maildir,
+    directory: &Path,
+    now: SystemTime,
+) -> Result<Option<Status>, FolderError> {
+    let dir = match Dir::open(directory) {
+        Err(error) if dir::is_gone(&error) => return Err(FolderError::Missing),
+        other => other?,
+    };
+    let header = match maildir.index_directory(directory) {
+        Some(path) => match Dir::open(&path) {
+            Err(error) if dir::is_gone(&error) => return Ok(None),
+            other => index::read_header(&other?)?,
+        },
+        None => index::read_header(&dir)?,
+    };
+    let Some(header) = header else {
+        return Ok(None);
+    };
+    let stats = (
+        dir.stat_target(b"cur")?,
+        dir.stat_target(b"new")?,
+        dir.stat_target(super::uids::FILE)?,
+    );
+    let (Some(cur), Some(new), Some(uidlist)) = stats else {
+        return Ok(None);
+    };
+    let holds = !must_list(&header.cur, &cur, now)
+        && !must_list(&header.new, &new, now)
+        && header.uidlist == FileState::of(&uidlist);
+    Ok(holds.then(|| header.status()))
+}
+
+fn count<'a>(rows: impl Iterator<Item = &'a Message>) -> u32 {
+    u32::try_from(rows.count()).unwrap_or(u32::MAX)
+}
