@@ -45,6 +45,19 @@
 //! protocol allows.
 
 #![deny(unsafe_code)]
+// Nothing that a client sends or that is found on disk may make us panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod config;
 pub mod front;

@@ -110,7 +110,7 @@ impl Reader<'_> {
         }
         let system = SYSTEM_FLAGS
             .iter()
-            .find(|(_, written)| is_name(&written[1..]));
+            .find(|(_, written)| written.strip_prefix('\\').is_some_and(is_name));
         Ok(system.map_or_else(|| unknown("\\", name), |&(flag, _)| Flag::System(flag)))
     }
 }

@@ -179,16 +179,6 @@ impl Pattern {
         self.plain.len() <= name.as_str().len() && self.run(name).last() == Some(&true)
     }
 
-    /// Whether some name below `name` could match: what need not be looked at can be left out.
-    pub fn may_match_below(&self, name: &MailboxName) -> bool {
-        let mut states = self.run(name);
-        self.step(&mut states, '/', false);
-        // The last state counts if it passes over something, all others if they are reached.
-        let ended = self.loops.last() == Some(&Loop::Nothing);
-        let ways_on = states.len().saturating_sub(usize::from(ended));
-        states.iter().take(ways_on).any(|&reached| reached)
-    }
-
     /// The states reached when the name has been read.
     fn run(&self, name: &MailboxName) -> Vec<bool> {
         let mut states = vec![false; self.loops.len()];

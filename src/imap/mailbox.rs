@@ -120,14 +120,6 @@ impl MailboxName {
         Some(MailboxName(parent.to_owned()))
     }
 
-    /// The name one level below.
-    pub fn child(&self, level: &str) -> Result<MailboxName, NameError> {
-        if level.contains('/') {
-            return Err(NameError::Character);
-        }
-        MailboxName::new(&format!("{}/{level}", self.0))
-    }
-
     /// Whether this is somewhere below `other`.
     pub fn is_below(&self, other: &MailboxName) -> bool {
         let rest = self.0.strip_prefix(other.as_str());

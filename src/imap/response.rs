@@ -4,7 +4,7 @@ use super::command::{Extension, Tag};
 use super::flag::SYSTEM_FLAGS;
 use super::list::Attributes;
 use super::mailbox::{Dialect, MailboxName};
-use super::sequence::{Ranges, Uid};
+use super::sequence::Ranges;
 use super::status::StatusItem;
 use super::syntax::{write_number, write_string};
 
@@ -249,8 +249,6 @@ pub fn list_root(out: &mut Vec<u8>, lsub: bool, dialect: Dialect) {
 pub enum StatusValue<'a> {
     Number(u64),
     Id(&'a str),
-    /// APPENDLIMIT of a mailbox without one (RFC 7889).
-    Nil,
 }
 
 /// `* STATUS name (MESSAGES 231 ..)`
@@ -270,7 +268,6 @@ pub fn status(
         match *value {
             StatusValue::Number(number) => write_number(out, number),
             StatusValue::Id(id) => write_object_id(out, id),
-            StatusValue::Nil => out.extend_from_slice(b"NIL"),
         }
     }
     out.extend_from_slice(if values.is_empty() {
@@ -329,19 +326,6 @@ pub fn esearch(out: &mut Vec<u8>, tag: &Tag, found: Found<'_>) {
         all.write(out);
     }
     out.extend_from_slice(LINE_END);
-}
-
-/// `+ text`
-pub fn continuation(out: &mut Vec<u8>, text: &str) {
-    out.push(b'+');
-    write_text(out, None, text);
-}
-
-/// The set of one UID, for APPENDUID.
-pub fn one(uid: Uid) -> Ranges {
-    let mut ranges = Ranges::new();
-    ranges.push(uid.0);
-    ranges
 }
 
 /// resp-cond-state = ("OK" / "NO" / "BAD") SP resp-text, after the tag

@@ -130,11 +130,6 @@ impl Ranges {
         }
     }
 
-    /// Adds `n`, wherever it belongs.
-    pub fn insert(&mut self, n: u32) {
-        self.insert_range(n, n);
-    }
-
     /// Adds `first..=last`, wherever it belongs.
     pub fn insert_range(&mut self, first: u32, last: u32) {
         if first > last {
@@ -149,10 +144,6 @@ impl Ranges {
         let first = melted.first().map_or(first, |&(start, _)| start.min(first));
         let last = melted.last().map_or(last, |&(_, stop)| stop.max(last));
         self.0.splice(begin..end.max(begin), [(first, last)]);
-    }
-
-    pub fn union(&self, other: &Ranges) -> Ranges {
-        Ranges::from_unsorted([self.ranges(), other.ranges()].concat())
     }
 
     pub fn intersect(&self, other: &Ranges) -> Ranges {
@@ -204,10 +195,6 @@ impl Ranges {
 
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().flat_map(|&(first, last)| first..=last)
-    }
-
-    pub fn first(&self) -> Option<u32> {
-        self.0.first().map(|&(first, _)| first)
     }
 
     pub fn last(&self) -> Option<u32> {

@@ -364,14 +364,6 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8], utf8: bool) {
     out.push(b'"');
 }
 
-/// nstring: `NIL` or a string.
-pub fn write_nstring(out: &mut Vec<u8>, text: Option<&[u8]>, utf8: bool) {
-    match text {
-        Some(text) => write_string(out, text, utf8),
-        None => out.extend_from_slice(b"NIL"),
-    }
-}
-
 /// astring: an atom if it can be, else a string.
 pub fn write_astring(out: &mut Vec<u8>, text: &[u8], utf8: bool) {
     let atom = !text.is_empty() && text.iter().all(|&byte| is_atom_char(byte));

@@ -163,9 +163,8 @@ fn put<'a>(room: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
 
 /// `N` octets of a row from a constant place inside it.
 fn take<const N: usize>(row: &[u8; ROW], at: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&row[at..at + N]);
-    bytes
+    let rest = row.get(at..).unwrap_or_default();
+    rest.first_chunk().copied().unwrap_or([0; N])
 }
 
 const GONE: u8 = 1;

@@ -201,11 +201,6 @@ impl ToCrlf {
         input.len() - rest.len()
     }
 
-    /// Whether everything that was asked for has been written.
-    pub fn is_done(&self) -> bool {
-        self.left == 0
-    }
-
     /// Where the conversion stands.
     pub fn checkpoint(&self) -> Checkpoint {
         self.at

@@ -53,11 +53,6 @@ impl Searcher {
         !self.walk.visitor.keys.iter().all(Key::is_found)
     }
 
-    /// Whether a key, by its place, has been found so far.
-    pub fn found(&self, key: usize) -> bool {
-        self.walk.visitor.keys.get(key).is_some_and(Key::is_found)
-    }
-
     /// Which keys were found, in their order.
     pub fn finish(self) -> Vec<bool> {
         let reader = self.walk.finish();

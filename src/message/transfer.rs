@@ -165,9 +165,12 @@ const INVALID: u32 = 0x80;
 
 #[inline]
 fn sextet(byte: u8) -> u32 {
-    u32::from(SEXTETS[usize::from(byte)]) // the table has an entry for every octet
+    SEXTETS
+        .get(usize::from(byte))
+        .map_or(INVALID, |&sextet| u32::from(sextet))
 }
 
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
 static SEXTETS: [u8; 256] = {
     let mut table = [INVALID as u8; 256];
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

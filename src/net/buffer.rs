@@ -30,8 +30,7 @@ impl Buffer {
 
     /// The bytes still to be sent.
     pub fn pending(&self) -> &[u8] {
-        // `start <= bytes.len()`
-        &self.bytes[self.start..]
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 
     /// Drops the first `count` pending bytes: they are sent.

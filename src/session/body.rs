@@ -73,9 +73,9 @@ impl Body {
         }
     }
 
-    /// Writes as much as there is room and time for; true when all is written.  When the file has less than
-    /// was announced (it was changed in place) the rest is made up of spaces: the client stays in
-    /// step, and the error says so in the log.
+    /// Writes as much as there is room and time for; true when all is written.  When the file has
+    /// less than was announced (it was changed in place) the rest is made up of spaces: the client
+    /// stays in step, and the log says what happened.
     pub fn write(
         &mut self,
         mut text: Option<&mut Text>,
@@ -127,7 +127,7 @@ impl Source {
         match self {
             Source::Memory { bytes, at } => {
                 let rest = bytes.get(*at..).unwrap_or_default();
-                let piece = &rest[..room.min(rest.len())];
+                let piece = up_to(rest, room as u64);
                 out.writer().extend_from_slice(piece);
                 *at += piece.len();
                 Ok(!piece.is_empty())
@@ -164,7 +164,7 @@ impl Source {
                             return Ok(false);
                         }
                     } else {
-                        let piece = &chunk[..chunk.len().min(DECODE_CHUNK)];
+                        let piece = up_to(chunk, DECODE_CHUNK);
                         decoder.push(piece, decoded);
                         *at += piece.len() as u64;
                     }
@@ -183,8 +183,8 @@ impl Source {
 /// The first `length` octets at most.
 pub fn up_to(bytes: &[u8], length: u64) -> &[u8] {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    &bytes[..bytes.len().min(length)]
+    bytes.get(..length).unwrap_or(bytes)
 }
 
 /// So much encoded text is decoded at once.
-const DECODE_CHUNK: usize = 16 * 1024;
+const DECODE_CHUNK: u64 = 16 * 1024;

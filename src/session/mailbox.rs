@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::view::{Manner, Tell, View};
-use crate::imap::mailbox::MailboxName;
 use crate::imap::sequence::{Ranges, Uid};
 use crate::maildir::cache::Cache;
 use crate::maildir::dir::Dir;
@@ -14,7 +13,6 @@ use crate::maildir::watch::Event;
 use crate::net::{Buffer, ConnectionId, Now};
 
 pub struct Mailbox {
-    pub name: MailboxName,
     pub folder: Folder,
     views: BTreeMap<ConnectionId, View>,
     /// What the watch saw and the folder has not been told yet.
@@ -57,9 +55,8 @@ pub enum Effort {
 }
 
 impl Mailbox {
-    pub fn new(name: MailboxName, folder: Folder, now: Now) -> Mailbox {
+    pub fn new(folder: Folder, now: Now) -> Mailbox {
         Mailbox {
-            name,
             folder,
             views: BTreeMap::new(),
             events: VecDeque::new(),
@@ -158,10 +155,6 @@ impl Mailbox {
         self.folder.set_watched(watched);
     }
 
-    pub fn is_watched(&self) -> bool {
-        self.watched
-    }
-
     /// When the folder should be looked at again because nobody tells when it changes.
     pub fn next_poll(&self, interval: Duration) -> Option<Instant> {
         (!self.watched && !self.views.is_empty()).then(|| self.looked + interval)
@@ -210,13 +203,7 @@ impl Mailbox {
         self.views.keys().copied()
     }
 
-    /// Whether this client has something to be told.
-    pub fn has_news(&self, connection: ConnectionId) -> bool {
-        let view = self.views.get(&connection);
-        view.is_some_and(|view| view.has_news(&self.folder))
-    }
-
-    /// Whether there are news that no viewer has been woken for.
+    /// Whether there is news that no viewer has been woken for.
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
     }

@@ -81,7 +81,7 @@ impl Mailboxes {
             Folder::open(&self.maildir, &directory, now.time).map_err(OpenError::Folder)?;
         let key = MailboxKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
-        let mut mailbox = Mailbox::new(name.clone(), folder, now);
+        let mut mailbox = Mailbox::new(folder, now);
         if let Some(watcher) = &mut self.watcher {
             match watcher.watch(key.0, &directory) {
                 Ok(()) => mailbox.set_watched(true),
@@ -275,7 +275,7 @@ impl Mailboxes {
             .collect();
         unused.sort_unstable();
         let surplus = unused.len().saturating_sub(keep);
-        for &(since, key) in &unused[..surplus] {
+        for (since, key) in unused.into_iter().take(surplus) {
             if since + age <= now.instant {
                 self.drop_mailbox(key, now);
             }

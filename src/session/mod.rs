@@ -43,6 +43,8 @@ pub struct Session {
     ready: BTreeSet<ConnectionId>,
     /// No client's deadline is before this; `None` until one has to be computed.
     deadline: Option<Instant>,
+    /// The output of a connection that is not here.
+    nothing: Buffer,
 }
 
 /// How a connection begins.
@@ -69,6 +71,7 @@ impl Session {
             connections: BTreeMap::new(),
             ready: BTreeSet::new(),
             deadline: None,
+            nothing: Buffer::new(),
         })
     }
 
@@ -187,15 +190,11 @@ impl Session {
             .is_some_and(Connection::wants_input)
     }
 
-    /// # Panics
-    ///
-    /// If there is no such connection: the loop asks only between `attach` and `handle_close`.
     pub fn output(&mut self, id: ConnectionId) -> &mut Buffer {
-        let connection = self.connections.get_mut(&id);
-        &mut connection
-            .expect("the loop knows which connections are attached")
-            .client
-            .out
+        match self.connections.get_mut(&id) {
+            Some(connection) => &mut connection.client.out,
+            None => &mut self.nothing,
+        }
     }
 
     fn note_deadline(&mut self, deadline: Instant) {

@@ -81,7 +81,7 @@ impl Text {
             .checked_sub(self.chunk_at)
             .and_then(|offset| usize::try_from(offset).ok());
         if let Some(offset) = inside.filter(|&offset| offset < self.chunk.len()) {
-            return Ok(&self.chunk[offset..]);
+            return Ok(self.chunk.get(offset..).unwrap_or_default());
         }
         self.chunk.resize(CHUNK, 0);
         self.chunk_at = at;
@@ -114,7 +114,8 @@ impl Text {
                 break;
             }
             let found = end.push(chunk);
-            header.extend_from_slice(&chunk[..found.unwrap_or(chunk.len()).min(chunk.len())]);
+            let of_header = found.and_then(|end| chunk.get(..end)).unwrap_or(chunk);
+            header.extend_from_slice(of_header);
             if found.is_some() {
                 break;
             }

@@ -9,8 +9,6 @@
 //! Invariants: `hidden` and `gone` are ascending and disjoint, hold UIDs of tombstones at or below
 //! `told` only, and together hold all of those.
 
-use std::ops::Range;
-
 use super::flags::KeywordNames;
 use crate::imap::fetch::FetchLine;
 use crate::imap::response;
@@ -60,7 +58,7 @@ impl View {
         let messages = folder.messages();
         View {
             read_only,
-            told: messages.last().map_or(0, |message| message.uid().0),
+            told: messages.last().map_or(0, uid_of),
             hidden: gone_among(messages),
             gone: Vec::new(),
             changed: Vec::new(),
@@ -73,17 +71,15 @@ impl View {
 
     /// How many messages the client thinks there are.
     pub fn exists(&self, messages: &[Message]) -> u32 {
-        let rows = self.rows(messages).len() - self.hidden.len().min(messages.len());
-        u32::try_from(rows).unwrap_or(u32::MAX)
+        let rows = self.told_of(messages).len();
+        narrow(rows.saturating_sub(self.hidden.len()))
     }
 
     /// The largest UID the client has been told of; 0 in an empty mailbox.
     pub fn last_uid(&self, messages: &[Message]) -> u32 {
-        let rows = self.rows(messages);
-        let last = messages[rows]
-            .iter()
-            .rfind(|message| !self.is_hidden(message.uid().0));
-        last.map_or(0, |message| message.uid().0)
+        let counted = self.told_of(messages).iter();
+        let last = counted.map(uid_of).rfind(|&uid| !self.is_hidden(uid));
+        last.unwrap_or(0)
     }
 
     pub fn is_recent(&self, uid: Uid) -> bool {
@@ -92,27 +88,28 @@ impl View {
 
     /// The sequence number of the message in row `index`, which the client counts.
     pub fn number(&self, messages: &[Message], index: usize) -> u32 {
-        let uid = messages.get(index).map_or(0, |message| message.uid().0);
-        let before = self.hidden.partition_point(|&hidden| hidden < uid);
-        u32::try_from(index + 1 - before.min(index)).unwrap_or(u32::MAX)
+        let uid = messages.get(index).map_or(0, uid_of);
+        let hidden = self.hidden.partition_point(|&hidden| hidden < uid);
+        narrow(index.saturating_sub(hidden).saturating_add(1))
     }
 
     /// The row of the message with sequence number `number`.
     pub fn index_of_number(&self, messages: &[Message], number: u32) -> Option<usize> {
         let wanted = usize::try_from(number).ok()?.checked_sub(1)?;
-        // The k-th hidden row comes before the wanted one if so few visible rows come before it.
-        let row_of = |uid: u32| messages.partition_point(|message| message.uid().0 < uid);
+        // A hidden row is before the wanted one if no more rows that count are before it than before
+        // that one.
         let (mut low, mut high) = (0, self.hidden.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if row_of(self.hidden[middle]) - middle <= wanted {
+            let row = row_at(messages, *self.hidden.get(middle)?);
+            if row.saturating_sub(middle) <= wanted {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        let index = wanted + low;
-        self.rows(messages).contains(&index).then_some(index)
+        let index = wanted.checked_add(low)?;
+        (index < self.told_of(messages).len()).then_some(index)
     }
 
     /// The UIDs behind sequence numbers; `None` if one of them is past the end (RFC 3501 9,
@@ -120,26 +117,33 @@ impl View {
     pub fn uids_of_numbers(&self, messages: &[Message], numbers: &Ranges) -> Option<Ranges> {
         let mut uids = Vec::new();
         for &(first, last) in numbers.ranges() {
-            let first = self.index_of_number(messages, first)?;
-            let last = self.index_of_number(messages, last)?;
-            uids.push((messages[first].uid().0, messages[last].uid().0));
+            let uid_of_number = |number| {
+                let index = self.index_of_number(messages, number)?;
+                messages.get(index).map(uid_of)
+            };
+            uids.push((uid_of_number(first)?, uid_of_number(last)?));
         }
         Some(Ranges::from_unsorted(uids))
     }
 
-    /// The first message at or after `from` in `uids` that the client counts, tombstones it has not
-    /// been told of included, as (row, sequence number).
-    pub fn next(
+    /// The next message of a walk over `uids` that the client counts, tombstones it has not been told
+    /// of included.
+    pub fn next<'m>(
         &self,
-        messages: &[Message],
+        messages: &'m [Message],
         uids: &Ranges,
         walk: &mut Walk,
-    ) -> Option<(usize, u32)> {
-        let rows = self.rows(messages).end;
+    ) -> Option<Counted<'m>> {
+        let messages = self.told_of(messages);
         loop {
-            let index = next_row(messages.get(..rows)?, uids, walk)?;
-            if !self.is_hidden(messages[index].uid().0) {
-                return Some((index, self.number(messages, index)));
+            let (index, message) = next_message(messages, uids, walk)?;
+            if !self.is_hidden(uid_of(message)) {
+                let number = self.number(messages, index);
+                return Some(Counted {
+                    index,
+                    number,
+                    message,
+                });
             }
         }
     }
@@ -184,19 +188,6 @@ impl View {
         self.hidden = Vec::new();
     }
 
-    /// Whether there is anything to tell.
-    pub fn has_news(&self, folder: &Folder) -> bool {
-        !self.gone.is_empty()
-            || !self.changed.is_empty()
-            || self.exists_due
-            || self.recent_due
-            || folder
-                .messages()
-                .last()
-                .is_some_and(|message| message.uid().0 > self.told)
-            || folder.keywords().count() != self.keywords_told
-    }
-
     /// Writes what may be told now, as far as there is room; true when all of it is written.
     pub fn tell(&mut self, folder: &Folder, tell: Tell, manner: Manner, out: &mut Buffer) -> bool {
         if tell == Tell::All {
@@ -222,24 +213,19 @@ impl View {
         } else {
             // Each EXPUNGE takes one off the numbers after it.
             for (told, &uid) in chunk.iter().enumerate() {
-                let row = messages.partition_point(|message| message.uid().0 < uid);
-                let number = self.number(messages, row);
-                response::expunge(
-                    out,
-                    number - u32::try_from(told).unwrap_or(0).min(number - 1),
-                );
+                let number = self.number(messages, row_at(messages, uid));
+                response::expunge(out, number.saturating_sub(narrow(told)));
             }
         }
         self.hidden = merged(&self.hidden, &chunk);
     }
 
     fn tell_arrived(&mut self, messages: &[Message], manner: Manner, out: &mut Vec<u8>) {
-        let arrived = self.rows(messages).end..messages.len();
-        if let Some(last) = messages[arrived.clone()].last() {
-            let gone = gone_among(&messages[arrived]);
+        let arrived = messages.get(self.told_of(messages).len()..);
+        if let Some(arrived @ [.., last]) = arrived {
             self.exists_due = true;
-            self.hidden.extend(gone);
-            self.told = last.uid().0;
+            self.hidden.extend(gone_among(arrived));
+            self.told = uid_of(last);
         }
         if std::mem::take(&mut self.exists_due) {
             response::exists(out, self.exists(messages));
@@ -282,15 +268,15 @@ impl View {
                 return false;
             }
             self.changed.pop();
-            let Ok(index) = folder.index_of(Uid(uid)) else {
-                continue;
-            };
-            let message = &folder.messages()[index];
-            if message.is_gone() {
-                continue;
+            let messages = folder.messages();
+            let index = row_at(messages, uid);
+            match messages.get(index) {
+                Some(message) if uid_of(message) == uid && !message.is_gone() => {
+                    let number = self.number(messages, index);
+                    self.write_flags(number, message, &names, manner, out.writer());
+                }
+                _ => {}
             }
-            let number = self.number(folder.messages(), index);
-            self.write_flags(number, message, &names, manner, out.writer());
         }
         self.changed = Vec::new();
         true
@@ -318,21 +304,28 @@ impl View {
     }
 
     /// The rows at or below `told`.
-    fn rows(&self, messages: &[Message]) -> Range<usize> {
-        let all_told = messages
-            .last()
-            .is_none_or(|message| message.uid().0 <= self.told);
-        let end = if all_told {
-            messages.len()
-        } else {
-            messages.partition_point(|message| message.uid().0 <= self.told)
-        };
-        0..end
+    fn told_of<'m>(&self, messages: &'m [Message]) -> &'m [Message] {
+        // It is nearly always all of them.
+        if messages.last().is_none_or(|last| uid_of(last) <= self.told) {
+            return messages;
+        }
+        let end = messages.partition_point(|message| uid_of(message) <= self.told);
+        messages.get(..end).unwrap_or_default()
     }
 
     fn is_hidden(&self, uid: u32) -> bool {
         !self.hidden.is_empty() && self.hidden.binary_search(&uid).is_ok()
     }
+}
+
+/// A message as a client counts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'m> {
+    /// Its row in the table.
+    pub index: usize,
+    /// Its sequence number.
+    pub number: u32,
+    pub message: &'m Message,
 }
 
 /// A place in a walk over a set of UIDs; it stays right when messages come and go meanwhile.
@@ -344,8 +337,12 @@ pub struct Walk {
     row: usize,
 }
 
-/// The row of the first message at or after the walk's place in `uids`, tombstones included.
-pub fn next_row(messages: &[Message], uids: &Ranges, walk: &mut Walk) -> Option<usize> {
+/// The next message of a walk over `uids`, tombstones included, with its row.
+pub fn next_message<'m>(
+    messages: &'m [Message],
+    uids: &Ranges,
+    walk: &mut Walk,
+) -> Option<(usize, &'m Message)> {
     loop {
         let &(first, last) = uids.ranges().get(walk.range)?;
         let from = first.max(walk.from);
@@ -354,25 +351,22 @@ pub fn next_row(messages: &[Message], uids: &Ranges, walk: &mut Walk) -> Option<
             continue;
         }
         // The row after the one given last is nearly always the right one.
-        let is_before = |row: usize| {
-            messages
-                .get(row)
-                .is_some_and(|message| message.uid().0 < from)
-        };
+        let is_before = |row: usize| messages.get(row).is_some_and(|row| uid_of(row) < from);
         let guessed = !is_before(walk.row) && walk.row.checked_sub(1).is_none_or(is_before);
         let row = if guessed && walk.row <= messages.len() {
             walk.row
         } else {
-            messages.partition_point(|message| message.uid().0 < from)
+            row_at(messages, from)
         };
-        let uid = messages.get(row)?.uid().0;
+        let message = messages.get(row)?;
+        let uid = uid_of(message);
         if uid > last {
             walk.range += 1;
             continue;
         }
         walk.from = uid.checked_add(1)?;
         walk.row = row + 1;
-        return Some(row);
+        return Some((row, message));
     }
 }
 
@@ -386,7 +380,21 @@ pub fn write_flags_of_mailbox(folder: &Folder, read_only: bool, out: &mut Vec<u8
 
 fn gone_among(messages: &[Message]) -> Vec<u32> {
     let gone = messages.iter().filter(|message| message.is_gone());
-    gone.map(|message| message.uid().0).collect()
+    gone.map(uid_of).collect()
+}
+
+fn uid_of(message: &Message) -> u32 {
+    message.uid().0
+}
+
+/// The row of the message with this UID, or where it would be.
+fn row_at(messages: &[Message], uid: u32) -> usize {
+    messages.partition_point(|message| uid_of(message) < uid)
+}
+
+/// Every message has a UID of its own: there are no more of them than fit.
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Two ascending, disjoint lists as one.

@@ -37,8 +37,10 @@ impl Password {
 pub(super) fn make() -> io::Result<Secret> {
     let mut random = [0; 20];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let letter = |&octet: &u8| ALPHABET[usize::from(octet) % ALPHABET.len()];
-    Ok(Secret::new(random.iter().map(letter).collect()))
+    let letter = |&octet: &u8| ALPHABET.get(usize::from(octet) % ALPHABET.len());
+    Ok(Secret::new(
+        random.iter().filter_map(letter).copied().collect(),
+    ))
 }
 
 /// The first line of a file; `None` if there is nothing in it.

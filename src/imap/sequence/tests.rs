@@ -111,7 +111,6 @@ proptest! {
     fn set_arithmetic_is_that_of_sets(a in some_ranges(), b in some_ranges(), n in 1u32..60, m in 1u32..60) {
         let (x, y) = (members(&a), members(&b));
         for (ranges, expected) in [
-            (a.union(&b), &x | &y),
             (a.intersect(&b), &x & &y),
             (a.difference(&b), &x - &y),
         ] {
@@ -129,7 +128,7 @@ proptest! {
     #[test]
     fn numbers_at_the_top_do_not_overflow(a in u32::MAX - 5.., b in u32::MAX - 5.., c in u32::MAX - 5..) {
         let mut ranges = Ranges::from_unsorted(vec![(a, b), (c, c)]);
-        ranges.insert(a);
+        ranges.insert_range(a, a);
         ranges.insert_range(c, u32::MAX);
         let _ = ranges.difference(&Ranges(vec![(b, b)]));
         let _ = ranges.intersect(&Ranges(vec![(b, u32::MAX)]));

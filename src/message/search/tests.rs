@@ -121,7 +121,6 @@ fn keys_are_answered_one_by_one_and_early() {
     ];
     let mut searcher = Searcher::new(&keys);
     assert!(searcher.push(b"Subject: one\n\ntwo\n"));
-    assert!(searcher.found(2) && !searcher.found(1) && !searcher.found(9));
     assert_eq!(searcher.finish(), [true, false, true]);
 
     let mut searcher = Searcher::new(&keys[..2]);

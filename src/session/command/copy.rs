@@ -19,7 +19,7 @@ use crate::session::flags;
 use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::{MailboxKey, Mailboxes};
 use crate::session::reply::{self, Reply, ReplyCode};
-use crate::session::view::{Walk, next_row};
+use crate::session::view::{Walk, next_message};
 
 pub fn start(request: Request, remove: bool, context: &mut Context<'_>) -> Start {
     let name = match request.mailbox {
@@ -211,13 +211,12 @@ impl Copy {
             let next = match source.view(context.client.id) {
                 Some(view) => view
                     .next(messages, &self.uids, &mut self.walk)
-                    .map(|next| next.0),
-                None => next_row(messages, &self.uids, &mut self.walk),
+                    .map(|next| (next.index, next.message)),
+                None => next_message(messages, &self.uids, &mut self.walk),
             };
-            let Some(index) = next else {
+            let Some((index, message)) = next else {
                 return Ok(None);
             };
-            let message = &messages[index];
             let uid = message.uid();
             if message.is_gone() {
                 self.gone = true;
@@ -288,8 +287,8 @@ impl Copy {
     ) -> Result<bool, Reply> {
         let modseq = source.folder.next_modseq(now)?;
         loop {
-            let next = next_row(source.folder.messages(), &self.uids, &mut self.walk);
-            let Some(index) = next else {
+            let next = next_message(source.folder.messages(), &self.uids, &mut self.walk);
+            let Some((index, _)) = next else {
                 return Ok(true);
             };
             match source.folder.expunge(index, modseq) {

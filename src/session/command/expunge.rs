@@ -7,7 +7,7 @@ use crate::imap::sequence::{Ranges, Set};
 use crate::maildir::folder::MessageError;
 use crate::session::connection::Patience;
 use crate::session::reply::{self, Reply};
-use crate::session::view::{Walk, next_row};
+use crate::session::view::{Walk, next_message};
 
 pub fn start(uids: Option<Set>, context: &mut Context<'_>) -> Start {
     if context
@@ -63,10 +63,10 @@ impl Expunge {
         let mut modseq = None;
         loop {
             let messages = mailbox.folder.messages();
-            let Some(index) = next_row(messages, &self.uids, &mut self.walk) else {
+            let next = next_message(messages, &self.uids, &mut self.walk);
+            let Some((index, message)) = next else {
                 return self.done(context);
             };
-            let message = &messages[index];
             if message.is_gone() || !message.flags().system.contains(System::DELETED) {
                 continue;
             }

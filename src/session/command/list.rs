@@ -146,8 +146,6 @@ fn entries(request: &Request, context: &mut Context<'_>) -> Result<Vec<Entry>, O
             }
         }
     }
-    let extended = request.select != Selection::default()
-        || request.returns != crate::imap::list::Returns::default();
     let mut entries = Vec::new();
     for mailbox in mailboxes {
         let is_subscribed = subscriptions.contains(&mailbox.name);
@@ -157,7 +155,7 @@ fn entries(request: &Request, context: &mut Context<'_>) -> Result<Vec<Entry>, O
         if !selected || !matches(&mailbox.name) {
             continue;
         }
-        let mut attributes = attributes(&mailbox, extended);
+        let mut attributes = attributes(&mailbox, request.extended);
         if is_subscribed {
             attributes |= Attributes::SUBSCRIBED;
         }

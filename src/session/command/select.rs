@@ -14,7 +14,7 @@ use crate::session::flags::KeywordNames;
 use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
-use crate::session::view::{Walk, write_flags_of_mailbox};
+use crate::session::view::{Counted, Walk, write_flags_of_mailbox};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     leave(context);
@@ -283,8 +283,10 @@ fn write_changes(
     let messages = mailbox.folder.messages();
     let names = KeywordNames::new(&mailbox.folder);
     let mut steps = 0u32;
-    while let Some((index, number)) = view.next(messages, known, walk) {
-        let message = &messages[index];
+    while let Some(Counted {
+        number, message, ..
+    }) = view.next(messages, known, walk)
+    {
         if message.modseq() > since && !message.is_gone() {
             let recent = view.is_recent(message.uid()) && !rev2;
             let out = client.out.writer();

@@ -9,11 +9,12 @@ use crate::imap::fetch::FetchLine;
 use crate::imap::flag::Flag;
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
-use crate::session::connection::{Client, Patience, look};
+use crate::maildir::messages::Message;
+use crate::session::connection::{Client, Patience};
 use crate::session::flags::{self, KeywordNames};
 use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
-use crate::session::view::Walk;
+use crate::session::view::{Counted, Walk};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     if context
@@ -113,10 +114,14 @@ impl Store {
                 return Progress::Done(reply::deselected());
             };
             let messages = mailbox.folder.messages();
-            let Some((index, number)) = view.next(messages, &self.uids, &mut self.walk) else {
+            let Some(Counted {
+                index,
+                number,
+                message,
+            }) = view.next(messages, &self.uids, &mut self.walk)
+            else {
                 return Progress::Done(self.done());
             };
-            let message = &messages[index];
             if message.is_gone() {
                 self.gone = true;
                 continue;
@@ -151,7 +156,8 @@ impl Store {
                     self.note_failure(error);
                     continue;
                 }
-                if mailbox.folder.messages()[index].flags() != change(before) {
+                let after = mailbox.folder.messages().get(index).map(Message::flags);
+                if after != Some(change(before)) {
                     mailbox.note_flags(client.id, uid);
                 }
             }

@@ -48,16 +48,17 @@ pub fn prepare_facts(
     mailbox: &mut Mailbox,
     over: &dyn Fn() -> bool,
 ) -> Result<(), Stop> {
+    let folder = &mut mailbox.folder;
     for item in items {
+        let message = folder.messages().get(index).ok_or(MessageError::Gone)?;
         match item {
-            FetchItem::InternalDate | FetchItem::SaveDate => {
-                let message = &mailbox.folder.messages()[index];
-                if message.internal_date().is_none() || message.save_date().is_none() {
-                    mailbox.folder.facts(index)?;
-                }
+            FetchItem::InternalDate | FetchItem::SaveDate
+                if message.internal_date().is_none() || message.save_date().is_none() =>
+            {
+                folder.facts(index)?;
             }
-            FetchItem::Rfc822Size if mailbox.folder.messages()[index].virtual_size().is_none() => {
-                let size = mailbox.folder.virtual_size(index, over)?;
+            FetchItem::Rfc822Size if message.virtual_size().is_none() => {
+                let size = folder.virtual_size(index, over)?;
                 size.ok_or(Stop::Wait(Progress::Again))?;
             }
             _ => {}
@@ -82,8 +83,6 @@ pub fn write(
         FetchItem::BinarySize { part } => {
             return write_binary_size(part, current, line, context).map(|()| None);
         }
-        FetchItem::Flags => write_flags(current.uid, line, mailbox, context),
-        FetchItem::ModSeq => write_modseq(current.uid, line, mailbox, context),
         FetchItem::Uid => line.uid(context.client.out.writer(), current.uid),
         FetchItem::ThreadId => line.thread_id(context.client.out.writer(), None),
         FetchItem::Envelope => {
@@ -101,7 +100,9 @@ pub fn write(
             let text = text.as_ref().ok_or(MessageError::Gone)?;
             line.body_structure(context.client.out.writer(), extended, text);
         }
-        FetchItem::InternalDate
+        FetchItem::Flags
+        | FetchItem::ModSeq
+        | FetchItem::InternalDate
         | FetchItem::SaveDate
         | FetchItem::Rfc822Size
         | FetchItem::EmailId => write_fact(item, current.uid, line, mailbox, context)?,
@@ -109,66 +110,43 @@ pub fn write(
     Ok(None)
 }
 
-pub fn write_flags(uid: Uid, line: &mut FetchLine, mailbox: MailboxKey, context: &mut Context<'_>) {
-    let manner = context.client.manner();
-    let Some(mailbox) = context.mailboxes.get(mailbox) else {
-        return;
-    };
-    let (Ok(index), Some(view)) = (
-        mailbox.folder.index_of(uid),
-        mailbox.view(context.client.id),
-    ) else {
-        return;
-    };
-    let names = KeywordNames::new(&mailbox.folder);
-    let recent = view.is_recent(uid) && !manner.rev2;
-    let flags = mailbox.folder.messages()[index].flags();
-    line.flags(context.client.out.writer(), flags, recent, |letter| {
-        names.get(letter)
-    });
-}
-
-pub fn write_modseq(
-    uid: Uid,
-    line: &mut FetchLine,
-    mailbox: MailboxKey,
-    context: &mut Context<'_>,
-) {
-    if let Some(mailbox) = context.mailboxes.get(mailbox)
-        && let Ok(index) = mailbox.folder.index_of(uid)
-    {
-        let modseq = mailbox.folder.messages()[index].modseq();
-        line.modseq(context.client.out.writer(), modseq);
-    }
-}
-
-/// What the folder's table says, which `prepare_facts` has completed.
-fn write_fact(
+/// Writes what the folder's table says, which `prepare_facts` has completed.
+pub fn write_fact(
     item: &FetchItem,
     uid: Uid,
     line: &mut FetchLine,
     mailbox: MailboxKey,
     context: &mut Context<'_>,
 ) -> Result<(), Stop> {
-    let mailbox = context
-        .mailboxes
-        .get(mailbox)
-        .ok_or_else(Stop::deselected)?;
-    let folder = &mut mailbox.folder;
+    let Context {
+        client, mailboxes, ..
+    } = context;
+    let mailbox = mailboxes.get(mailbox).ok_or_else(Stop::deselected)?;
+    let view = mailbox.view(client.id).ok_or_else(Stop::deselected)?;
+    let folder = &mailbox.folder;
     let index = folder.index_of(uid).map_err(|_| MessageError::Gone)?;
-    let message = &folder.messages()[index];
+    let message = folder.messages().get(index).ok_or(MessageError::Gone)?;
+    let rev2 = client.manner().rev2;
+    let out = client.out.writer();
     let utc = |seconds| DateTime {
         seconds,
         zone_minutes: 0,
     };
-    let out = context.client.out.writer();
     match item {
+        FetchItem::Flags => {
+            let names = KeywordNames::new(folder);
+            let recent = view.is_recent(uid) && !rev2;
+            line.flags(out, message.flags(), recent, |letter| names.get(letter));
+        }
+        FetchItem::ModSeq => line.modseq(out, message.modseq()),
         FetchItem::InternalDate => {
             line.internal_date(out, utc(message.internal_date().unwrap_or(0)));
         }
         FetchItem::SaveDate => line.save_date(out, message.save_date().map(utc)),
         FetchItem::Rfc822Size => line.rfc822_size(out, message.virtual_size().unwrap_or(0)),
-        _ => line.email_id(out, &folder.email_id(index)),
+        FetchItem::EmailId => line.email_id(out, &folder.email_id(index)),
+        // The others are not in the table.
+        _ => {}
     }
     Ok(())
 }
@@ -212,10 +190,9 @@ fn write_section(
             Body::of_file(text, span, first, length)
         }
         Content::Memory(bytes) => {
-            let from = usize::try_from(first)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len());
-            Body::memory(up_to(&bytes[from..], length).to_vec())
+            let rest = usize::try_from(first)
+                .map_or(&[][..], |first| bytes.get(first..).unwrap_or_default());
+            Body::memory(up_to(rest, length).to_vec())
         }
         Content::Nil => Body::memory(Vec::new()),
     }))

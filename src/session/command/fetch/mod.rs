@@ -22,7 +22,7 @@ use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
 use crate::session::summary::Summary;
 use crate::session::text::Text;
-use crate::session::view::Walk;
+use crate::session::view::{Counted, Walk};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     let Some(selected) = context.client.selected else {
@@ -209,8 +209,9 @@ impl Fetch {
         let view = mailbox.view(context.client.id)?;
         let messages = mailbox.folder.messages();
         loop {
-            let (index, number) = view.next(messages, &self.uids, &mut self.walk)?;
-            let message = &messages[index];
+            let Counted {
+                number, message, ..
+            } = view.next(messages, &self.uids, &mut self.walk)?;
             if self
                 .request
                 .changed_since
@@ -309,9 +310,8 @@ impl Fetch {
             .folder
             .index_of(current.uid)
             .map_err(|_| MessageError::Gone)?;
-        // What the table and the cache know of an expunged message can still be told to a client
-        // that has not heard of the expunge (RFC 2180 4.1.1).
-        let is_gone = mailbox.folder.messages()[index].is_gone();
+        let message = mailbox.folder.messages().get(index);
+        let message = *message.ok_or(MessageError::Gone)?;
         if self.needs.summary && current.summary.is_none() {
             let cached = mailbox.cached(current.uid).and_then(Summary::decode);
             let enough = |summary: &Summary| !self.needs.structure || summary.body.is_some();
@@ -345,14 +345,15 @@ impl Fetch {
             // What the file has counts, not what its name says (`maildir-formats.md 14`, rule 6).
             let whole = text.whole(over).map_err(MessageError::Io)?;
             let whole = whole.ok_or(Stop::Wait(Progress::Again))?;
-            let told = mailbox.folder.messages()[index].virtual_size();
-            if told != Some(whole.crlf_size()) {
+            if message.virtual_size() != Some(whole.crlf_size()) {
                 let size = whole.size();
                 mailbox.folder.correct_sizes(index, size, whole.crlf_size());
             }
         }
         item::prepare_facts(&self.request.items, index, mailbox, over)?;
-        if self.marks_seen && !is_gone {
+        // What the table and the cache know of an expunged message can still be told to a client
+        // that has not heard of the expunge (RFC 2180 4.1.1).
+        if self.marks_seen && !message.is_gone() {
             self.mark_seen(index, current, context)?;
         }
         Ok(())
@@ -399,14 +400,25 @@ impl Fetch {
 
     /// The end of a message's response.
     fn end(&mut self, mut line: FetchLine, current: &Current, context: &mut Context<'_>) {
-        if current.marked_seen && !self.request.items.contains(&FetchItem::Flags) {
-            item::write_flags(current.uid, &mut line, self.mailbox, context);
-            if context.client.manner().condstore && !self.request.items.contains(&FetchItem::ModSeq)
-            {
-                item::write_modseq(current.uid, &mut line, self.mailbox, context);
+        let asked = |item| self.request.items.contains(&item);
+        if current.marked_seen && !asked(FetchItem::Flags) {
+            self.add(FetchItem::Flags, &mut line, current, context);
+            if context.client.manner().condstore && !asked(FetchItem::ModSeq) {
+                self.add(FetchItem::ModSeq, &mut line, current, context);
             }
         }
         line.end(context.client.out.writer());
+    }
+
+    /// Adds what was not asked for; if that fails, the response does without.
+    fn add(
+        &self,
+        item: FetchItem,
+        line: &mut FetchLine,
+        current: &Current,
+        context: &mut Context<'_>,
+    ) {
+        let _ = item::write_fact(&item, current.uid, line, self.mailbox, context);
     }
 
     fn finish(&mut self, current: Current, context: &mut Context<'_>) {

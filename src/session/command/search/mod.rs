@@ -133,21 +133,21 @@ impl Search {
         let messages = mailbox.folder.messages();
         let before = self.walk;
         let next = view.next(messages, &self.program.candidates, &mut self.walk);
-        let Some((index, number)) = next else {
+        let Some(counted) = next else {
             return false;
         };
-        let message = messages[index];
+        let message = *counted.message;
         if message.is_gone() {
             return true;
         }
         let uid = message.uid();
         let candidate = Match {
             uid: uid.0,
-            number,
+            number: counted.number,
             modseq: message.modseq(),
         };
         let mut known = Known::of(&message, view.is_recent(uid));
-        match self.weigh(index, &mut known, context) {
+        match self.weigh(counted.index, &mut known, context) {
             Ok(Verdict::Is(true)) => self.found.push(candidate),
             Ok(Verdict::Is(false)) | Err(MessageError::Gone) => {}
             Ok(Verdict::Read(text)) => {

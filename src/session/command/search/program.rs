@@ -22,7 +22,7 @@ pub struct Program {
     /// UIDs of the messages that may match.
     pub candidates: Ranges,
     needles: Vec<(Rc<Needle>, Scope)>,
-    wants: [bool; Source::BY_COST.len()],
+    wants: Vec<Source>,
 }
 
 /// Where an answer comes from.
@@ -167,7 +167,7 @@ impl Program {
         let mut compiler = Compiler {
             charset,
             needles: Vec::new(),
-            wants: Default::default(),
+            wants: Vec::new(),
         };
         let test = compiler.compile(&request.key, context)?;
         let mut candidates = Ranges::new();
@@ -188,7 +188,7 @@ impl Program {
     }
 
     pub fn wants(&self, source: Source) -> bool {
-        self.wants[source as usize]
+        self.wants.contains(&source)
     }
 
     /// Whether the message matches; `None`: that depends on what is not known yet.
@@ -276,7 +276,7 @@ fn decide(verdicts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Optio
 struct Compiler {
     charset: String,
     needles: Vec<(Rc<Needle>, Scope)>,
-    wants: [bool; Source::BY_COST.len()],
+    wants: Vec<Source>,
 }
 
 impl Compiler {
@@ -347,8 +347,14 @@ impl Compiler {
         keys.iter().map(|key| self.compile(key, context)).collect()
     }
 
+    fn want(&mut self, source: Source) {
+        if !self.wants.contains(&source) {
+            self.wants.push(source);
+        }
+    }
+
     fn wanting(&mut self, source: Source, test: Test) -> Test {
-        self.wants[source as usize] = true;
+        self.want(source);
         test
     }
 
@@ -360,13 +366,15 @@ impl Compiler {
     }
 
     fn sent(&mut self, comparison: Comparison, date: Date) -> Test {
-        self.wants[Source::Summary as usize] = true;
+        self.want(Source::Summary);
         self.wanting(Source::Header, Test::Sent(comparison, date.days.into()))
     }
 
     fn header(&mut self, name: &[u8], value: &[u8]) -> Result<Test, Reply> {
         let in_summary = Summary::has_fields(&[name.to_vec()]);
-        self.wants[Source::Summary as usize] |= in_summary;
+        if in_summary {
+            self.want(Source::Summary);
+        }
         let needle = if value.is_empty() {
             None
         } else {
