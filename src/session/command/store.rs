@@ -10,7 +10,7 @@ use crate::imap::flag::Flag;
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
 use crate::maildir::messages::Message;
-use crate::session::connection::{Client, Patience};
+use crate::session::connection::{Client, Patience, look};
 use crate::session::flags::{self, KeywordNames};
 use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
