@@ -66,11 +66,8 @@ pub struct Folder {
     pub(super) changes: Vec<Change>,
     pub(super) work: Work,
     pub(super) findings: Findings,
-    /// Messages whose file name vanished: if a rename did it the watch tells the new name too.
-    pub(super) suspects: Vec<u32>,
-    /// Those that were seen under another name, and were gone from there when it was looked at: the
-    /// next time the watch has caught up is too early to judge them.
-    pub(super) moving: Vec<u32>,
+    /// Messages whose file name vanished, and when: if a rename did it the new name comes soon.
+    pub(super) suspects: Vec<(u32, SystemTime)>,
     /// Something was seen that only a scan explains.
     pub(super) scan_wanted: bool,
     pub(super) bury_wanted: bool,
@@ -171,7 +168,6 @@ impl Folder {
             work: Work::Idle,
             findings: Findings::default(),
             suspects: Vec::new(),
-            moving: Vec::new(),
             scan_wanted: false,
             bury_wanted: false,
             stuck: 0,
@@ -229,7 +225,6 @@ impl Folder {
         self.counts = Tally::default();
         self.findings = Findings::default();
         self.suspects.clear();
-        self.moving.clear();
         self.changes.clear();
         self.scan_wanted = true;
         self.stale = true;

@@ -12,7 +12,7 @@ use super::arrive::LetIn;
 use super::dir::{self, Stat, Target};
 use super::filename::{self, Filename};
 use super::folder::{Change, Folder, FolderError};
-use super::scan::{Look, Step};
+use super::scan::{Look, Step, is_due};
 use super::sync::Findings;
 use super::watch::Place;
 use crate::imap::sequence::Uid;
@@ -66,16 +66,13 @@ impl Folder {
                 self.freshen(first, last, modseq);
             }
         }
-        if look.caught_up || !self.watched {
-            let moving = std::mem::take(&mut self.moving);
-            self.suspects.retain(|uid| {
-                let wait = moving.contains(uid);
-                if !wait {
-                    findings.missing.push(*uid);
-                }
-                wait
-            });
-        }
+        self.suspects.retain(|&(uid, since)| {
+            let due = is_due(since, now);
+            if due {
+                findings.missing.push(uid);
+            }
+            !due
+        });
         // Once more if a duplicate was found, which becomes a message of its own.
         for _ in 0..2 {
             if !self.uids.listed.is_empty() {
@@ -157,14 +154,6 @@ impl Folder {
             return Ok(());
         }
         let Some(seen) = self.dirs.at(place).stat_target(name)? else {
-            // Renamed once more since it was seen, or removed: the watch is about to say which.
-            if self.watched {
-                self.moving.push(uid);
-                if findings.missing.contains(&uid) {
-                    findings.missing.retain(|&missing| missing != uid);
-                    self.suspects.push(uid);
-                }
-            }
             return Ok(());
         };
         let mut ours = Vec::new();
@@ -199,7 +188,7 @@ impl Folder {
     ) -> Result<(), FolderError> {
         let flags = file.flags();
         let uid = self.table.uid(index);
-        self.suspects.retain(|&suspect| suspect != uid);
+        self.suspects.retain(|&(suspect, _)| suspect != uid);
         let old = self.table.rows().get(index).map(|row| row.flags());
         self.change_row(index, |table| {
             table.set_name(index, place, file.info, flags)

@@ -28,9 +28,6 @@ pub struct Look {
     pub move_new: bool,
     /// Scan even if nothing seems to have changed.
     pub force_scan: bool,
-    /// The watch has handed over everything that happened before this look, so a name that
-    /// vanished without another coming up is gone.
-    pub caught_up: bool,
 }
 
 /// What a sync is about when its slice is over.
@@ -101,16 +98,18 @@ impl Folder {
         }
     }
 
-    /// Whether something has happened that the watch may not have told yet.
-    pub fn changed_lately(&mut self, now: SystemTime) -> Result<bool, FolderError> {
+    /// Whether a directory has just changed and the watch has not said so yet: in a moment it will,
+    /// and no scan is needed.
+    pub fn awaits_event(&mut self, now: SystemTime) -> Result<bool, FolderError> {
+        if !self.trusts_watch {
+            return Ok(false);
+        }
+        self.record_directories(now);
         let (cur, new) = self.stat_directories()?;
-        Ok(age(&cur, now) < EVENT_DELAY || age(&new, now) < EVENT_DELAY)
-    }
-
-    /// Whether names have vanished of which it is not known yet if another came up: the watch has
-    /// to catch up before a look can tell.
-    pub fn is_suspicious(&self) -> bool {
-        !self.suspects.is_empty()
+        let awaited = |known: &DirState, stat: &Stat| {
+            known.inode == stat.inode && known.mtime != stat.mtime && age(stat, now) < EVENT_DELAY
+        };
+        Ok(awaited(&self.cur, &cur) || awaited(&self.new, &new))
     }
 
     fn finish(&mut self) -> Step {
@@ -151,7 +150,7 @@ impl Folder {
                 let (table, listed) = (&mut self.table, &mut self.uids.listed);
                 self.findings.see(*place, name, table, listed, None);
             }
-            Event::Vanished { place, name } => self.suspect(*place, name),
+            Event::Vanished { place, name } => self.suspect(*place, name, now),
         }
         let nothing = self.findings.is_empty() && !self.has_found_records();
         if nothing && self.suspects.is_empty() {
@@ -178,7 +177,7 @@ impl Folder {
 
     /// A name vanished.  It was a rename if the same message appears under another name, and the
     /// two events come one right behind the other.
-    fn suspect(&mut self, place: Place, name: &[u8]) {
+    fn suspect(&mut self, place: Place, name: &[u8], now: SystemTime) {
         let Some(file) = Filename::parse(name) else {
             return;
         };
@@ -187,8 +186,8 @@ impl Folder {
         };
         if self.table.is_at(index, place, file.info) {
             let uid = self.table.uid(index);
-            if !self.suspects.contains(&uid) {
-                self.suspects.push(uid);
+            if self.suspects.iter().all(|&(known, _)| known != uid) {
+                self.suspects.push((uid, now));
             }
         }
     }
@@ -228,7 +227,7 @@ impl Folder {
         if self.watched && self.cur.holds(&cur) && self.new.holds(&new) {
             self.trusts_watch = true;
         }
-        let due = (look.caught_up || !self.watched) && !self.suspects.is_empty();
+        let due = self.suspects.iter().any(|(_, since)| is_due(*since, now));
         let to_move = look.move_new && self.counts.in_new > self.stuck;
         let resolve = due
             || to_move
@@ -413,6 +412,12 @@ pub(super) fn must_list(known: &DirState, stat: &Stat, now: SystemTime) -> bool 
     known.dirty && is_settled(stat, now)
 }
 
+/// Has a vanished file had time enough to show up under a new name?
+pub(super) fn is_due(since: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(since)
+        .is_ok_and(|age| age >= RENAME_DELAY)
+}
+
 /// How long ago a directory was changed; nothing if that is in the future.
 pub(super) fn age(stat: &Stat, now: SystemTime) -> Duration {
     now.duration_since(stat.mtime.into()).unwrap_or_default()
@@ -444,3 +449,4 @@ const FINE_TICK: Duration = Duration::from_millis(50);
 /// Some file systems count in seconds, FAT in two.
 const COARSE_TICK: Duration = Duration::from_secs(2);
 const EVENT_DELAY: Duration = Duration::from_secs(1);
+const RENAME_DELAY: Duration = Duration::from_millis(20);

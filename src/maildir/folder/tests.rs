@@ -62,7 +62,6 @@ fn now() -> SystemTime {
 }
 
 const WRITING: Look = Look {
-    caught_up: true,
     move_new: true,
     force_scan: false,
 };

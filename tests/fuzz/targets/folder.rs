@@ -98,7 +98,6 @@ impl Told {
 /// False: the folder cannot be served, which is told.
 fn sync(folder: &mut Folder) -> bool {
     let look = Look {
-        caught_up: false,
         move_new: true,
         force_scan: false,
     };

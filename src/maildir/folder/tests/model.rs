@@ -137,7 +137,6 @@ impl World {
                 let look = Look {
                     move_new: *move_new,
                     force_scan: true,
-                    caught_up: true,
                 };
                 for _ in 0..*slices {
                     let _ = folder.sync(look, now(), &|| true).unwrap();
@@ -277,7 +276,6 @@ impl World {
         let look = Look {
             move_new: true,
             force_scan: true,
-            caught_up: true,
         };
         for _ in 0..8 {
             let _ = folder.sync(look, now(), &|| false).unwrap();
