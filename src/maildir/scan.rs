@@ -98,18 +98,10 @@ impl Folder {
         }
     }
 
-    /// Whether a directory has just changed and the watch has not said so yet: in a moment it will,
-    /// and no scan is needed.
-    pub fn awaits_event(&mut self, now: SystemTime) -> Result<bool, FolderError> {
-        if !self.trusts_watch {
-            return Ok(false);
-        }
-        self.record_directories(now);
+    /// Whether something has happened that the watch may not have told yet.
+    pub fn changed_lately(&mut self, now: SystemTime) -> Result<bool, FolderError> {
         let (cur, new) = self.stat_directories()?;
-        let awaited = |known: &DirState, stat: &Stat| {
-            known.inode == stat.inode && known.mtime != stat.mtime && age(stat, now) < EVENT_DELAY
-        };
-        Ok(awaited(&self.cur, &cur) || awaited(&self.new, &new))
+        Ok(age(&cur, now) < EVENT_DELAY || age(&new, now) < EVENT_DELAY)
     }
 
     fn finish(&mut self) -> Step {

@@ -21,8 +21,6 @@ pub struct Mailbox {
     /// Something was handed to the views since viewers were last woken.
     news: bool,
     rescan: bool,
-    /// The next look has all events before it.
-    caught_up: bool,
     /// An event's work is not done yet: a sync does the rest.
     unfinished: bool,
     tombstones: usize,
@@ -63,7 +61,6 @@ impl Mailbox {
             watched: false,
             news: false,
             rescan: false,
-            caught_up: false,
             unfinished: true,
             tombstones: 0,
             looked: now.instant,
@@ -97,15 +94,9 @@ impl Mailbox {
         let look = Look {
             move_new,
             force_scan: self.rescan,
-            caught_up: self.caught_up,
-        };
-        // The second half of a rename may still be among the events.
-        let behind = Look {
-            caught_up: false,
-            ..look
         };
         while let Some(event) = self.events.pop_front() {
-            let step = self.folder.handle_event(&event, behind, now.time)?;
+            let step = self.folder.handle_event(&event, look, now.time)?;
             self.unfinished |= step != Step::Done;
             if over() {
                 return Ok(Step::Again);
@@ -116,7 +107,6 @@ impl Mailbox {
             return Ok(Step::Done);
         }
         let step = self.folder.sync(look, now.time, over)?;
-        self.caught_up = false;
         if step == Step::Done {
             self.rescan = false;
             self.unfinished = false;
@@ -125,18 +115,9 @@ impl Mailbox {
         Ok(step)
     }
 
-    /// Whether a look with this effort needs to know that the watch has told everything.
+    /// Whether a look with this effort has to wait for what the watch has not told yet.
     pub fn wants_catch_up(&mut self, effort: Effort, now: Now) -> Result<bool, FolderError> {
-        let vanished = |event: &Event| matches!(event, Event::Vanished { .. });
-        Ok(self.watched
-            && (self.folder.is_suspicious()
-                || self.events.iter().any(vanished)
-                || (effort != Effort::Watch && self.folder.changed_lately(now.time)?)))
-    }
-
-    /// The watch has handed over everything that happened so far.
-    pub fn note_caught_up(&mut self) {
-        self.caught_up = true;
+        Ok(self.watched && effort != Effort::Watch && self.folder.changed_lately(now.time)?)
     }
 
     /// Takes what the watch saw; `look` acts on it.

@@ -205,9 +205,6 @@ impl Mailboxes {
         {
             watcher.catch_up();
             self.handle_wake();
-            if let Some(mailbox) = self.open.get_mut(&key) {
-                mailbox.note_caught_up();
-            }
         }
         let mailbox = self.open.get_mut(&key).ok_or(FolderError::Missing)?;
         mailbox.look(effort, now, over)
