@@ -184,6 +184,13 @@ impl Connection {
                 let Some(event) = self.client.imap.poll_event(self.client.out.writer()) else {
                     return Some(if self.ended { Run::Close } else { Run::Idle });
                 };
+                // No UID is told that a crash could take back.
+                let selected = self.client.selected;
+                if let Some(mailbox) = selected.and_then(|it| mailboxes.get(it.mailbox))
+                    && let Err(error) = mailbox.folder.settle()
+                {
+                    log::warn!("UIDs are not on disk yet: {error}");
+                }
                 let context = Context {
                     client: &mut self.client,
                     mailboxes,

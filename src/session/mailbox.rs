@@ -1,6 +1,7 @@
 //! One open mailbox, shared by all of the user's connections that have it selected.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::net::{Buffer, ConnectionId, Now};
 
 pub struct Mailbox {
     pub folder: Folder,
+    indexes: PathBuf,
     views: BTreeMap<ConnectionId, View>,
     /// What the watch saw and the folder has not been told yet.
     events: VecDeque<Event>,
@@ -53,9 +55,11 @@ pub enum Effort {
 }
 
 impl Mailbox {
-    pub fn new(folder: Folder, now: Now) -> Mailbox {
+    /// `indexes` is the directory for index and cache.
+    pub fn new(folder: Folder, indexes: PathBuf, now: Now) -> Mailbox {
         Mailbox {
             folder,
+            indexes,
             views: BTreeMap::new(),
             events: VecDeque::new(),
             watched: false,
@@ -293,7 +297,7 @@ impl Mailbox {
 
     fn cache(&mut self) -> Option<&mut Cache> {
         if self.cache.is_none() {
-            let dir = Dir::open(self.folder.directory()).ok()?;
+            let dir = Dir::open(&self.indexes).ok()?;
             self.cache = Some(Cache::open(&dir, self.folder.uid_validity()));
         }
         self.cache.as_mut()

@@ -81,7 +81,9 @@ impl Mailboxes {
             Folder::open(&self.maildir, &directory, now.time).map_err(OpenError::Folder)?;
         let key = MailboxKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
-        let mut mailbox = Mailbox::new(folder, now);
+        let indexes = self.maildir.index_directory(&directory);
+        let indexes = indexes.unwrap_or_else(|| directory.clone());
+        let mut mailbox = Mailbox::new(folder, indexes, now);
         if let Some(watcher) = &mut self.watcher {
             match watcher.watch(key.0, &directory) {
                 Ok(()) => mailbox.set_watched(true),
