@@ -440,11 +440,6 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// How long to wait before the next try, for who tries for ever.
-    pub fn wait(&self) -> Duration {
-        LOCK_WAIT
-    }
-
     /// The lock is not to be had now: try again, but not for ever.
     pub fn locked(&mut self) -> Progress {
         self.waits += 1;

@@ -118,7 +118,7 @@ fn a_silent_client_is_sent_away_but_not_out_of_idle() {
 fn idle_can_be_ended_while_another_program_has_the_lock() {
     let mail = Mail::with(["one.eml"]);
     let mut a = mail.select();
-    let mut idle = a.idle();
+    let idle = a.idle();
     let lock = mail.inbox().path().join("dovecot-uidlist.lock");
     fs::write(&lock, "").expect("written");
     mail.inbox().deliver_file("two.eml");
