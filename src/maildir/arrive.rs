@@ -153,10 +153,15 @@ impl Folder {
             match self.let_in_strangers(findings, round) {
                 // Without a UID on disk a message cannot be shown; it waits.
                 Err(FolderError::Full(error) | FolderError::Denied(error)) => {
-                    self.warn("new messages get no UIDs", &error);
+                    if !std::mem::replace(&mut self.complained, true) {
+                        self.warn("new messages get no UIDs", &error);
+                    }
                     break;
                 }
-                other => other?,
+                other => {
+                    other?;
+                    self.complained = false;
+                }
             }
             if over() && !findings.ready.is_empty() {
                 return Ok(LetIn::Some);

@@ -413,3 +413,123 @@ const RECORD: usize = 20;
 const SHORT: u64 = 28;
 /// How many modseqs one wait for the disk is good for.
 const STEP: u64 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maildir::dir::scratch::Scratch;
+
+    fn open(scratch: &Scratch) -> (Counter, Found) {
+        Counter::open(scratch.dir.clone(), true).unwrap()
+    }
+
+    fn issue(counter: &mut Counter) -> u64 {
+        counter.refresh().unwrap();
+        counter.issue(&Access::PRIVATE, SystemTime::now())
+    }
+
+    #[test]
+    fn after_a_crash_it_goes_on_above_all_that_was_reserved() {
+        let scratch = Scratch::new();
+        let (mut counter, found) = open(&scratch);
+        assert_eq!(found, Found::Nothing);
+        let told = issue(&mut counter);
+        counter.give(7, told);
+        counter.give(8, told);
+        counter.write(&Access::PRIVATE);
+        drop(counter);
+        let (mut counter, found) = open(&scratch);
+        let Found::Records { last, given } = found else {
+            panic!("{found:?}");
+        };
+        let expected = Given {
+            modseq: told,
+            first: 7,
+            last: 8,
+        };
+        assert_eq!(given, [expected]);
+        assert!(last > told);
+        assert!(issue(&mut counter) > last);
+        assert_eq!(counter.least_unused_uid(), 9);
+    }
+
+    #[test]
+    fn after_a_clean_end_nothing_is_left_out() {
+        let scratch = Scratch::new();
+        let (mut counter, _) = open(&scratch);
+        let told = issue(&mut counter);
+        counter.give(7, told);
+        counter.write(&Access::PRIVATE);
+        counter.restart(&Access::PRIVATE).unwrap();
+        drop(counter);
+        let (mut counter, found) = open(&scratch);
+        let given = Vec::new();
+        assert_eq!(found, Found::Records { last: told, given });
+        assert_eq!(issue(&mut counter), told + 1);
+    }
+
+    #[test]
+    fn half_a_record_is_cut_off_before_the_next() {
+        let scratch = Scratch::new();
+        let (mut counter, _) = open(&scratch);
+        for uid in 1..=3 {
+            let modseq = issue(&mut counter);
+            counter.give(uid, modseq);
+            counter.write(&Access::PRIVATE);
+        }
+        let whole = std::fs::read(scratch.path().join("roost.modseq")).unwrap();
+        for length in 28..whole.len() {
+            scratch.write("roost.modseq", &whole[..length]);
+            let (mut counter, found) = open(&scratch);
+            let Found::Records { last, .. } = found else {
+                panic!("cut to {length}");
+            };
+            let modseq = issue(&mut counter);
+            assert!(modseq > last);
+            counter.give(9, modseq);
+            counter.write(&Access::PRIVATE);
+            let (_, found) = open(&scratch);
+            let Found::Records { given, .. } = found else {
+                panic!("cut to {length}");
+            };
+            assert_eq!(given.last().map(|given| given.first), Some(9));
+        }
+    }
+
+    #[test]
+    fn what_another_process_gave_is_not_given_again() {
+        let scratch = Scratch::new();
+        let (mut ours, _) = open(&scratch);
+        let first = issue(&mut ours);
+        ours.give(1, first);
+        ours.write(&Access::PRIVATE);
+        let (mut theirs, _) = open(&scratch);
+        let second = issue(&mut theirs);
+        assert!(second > first);
+        theirs.give(2, second);
+        theirs.write(&Access::PRIVATE);
+        assert_eq!(ours.refresh().unwrap().len(), 1);
+        let third = issue(&mut ours);
+        assert!(third > second);
+        ours.give(3, third);
+        ours.restart(&Access::PRIVATE).unwrap();
+        assert!(issue(&mut theirs) > third);
+    }
+
+    #[test]
+    fn a_damaged_file_counts_as_none() {
+        let scratch = Scratch::new();
+        for content in [&b""[..], b"RoostMS1", b"something else entirely", &[0; 200]] {
+            scratch.write("roost.modseq", content);
+            let (mut counter, found) = open(&scratch);
+            assert_eq!(found, Found::Nothing);
+            counter.lose(SystemTime::now());
+            let told = issue(&mut counter);
+            assert!(told > 1_700_000_000_000_000);
+            counter.give(1, told);
+            counter.write(&Access::PRIVATE);
+            let (_, found) = open(&scratch);
+            assert!(matches!(found, Found::Records { last, .. } if last >= told));
+        }
+    }
+}

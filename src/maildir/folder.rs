@@ -73,6 +73,8 @@ pub struct Folder {
     pub(super) bury_wanted: bool,
     /// Files that could not be moved to cur/ at the last try.
     pub(super) stuck: usize,
+    /// The log has it that new messages get no UIDs.
+    pub(super) complained: bool,
     /// The caller passes on what a watch sees.
     pub(super) watched: bool,
     /// Everything that happens is seen by the watch or done by us: times need not be believed.
@@ -169,6 +171,7 @@ impl Folder {
             scan_wanted: false,
             bury_wanted: false,
             stuck: 0,
+            complained: false,
             watched: false,
             trusts_watch: false,
             touched: false,

@@ -83,12 +83,6 @@ impl Modseqs {
         summary
     }
 
-    /// A client that was told a modseq by Dovecot is not to be told a lower one by us.
-    pub fn follow_dovecot(&mut self) {
-        let theirs = self.dovecot().map_or(0, |found| found.highest_modseq);
-        self.take_over(theirs);
-    }
-
     /// Everything that was given is in the index now.
     pub fn restart(&mut self, access: &Access) -> io::Result<()> {
         self.counter.raise(self.highest);
@@ -160,6 +154,20 @@ impl Folder {
             // Somebody served these UIDs, and may have told modseqs that nobody knows any more.
             self.modseqs.counter.lose(now);
             self.modseqs.highest = self.modseqs.counter.last();
+        }
+    }
+
+    /// A client that was told a modseq by Dovecot is not to be told a lower one by us, nor the
+    /// other way round, should Dovecot have lost its index.
+    pub(super) fn follow_dovecot(&mut self, now: SystemTime) {
+        let modseqs = &mut self.modseqs;
+        let theirs = modseqs.dovecot().map_or(0, |found| found.highest_modseq);
+        if theirs < modseqs.highest {
+            modseqs.owed.get_or_insert(now);
+        }
+        if theirs > modseqs.highest {
+            modseqs.take_over(theirs);
+            self.stale = true;
         }
     }
 

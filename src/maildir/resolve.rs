@@ -45,6 +45,9 @@ impl Folder {
         let mut findings = std::mem::take(&mut self.findings);
         let mut round = Round { modseq: None, now };
         let result = self.work_off(&mut findings, &mut round, look, over);
+        // What was found on the way is for the next time.
+        findings.renamed.take_over(&mut self.findings.renamed);
+        findings.strangers.take_over(&mut self.findings.strangers);
         self.findings = findings;
         result
     }

@@ -73,19 +73,12 @@ impl Folder {
             return Ok(Step::Locked);
         }
         self.release_batch_lock();
-        let mut look_left = 3;
+        let mut looks = 0..LOOKS;
         loop {
             match std::mem::take(&mut self.work) {
-                Work::Idle if look_left == 0 => return Ok(Step::Done),
                 Work::Idle => {
-                    look_left -= 1;
-                    let first = !self.served;
-                    if !self.begin(look, now)? {
-                        self.finish(first);
-                        return Ok(match self.suspects.is_empty() {
-                            true => Step::Done,
-                            false => Step::Locked,
-                        });
+                    if looks.next().is_none() || !self.begin(look, now)? {
+                        return Ok(self.finish());
                     }
                 }
                 Work::Listing(scan) => {
@@ -95,14 +88,7 @@ impl Folder {
                 }
                 Work::Resolving => match self.resolve(look, now, over)? {
                     Step::Done if self.scan_wanted => (),
-                    Step::Done => {
-                        let first = !self.served;
-                        self.finish(first);
-                        return Ok(match self.suspects.is_empty() {
-                            true => Step::Done,
-                            false => Step::Locked,
-                        });
-                    }
+                    Step::Done => return Ok(self.finish()),
                     step => {
                         self.work = Work::Resolving;
                         return Ok(step);
@@ -112,27 +98,23 @@ impl Folder {
         }
     }
 
-    /// Whether a directory has just changed and the watch has not said so yet: in a moment it will,
-    /// and no scan is needed.
-    pub fn awaits_event(&mut self, now: SystemTime) -> Result<bool, FolderError> {
-        if !self.trusts_watch {
-            return Ok(false);
-        }
-        self.record_directories(now);
+    /// Whether something has happened that the watch may not have told yet.
+    pub fn changed_lately(&mut self, now: SystemTime) -> Result<bool, FolderError> {
         let (cur, new) = self.stat_directories()?;
-        let awaited = |known: &DirState, stat: &Stat| {
-            known.inode == stat.inode && known.mtime != stat.mtime && age(stat, now) < EVENT_DELAY
-        };
-        Ok(awaited(&self.cur, &cur) || awaited(&self.new, &new))
+        Ok(age(&cur, now) < EVENT_DELAY || age(&new, now) < EVENT_DELAY)
     }
 
-    fn finish(&mut self, first: bool) {
-        self.served = true;
+    fn finish(&mut self) -> Step {
+        let first = !std::mem::replace(&mut self.served, true);
         if first && self.index.is_none() {
             self.forget_history();
         }
         if self.bury_wanted {
             self.bury();
+        }
+        match self.suspects.is_empty() {
+            true => Step::Done,
+            false => Step::Locked,
         }
     }
 
@@ -218,7 +200,7 @@ impl Folder {
     fn begin(&mut self, look: Look, now: SystemTime) -> Result<bool, FolderError> {
         self.check_place()?;
         if self.uids.uid_validity != 0 {
-            self.modseqs.follow_dovecot();
+            self.follow_dovecot(now);
         }
         if self.keywords.refresh(&self.dirs.dir)? {
             self.changes.push(Change::Keywords);
@@ -452,6 +434,8 @@ fn state(stat: &Stat, now: SystemTime) -> DirState {
     }
 }
 
+/// Something may be found that takes another scan; what is found then waits for the next sync.
+const LOOKS: usize = 3;
 /// The kernel's clock for file times moves every 1 to 10 ms.
 const FINE_TICK: Duration = Duration::from_millis(50);
 /// Some file systems count in seconds, FAT in two.

@@ -451,3 +451,115 @@ const SEARCHES: u32 = 4;
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(table: &mut Table, uid: u32, base: &str, guid: Option<&str>) -> bool {
+        table.push(NewRow {
+            uid,
+            base: base.as_bytes(),
+            guid: guid.map(str::as_bytes),
+            modseq: 1,
+        })
+    }
+
+    fn name(table: &Table, index: usize) -> String {
+        let mut name = Vec::new();
+        table.write_name(index, &mut name);
+        String::from_utf8(name).unwrap()
+    }
+
+    fn set(table: &mut Table, index: usize, place: Place, info: &str) {
+        let name = [b"x", info.as_bytes()].concat();
+        let flags = Filename::parse(&name).unwrap().flags();
+        table.set_name(index, place, info.as_bytes(), flags);
+    }
+
+    #[test]
+    fn names_are_what_they_were_set_to() {
+        let mut table = Table::default();
+        assert!(push(&mut table, 3, "a,S=5,W=6", None));
+        assert!(push(&mut table, 5, "b", Some("guid")));
+        assert_eq!(table.rows()[0].size(), Some(5));
+        let infos = [
+            ":2,",
+            ":2,FS",
+            "",
+            ":2,SF",
+            ":2,Sab,more",
+            ":2,S",
+            ":1,odd",
+            "",
+        ];
+        for round in 0..40 {
+            let info = infos[round % infos.len()];
+            let place = [Place::Cur, Place::New][round % 3 / 2];
+            set(&mut table, 1, place, info);
+            set(&mut table, 0, place, infos[(round + 3) % infos.len()]);
+            assert_eq!(name(&table, 1), format!("b{info}"));
+            assert!(table.is_at(1, place, info.as_bytes()));
+            assert!(!table.is_at(1, place, b":2,T"));
+            assert_eq!(table.guid(1), b"guid");
+            assert_eq!(table.guid(0), b"a,S=5,W=6");
+            if round % 7 == 0 {
+                table.compact();
+            }
+        }
+        assert_eq!(table.find(b"b"), Some(1));
+        assert_eq!(table.find(b"c"), None);
+    }
+
+    #[test]
+    fn uids_ascend() {
+        let mut table = Table::default();
+        assert!(push(&mut table, 3, "a", None));
+        assert!(!push(&mut table, 3, "b", None));
+        assert!(!push(&mut table, 2, "b", None));
+        assert!(!push(&mut table, 4, "", None));
+        assert!(!push(&mut table, 4, &"x".repeat(256), None));
+        assert!(push(&mut table, 4, &"x".repeat(255), None));
+        assert_eq!(table.index_of(4), Ok(1));
+    }
+
+    #[test]
+    fn rows_are_found_after_others_are_taken_out() {
+        let mut table = Table::default();
+        for uid in 1..=100 {
+            assert!(push(&mut table, uid, &format!("m{uid}"), None));
+            assert_eq!(
+                table.find(format!("m{uid}").as_bytes()),
+                Some(uid as usize - 1)
+            );
+        }
+        table.retain(|row| row.uid().0 % 3 == 0);
+        for uid in 1..=100 {
+            let found = table.find(format!("m{uid}").as_bytes());
+            assert_eq!(found.map(|at| table.uid(at)), (uid % 3 == 0).then_some(uid));
+        }
+        let mut more = Table::default();
+        assert!(push(&mut more, 101, "m1", None));
+        table.append(more);
+        assert_eq!(table.find(b"m1").map(|at| table.uid(at)), Some(101));
+    }
+
+    #[test]
+    fn a_row_survives_the_index() {
+        let mut table = Table::default();
+        assert!(push(&mut table, 77, "base,S=1,W=2", Some("guid")));
+        set(&mut table, 0, Place::New, ":2,Sz");
+        let mut row = table.rows()[0];
+        row.set_dates(-5, i64::MAX);
+        row.set_gone();
+        let mut read = Message::from_bytes(&row.to_bytes());
+        // Not kept: that a file was seen.
+        read.state |= row.state & FOUND;
+        assert_eq!(read, row);
+        let names = table.names().to_vec();
+        let again = Table::from_parts(vec![row], names.clone()).unwrap();
+        assert_eq!(name(&again, 0), "base,S=1,W=2:2,Sz");
+        assert!(Table::from_parts(vec![row, row], names.clone()).is_none());
+        assert!(Table::from_parts(vec![row], names[1..].to_vec()).is_none());
+    }
+}

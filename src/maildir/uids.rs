@@ -408,14 +408,15 @@ impl Folder {
             let error = io::Error::from(io::ErrorKind::StorageFull);
             return Err(FolderError::Full(error));
         };
-        let first = match list.append(&dir, lock, new, Durable::No) {
-            Err(UidlistError::Changed) => {
-                list.refresh(&dir)?;
-                list.append(&dir, lock, new, Durable::No)
-            }
-            other => other,
+        let later = match self.fsync {
+            Fsync::Never => Durable::Never,
+            Fsync::Always | Fsync::Optimized => Durable::No,
         };
-        let first = first.map_err(uidlist_error)?;
+        let first = list.append(&dir, lock, new, later).map_err(|error| {
+            // Whatever there is now is to be read before the next try.
+            self.uids.state = FileState::default();
+            uidlist_error(error)
+        })?;
         self.uids.next = list.uid_next().0;
         self.uids.unsettled = true;
         if list.needs_rewrite() || list.wants_compaction(self.table.len() + new.len()) {
@@ -425,7 +426,7 @@ impl Folder {
                 uid >= first.0 || table.index_of(uid).is_ok() || listed.index_of(uid).is_ok()
             };
             let access = &self.dirs.access;
-            list.rewrite(&dir, lock, access, &mut live, Durable::No)
+            list.rewrite(&dir, lock, access, &mut live, later)
                 .map_err(uidlist_error)?;
         }
         self.note_uidlist()?;

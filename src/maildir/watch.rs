@@ -164,6 +164,18 @@ impl Watcher {
         }
     }
 
+    /// Returns when everything that happened before the call is there for `poll`.
+    pub fn catch_up(&mut self) {
+        // notify's thread answers between two readings of the kernel's queue, so after the second
+        // answer it has read what the queue held at the time of the first question.
+        for _ in 0..2 {
+            if let Err(e) = self.notify.configure(notify::Config::default()) {
+                log::warn!("the watch does not answer: {e}");
+                return;
+            }
+        }
+    }
+
     /// Takes what has happened, in order.
     pub fn poll(&mut self) -> Vec<(u32, Event)> {
         let mut shared = lock(&self.shared);

@@ -390,12 +390,9 @@ pub fn look(
     let Some(selected) = client.selected else {
         return Ok(Step::Done);
     };
-    mailboxes.handle_wake();
-    let Some(mailbox) = mailboxes.get(selected.mailbox) else {
-        return Ok(Step::Done);
-    };
-    let step = mailbox.look(effort, now, over)?;
-    if mailbox.take_news() {
+    let step = mailboxes.look(selected.mailbox, effort, now, over)?;
+    let mailbox = mailboxes.get(selected.mailbox);
+    if mailbox.is_some_and(|mailbox| mailbox.take_news()) {
         mailboxes.wake_viewers(selected.mailbox, client.id);
     }
     Ok(step)

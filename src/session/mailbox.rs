@@ -71,8 +71,9 @@ impl Mailbox {
         }
     }
 
-    /// Brings the table up to date with the directory.  Resumable: call until it says Done.
-    pub fn look(
+    /// Brings the table up to date with the directory: the part of `Mailboxes::look` that is the
+    /// mailbox's own.
+    pub(super) fn look(
         &mut self,
         effort: Effort,
         now: Now,
@@ -105,9 +106,6 @@ impl Mailbox {
         if told_by_watch && !self.rescan && !self.unfinished {
             return Ok(Step::Done);
         }
-        if !told_by_watch && self.folder.awaits_event(now.time)? {
-            return Ok(Step::Locked);
-        }
         let step = self.folder.sync(look, now.time, over)?;
         if step == Step::Done {
             self.rescan = false;
@@ -115,6 +113,11 @@ impl Mailbox {
             self.looked = now.instant;
         }
         Ok(step)
+    }
+
+    /// Whether a look with this effort has to wait for what the watch has not told yet.
+    pub fn wants_catch_up(&mut self, effort: Effort, now: Now) -> Result<bool, FolderError> {
+        Ok(self.watched && effort != Effort::Watch && self.folder.changed_lately(now.time)?)
     }
 
     /// Takes what the watch saw; `look` acts on it.

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::mailbox::{Hold, Mailbox};
+use super::mailbox::{Effort, Hold, Mailbox};
 use crate::config::Config;
 use crate::imap::mailbox::MailboxName;
 use crate::maildir::Maildir;
 use crate::maildir::adopt;
 use crate::maildir::dir::Dir;
-use crate::maildir::folder::{Folder, FolderError};
+use crate::maildir::folder::{Folder, FolderError, Step};
 use crate::maildir::subscriptions::Subscriptions;
 use crate::maildir::tree::{Layout, Tree, TreeError};
 use crate::maildir::watch::{Event, WatchError, Watcher};
@@ -188,6 +188,26 @@ impl Mailboxes {
                 self.woken.extend(mailbox.viewers());
             }
         }
+    }
+
+    /// Brings an open mailbox up to date with its directory; resumable.
+    pub fn look(
+        &mut self,
+        key: MailboxKey,
+        effort: Effort,
+        now: Now,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Step, FolderError> {
+        self.handle_wake();
+        let mailbox = self.open.get_mut(&key).ok_or(FolderError::Missing)?;
+        if mailbox.wants_catch_up(effort, now)?
+            && let Some(watcher) = &mut self.watcher
+        {
+            watcher.catch_up();
+            self.handle_wake();
+        }
+        let mailbox = self.open.get_mut(&key).ok_or(FolderError::Missing)?;
+        mailbox.look(effort, now, over)
     }
 
     /// Other clients of the mailbox may have something to hear.

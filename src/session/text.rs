@@ -1,6 +1,7 @@
 //! One message's text, read piece by piece: never more than a chunk and the header in memory.
 
 use std::io;
+use std::ops::Range;
 
 use crate::maildir::folder::MessageFile;
 use crate::message::HEADER_MAX;
@@ -10,9 +11,9 @@ use crate::message::mime::{Scanner, Structure};
 
 pub struct Text {
     file: MessageFile,
-    /// Octets of the file from `chunk_at`.
+    /// The octets of the file at `chunk_at`, and room for more: it is cleared only once.
     chunk: Vec<u8>,
-    chunk_at: u64,
+    chunk_at: Range<u64>,
     header: Option<Vec<u8>>,
     structure: Option<Structure>,
     /// How far a scan that takes several time slices has come.
@@ -28,7 +29,7 @@ impl Text {
         Text {
             file,
             chunk: Vec::new(),
-            chunk_at: 0,
+            chunk_at: 0..0,
             header: None,
             structure: None,
             scan: None,
@@ -40,8 +41,7 @@ impl Text {
 
     /// Uses the memory of a text read before.
     pub fn reuse(self, file: MessageFile) -> Text {
-        let mut chunk = self.chunk;
-        chunk.clear();
+        let chunk = self.chunk;
         Text {
             chunk,
             ..Text::new(file)
@@ -51,6 +51,7 @@ impl Text {
     /// Keeps what is known of the text, and gives back the memory of its octets.
     pub fn release(&mut self) {
         self.chunk = Vec::new();
+        self.chunk_at = 0..0;
         self.header = None;
     }
 
@@ -77,22 +78,27 @@ impl Text {
 
     /// Octets of the file from `at` on, as many as one read gives; none at its end.
     pub fn chunk(&mut self, at: u64) -> io::Result<&[u8]> {
-        let inside = at
-            .checked_sub(self.chunk_at)
-            .and_then(|offset| usize::try_from(offset).ok());
-        if let Some(offset) = inside.filter(|&offset| offset < self.chunk.len()) {
-            return Ok(self.chunk.get(offset..).unwrap_or_default());
+        self.chunk_of(at, CHUNK)
+    }
+
+    /// The same, with a read of at most `most` octets if one is needed.
+    fn chunk_of(&mut self, at: u64, most: usize) -> io::Result<&[u8]> {
+        // What was behind the end when the file was opened does not exist for us.
+        if at >= self.file.size {
+            return Ok(&[]);
         }
-        self.chunk.resize(CHUNK, 0);
-        self.chunk_at = at;
-        match self.file.read_at(at, &mut self.chunk) {
-            Ok(length) => self.chunk.truncate(length),
-            Err(error) => {
-                self.chunk.clear();
-                return Err(error);
+        if !self.chunk_at.contains(&at) {
+            if self.chunk.is_empty() {
+                self.chunk = vec![0; CHUNK];
             }
+            self.chunk_at = 0..0;
+            let room = self.chunk.get_mut(..most).unwrap_or_default();
+            let length = self.file.read_at(at, room)?;
+            self.chunk_at = at..at + length as u64;
         }
-        Ok(&self.chunk)
+        let offset = |place: u64| usize::try_from(place - self.chunk_at.start).unwrap_or(0);
+        let octets = self.chunk.get(offset(at.min(self.chunk_at.end))..offset(self.chunk_at.end));
+        Ok(octets.unwrap_or_default())
     }
 
     /// The header with its empty line, up to the limit on headers.
@@ -109,7 +115,7 @@ impl Text {
         let mut end = HeaderEnd::default();
         let mut at = 0;
         while header.len() < HEADER_MAX {
-            let chunk = self.chunk(at)?;
+            let chunk = self.chunk_of(at, HEADER_CHUNK)?;
             if chunk.is_empty() {
                 break;
             }
@@ -171,3 +177,6 @@ impl Text {
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
+
+/// How much is read at once of a header: most have less.
+const HEADER_CHUNK: usize = 8 * 1024;

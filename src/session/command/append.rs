@@ -137,9 +137,11 @@ impl Append {
 
     fn sync(&mut self, context: &mut Context<'_>) -> Result<Step, Reply> {
         let (now, over) = (context.now, context.over);
-        context.mailboxes.handle_wake();
-        let mailbox = destination(&self.name, context)?;
-        Ok(mailbox.look(Effort::Watch, now, over)?)
+        let key = context
+            .mailboxes
+            .open(&self.name, now)
+            .map_err(try_create)?;
+        Ok(context.mailboxes.look(key, Effort::Watch, now, over)?)
     }
 
     fn commit(&mut self, context: &mut Context<'_>) -> Result<Progress, Reply> {

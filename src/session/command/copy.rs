@@ -111,15 +111,10 @@ impl Copy {
         self.holds = [key, self.source].map(|key| context.mailboxes.hold(key));
         match self.stage {
             Stage::Sync => {
-                context.mailboxes.handle_wake();
-                let destination = context.mailboxes.get(key).ok_or_else(reply::deselected)?;
-                let mut step = destination.look(Effort::Watch, now, over)?;
+                let mailboxes = &mut *context.mailboxes;
+                let mut step = mailboxes.look(key, Effort::Watch, now, over)?;
                 if self.rename && step == Step::Done {
-                    let source = context
-                        .mailboxes
-                        .get(self.source)
-                        .ok_or_else(reply::deselected)?;
-                    step = source.look(Effort::Directories, now, over)?;
+                    step = mailboxes.look(self.source, Effort::Directories, now, over)?;
                 }
                 match step {
                     Step::Done => {}

@@ -40,11 +40,11 @@ fn try_create(
 /// The new mailbox's id, which is made when it is looked at first.
 fn mailbox_id(name: &MailboxName, context: &mut Context<'_>) -> Result<String, OpenError> {
     let key = context.mailboxes.open(name, context.now)?;
-    let Some(mailbox) = context.mailboxes.get(key) else {
-        return Err(TreeError::NotFound.into());
-    };
     // It is empty: this takes no time.
-    let _ = mailbox.look(Effort::Directories, context.now, &|| false)?;
+    let _ = context
+        .mailboxes
+        .look(key, Effort::Directories, context.now, &|| false)?;
+    let mailbox = context.mailboxes.get(key).ok_or(TreeError::NotFound)?;
     Ok(mailbox.folder.mailbox_id().to_owned())
 }
 

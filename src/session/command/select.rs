@@ -106,18 +106,20 @@ impl Command for Select {
 
 impl Select {
     fn sync(&mut self, key: MailboxKey, context: &mut Context<'_>) -> Result<Step, Reply> {
-        context.mailboxes.handle_wake();
-        let mailbox = context.mailboxes.get(key).ok_or_else(reply::deselected)?;
         let effort = Effort::Select {
             write: !self.examine,
         };
-        let step = match mailbox.look(effort, context.now, context.over) {
+        let look = context
+            .mailboxes
+            .look(key, effort, context.now, context.over);
+        let step = match look {
             Ok(step) => step,
             Err(error) => {
                 context.mailboxes.drop_mailbox(key, context.now);
                 return Err(error.into());
             }
         };
+        let mailbox = context.mailboxes.get(key).ok_or_else(reply::deselected)?;
         if step == Step::Done
             && let Err(error) = mailbox.folder.settle()
         {

@@ -82,12 +82,13 @@ impl Inquiry {
     fn find(&mut self, context: &mut Context<'_>) -> Result<Result<Status, Step>, OpenError> {
         let (now, over) = (context.now, context.over);
         if let Some(key) = context.mailboxes.find_open(&self.name) {
-            context.mailboxes.handle_wake();
+            let step = context
+                .mailboxes
+                .look(key, Effort::Directories, now, over)?;
+            if step != Step::Done {
+                return Ok(Err(step));
+            }
             if let Some(mailbox) = context.mailboxes.get(key) {
-                let step = mailbox.look(Effort::Directories, now, over)?;
-                if step != Step::Done {
-                    return Ok(Err(step));
-                }
                 return self
                     .measure(&mut mailbox.folder, over)
                     .map_err(OpenError::from);

@@ -10,7 +10,7 @@ use crate::imap::flag::Flag;
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
 use crate::maildir::messages::Message;
-use crate::session::connection::{Client, Patience};
+use crate::session::connection::{Client, Patience, look};
 use crate::session::flags::{self, KeywordNames};
 use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
@@ -61,13 +61,14 @@ struct Store {
 impl Command for Store {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
         let (now, over, by) = (context.now, context.over, context.client.id);
+        // What others did since the last command should not be overlooked.
+        let looked = look(context.client, context.mailboxes, Effort::Watch, now, over);
+        if let Err(error) = looked {
+            return Progress::Done(error.into());
+        }
         let Some(mailbox) = selected_mailbox(context) else {
             return Progress::Done(reply::deselected());
         };
-        // What others did since the last command should not be overlooked.
-        if let Err(error) = mailbox.look(Effort::Watch, now, over) {
-            return Progress::Done(error.into());
-        }
         match mailbox.folder.lock(now.time) {
             Ok(true) => {}
             Ok(false) => return self.patience.locked(),

@@ -8,6 +8,7 @@ use roost::maildir::messages::Message;
 use roost::maildir::modseq::{DovecotLog, Raised};
 use roost::maildir::{Fsync, Maildir, Settings};
 use std::path::{Component, Path};
+use std::time::Duration;
 
 /// A folder with any index, uidlist, keywords, counter and messages, checksums put right. It is
 /// served, nothing about it changes when it is opened again, and modseqs never go back.
@@ -100,8 +101,10 @@ fn sync(folder: &mut Folder) -> bool {
         move_new: true,
         force_scan: false,
     };
-    for _ in 0..1000 {
-        match folder.sync(look, now(), &|| true) {
+    for turn in 0..1000 {
+        // Some things are worth waiting for.
+        let now = now() + Duration::from_millis(20) * turn;
+        match folder.sync(look, now, &|| true) {
             Ok(Step::Done) => return true,
             Ok(Step::Again | Step::Locked) => {}
             Err(_) => return false,
