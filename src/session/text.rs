@@ -97,7 +97,9 @@ impl Text {
             self.chunk_at = at..at + length as u64;
         }
         let offset = |place: u64| usize::try_from(place - self.chunk_at.start).unwrap_or(0);
-        let octets = self.chunk.get(offset(at.min(self.chunk_at.end))..offset(self.chunk_at.end));
+        let octets = self
+            .chunk
+            .get(offset(at.min(self.chunk_at.end))..offset(self.chunk_at.end));
         Ok(octets.unwrap_or_default())
     }
 
