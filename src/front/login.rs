@@ -197,11 +197,7 @@ impl Login {
     }
 
     fn handle_bad(&mut self, bad: &Bad) {
-        let out = self.output.writer();
-        match &bad.tag {
-            Some(tag) => response::tagged(out, tag, Status::Bad, None, bad.text),
-            None => response::untagged(out, Status::Bad, None, bad.text),
-        }
+        bad.write(self.output.writer());
         self.bad_commands = self.bad_commands.saturating_add(1);
         if bad.fatal || self.bad_commands >= MAX_BAD_COMMANDS {
             self.say_bye("Too many bad commands");

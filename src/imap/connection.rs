@@ -27,8 +27,7 @@
 //!   `AppendEnd`: now the tagged response is due.  `Bad` in between ends the command: forget the messages.
 //!   `refuse` may be called at any time up to `AppendEnd` (disk full, message too big): it ends the
 //!   command, the tagged NO is the caller's; what the client still sends of it is swallowed.
-//! * `Bad`: write a BAD response with its tag and text, untagged if there is no tag; if it is `fatal`,
-//!   then BYE as well, and close.
+//! * `Bad`: write its response; if it is `fatal`, then BYE as well, and close.
 //!
 //! A client that has closed its half may have commands in the buffer: go on until `poll_event` gives
 //! nothing.
@@ -40,6 +39,7 @@ use super::command::{
 };
 use super::framing::{Frame, Framer};
 use super::mailbox::Dialect;
+use super::response::{self, Status};
 use super::syntax::{Literal, ParseError, Parsed, Reader};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -98,6 +98,16 @@ pub struct Bad {
     pub text: &'static str,
     /// The client has sent too many of these.
     pub fatal: bool,
+}
+
+impl Bad {
+    /// The BAD response, untagged if the client gave no tag.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match &self.tag {
+            Some(tag) => response::tagged(out, tag, Status::Bad, None, self.text),
+            None => response::untagged(out, Status::Bad, None, self.text),
+        }
+    }
 }
 
 /// RFC 3501 3

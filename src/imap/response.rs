@@ -359,47 +359,39 @@ fn write_text(out: &mut Vec<u8>, code: Option<Code<'_>>, text: &str) {
 impl Code<'_> {
     /// resp-text-code
     fn write(self, out: &mut Vec<u8>) {
-        let mut number = |name: &str, value: u64| {
-            out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(self.name().as_bytes());
+        let mut number = |value: u64| {
+            out.push(b' ');
             write_number(out, value);
         };
         match self {
-            Code::HighestModSeq(modseq) => return number("HIGHESTMODSEQ ", modseq),
-            Code::UidNext(uid) => return number("UIDNEXT ", uid),
-            Code::UidValidity(validity) => return number("UIDVALIDITY ", validity.into()),
-            Code::Unseen(message) => return number("UNSEEN ", message.into()),
-            Code::AppendUid(validity, _) => number("APPENDUID ", validity.into()),
-            Code::CopyUid(validity, _, _) => number("COPYUID ", validity.into()),
-            _ => {}
-        }
-        match self {
-            Code::AppendUid(_, uids) => {
-                out.push(b' ');
-                uids.write(out);
+            Code::HighestModSeq(modseq) => number(modseq),
+            Code::UidNext(uid) => number(uid),
+            Code::UidValidity(validity) => number(validity.into()),
+            Code::Unseen(message) => number(message.into()),
+            Code::AppendUid(validity, uids) => {
+                number(validity.into());
+                write_set(out, uids);
             }
-            Code::CopyUid(_, from, to) => {
-                out.push(b' ');
-                from.write(out);
-                out.push(b' ');
-                to.write(out);
+            Code::CopyUid(validity, from, to) => {
+                number(validity.into());
+                write_set(out, from);
+                write_set(out, to);
             }
-            Code::Modified(set) => {
-                out.extend_from_slice(b"MODIFIED ");
-                set.write(out);
-            }
+            Code::Modified(set) => write_set(out, set),
             Code::Capability(capabilities) => {
-                out.extend_from_slice(b"CAPABILITY ");
+                out.push(b' ');
                 out.extend_from_slice(capabilities.as_bytes());
             }
             Code::MailboxId(id) => {
-                out.extend_from_slice(b"MAILBOXID ");
+                out.push(b' ');
                 write_object_id(out, id);
             }
-            _ => out.extend_from_slice(self.name().as_bytes()),
+            _ => {}
         }
     }
 
-    /// A code that is only a word; what has more is written in `write`.
+    /// The word that a code begins with.
     fn name(self) -> &'static str {
         match self {
             Code::Alert => "ALERT",
@@ -444,6 +436,12 @@ impl Code<'_> {
             Code::UseAttr => "USEATTR",
         }
     }
+}
+
+/// SP uid-set
+fn write_set(out: &mut Vec<u8>, set: &Ranges) {
+    out.push(b' ');
+    set.write(out);
 }
 
 /// "(" objectid ")" (RFC 8474 7)

@@ -188,3 +188,6 @@ pub fn up_to(bytes: &[u8], length: u64) -> &[u8] {
 
 /// So much encoded text is decoded at once.
 const DECODE_CHUNK: u64 = 16 * 1024;
+
+#[cfg(test)]
+pub mod tests;

@@ -10,7 +10,7 @@ use super::reply::{self, Reply};
 use super::view::{Manner, Tell};
 use crate::config::Config;
 use crate::imap::command::{Command as Request, Extension, Tag};
-use crate::imap::connection::State;
+use crate::imap::connection::{Bad, State};
 use crate::imap::response::{self, Code, Status};
 use crate::imap::sequence::Ranges;
 use crate::imap::{self, Event};
@@ -59,9 +59,7 @@ impl Client {
             self.imap.set_state(State::Authenticated);
         }
     }
-}
 
-impl Client {
     /// The mailbox that was selected is not open any more: another one took its place, or none did.
     fn leave_lost_mailbox(&mut self, mailboxes: &mut Mailboxes, now: Now) {
         let lost = self
@@ -91,26 +89,25 @@ pub struct Connection {
 enum Stage {
     /// Between commands.
     Ready,
-    Running {
-        tag: Tag,
-        command: Box<dyn Command>,
-        tell: Tell,
-    },
-    /// A command is done; before its tagged response the client is told what has happened.
-    Telling {
-        tag: Tag,
-        reply: Reply,
-        tell: Tell,
-        looked: Looked,
-        waits: u32,
-    },
+    Running(Running),
+    Telling(Telling),
     Closing,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Looked {
-    Not(Effort),
-    Done,
+struct Running {
+    tag: Tag,
+    command: Box<dyn Command>,
+    tell: Tell,
+}
+
+/// A command is done; before its tagged response the client is told what has happened.
+struct Telling {
+    tag: Tag,
+    reply: Reply,
+    tell: Tell,
+    /// A look is due first.
+    look: Option<Effort>,
+    waits: u32,
 }
 
 impl Connection {
@@ -178,102 +175,82 @@ impl Connection {
         now: Now,
         over: &dyn Fn() -> bool,
     ) -> Option<Run> {
+        let mut context = Context {
+            client: &mut self.client,
+            mailboxes,
+            config,
+            now,
+            over,
+        };
         match &mut self.stage {
             Stage::Closing => Some(Run::Close),
             Stage::Ready => {
-                let Some(event) = self.client.imap.poll_event(self.client.out.writer()) else {
+                let client = &mut context.client;
+                let Some(event) = client.imap.poll_event(client.out.writer()) else {
                     return Some(if self.ended { Run::Close } else { Run::Idle });
                 };
-                // No UID is told that a crash could take back.
-                let selected = self.client.selected;
-                if let Some(mailbox) = selected.and_then(|it| mailboxes.get(it.mailbox))
-                    && let Err(error) = mailbox.folder.settle()
-                {
-                    log::warn!("UIDs are not on disk yet: {error}");
-                }
-                let context = Context {
-                    client: &mut self.client,
-                    mailboxes,
-                    config,
-                    now,
-                    over,
-                };
+                settle(&mut context);
                 self.stage = begin(event, context);
                 None
             }
-            Stage::Running { tag, command, tell } => {
-                let mut context = Context {
-                    client: &mut self.client,
-                    mailboxes,
-                    config,
-                    now,
-                    over,
-                };
-                let progress = command.step(&mut context);
-                self.awaits_input = matches!(progress, Progress::NeedInput);
-                match progress {
-                    Progress::Done(reply) => {
-                        self.active = now.instant;
-                        self.stage = finished(tag.clone(), reply, *tell, command.effort());
-                        None
-                    }
-                    Progress::NeedRoom => (self.client.out.is_full()).then_some(Run::Idle),
-                    Progress::NeedInput if self.ended => Some(Run::Close),
-                    Progress::NeedInput => match self.farewell.take() {
-                        Some(text) => {
-                            self.say_bye(text);
-                            None
-                        }
-                        None => Some(Run::Idle),
-                    },
-                    Progress::Again => Some(Run::Again),
-                    Progress::Wait(time) => Some(Run::Wait(time)),
-                    Progress::Bye(text) => {
-                        self.say_bye(text);
-                        None
-                    }
-                }
+            Stage::Running(running) => {
+                let progress = running.command.step(&mut context);
+                self.handle_progress(progress, now)
             }
-            Stage::Telling {
-                tag,
-                reply,
-                tell,
-                looked,
-                waits,
-            } => {
-                if let Looked::Not(effort) = *looked {
-                    match look(&self.client, mailboxes, effort, now, over) {
-                        Ok(Step::Done) => *looked = Looked::Done,
-                        Ok(Step::Again) => return Some(Run::Again),
-                        // Whoever is at work there is seldom at it for long; if so, what it does is
-                        // told later.
-                        Ok(Step::Locked) if effort != Effort::Watch && *waits < LOOK_WAITS => {
-                            *waits += 1;
-                            return Some(Run::Wait(LOOK_WAIT));
-                        }
-                        Ok(Step::Locked) => *looked = Looked::Done,
-                        Err(error) => {
-                            *looked = Looked::Done;
-                            handle_folder_error(&error, &mut self.client, mailboxes, now);
-                            return None;
-                        }
-                    }
+            Stage::Telling(telling) => {
+                if let Some(run) = telling.tell_news(&mut context) {
+                    return Some(run);
                 }
-                if !tell_news(&mut self.client, mailboxes, *tell) {
-                    return Some(Run::Idle);
-                }
-                reply.write(tag, self.client.out.writer());
-                let leaving = self.client.imap.state() == State::Logout;
-                self.stage = if leaving {
-                    Stage::Closing
-                } else {
-                    Stage::Ready
-                };
-                if let Some(text) = self.farewell.take() {
-                    self.say_bye(text);
+                self.reply();
+                None
+            }
+        }
+    }
+
+    fn handle_progress(&mut self, progress: Progress, now: Now) -> Option<Run> {
+        self.awaits_input = matches!(progress, Progress::NeedInput);
+        match progress {
+            Progress::Done(reply) => {
+                self.active = now.instant;
+                if let Stage::Running(done) = std::mem::replace(&mut self.stage, Stage::Ready) {
+                    self.stage = finished(done.tag, reply, done.tell, done.command.effort());
                 }
                 None
             }
+            Progress::NeedRoom => self.client.out.is_full().then_some(Run::Idle),
+            Progress::NeedInput if self.ended => Some(Run::Close),
+            Progress::NeedInput => match self.farewell.take() {
+                Some(text) => {
+                    self.say_bye(text);
+                    None
+                }
+                None => Some(Run::Idle),
+            },
+            Progress::Again => Some(Run::Again),
+            Progress::Wait(time) => Some(Run::Wait(time)),
+            Progress::Bad(bad) => {
+                self.stage = after_bad(&bad, &mut self.client);
+                None
+            }
+        }
+    }
+
+    /// The tagged response, and what follows from it.
+    fn reply(&mut self) {
+        let Stage::Telling(Telling { tag, reply, .. }) =
+            std::mem::replace(&mut self.stage, Stage::Ready)
+        else {
+            return;
+        };
+        reply.write(&tag, self.client.out.writer());
+        if self.client.imap.state() == State::Logout {
+            self.stage = Stage::Closing;
+        }
+        if reply.status == Status::Bad && self.client.imap.count_bad() {
+            self.farewell = Some(TOO_MANY_BAD);
+        }
+        if let Some(text) = self.farewell.take() {
+            self.say_bye(text);
         }
     }
 
@@ -297,13 +274,13 @@ impl Connection {
     fn is_working(&self) -> bool {
         match self.stage {
             Stage::Ready | Stage::Closing => false,
-            Stage::Running { .. } => !self.awaits_input && !self.is_idling(),
-            Stage::Telling { .. } => true,
+            Stage::Running(_) => !self.awaits_input && !self.is_idling(),
+            Stage::Telling(_) => true,
         }
     }
 
     pub fn is_idling(&self) -> bool {
-        matches!(&self.stage, Stage::Running { command, .. } if command.is_idle())
+        matches!(&self.stage, Stage::Running(running) if running.command.is_idle())
     }
 
     /// When the client has been silent too long.
@@ -331,6 +308,16 @@ impl Connection {
     }
 }
 
+/// No UID is told that a crash could take back.
+fn settle(context: &mut Context<'_>) {
+    let selected = context.client.selected;
+    if let Some(mailbox) = selected.and_then(|selected| context.mailboxes.get(selected.mailbox))
+        && let Err(error) = mailbox.folder.settle()
+    {
+        log::warn!("UIDs are not on disk yet: {error}");
+    }
+}
+
 /// Acts on an event between commands.
 fn begin(event: Event, mut context: Context<'_>) -> Stage {
     let (tag, start, tell) = match event {
@@ -349,18 +336,7 @@ fn begin(event: Event, mut context: Context<'_>) -> Stage {
             let start = command::append::start(append, &mut context);
             (tag, start, Tell::All)
         }
-        Event::Bad(bad) => {
-            let out = context.client.out.writer();
-            match &bad.tag {
-                Some(tag) => response::tagged(out, tag, Status::Bad, None, bad.text),
-                None => response::untagged(out, Status::Bad, None, bad.text),
-            }
-            if bad.fatal {
-                response::bye(out, None, "Too many bad commands.");
-                return Stage::Closing;
-            }
-            return Stage::Ready;
-        }
+        Event::Bad(bad) => return after_bad(&bad, context.client),
         // These belong to a command that is running.
         Event::AppendData
         | Event::AppendMessage(_)
@@ -370,19 +346,63 @@ fn begin(event: Event, mut context: Context<'_>) -> Stage {
         | Event::Done => return Stage::Ready,
     };
     match start {
-        Start::Running(command) => Stage::Running { tag, command, tell },
+        Start::Running(command) => Stage::Running(Running { tag, command, tell }),
         Start::Done(reply) => finished(tag, reply, tell, Effort::Watch),
         Start::DoneAfterLook(reply) => finished(tag, reply, tell, Effort::Directories),
     }
 }
 
 fn finished(tag: Tag, reply: Reply, tell: Tell, effort: Effort) -> Stage {
-    Stage::Telling {
+    Stage::Telling(Telling {
         tag,
         reply,
         tell,
-        looked: Looked::Not(effort),
+        look: Some(effort),
         waits: 0,
+    })
+}
+
+/// Answers what is no command.
+fn after_bad(bad: &Bad, client: &mut Client) -> Stage {
+    let out = client.out.writer();
+    bad.write(out);
+    if bad.fatal {
+        response::bye(out, None, TOO_MANY_BAD);
+        return Stage::Closing;
+    }
+    Stage::Ready
+}
+
+impl Telling {
+    /// Tells what may be told now; `Some` if more has to be told later.
+    fn tell_news(&mut self, context: &mut Context<'_>) -> Option<Run> {
+        let Context {
+            client,
+            mailboxes,
+            now,
+            over,
+            ..
+        } = context;
+        if let Some(effort) = self.look {
+            match look(client, mailboxes, effort, *now, over) {
+                Ok(Step::Done) => {}
+                Ok(Step::Again) => return Some(Run::Again),
+                // Whoever is at work there is seldom at it for long; if so, what it does is told
+                // later.
+                Ok(Step::Locked) if effort != Effort::Watch && self.waits < LOOK_WAITS => {
+                    self.waits += 1;
+                    return Some(Run::Wait(LOOK_WAIT));
+                }
+                Ok(Step::Locked) => {}
+                Err(error) => {
+                    handle_folder_error(&error, client, mailboxes, *now);
+                    client.leave_lost_mailbox(mailboxes, *now);
+                }
+            }
+            self.look = None;
+        }
+        let complete = tell_news(client, mailboxes, self.tell);
+        (!complete).then_some(Run::Idle)
     }
 }
 
@@ -453,6 +473,8 @@ impl Patience {
         Progress::Wait(LOCK_WAIT)
     }
 }
+
+const TOO_MANY_BAD: &str = "Too many bad commands.";
 
 /// A look before a tagged response waits so long at once,
 const LOOK_WAIT: Duration = Duration::from_millis(2);

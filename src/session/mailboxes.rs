@@ -51,8 +51,8 @@ impl Mailboxes {
         tree: Tree,
         wake: Box<dyn Fn() + Send>,
     ) -> Mailboxes {
-        let watcher = Watcher::new(wake);
-        if let Err(WatchError::Unavailable(reason)) = &watcher {
+        let watcher = config.watch.then(|| Watcher::new(wake));
+        if let Some(Err(WatchError::Unavailable(reason))) = &watcher {
             log::warn!("no inotify ({reason}): mailboxes are polled");
         }
         Mailboxes {
@@ -62,7 +62,7 @@ impl Mailboxes {
             by_name: HashMap::new(),
             next_key: 1,
             subscriptions: None,
-            watcher: watcher.ok(),
+            watcher: watcher.and_then(Result::ok),
             poll_interval: config.poll_interval,
             woken: Vec::new(),
         }
@@ -315,3 +315,28 @@ const KEEP_UNUSED: Duration = Duration::from_secs(120);
 
 /// An index file is at most so long behind, so that a killed process costs little.
 const INDEX_AGE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maildir::Settings;
+    use crate::maildir::dir::scratch::Scratch;
+
+    #[test]
+    fn with_watch_no_mailboxes_are_polled() {
+        for (watch, polled) in [("watch=yes", false), ("watch=no", true)] {
+            let mut config = Config::default();
+            config.set(watch).unwrap();
+            let scratch = Scratch::new();
+            let maildir = Maildir::new(scratch.path().to_owned(), Settings::default());
+            let tree = Tree::open(scratch.path(), Layout::MaildirPlusPlus).unwrap();
+            let mut mailboxes = Mailboxes::new(&config, maildir, tree, Box::new(|| {}));
+            let now = Now::read();
+            let key = mailboxes.open(&MailboxName::inbox(), now).unwrap();
+            let mailbox = mailboxes.get(key).unwrap();
+            mailbox.add_view(ConnectionId(1), true, now);
+            let poll = mailbox.next_poll(config.poll_interval);
+            assert_eq!(poll.is_some(), polled, "{watch}");
+        }
+    }
+}

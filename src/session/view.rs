@@ -414,3 +414,6 @@ const CHANGED_MANY: usize = 1024;
 
 /// Letters a-z (`maildir-formats.md 4`).
 const KEYWORDS_MAX: usize = 26;
+
+#[cfg(test)]
+mod tests;

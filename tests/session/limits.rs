@@ -65,6 +65,19 @@ fn twenty_bad_commands_end_the_connection() {
 }
 
 #[test]
+fn twenty_commands_that_cannot_be_done_end_the_connection() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.connect();
+    a.ok("SELECT INBOX");
+    for _ in 0..19 {
+        a.bad("FETCH 2 FLAGS");
+    }
+    a.send_raw(b"last FETCH 2 FLAGS\r\n");
+    let last = a.read_to_end();
+    assert!(last.iter().any(|response| response.matches("BYE ...")));
+}
+
+#[test]
 fn a_good_command_among_bad_ones_makes_them_count_from_the_start() {
     let mail = Mail::new();
     let mut a = mail.connect();

@@ -219,12 +219,7 @@ fn take_text(mut message: Box<Message>, context: &mut Context<'_>) -> (Stage, Op
                 Ok(()) => return (Stage::Message(message, None), None),
                 Err(reply) => Err(reply),
             },
-            Some(Event::Bad(bad)) if bad.fatal => {
-                return (Stage::Commit, Some(Progress::Bye("Too many bad commands.")));
-            }
-            Some(Event::Bad(bad)) => {
-                return (Stage::Commit, Some(Progress::Done(Reply::bad(bad.text))));
-            }
+            Some(Event::Bad(bad)) => return (Stage::Commit, Some(Progress::Bad(bad))),
             // Nothing else comes before the end of the command.
             Some(_) => Err(Reply::bad("APPEND is incomplete.")),
         };

@@ -47,8 +47,7 @@ impl Command for Idle {
             None if locked => Progress::Wait(LOCK_WAIT),
             None => Progress::NeedInput,
             Some(Event::Done) => Progress::Done(Reply::ok("Idle completed.")),
-            Some(Event::Bad(bad)) if bad.fatal => Progress::Bye("Too many bad commands."),
-            Some(Event::Bad(bad)) => Progress::Done(Reply::bad(bad.text)),
+            Some(Event::Bad(bad)) => Progress::Bad(bad),
             // While idling the connection gives nothing else.
             Some(_) => Progress::Done(Reply::bad("Expected DONE.")),
         }

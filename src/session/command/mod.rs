@@ -27,7 +27,7 @@ use super::reply::{self, Reply};
 use super::view::Tell;
 use crate::config::Config;
 use crate::imap::command::{Command as Request, Extension, Tagged};
-use crate::imap::connection::State;
+use crate::imap::connection::{Bad, State};
 use crate::imap::response::{self, Code, Stage};
 use crate::imap::sequence::{Ranges, Set};
 use crate::net::Now;
@@ -68,8 +68,8 @@ pub enum Progress {
     Again,
     /// Another program holds a lock.
     Wait(Duration),
-    /// The connection has to end.
-    Bye(&'static str),
+    /// What the client sent is no part of the command, which is over.
+    Bad(Bad),
 }
 
 /// How a command begins.

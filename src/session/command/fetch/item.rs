@@ -1,14 +1,16 @@
 //! One item of a FETCH response.
 
+use std::io;
+
 use super::{Current, Stop};
 use crate::imap::fetch::{FetchItem, FetchLine, Partial, Section, SectionItem, SectionText};
 use crate::imap::response::Code;
 use crate::imap::sequence::Uid;
 use crate::imap::syntax::DateTime;
 use crate::maildir::folder::MessageError;
-use crate::message::crlf::Span;
-use crate::message::header;
+use crate::message::crlf::{Span, ToCrlf};
 use crate::message::transfer::{Decoder, Encoding};
+use crate::message::{HEADER_MAX, header};
 use crate::session::body::{Body, up_to};
 use crate::session::command::{Context, Progress};
 use crate::session::flags::KeywordNames;
@@ -253,10 +255,10 @@ fn fields(block: &[u8], text: &SectionText) -> Vec<u8> {
 }
 
 /// A piece of the file: a header, which is bounded.
-fn read(text: &mut Text, span: Span) -> std::io::Result<Vec<u8>> {
+fn read(text: &mut Text, span: Span) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut at = span.start;
-    while bytes.len() < crate::message::HEADER_MAX {
+    while bytes.len() < HEADER_MAX {
         let chunk = up_to(text.chunk(at)?, span.end.saturating_sub(at));
         if chunk.is_empty() {
             break;
@@ -269,7 +271,7 @@ fn read(text: &mut Text, span: Span) -> std::io::Result<Vec<u8>> {
 
 fn with_crlf(block: &[u8]) -> Vec<u8> {
     let mut converted = Vec::with_capacity(block.len() + block.len() / 32);
-    crate::message::crlf::ToCrlf::new(0, u64::MAX).push(block, usize::MAX, &mut converted);
+    ToCrlf::new(0, u64::MAX).push(block, usize::MAX, &mut converted);
     converted
 }
 
@@ -315,27 +317,67 @@ fn encoded(
     Ok(Some(Encoded { span, encoding }))
 }
 
-/// How much there is once decoded, and whether there are NULs in it.
-fn measure(encoded: &Encoded, text: &mut Text) -> Result<(u64, bool), Stop> {
-    let mut decoder = Decoder::new(encoded.encoding, true);
-    let (mut size, mut nul, mut at) = (0u64, false, encoded.span.start);
-    let mut decoded = Vec::new();
-    loop {
-        let chunk = text.chunk(at).map_err(MessageError::Io)?;
-        let chunk = up_to(chunk, encoded.span.end.saturating_sub(at));
-        decoded.clear();
-        if chunk.is_empty() {
-            decoder.finish(&mut decoded);
-        } else {
-            decoder.push(chunk, &mut decoded);
+/// How far the search for the size of a decoded part has come.
+pub struct Measure {
+    decoder: Decoder,
+    at: u64,
+    size: u64,
+    /// There are NULs in it.
+    nul: bool,
+}
+
+impl Measure {
+    fn new(encoded: &Encoded) -> Measure {
+        Measure {
+            decoder: Decoder::new(encoded.encoding, true),
+            at: encoded.span.start,
+            size: 0,
+            nul: false,
         }
-        size += decoded.len() as u64;
-        nul |= memchr::memchr(0, &decoded).is_some();
-        if chunk.is_empty() {
-            return Ok((size, nul));
-        }
-        at += chunk.len() as u64;
     }
+
+    /// True when the end of the part is reached, false when the time slice is used up before.
+    fn go_on(&mut self, end: u64, text: &mut Text, over: &dyn Fn() -> bool) -> io::Result<bool> {
+        let mut decoded = Vec::new();
+        loop {
+            let chunk = up_to(text.chunk(self.at)?, end.saturating_sub(self.at));
+            decoded.clear();
+            if chunk.is_empty() {
+                self.decoder.finish(&mut decoded);
+            } else {
+                self.decoder.push(chunk, &mut decoded);
+            }
+            self.size += decoded.len() as u64;
+            self.nul |= memchr::memchr(0, &decoded).is_some();
+            if chunk.is_empty() {
+                return Ok(true);
+            }
+            self.at += chunk.len() as u64;
+            if over() {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// Finds a part and its size when decoded; `None`: there is no such part.
+fn measured(
+    part: &[u32],
+    current: &mut Current,
+    over: &dyn Fn() -> bool,
+) -> Result<Option<(Encoded, Measure)>, Stop> {
+    let text = current.text.as_mut().ok_or(MessageError::Gone)?;
+    let Some(encoded) = encoded(part, text, over)? else {
+        return Ok(None);
+    };
+    let begun = current.measure.take();
+    let mut measure = begun.unwrap_or_else(|| Measure::new(&encoded));
+    let complete = measure.go_on(encoded.span.end, text, over);
+    if !complete.map_err(MessageError::Io)? {
+        current.measure = Some(measure);
+        return Err(Stop::Wait(Progress::Again));
+    }
+    Ok(Some((encoded, measure)))
 }
 
 fn write_binary(
@@ -345,15 +387,13 @@ fn write_binary(
     line: &mut FetchLine,
     context: &mut Context<'_>,
 ) -> Result<Option<Body>, Stop> {
-    let text = current.text.as_mut().ok_or(MessageError::Gone)?;
-    let Some(encoded) = encoded(part, text, context.over)? else {
+    let Some((encoded, measure)) = measured(part, current, context.over)? else {
         line.binary_nil(context.client.out.writer(), part, partial);
         return Ok(None);
     };
-    let (size, nul) = measure(&encoded, text)?;
-    let (first, length) = cut(partial, size);
+    let (first, length) = cut(partial, measure.size);
     let out = context.client.out.writer();
-    line.binary_literal(out, part, partial, length, nul);
+    line.binary_literal(out, part, partial, length, measure.nul);
     let decoder = Decoder::new(encoded.encoding, true);
     Ok(Some(Body::decoded(encoded.span, decoder, first, length)))
 }
@@ -364,11 +404,35 @@ fn write_binary_size(
     line: &mut FetchLine,
     context: &mut Context<'_>,
 ) -> Result<(), Stop> {
-    let text = current.text.as_mut().ok_or(MessageError::Gone)?;
-    let size = match encoded(part, text, context.over)? {
-        Some(encoded) => measure(&encoded, text)?.0,
-        None => 0,
-    };
+    let measured = measured(part, current, context.over)?;
+    let size = measured.map_or(0, |(_, measure)| measure.size);
     line.binary_size(context.client.out.writer(), part, size);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::body::tests::text_of;
+
+    #[test]
+    fn a_large_part_is_measured_in_slices() {
+        let line = [b"QUFB".repeat(19), b"\n".to_vec()].concat();
+        let coded = line.repeat(4000);
+        let mut text = text_of(&coded);
+        let encoded = Encoded {
+            span: text.whole(&|| false).unwrap().unwrap(),
+            encoding: Encoding::Base64,
+        };
+        let mut measure = Measure::new(&encoded);
+        let mut slices = 1;
+        while !measure
+            .go_on(encoded.span.end, &mut text, &|| true)
+            .unwrap()
+        {
+            slices += 1;
+        }
+        assert_eq!(slices, 1 + coded.len().div_ceil(64 * 1024));
+        assert_eq!((measure.size, measure.nul), (3 * 19 * 4000, false));
+    }
 }

@@ -142,6 +142,8 @@ struct Current {
     stage: Stage,
     text: Option<Text>,
     summary: Option<Summary>,
+    /// BINARY: a part whose decoded size is being found.
+    measure: Option<item::Measure>,
     /// This FETCH set \Seen: the client has to hear of it.
     marked_seen: bool,
 }
@@ -225,6 +227,7 @@ impl Fetch {
                 stage: Stage::Prepare,
                 text: None,
                 summary: None,
+                measure: None,
                 marked_seen: false,
             });
         }
