@@ -93,8 +93,13 @@ impl Mailbox {
         let move_new = self.is_written() || effort == Effort::Select { write: true };
         let look = Look {
             move_new,
-            force_scan: self.rescan,
+            force_scan: false,
         };
+        // From now on events count again: the scan may be past the names they tell of.
+        if std::mem::take(&mut self.rescan) {
+            let _ = self.folder.handle_event(&Event::Rescan, look, now.time)?;
+            self.unfinished = true;
+        }
         while let Some(event) = self.events.pop_front() {
             let step = self.folder.handle_event(&event, look, now.time)?;
             self.unfinished |= step != Step::Done;
@@ -103,12 +108,11 @@ impl Mailbox {
             }
         }
         let told_by_watch = self.watched && effort == Effort::Watch;
-        if told_by_watch && !self.rescan && !self.unfinished {
+        if told_by_watch && !self.unfinished {
             return Ok(Step::Done);
         }
         let step = self.folder.sync(look, now.time, over)?;
         if step == Step::Done {
-            self.rescan = false;
             self.unfinished = false;
             self.looked = now.instant;
         }
