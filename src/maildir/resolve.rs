@@ -66,7 +66,7 @@ impl Folder {
                 self.freshen(first, last, modseq);
             }
         }
-        self.judge_suspects(findings, now)?;
+        self.judge_suspects(now)?;
         // Once more if a duplicate was found, which becomes a message of its own.
         for _ in 0..2 {
             if !self.uids.listed.is_empty() {
@@ -117,19 +117,13 @@ impl Folder {
     }
 
     /// Messages whose name vanished a while ago and which have not been seen since.
-    fn judge_suspects(
-        &mut self,
-        findings: &mut Findings,
-        now: SystemTime,
-    ) -> Result<(), FolderError> {
+    fn judge_suspects(&mut self, now: SystemTime) -> Result<(), FolderError> {
         let (due, waiting) = std::mem::take(&mut self.suspects)
             .into_iter()
             .partition(|suspect| is_due(suspect, now));
         self.suspects = waiting;
         for suspect in due {
-            if suspect.unlinked {
-                findings.missing.push(suspect.uid);
-            } else if let Ok(index) = self.table.index_of(suspect.uid) {
+            if let Ok(index) = self.table.index_of(suspect.uid) {
                 self.scan_wanted |= !self.has_file(index)?;
             }
         }

@@ -55,14 +55,13 @@ pub(super) struct Scan {
     settled: bool,
 }
 
-/// A message whose file name vanished.
+/// A message whose file name vanished, but was not seen to be unlinked as the only one.  It may have
+/// been renamed more than once, or be about to be told of under another name: when that takes too
+/// long, only a scan can say that it is gone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspect {
     pub uid: u32,
     pub since: SystemTime,
-    /// Its only file was seen to be unlinked.  If not, it may have been renamed more than once, or
-    /// be about to be told of under another name: only a scan can say that it is gone.
-    pub unlinked: bool,
 }
 
 impl Work {
@@ -198,11 +197,10 @@ impl Folder {
         if self.table.is_at(index, place, file.info) {
             let uid = self.table.uid(index);
             self.suspects.retain(|suspect| suspect.uid != uid);
-            self.suspects.push(Suspect {
-                uid,
-                since: now,
-                unlinked: unlinked && !self.linked.contains(&uid),
-            });
+            match unlinked && !self.linked.contains(&uid) {
+                true => self.findings.missing.push(uid),
+                false => self.suspects.push(Suspect { uid, since: now }),
+            }
         }
     }
 

@@ -158,9 +158,7 @@ impl Folder {
         };
         let mut name = Vec::new();
         self.table.write_name(index, &mut name);
-        let info = name
-            .get(self.table.base(index).len()..)
-            .unwrap_or_default();
+        let info = name.get(self.table.base(index).len()..).unwrap_or_default();
         self.uids
             .listed
             .set_name(listed, row.place(), info, row.flags());
@@ -242,12 +240,10 @@ impl Folder {
         let base = self.table.base(index);
         let other = list.find(base).and_then(|at| list.record(at));
         match other {
-            Some(record) if record.uid.0 >= self.uids.next => {
-                match self.uids.listed.find(base) {
-                    Some(listed) => self.renumber_row(index, listed),
-                    None => self.findings.renumbered.push(row.uid().0),
-                }
-            }
+            Some(record) if record.uid.0 >= self.uids.next => match self.uids.listed.find(base) {
+                Some(listed) => self.renumber_row(index, listed),
+                None => self.findings.renumbered.push(row.uid().0),
+            },
             // The list is older than what clients were told, or damaged.
             _ => self.uids.incomplete = true,
         }

@@ -368,3 +368,48 @@ const TOMBSTONES_MANY: usize = 64;
 
 /// \Recent is not worth writing a larger index at once.
 const RECENT_WRITTEN_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maildir::dir::scratch::Scratch;
+    use crate::maildir::watch::Place;
+    use crate::maildir::{Maildir, Settings};
+
+    const OLD: &str = "cur/1.host:2,";
+    const NEW: &str = "cur/1.host:2,S";
+
+    #[test]
+    fn what_happens_during_a_rescan_is_not_lost() {
+        for slices in 0..8 {
+            let scratch = Scratch::new();
+            let mut mailbox = watched(&scratch);
+            scratch.write(OLD, "Subject: x\n\nx\n");
+            mailbox.handle_event(Event::Rescan);
+            for _ in 0..slices {
+                let _ = mailbox.look(Effort::Watch, Now::read(), &|| true).unwrap();
+            }
+            scratch.rename(OLD, NEW);
+            mailbox.handle_event(Event::Appeared {
+                place: Place::Cur,
+                name: NEW.trim_start_matches("cur/").into(),
+            });
+            look(&mut mailbox);
+            assert_eq!(mailbox.folder.counts().unseen, 0, "after {slices} slices");
+        }
+    }
+
+    fn watched(scratch: &Scratch) -> Mailbox {
+        let maildir = Maildir::new(scratch.path().to_owned(), Settings::default());
+        let now = Now::read();
+        let folder = Folder::open(&maildir, scratch.path(), now.time).unwrap();
+        let mut mailbox = Mailbox::new(folder, now);
+        mailbox.set_watched(true);
+        look(&mut mailbox);
+        mailbox
+    }
+
+    fn look(mailbox: &mut Mailbox) {
+        while mailbox.look(Effort::Watch, Now::read(), &|| false).unwrap() != Step::Done {}
+    }
+}

@@ -179,19 +179,30 @@ fn a_message_renamed_by_link_and_unlink_keeps_its_uid() {
 }
 
 #[test]
-fn a_delete_is_told_a_moment_after_its_event() {
+fn a_delete_is_told_with_its_event() {
     let mail = Mail::new();
     let mut folder = watched(&mail);
     std::fs::remove_file(mail.path("cur/1.host:2,")).unwrap();
     let event = unlinked(Place::Cur, "1.host:2,");
+    folder.handle_event(&event, WRITING, now()).unwrap().done();
+    let changes = folder.take_changes();
+    assert!(matches!(
+        changes[..],
+        [Change::Expunged { uid: Uid(1), .. }]
+    ));
+}
+
+#[test]
+fn a_message_moved_elsewhere_is_told_a_moment_after_its_event() {
+    let mail = Mail::new();
+    let mut folder = watched(&mail);
+    mail.scratch.rename("cur/1.host:2,", "tmp/1.host");
+    let event = vanished(Place::Cur, "1.host:2,");
     let step = folder.handle_event(&event, WRITING, now()).unwrap();
     assert_eq!(step, Step::Locked);
-    assert_eq!(
-        folder.sync(WRITING, now(), &|| false).unwrap(),
-        Step::Locked
-    );
+    assert_eq!(folder.take_changes(), []);
     std::thread::sleep(Duration::from_millis(25));
-    folder.sync(WRITING, now(), &|| false).unwrap().done();
+    sync(&mut folder);
     let changes = folder.take_changes();
     assert!(matches!(
         changes[..],
