@@ -141,9 +141,30 @@ impl Folder {
         let Some(list) = &self.uids.list else {
             return;
         };
+        let first_new = self.uids.listed.len();
         for record in list.records().skip(from) {
             list_record(&mut self.uids.listed, self.uids.next, &record);
         }
+        for listed in first_new..self.uids.listed.len() {
+            if let Some(index) = self.table.find_live(self.uids.listed.base(listed)) {
+                self.renumber_row(index, listed);
+            }
+        }
+    }
+
+    /// Another program gave the file of a message a new UID (it saw it deleted, and then back, where
+    /// we did not): under the old one the message is gone.
+    fn renumber_row(&mut self, index: usize, listed: usize) {
+        let Some(row) = self.table.rows().get(index).copied() else {
+            return;
+        };
+        let mut name = Vec::new();
+        self.table.write_name(index, &mut name);
+        let info = name.get(self.table.base(index).len()..).unwrap_or_default();
+        self.uids
+            .listed
+            .set_name(listed, row.place(), info, row.flags());
+        self.findings.renumbered.push(row.uid().0);
     }
 
     /// Compares the whole list with the table.
@@ -221,18 +242,10 @@ impl Folder {
         let base = self.table.base(index);
         let other = list.find(base).and_then(|at| list.record(at));
         match other {
-            // Another program gave the file a new UID: under the old one the message is gone.
-            Some(record) if record.uid.0 >= self.uids.next => {
-                if let Some(listed) = self.uids.listed.find(base) {
-                    let mut name = Vec::new();
-                    self.table.write_name(index, &mut name);
-                    let info = name.get(base.len()..).unwrap_or_default();
-                    self.uids
-                        .listed
-                        .set_name(listed, row.place(), info, row.flags());
-                }
-                self.findings.renumbered.push(row.uid().0);
-            }
+            Some(record) if record.uid.0 >= self.uids.next => match self.uids.listed.find(base) {
+                Some(listed) => self.renumber_row(index, listed),
+                None => self.findings.renumbered.push(row.uid().0),
+            },
             // The list is older than what clients were told, or damaged.
             _ => self.uids.incomplete = true,
         }
