@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::view::{Manner, Tell, View};
 use crate::imap::sequence::{Ranges, Uid};
 use crate::maildir::cache::Cache;
-use crate::maildir::dir::Dir;
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
 use crate::maildir::watch::Event;
 use crate::net::{Buffer, ConnectionId, Now};
@@ -281,22 +280,16 @@ impl Mailbox {
 
     /// What the cache has of a message.
     pub fn cached(&mut self, uid: Uid) -> Option<&[u8]> {
-        self.cache()?.get(uid)
+        self.cache().get(uid)
     }
 
     /// Puts something worked out of a message's text into the cache.
     pub fn keep(&mut self, uid: Uid, bytes: &[u8]) {
-        if let Some(cache) = self.cache() {
-            cache.put(uid, bytes);
-        }
+        self.cache().put(uid, bytes);
     }
 
-    fn cache(&mut self) -> Option<&mut Cache> {
-        if self.cache.is_none() {
-            let dir = Dir::open(self.folder.directory()).ok()?;
-            self.cache = Some(Cache::open(&dir, self.folder.uid_validity()));
-        }
-        self.cache.as_mut()
+    fn cache(&mut self) -> &mut Cache {
+        self.cache.get_or_insert_with(|| self.folder.open_cache())
     }
 
     /// What was put into the cache is written.
