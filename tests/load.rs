@@ -150,6 +150,24 @@ fn a_long_search_holds_up_nobody() {
 }
 
 #[test]
+fn a_large_header_is_worked_through_once_for_one_answer() {
+    let mail = Mail::new();
+    let text = [&b"Subject: "[..], &b"a b\n ".repeat(200_000), b"\n\nText\n"].concat();
+    mail.inbox().store(&text, "");
+    mail.inbox().store(&text, "");
+    let mut a = mail.select();
+    let mut cost = |command: &str| {
+        let before = a.process().processor_time();
+        a.ok(command);
+        a.process().processor_time() - before
+    };
+    let envelope = cost("FETCH 1 ENVELOPE");
+    let both = cost("FETCH 2 (ENVELOPE BODYSTRUCTURE)");
+    eprintln!("envelope {envelope}, with structure {both} ticks");
+    assert!(both < 6 * envelope + 10, "{both} ticks, not {envelope}");
+}
+
+#[test]
 fn a_hundred_thousand_messages_are_served_within_bounds() {
     const COUNT: usize = 100_000;
     let mail = Mail::numbered(COUNT);

@@ -24,7 +24,7 @@ use super::lock::{Dotlock, Lock};
 use super::messages::Message;
 use super::modseqs::Modseqs;
 use super::read::Measuring;
-use super::scan::Work;
+use super::scan::{Suspect, Work};
 use super::sync::Findings;
 use super::table::Table;
 use super::uids::Uids;
@@ -67,8 +67,10 @@ pub struct Folder {
     pub(super) changes: Vec<Change>,
     pub(super) work: Work,
     pub(super) findings: Findings,
-    /// Messages whose file name vanished, and when: if a rename did it the new name comes soon.
-    pub(super) suspects: Vec<(u32, SystemTime)>,
+    /// Messages whose file name vanished: if a rename did it the new name comes soon.
+    pub(super) suspects: Vec<Suspect>,
+    /// Messages that were seen under two names: that one of them goes means nothing.
+    pub(super) linked: Vec<u32>,
     /// Something was seen that only a scan explains.
     pub(super) scan_wanted: bool,
     pub(super) bury_wanted: bool,
@@ -169,6 +171,7 @@ impl Folder {
             work: Work::Idle,
             findings: Findings::default(),
             suspects: Vec::new(),
+            linked: Vec::new(),
             scan_wanted: false,
             bury_wanted: false,
             stuck: 0,
@@ -226,6 +229,7 @@ impl Folder {
         self.counts = Tally::default();
         self.findings = Findings::default();
         self.suspects.clear();
+        self.linked.clear();
         self.changes.clear();
         self.scan_wanted = true;
         self.stale = true;

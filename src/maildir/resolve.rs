@@ -66,13 +66,7 @@ impl Folder {
                 self.freshen(first, last, modseq);
             }
         }
-        self.suspects.retain(|&(uid, since)| {
-            let due = is_due(since, now);
-            if due {
-                findings.missing.push(uid);
-            }
-            !due
-        });
+        self.judge_suspects(now)?;
         // Once more if a duplicate was found, which becomes a message of its own.
         for _ in 0..2 {
             if !self.uids.listed.is_empty() {
@@ -122,6 +116,30 @@ impl Folder {
         }
     }
 
+    /// Messages whose name vanished a while ago and which have not been seen since.
+    fn judge_suspects(&mut self, now: SystemTime) -> Result<(), FolderError> {
+        let (due, waiting) = std::mem::take(&mut self.suspects)
+            .into_iter()
+            .partition(|suspect| is_due(suspect, now));
+        self.suspects = waiting;
+        for suspect in due {
+            if let Ok(index) = self.table.index_of(suspect.uid) {
+                self.scan_wanted |= !self.has_file(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the message is there under the name the table has, or gone for good.
+    fn has_file(&self, index: usize) -> Result<bool, FolderError> {
+        let Some(row) = self.table.rows().get(index) else {
+            return Ok(true);
+        };
+        let mut name = Vec::new();
+        self.table.write_name(index, &mut name);
+        Ok(row.is_gone() || self.dirs.at(row.place()).stat(&name)?.is_some())
+    }
+
     /// A file whose name is all info can have no record in the uidlist: it gets a new name.
     fn name_nameless(&mut self, findings: &mut Findings, now: SystemTime) {
         while let Some((_, place, name)) = findings.nameless.pop() {
@@ -164,6 +182,9 @@ impl Folder {
                 self.adopt_name(index, place, &file, round)
             }
             Some(known) if known.is_same_file(&seen) => {
+                if !self.linked.contains(&uid) {
+                    self.linked.push(uid);
+                }
                 self.remove_second_link(place, name, &seen, round.now);
                 Ok(())
             }
@@ -188,7 +209,7 @@ impl Folder {
     ) -> Result<(), FolderError> {
         let flags = file.flags();
         let uid = self.table.uid(index);
-        self.suspects.retain(|&(suspect, _)| suspect != uid);
+        self.suspects.retain(|suspect| suspect.uid != uid);
         let old = self.table.rows().get(index).map(|row| row.flags());
         self.change_row(index, |table| {
             table.set_name(index, place, file.info, flags)
@@ -259,15 +280,7 @@ impl Folder {
         let Ok(index) = self.table.index_of(uid) else {
             return Ok(());
         };
-        let Some(row) = self.table.rows().get(index).copied() else {
-            return Ok(());
-        };
-        if row.is_gone() {
-            return Ok(());
-        }
-        let mut name = Vec::new();
-        self.table.write_name(index, &mut name);
-        if self.dirs.at(row.place()).stat(&name)?.is_none() {
+        if !self.has_file(index)? {
             let modseq = self.batch_modseq(round)?;
             self.expunge_row(index, modseq);
         }

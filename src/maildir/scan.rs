@@ -55,6 +55,15 @@ pub(super) struct Scan {
     settled: bool,
 }
 
+/// A message whose file name vanished, but was not seen to be unlinked as the only one.  It may have
+/// been renamed more than once, or be about to be told of under another name: when that takes too
+/// long, only a scan can say that it is gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suspect {
+    pub uid: u32,
+    pub since: SystemTime,
+}
+
 impl Work {
     pub fn is_idle(&self) -> bool {
         matches!(self, Work::Idle)
@@ -72,7 +81,9 @@ impl Folder {
         if self.is_committing() {
             return Ok(Step::Locked);
         }
-        self.release_batch_lock();
+        if !matches!(&self.work, Work::Listing(scan) if scan.second) {
+            self.release_batch_lock();
+        }
         let mut looks = 0..LOOKS;
         loop {
             match std::mem::take(&mut self.work) {
@@ -81,11 +92,14 @@ impl Folder {
                         return Ok(self.finish());
                     }
                 }
-                Work::Listing(scan) => {
-                    if !self.list_on(scan, now, over)? {
-                        return Ok(Step::Again);
+                Work::Listing(scan) => match self.list_on(scan, now, over) {
+                    Ok(Step::Done) => (),
+                    Ok(step) => return Ok(step),
+                    Err(error) => {
+                        self.release_batch_lock();
+                        return Err(error);
                     }
-                }
+                },
                 Work::Resolving => match self.resolve(look, now, over)? {
                     Step::Done if self.scan_wanted => (),
                     Step::Done => return Ok(self.finish()),
@@ -142,7 +156,11 @@ impl Folder {
                 let (table, listed) = (&mut self.table, &mut self.uids.listed);
                 self.findings.see(*place, name, table, listed, None);
             }
-            Event::Vanished { place, name } => self.suspect(*place, name, now),
+            Event::Vanished {
+                place,
+                name,
+                unlinked,
+            } => self.suspect(*place, name, *unlinked, now),
         }
         let nothing = self.findings.is_empty() && !self.has_found_records();
         if nothing && self.suspects.is_empty() {
@@ -169,7 +187,7 @@ impl Folder {
 
     /// A name vanished.  It was a rename if the same message appears under another name, and the
     /// two events come one right behind the other.
-    fn suspect(&mut self, place: Place, name: &[u8], now: SystemTime) {
+    fn suspect(&mut self, place: Place, name: &[u8], unlinked: bool, now: SystemTime) {
         let Some(file) = Filename::parse(name) else {
             return;
         };
@@ -178,8 +196,10 @@ impl Folder {
         };
         if self.table.is_at(index, place, file.info) {
             let uid = self.table.uid(index);
-            if self.suspects.iter().all(|&(known, _)| known != uid) {
-                self.suspects.push((uid, now));
+            self.suspects.retain(|suspect| suspect.uid != uid);
+            match unlinked && !self.linked.contains(&uid) {
+                true => self.findings.missing.push(uid),
+                false => self.suspects.push(Suspect { uid, since: now }),
             }
         }
     }
@@ -219,7 +239,7 @@ impl Folder {
         if self.watched && self.cur.holds(&cur) && self.new.holds(&new) {
             self.trusts_watch = true;
         }
-        let due = self.suspects.iter().any(|(_, since)| is_due(*since, now));
+        let due = self.suspects.iter().any(|suspect| is_due(suspect, now));
         let to_move = look.move_new && self.counts.in_new > self.stuck;
         let resolve = due
             || to_move
@@ -312,18 +332,22 @@ impl Folder {
         Ok(())
     }
 
-    /// Lists on; false: the slice is over.
+    /// Lists on, to the end or that of the slice.
+    ///
+    /// A rename while we list may hide a file, and a program that sets flags on a whole folder may
+    /// hide one from two looks.  So the second is under the folder's lock, which those take who
+    /// rename that much; it is kept until the findings are worked off.
     fn list_on(
         &mut self,
         mut scan: Box<Scan>,
         now: SystemTime,
         over: &dyn Fn() -> bool,
-    ) -> Result<bool, FolderError> {
+    ) -> Result<Step, FolderError> {
         loop {
             if self.list_chunk(&mut scan)? {
                 if over() {
                     self.work = Work::Listing(scan);
-                    return Ok(false);
+                    return Ok(Step::Again);
                 }
                 continue;
             }
@@ -337,10 +361,14 @@ impl Folder {
                 !self.findings.missing.is_empty() || (scan.full && self.uids.has_unfound());
             if !unseen || scan.second || self.is_quiet(&scan)? {
                 self.end_scan(&scan);
-                return Ok(true);
+                return Ok(Step::Done);
             }
-            // A rename while we were listing may have hidden a file: look again.
             self.findings.missing.clear();
+            if !self.lock_for_batch(now)? {
+                // Nothing is left to list: this comes straight here again.
+                self.work = Work::Listing(scan);
+                return Ok(Step::Locked);
+            }
             let (cur, new) = self.stat_directories()?;
             scan.second = true;
             scan.full = true;
@@ -405,8 +433,8 @@ pub(super) fn must_list(known: &DirState, stat: &Stat, now: SystemTime) -> bool 
 }
 
 /// Has a vanished file had time enough to show up under a new name?
-pub(super) fn is_due(since: SystemTime, now: SystemTime) -> bool {
-    now.duration_since(since)
+pub(super) fn is_due(suspect: &Suspect, now: SystemTime) -> bool {
+    now.duration_since(suspect.since)
         .is_ok_and(|age| age >= RENAME_DELAY)
 }
 

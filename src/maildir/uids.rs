@@ -36,6 +36,8 @@ pub(super) struct Uids {
     pub unsettled: bool,
     /// Some message of the table has no record.
     incomplete: bool,
+    /// The UIDVALIDITY is ours and was never on the disk, which is full, or not for us to write to.
+    fresh: bool,
 }
 
 impl Uids {
@@ -139,9 +141,30 @@ impl Folder {
         let Some(list) = &self.uids.list else {
             return;
         };
+        let first_new = self.uids.listed.len();
         for record in list.records().skip(from) {
             list_record(&mut self.uids.listed, self.uids.next, &record);
         }
+        for listed in first_new..self.uids.listed.len() {
+            if let Some(index) = self.table.find_live(self.uids.listed.base(listed)) {
+                self.renumber_row(index, listed);
+            }
+        }
+    }
+
+    /// Another program gave the file of a message a new UID (it saw it deleted, and then back, where
+    /// we did not): under the old one the message is gone.
+    fn renumber_row(&mut self, index: usize, listed: usize) {
+        let Some(row) = self.table.rows().get(index).copied() else {
+            return;
+        };
+        let mut name = Vec::new();
+        self.table.write_name(index, &mut name);
+        let info = name.get(self.table.base(index).len()..).unwrap_or_default();
+        self.uids
+            .listed
+            .set_name(listed, row.place(), info, row.flags());
+        self.findings.renumbered.push(row.uid().0);
     }
 
     /// Compares the whole list with the table.
@@ -219,18 +242,10 @@ impl Folder {
         let base = self.table.base(index);
         let other = list.find(base).and_then(|at| list.record(at));
         match other {
-            // Another program gave the file a new UID: under the old one the message is gone.
-            Some(record) if record.uid.0 >= self.uids.next => {
-                if let Some(listed) = self.uids.listed.find(base) {
-                    let mut name = Vec::new();
-                    self.table.write_name(index, &mut name);
-                    let info = name.get(base.len()..).unwrap_or_default();
-                    self.uids
-                        .listed
-                        .set_name(listed, row.place(), info, row.flags());
-                }
-                self.findings.renumbered.push(row.uid().0);
-            }
+            Some(record) if record.uid.0 >= self.uids.next => match self.uids.listed.find(base) {
+                Some(listed) => self.renumber_row(index, listed),
+                None => self.findings.renumbered.push(row.uid().0),
+            },
             // The list is older than what clients were told, or damaged.
             _ => self.uids.incomplete = true,
         }
@@ -258,10 +273,13 @@ impl Folder {
     /// There is no uidlist: from what else do we know the UIDs?
     fn make_uidlist(&mut self, now: SystemTime) -> Result<(), FolderError> {
         if self.uids.uid_validity != 0 {
-            log::warn!(
-                "{}: dovecot-uidlist is gone: making it anew",
-                self.path.display()
-            );
+            if self.uids.state != FileState::default() {
+                self.uids.state = FileState::default();
+                log::warn!(
+                    "{}: dovecot-uidlist is gone: making it anew",
+                    self.path.display()
+                );
+            }
             self.uids.next = self.uids.next.max(self.least_unused_uid());
             self.uids.list = None;
             return self.restore_uidlist();
@@ -280,7 +298,11 @@ impl Folder {
             None if dovecot.uid_validity != 0 && dovecot.next_uid != 0 => {
                 Uidlist::new(dovecot.uid_validity, Uid(dovecot.next_uid))
             }
-            None => Uidlist::new(self.next_uid_validity(now)?, Uid(1)),
+            None => {
+                // Should it be lost before it is on the disk, there will be another UIDVALIDITY.
+                self.uids.fresh = true;
+                Uidlist::new(self.next_uid_validity(now)?, Uid(1))
+            }
         };
         self.uids.uid_validity = list.uid_validity();
         self.uids.mailbox_id = list.guid().to_owned();
@@ -288,12 +310,10 @@ impl Folder {
         for record in list.records() {
             list_record(&mut self.uids.listed, 0, &record);
         }
-        let adopted = !list.is_empty();
         self.uids.list = Some(list);
-        if adopted {
+        if !self.uids.fresh {
             return self.rewrite_uidlist();
         }
-        // Nobody was told anything yet; should it be lost, there will be another UIDVALIDITY.
         self.uids.unsettled = true;
         self.write_uidlist(Durable::Never)
     }
@@ -350,9 +370,9 @@ impl Folder {
         self.write_uidlist(durable(self.fsync))
     }
 
+    /// If the disk is full, or not for us to write to, what is in memory must do for now.
     fn write_uidlist(&mut self, durable: Durable) -> Result<(), FolderError> {
         let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
-            // Nothing can be written: what is in memory must do.
             return Ok(());
         };
         let written = list.rewrite(
@@ -362,10 +382,22 @@ impl Folder {
             &mut |_, _| true,
             durable,
         );
-        written.map_err(uidlist_error)?;
-        self.note_uidlist()?;
-        self.forget_records();
-        Ok(())
+        match written.map_err(uidlist_error) {
+            Err(FolderError::Full(error) | FolderError::Denied(error)) => {
+                if !std::mem::replace(&mut self.complained, true) {
+                    self.warn("dovecot-uidlist cannot be written", &error);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.uids.fresh = false;
+                self.complained = false;
+                self.note_uidlist()?;
+                self.forget_records();
+                Ok(())
+            }
+        }
     }
 
     /// Waits until the UIDs given so far are on the disk.
@@ -390,6 +422,9 @@ impl Folder {
     /// Gives UIDs to new messages, in this order; needs the lock and a `refresh_uids` under it.
     /// They are on disk after `settle`.
     pub(super) fn append_uids(&mut self, new: &[New<'_>]) -> Result<u32, FolderError> {
+        if self.uids.fresh {
+            return self.append_in_memory(new.len());
+        }
         let dir = self.dirs.dir.clone();
         if self.uids.list.is_none() {
             let known = Known {
@@ -432,6 +467,18 @@ impl Folder {
         self.note_uidlist()?;
         self.forget_records();
         Ok(first.0)
+    }
+}
+
+impl Folder {
+    /// UIDs that no file has.  Nobody but us knows of the UIDVALIDITY they belong to, so if we end
+    /// before there is room for them, nobody will give them to other messages.
+    fn append_in_memory(&mut self, count: usize) -> Result<u32, FolderError> {
+        let first = self.uids.next.max(1);
+        let count = u32::try_from(count).ok();
+        let next = count.and_then(|count| first.checked_add(count));
+        self.uids.next = next.ok_or_else(|| uidlist_error(UidlistError::NoUids))?;
+        Ok(first)
     }
 }
 

@@ -33,8 +33,12 @@ use notify::{EventKind, EventKindMask, INotifyWatcher, PathOp, Watcher as _};
 pub enum Event {
     /// A file came to be under this name: linked or renamed to it, or created.
     Appeared { place: Place, name: Vec<u8> },
-    /// The name is gone.
-    Vanished { place: Place, name: Vec<u8> },
+    /// The name is gone: the file was unlinked, or renamed to wherever it may be now.
+    Vanished {
+        place: Place,
+        name: Vec<u8>,
+        unlinked: bool,
+    },
     /// Something changed that was not seen: look at the whole folder.
     Rescan,
     /// The folder or a part of it was moved or removed; it is watched no more.
@@ -239,7 +243,11 @@ impl Shared {
             let name = name.as_bytes().to_vec();
             let event = match going {
                 false => Event::Appeared { place, name },
-                true => Event::Vanished { place, name },
+                true => Event::Vanished {
+                    place,
+                    name,
+                    unlinked: matches!(event.kind, EventKind::Remove(_)),
+                },
             };
             self.queue.push((*folder, event));
         }

@@ -189,6 +189,7 @@ impl Connection {
                 let Some(event) = client.imap.poll_event(client.out.writer()) else {
                     return Some(if self.ended { Run::Close } else { Run::Idle });
                 };
+                settle(&mut context);
                 self.stage = begin(event, context);
                 None
             }
@@ -304,6 +305,16 @@ impl Connection {
         } else {
             self.say_bye("Disconnected for inactivity.");
         }
+    }
+}
+
+/// No UID is told that a crash could take back.
+fn settle(context: &mut Context<'_>) {
+    let selected = context.client.selected;
+    if let Some(mailbox) = selected.and_then(|selected| context.mailboxes.get(selected.mailbox))
+        && let Err(error) = mailbox.folder.settle()
+    {
+        log::warn!("UIDs are not on disk yet: {error}");
     }
 }
 

@@ -92,8 +92,13 @@ impl Mailbox {
         let move_new = self.is_written() || effort == Effort::Select { write: true };
         let look = Look {
             move_new,
-            force_scan: self.rescan,
+            force_scan: false,
         };
+        // From now on events count again: the scan may be past the names they tell of.
+        if std::mem::take(&mut self.rescan) {
+            let _ = self.folder.handle_event(&Event::Rescan, look, now.time)?;
+            self.unfinished = true;
+        }
         while let Some(event) = self.events.pop_front() {
             let step = self.folder.handle_event(&event, look, now.time)?;
             self.unfinished |= step != Step::Done;
@@ -102,12 +107,11 @@ impl Mailbox {
             }
         }
         let told_by_watch = self.watched && effort == Effort::Watch;
-        if told_by_watch && !self.rescan && !self.unfinished {
+        if told_by_watch && !self.unfinished {
             return Ok(Step::Done);
         }
         let step = self.folder.sync(look, now.time, over)?;
         if step == Step::Done {
-            self.rescan = false;
             self.unfinished = false;
             self.looked = now.instant;
         }
@@ -357,3 +361,48 @@ const TOMBSTONES_MANY: usize = 64;
 
 /// \Recent is not worth writing a larger index at once.
 const RECENT_WRITTEN_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maildir::dir::scratch::Scratch;
+    use crate::maildir::watch::Place;
+    use crate::maildir::{Maildir, Settings};
+
+    const OLD: &str = "cur/1.host:2,";
+    const NEW: &str = "cur/1.host:2,S";
+
+    #[test]
+    fn what_happens_during_a_rescan_is_not_lost() {
+        for slices in 0..8 {
+            let scratch = Scratch::new();
+            let mut mailbox = watched(&scratch);
+            scratch.write(OLD, "Subject: x\n\nx\n");
+            mailbox.handle_event(Event::Rescan);
+            for _ in 0..slices {
+                let _ = mailbox.look(Effort::Watch, Now::read(), &|| true).unwrap();
+            }
+            scratch.rename(OLD, NEW);
+            mailbox.handle_event(Event::Appeared {
+                place: Place::Cur,
+                name: NEW.trim_start_matches("cur/").into(),
+            });
+            look(&mut mailbox);
+            assert_eq!(mailbox.folder.counts().unseen, 0, "after {slices} slices");
+        }
+    }
+
+    fn watched(scratch: &Scratch) -> Mailbox {
+        let maildir = Maildir::new(scratch.path().to_owned(), Settings::default());
+        let now = Now::read();
+        let folder = Folder::open(&maildir, scratch.path(), now.time).unwrap();
+        let mut mailbox = Mailbox::new(folder, now);
+        mailbox.set_watched(true);
+        look(&mut mailbox);
+        mailbox
+    }
+
+    fn look(mailbox: &mut Mailbox) {
+        while mailbox.look(Effort::Watch, Now::read(), &|| false).unwrap() != Step::Done {}
+    }
+}

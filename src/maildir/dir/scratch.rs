@@ -33,6 +33,10 @@ impl Scratch {
         std::fs::read_to_string(self.path.join(name)).ok()
     }
 
+    pub fn rename(&self, from: &str, to: &str) {
+        std::fs::rename(self.path.join(from), self.path.join(to)).unwrap();
+    }
+
     /// The names in it, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(&self.path)

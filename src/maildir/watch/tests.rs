@@ -66,6 +66,15 @@ fn vanished(place: Place, name: &str) -> Event {
     Event::Vanished {
         place,
         name: name.into(),
+        unlinked: false,
+    }
+}
+
+fn unlinked(place: Place, name: &str) -> Event {
+    Event::Vanished {
+        place,
+        name: name.into(),
+        unlinked: true,
     }
 }
 
@@ -95,7 +104,7 @@ fn deliveries_flag_changes_and_removals_are_told_by_name() {
             (1, appeared(Place::Cur, "a:2,S")),
             (1, vanished(Place::Cur, "a:2,S")),
             (2, appeared(Place::Cur, "b:2,")),
-            (2, vanished(Place::Cur, "b:2,")),
+            (2, unlinked(Place::Cur, "b:2,")),
         ]
     );
     mail.watcher.unwatch(2);

@@ -114,7 +114,9 @@ impl Inquiry {
         }
         match self.measure(&mut folder, over)? {
             Ok(status) => {
-                folder.settle()?;
+                if let Err(error) = folder.settle() {
+                    log::warn!("{}: UIDs are not on disk yet: {error}", self.name);
+                }
                 folder.close(now.time);
                 Ok(Ok(status))
             }

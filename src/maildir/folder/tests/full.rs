@@ -177,3 +177,51 @@ fn mail_that_may_only_be_read_can_be_read() {
     folder.unlock();
     folder.close(now());
 }
+
+#[test]
+fn without_room_for_a_uidlist_mail_is_served_all_the_same() {
+    let Some(small) = Small::new() else {
+        return;
+    };
+    let mail = &small.mail;
+    for n in 1..=3 {
+        let text = format!("Subject: {n}\n\n{}", "x".repeat(20_000));
+        std::fs::write(mail.path(&format!("cur/{n}.host:2,")), text).unwrap();
+    }
+    small.fill();
+    let mut folder = mail.open();
+    assert_eq!(uids(&folder), [1, 2, 3]);
+    folder.settle().unwrap();
+    let validity = folder.uid_validity();
+    assert!(folder.lock(now()).unwrap());
+    let modseq = folder.next_modseq(now()).unwrap();
+    folder.expunge(1, modseq).unwrap();
+    folder.unlock();
+    // Now there is room for it, and for this.
+    assert_eq!(append(&mut folder, b"x\n\ny\n"), 4);
+    assert!(mail.path("dovecot-uidlist").exists());
+    folder.close(now());
+    let folder = mail.open();
+    assert_eq!(folder.uid_validity(), validity);
+    assert_eq!(uids(&folder), [1, 3, 4]);
+}
+
+#[test]
+fn mail_that_nobody_ever_served_can_be_read_where_nothing_can_be_written() {
+    let Some(small) = Small::new() else {
+        return;
+    };
+    let mail = &small.mail;
+    mail.deliver("cur/1.host:2,");
+    mail.deliver("new/2.host");
+    let read_only = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(mail.scratch.path())
+        .status()
+        .unwrap();
+    assert!(read_only.success());
+    let mut folder = mail.open();
+    assert_eq!(uids(&folder), [1, 2]);
+    assert_eq!(folder.uid_next(), 3);
+    folder.open_message(1, now()).unwrap();
+}

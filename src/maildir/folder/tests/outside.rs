@@ -10,10 +10,20 @@ fn appeared(place: Place, name: &str) -> Event {
     }
 }
 
+/// By a rename.
 fn vanished(place: Place, name: &str) -> Event {
     Event::Vanished {
         place,
         name: name.as_bytes().to_vec(),
+        unlinked: false,
+    }
+}
+
+fn unlinked(place: Place, name: &str) -> Event {
+    Event::Vanished {
+        place,
+        name: name.as_bytes().to_vec(),
+        unlinked: true,
     }
 }
 
@@ -129,19 +139,70 @@ fn a_rename_changes_flags_by_its_events() {
 }
 
 #[test]
-fn a_delete_is_told_a_moment_after_its_event() {
+fn a_message_renamed_twice_before_the_first_event_keeps_its_uid() {
+    let mail = Mail::new();
+    let mut folder = watched(&mail);
+    std::fs::rename(mail.path("cur/1.host:2,"), mail.path("cur/1.host:2,FS")).unwrap();
+    for event in [
+        vanished(Place::Cur, "1.host:2,"),
+        appeared(Place::Cur, "1.host:2,F"),
+    ] {
+        let _ = folder.handle_event(&event, WRITING, now()).unwrap();
+    }
+    // The rest is on its way for longer than a rename ever takes.
+    std::thread::sleep(Duration::from_millis(25));
+    sync(&mut folder);
+    for event in [
+        vanished(Place::Cur, "1.host:2,F"),
+        appeared(Place::Cur, "1.host:2,FS"),
+    ] {
+        let _ = folder.handle_event(&event, WRITING, now()).unwrap();
+    }
+    sync(&mut folder);
+    assert_eq!(uids(&folder), [1, 2]);
+}
+
+#[test]
+fn a_message_renamed_by_link_and_unlink_keeps_its_uid() {
+    let mail = Mail::new();
+    let mut folder = watched(&mail);
+    std::fs::hard_link(mail.path("cur/1.host:2,"), mail.path("cur/1.host:2,S")).unwrap();
+    let event = appeared(Place::Cur, "1.host:2,S");
+    let _ = folder.handle_event(&event, WRITING, now()).unwrap();
+    std::fs::remove_file(mail.path("cur/1.host:2,")).unwrap();
+    let event = unlinked(Place::Cur, "1.host:2,");
+    let _ = folder.handle_event(&event, WRITING, now()).unwrap();
+    std::thread::sleep(Duration::from_millis(25));
+    sync(&mut folder);
+    assert_eq!(uids(&folder), [1, 2]);
+    assert_eq!(folder.messages()[0].flags(), seen());
+}
+
+#[test]
+fn a_delete_is_told_with_its_event() {
     let mail = Mail::new();
     let mut folder = watched(&mail);
     std::fs::remove_file(mail.path("cur/1.host:2,")).unwrap();
+    let event = unlinked(Place::Cur, "1.host:2,");
+    folder.handle_event(&event, WRITING, now()).unwrap().done();
+    let changes = folder.take_changes();
+    assert!(matches!(
+        changes[..],
+        [Change::Expunged { uid: Uid(1), .. }]
+    ));
+}
+
+#[test]
+fn a_message_moved_elsewhere_is_told_a_moment_after_its_event() {
+    let mail = Mail::new();
+    let mut folder = watched(&mail);
+    mail.scratch.rename("cur/1.host:2,", "tmp/1.host");
     let event = vanished(Place::Cur, "1.host:2,");
     let step = folder.handle_event(&event, WRITING, now()).unwrap();
     assert_eq!(step, Step::Locked);
-    assert_eq!(
-        folder.sync(WRITING, now(), &|| false).unwrap(),
-        Step::Locked
-    );
+    assert_eq!(folder.take_changes(), []);
     std::thread::sleep(Duration::from_millis(25));
-    folder.sync(WRITING, now(), &|| false).unwrap().done();
+    sync(&mut folder);
     let changes = folder.take_changes();
     assert!(matches!(
         changes[..],

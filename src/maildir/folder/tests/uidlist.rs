@@ -296,3 +296,51 @@ fn what_courier_left_is_taken_over() {
     assert_eq!(held, [2, 1, 0]);
     assert!(mail.uidlist().starts_with("3 V795440986 "));
 }
+
+#[test]
+fn a_record_appended_for_a_message_we_have_is_its_new_uid() {
+    let (mail, mut folder) = mail_with_three();
+    let mut list = mail.uidlist();
+    list.push_str("4 :2.host\n");
+    std::fs::write(mail.path("dovecot-uidlist"), list).unwrap();
+    sync(&mut folder);
+    assert_eq!(uids(&folder), [1, 3, 4]);
+    assert_eq!(folder.messages().last().unwrap().flags(), seen());
+    folder.take_changes();
+    sync(&mut folder);
+    assert_eq!(folder.take_changes(), []);
+}
+
+#[test]
+fn what_one_process_tells_another_does_not_go_below() {
+    for (write_index, lose_index) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (mail, mut ours) = mail_with_three();
+        for round in 0..4 {
+            if write_index {
+                ours.write_index(now());
+            }
+            if lose_index {
+                let _ = std::fs::remove_file(mail.path("roost.index"));
+            }
+            let theirs = mail.open();
+            let told = theirs.highest_modseq();
+            let modseq = flag(&mut ours, round % 3);
+            assert!(
+                modseq > told,
+                "{write_index} {lose_index} {round}: {modseq} {told}"
+            );
+        }
+    }
+}
+
+fn flag(folder: &mut Folder, index: usize) -> u64 {
+    assert!(folder.lock(now()).unwrap());
+    let modseq = folder.next_modseq(now()).unwrap();
+    let toggle = |flags: Flags| Flags {
+        system: System(flags.system.0 ^ System::FLAGGED.0),
+        ..flags
+    };
+    folder.change_flags(index, &toggle, modseq).unwrap();
+    folder.unlock();
+    modseq
+}

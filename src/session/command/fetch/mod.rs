@@ -334,10 +334,16 @@ impl Fetch {
             });
         }
         if incomplete && let Some(text) = &mut current.text {
-            let mut summary = Summary::of_header(text.header().map_err(MessageError::Io)?);
+            // What may take several slices comes first, so that the rest is done once.
             if self.needs.structure {
                 let structure = text.structure(over).map_err(MessageError::Io)?;
-                summary.add_structure(structure.ok_or(Stop::Wait(Progress::Again))?);
+                structure.ok_or(Stop::Wait(Progress::Again))?;
+            }
+            let mut summary = Summary::of_header(text.header().map_err(MessageError::Io)?);
+            if self.needs.structure
+                && let Some(structure) = text.structure(over).map_err(MessageError::Io)?
+            {
+                summary.add_structure(structure);
             }
             mailbox.keep(current.uid, &summary.encode());
             current.summary = Some(summary);
