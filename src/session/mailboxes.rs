@@ -280,8 +280,7 @@ impl Mailboxes {
     }
 }
 
-/// Where there is no file of subscriptions, what Courier left is taken over
-/// (`maildir-formats.md 14`, rule 3).
+/// Where there is no file of subscriptions, what Courier left is taken over.
 fn adopt_subscriptions(subscriptions: &mut Subscriptions, root: &Dir, now: Now) -> io::Result<()> {
     if root.stat(b"subscriptions")?.is_some() {
         return Ok(());
