@@ -34,7 +34,7 @@ pub enum Separator {
     Dot,
 }
 
-/// Where a child mailbox lies (`maildir-formats.md 7`).
+/// Where a child mailbox lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// `.Parent.Child` in the root.
@@ -43,7 +43,7 @@ pub enum Layout {
     Fs,
 }
 
-/// When a change is forced to the disk (promise P3).
+/// When a change is forced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
     Always,

@@ -1,5 +1,5 @@
 //! What is written to disk survives the death of the process, a full disk and a failing one at every
-//! file-system call (STYLE.md rule 15): nothing told is lost, no UID changes hands, no file is left half.
+//! file-system call: nothing told is lost, no UID changes hands, no file is left half.
 //!
 //! A scenario runs once for every call `n` that it makes and every way to fail; then the folder is
 //! opened again as after a restart, and looked at.  The calls are counted per thread.

@@ -3,7 +3,7 @@
 use super::syntax::{Parsed, Reader, fail, is_astring_char, is_atom_char};
 
 /// The flags of one message as a Maildir can hold them: the system flags, and keywords as the
-/// letters a-z of the file name (`maildir-formats.md 1`), bit 0 = `a`.
+/// letters a-z of the file name, bit 0 = `a`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags {
     pub system: System,
@@ -158,7 +158,7 @@ pub const SYSTEM_FLAGS: [(System, &str); 5] = [
     (System::DRAFT, "\\Draft"),
 ];
 
-/// `maildir-formats.md 4`
+/// As Dovecot has it.
 const KEYWORD_MAX: usize = 50;
 
 #[cfg(test)]

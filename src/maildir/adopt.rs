@@ -1,5 +1,4 @@
-//! What Courier left in a Maildir, read once where Dovecot's counterpart is missing
-//! (`maildir-formats.md 13`).
+//! What Courier left in a Maildir, read once where Dovecot's counterpart is missing.
 //!
 //! Nothing is written, so Courier finds its files as they were.  What cannot be understood is passed
 //! over: half of a user's keywords is better than none.
@@ -165,7 +164,7 @@ const UIDDB: &[u8] = b"courierimapuiddb";
 const SUBSCRIBED: &[u8] = b"courierimapsubscribed";
 const KEYWORDS: &[u8] = b"courierimapkeywords";
 const SIZE_MAX: usize = 1 << 30;
-/// So that there is one above (`maildir-formats.md 2`).
+/// So that there is one above.
 const UID_MAX: u32 = u32::MAX - 2;
 const CHANGE_MAX: usize = 1 << 16;
 

@@ -228,7 +228,7 @@ impl From<io::Error> for CompressedError {
 /// How much of a file [`detect`] wants to see.
 pub const FIRST_BYTES: usize = 16;
 
-/// `maildir-formats.md 8`
+/// What Dovecot begins a file of its own LZ4 format with.
 const LZ4_MAGIC: &[u8] = b"Dovecot-LZ4\x0d\x2a\x9b\xc5";
 const MAGIC: [(&[u8], Format); 10] = [
     (b"\x1f\x8b", Format::Gzip),

@@ -207,7 +207,7 @@ impl Dir {
     }
 
     /// What new files and directories in this folder take: from its `dovecot-shared` if there is
-    /// one, else from the directory itself (`maildir-formats.md 2` and `8`).
+    /// one, else from the directory itself.
     pub fn access(&self) -> io::Result<Access> {
         let stat = match self.stat_target(b"dovecot-shared")? {
             Some(shared) => shared,

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
+use super::cache::Cache;
 use super::counts::Tally;
 use super::dirs::Dirs;
 use super::filename::UniqueNames;
@@ -249,8 +250,9 @@ impl Folder {
         std::mem::take(&mut self.changes)
     }
 
-    pub fn directory(&self) -> &Path {
-        &self.path
+    /// The cache of the folder's messages, which lies where its index does.
+    pub fn open_cache(&self) -> Cache {
+        Cache::open(&self.dirs.index, self.uid_validity())
     }
 
     pub fn uid_validity(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! `roost.index`: the table of messages as it was when the folder was last looked at.
 //!
-//! A cache that can be deleted at any time (promise P7): whatever is odd about it, it counts as
+//! A cache that can be deleted at any time: whatever is odd about it, it counts as
 //! missing.  It is written whole to a temporary file and renamed.  The header alone answers STATUS
 //! and says what it was true for: the modification times of cur/ and new/ and the state of
 //! dovecot-uidlist.

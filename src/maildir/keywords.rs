@@ -1,4 +1,4 @@
-//! `dovecot-keywords`: the names of the letters a-z in file names (`maildir-formats.md 4`).
+//! `dovecot-keywords`: the names of the letters a-z in file names.
 //!
 //! One line `<number> <name>` for each letter, 0 for `a`; gaps are allowed.  Readers, Dovecot's and ours,
 //! look at the file again only when its mtime has changed, and Dovecot's look at its seconds only:
@@ -265,7 +265,8 @@ fn format(letters: &[Letter; LETTERS]) -> Vec<u8> {
     text
 }
 
-const LETTERS: usize = 26;
+/// `a` to `z`.
+pub const LETTERS: usize = 26;
 const FILE: &[u8] = b"dovecot-keywords";
 const LOCK: &[u8] = b"dovecot-keywords.lock";
 /// 26 keywords of the longest kind that Dovecot can be made to allow have room many times.

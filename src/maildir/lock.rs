@@ -1,4 +1,4 @@
-//! Dovecot's dotlock: `<file>.lock` beside the file it protects (`maildir-formats.md 3`).
+//! Dovecot's dotlock: `<file>.lock` beside the file it protects.
 //!
 //! A lock is taken by creating it (O_EXCL) with `<pid>:<host>` in it, and held briefly.  Nobody waits in
 //! here: who finds it taken tries again later, so that other connections are served meanwhile.

@@ -3,7 +3,8 @@
 //! A [`Maildir`] is the mail of one user: a root directory and how to treat it.  A [`folder::Folder`]
 //! is one mailbox of it, opened: a directory with `cur/`, `new/` and `tmp/`, and beside them the files of
 //! Dovecot (`dovecot-uidlist`, `dovecot-keywords`, in the root `dovecot-uidvalidity` and `subscriptions`) and our own
-//! (`roost.index`, `roost.cache`, `roost.modseq`).  What each of them looks like is in `maildir-formats.md`.
+//! (`roost.index`, `roost.cache`, `roost.modseq`).  What they are to other
+//! programs is in roost-maildir(5).
 //!
 //! File-system calls on mail are made in [`dir`], so that the crash tests can break off at each.  Time is
 //! an argument.  Nothing here blocks on another process, and what takes long is done in slices: `over()`
@@ -151,10 +152,9 @@ pub struct Settings {
     pub fsync: Fsync,
     /// Where index and cache files go, in a tree of the same shape; `None`: beside the mail.
     pub index_dir: Option<PathBuf>,
-    pub layout: Layout,
 }
 
-/// What is forced to the disk before a client is told OK (promise P3).
+/// What is forced to the disk before a client is told OK.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
     /// Every file and every directory after every change.
@@ -163,14 +163,4 @@ pub enum Fsync {
     #[default]
     Optimized,
     Never,
-}
-
-/// How mailbox names become directories (`maildir-formats.md 7`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// Mailbox `A/B` is the directory `.A.B` of the root.
-    #[default]
-    MaildirPlusPlus,
-    /// Mailbox `A/B` is the directory `A/B` of the root.
-    Fs,
 }

@@ -5,7 +5,7 @@
 //! 3.2.5).  A server whose HIGHESTMODSEQ is lower than that answers "nothing", and the client
 //! misses changes for good.  Each server that serves a mailbox in turn, or beside another one, must
 //! therefore begin above what the other has told.  Dovecot counts modseqs in its transaction log
-//! `dovecot.index.log` (`maildir-formats.md 10`); nothing in the Maildir itself holds them.
+//! `dovecot.index.log`; nothing in the Maildir itself holds them.
 //!
 //! # What is written, and why Dovecot stands it
 //!

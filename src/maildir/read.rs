@@ -174,8 +174,7 @@ impl Folder {
         Ok(Some(size))
     }
 
-    /// A reader of the whole message found these sizes: they replace what the name or table says
-    /// (`maildir-formats.md 14`, rule 6).
+    /// A reader of the whole message found these sizes: they replace what the name or table says.
     pub fn correct_sizes(&mut self, index: usize, size: u64, virtual_size: u64) {
         self.change_row(index, |table| {
             if let Some(row) = table.row_mut(index) {

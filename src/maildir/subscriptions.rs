@@ -1,4 +1,4 @@
-//! `subscriptions`: the mailboxes a user has subscribed to (`maildir-formats.md 6`).
+//! `subscriptions`: the mailboxes a user has subscribed to.
 //!
 //! Version 2 begins with `V`, TAB, `2` and an empty line; its lines have the levels of a name separated by
 //! TAB, each with Dovecot's TAB escapes.  Version 1 has no such beginning; its lines have the levels joined

@@ -176,7 +176,7 @@ impl Sightings {
         rest.iter().map(|entry| self.read(entry))
     }
 
-    /// Sorts those that are left in the order in which they get their UIDs (`maildir-formats.md 2`).
+    /// Sorts those that are left in the order in which they get their UIDs.
     pub fn sort(&mut self) {
         if self.sorted {
             return;

@@ -1,6 +1,6 @@
 //! The hierarchy of one user's mailboxes: which folder is which mailbox, and CREATE, DELETE, RENAME.
 //!
-//! Two layouts (`maildir-formats.md 7`), both Dovecot's: Maildir++, where mailbox `A/B` is the folder
+//! Two layouts, both Dovecot's: Maildir++, where mailbox `A/B` is the folder
 //! `.A.B` of the root, and `LAYOUT=fs`, where it is `A/B`.  The root itself is INBOX.  A name above a
 //! mailbox that has no folder is listed as not existing; with `LAYOUT=fs` it has a directory without
 //! `cur/`.

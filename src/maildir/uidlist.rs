@@ -1,4 +1,4 @@
-//! `dovecot-uidlist`: which UID each message of a folder has (`maildir-formats.md 2`).
+//! `dovecot-uidlist`: which UID each message of a folder has.
 //!
 //! ```text
 //! 3 V1795441023 N3 Ga07602237f41046b4f45000083ecc375

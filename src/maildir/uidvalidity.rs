@@ -1,4 +1,4 @@
-//! `dovecot-uidvalidity`: the UIDVALIDITY of the next new mailbox (`maildir-formats.md 5`).
+//! `dovecot-uidvalidity`: the UIDVALIDITY of the next new mailbox.
 //!
 //! In the root lies an empty file `dovecot-uidvalidity.<8 hex digits>` with the value given last in its name.
 //! Renaming it to the next value takes that value: of two programs that try, one finds it gone.

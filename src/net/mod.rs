@@ -3,12 +3,12 @@
 //! The loop moves bytes between clients and a [`Service`], which knows what they mean.  It knows
 //! nothing of IMAP, users or files.  What it promises:
 //!
-//! * **No stall** (DESIGN.md, P5).  A connection works for at most [`SLICE`] at a time.  There are two
+//! * **No stall.**  A connection works for at most [`SLICE`] at a time.  There are two
 //!   queues: `fresh` holds the connections that something has happened to, `again` those that have used
 //!   up a slice and are not done.  Between two slices of the latter, everything in the former has its turn: a
 //!   client that asks for little is answered within about a slice of whatever else goes on, and a
 //!   client that asks for much gets what is left, but never nothing.
-//! * **Bounded memory** (P4).  See `connection.rs` on back-pressure.  One buffer is read into for all
+//! * **Bounded memory.**  See `connection.rs` on back-pressure.  One buffer is read into for all
 //!   connections; an idle one holds no buffer at all.
 //! * **No spinning.**  When the process runs out of descriptors it stops accepting for a moment.
 //!
@@ -438,7 +438,7 @@ impl Loop {
     }
 }
 
-/// How long one connection may work before the others have a turn (DESIGN.md, P5).
+/// How long one connection may work before the others have a turn.
 pub const SLICE: Duration = Duration::from_millis(10);
 
 /// How much is read from a client at once.

@@ -485,5 +485,5 @@ const LOOK_WAITS: u32 = 100;
 /// Another program's lock is asked for so often.
 pub const LOCK_WAIT: Duration = Duration::from_millis(20);
 
-/// Two minutes, as Dovecot waits (`maildir-formats.md 3`).
+/// Two minutes, as Dovecot waits.
 const LOCK_WAITS: u32 = 6_000;

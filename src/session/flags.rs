@@ -1,8 +1,10 @@
 //! Flags between the client's names and the Maildir's letters.
 
+use std::time::SystemTime;
+
 use crate::imap::flag::{Flag, Flags, Keyword, System};
 use crate::maildir::folder::{Folder, FolderError};
-use std::time::SystemTime;
+use crate::maildir::keywords::LETTERS;
 
 /// The keywords of a folder by letter, ready to be written.
 pub struct KeywordNames<'f>([Option<&'f str>; LETTERS]);
@@ -32,7 +34,7 @@ impl<'f> KeywordNames<'f> {
 pub enum FlagsError {
     /// The flag is none that a message can have here.
     Unknown(String),
-    /// All 26 keywords of the mailbox are in use (`maildir-formats.md 4`).
+    /// All 26 keywords of the mailbox are in use.
     NoLetter(Keyword),
     Folder(FolderError),
 }
@@ -100,5 +102,3 @@ pub fn without(flags: Flags, removed: Flags) -> Flags {
 fn bit(letter: u32) -> u32 {
     1u32.checked_shl(letter).unwrap_or(0)
 }
-
-const LETTERS: usize = 26;

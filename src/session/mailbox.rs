@@ -1,21 +1,18 @@
 //! One open mailbox, shared by all of the user's connections that have it selected.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::view::{Manner, Tell, View};
 use crate::imap::sequence::{Ranges, Uid};
 use crate::maildir::cache::Cache;
-use crate::maildir::dir::Dir;
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
 use crate::maildir::watch::Event;
 use crate::net::{Buffer, ConnectionId, Now};
 
 pub struct Mailbox {
     pub folder: Folder,
-    indexes: PathBuf,
     views: BTreeMap<ConnectionId, View>,
     /// What the watch saw and the folder has not been told yet.
     events: VecDeque<Event>,
@@ -55,11 +52,9 @@ pub enum Effort {
 }
 
 impl Mailbox {
-    /// `indexes` is the directory for index and cache.
-    pub fn new(folder: Folder, indexes: PathBuf, now: Now) -> Mailbox {
+    pub fn new(folder: Folder, now: Now) -> Mailbox {
         Mailbox {
             folder,
-            indexes,
             views: BTreeMap::new(),
             events: VecDeque::new(),
             watched: false,
@@ -289,22 +284,16 @@ impl Mailbox {
 
     /// What the cache has of a message.
     pub fn cached(&mut self, uid: Uid) -> Option<&[u8]> {
-        self.cache()?.get(uid)
+        self.cache().get(uid)
     }
 
     /// Puts something worked out of a message's text into the cache.
     pub fn keep(&mut self, uid: Uid, bytes: &[u8]) {
-        if let Some(cache) = self.cache() {
-            cache.put(uid, bytes);
-        }
+        self.cache().put(uid, bytes);
     }
 
-    fn cache(&mut self) -> Option<&mut Cache> {
-        if self.cache.is_none() {
-            let dir = Dir::open(&self.indexes).ok()?;
-            self.cache = Some(Cache::open(&dir, self.folder.uid_validity()));
-        }
-        self.cache.as_mut()
+    fn cache(&mut self) -> &mut Cache {
+        self.cache.get_or_insert_with(|| self.folder.open_cache())
     }
 
     /// What was put into the cache is written.

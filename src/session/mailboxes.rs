@@ -81,9 +81,7 @@ impl Mailboxes {
             Folder::open(&self.maildir, &directory, now.time).map_err(OpenError::Folder)?;
         let key = MailboxKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
-        let indexes = self.maildir.index_directory(&directory);
-        let indexes = indexes.unwrap_or_else(|| directory.clone());
-        let mut mailbox = Mailbox::new(folder, indexes, now);
+        let mut mailbox = Mailbox::new(folder, now);
         if let Some(watcher) = &mut self.watcher {
             match watcher.watch(key.0, &directory) {
                 Ok(()) => mailbox.set_watched(true),
@@ -282,8 +280,7 @@ impl Mailboxes {
     }
 }
 
-/// Where there is no file of subscriptions, what Courier left is taken over
-/// (`maildir-formats.md 14`, rule 3).
+/// Where there is no file of subscriptions, what Courier left is taken over.
 fn adopt_subscriptions(subscriptions: &mut Subscriptions, root: &Dir, now: Now) -> io::Result<()> {
     if root.stat(b"subscriptions")?.is_some() {
         return Ok(());

@@ -210,9 +210,5 @@ fn settings(config: &Config) -> maildir::Settings {
             config::Fsync::Never => maildir::Fsync::Never,
         },
         index_dir: config.index_dir.clone(),
-        layout: match config.layout {
-            config::Layout::MaildirPlusPlus => maildir::Layout::MaildirPlusPlus,
-            config::Layout::Fs => maildir::Layout::Fs,
-        },
     }
 }

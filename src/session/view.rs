@@ -14,6 +14,7 @@ use crate::imap::fetch::FetchLine;
 use crate::imap::response;
 use crate::imap::sequence::{Ranges, Uid};
 use crate::maildir::folder::Folder;
+use crate::maildir::keywords::LETTERS;
 use crate::maildir::messages::Message;
 use crate::net::Buffer;
 
@@ -374,7 +375,7 @@ pub fn next_message<'m>(
 pub fn write_flags_of_mailbox(folder: &Folder, read_only: bool, out: &mut Vec<u8>) {
     let names = || folder.keywords().map(|(_, keyword)| keyword.as_str());
     response::flags(out, names());
-    let room_for_more = folder.keywords().count() < KEYWORDS_MAX;
+    let room_for_more = folder.keywords().count() < LETTERS;
     response::permanent_flags(out, (!read_only).then(names), room_for_more);
 }
 
@@ -411,9 +412,6 @@ const EXPUNGE_CHUNK: usize = 1000;
 
 /// So many changes may wait twice.
 const CHANGED_MANY: usize = 1024;
-
-/// Letters a-z (`maildir-formats.md 4`).
-const KEYWORDS_MAX: usize = 26;
 
 #[cfg(test)]
 mod tests;

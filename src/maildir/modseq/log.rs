@@ -193,7 +193,7 @@ impl Walk {
     }
 }
 
-/// What one record does to HIGHESTMODSEQ (`maildir-formats.md 10`).
+/// What one record does to HIGHESTMODSEQ.
 fn count(highest: &mut u64, minor_version: u8, kind: u32, body: &[u8]) {
     if *highest == 0 {
         let introduced = kind & TYPE_MASK == EXT_INTRO

@@ -38,7 +38,7 @@ pub struct Context<'a> {
     pub mailboxes: &'a mut Mailboxes,
     pub config: &'a Config,
     pub now: Now,
-    /// The time slice is used up (DESIGN.md, P5).
+    /// The time slice is used up.
     pub over: &'a dyn Fn() -> bool,
 }
 

@@ -351,7 +351,7 @@ impl Fetch {
         if let Some(text) = &mut current.text
             && (self.needs.whole || self.needs.size)
         {
-            // What the file has counts, not what its name says (`maildir-formats.md 14`, rule 6).
+            // What the file has counts, not what its name says.
             let whole = text.whole(over).map_err(MessageError::Io)?;
             let whole = whole.ok_or(Stop::Wait(Progress::Again))?;
             if message.virtual_size() != Some(whole.crlf_size()) {
