@@ -223,11 +223,6 @@ impl Connection {
         self.phase = Phase::Command;
     }
 
-    /// The input not yet read, for whoever takes the conversation over after login.
-    pub fn take_input(&mut self) -> Vec<u8> {
-        self.framer.take_input()
-    }
-
     pub fn state(&self) -> State {
         self.state
     }
@@ -265,11 +260,6 @@ impl Connection {
     pub fn count_bad(&mut self) -> bool {
         self.last_was_bad = true;
         self.is_one_too_many()
-    }
-
-    /// Whether a command has begun and the rest of it is awaited (for the timeouts).
-    pub fn is_mid_command(&self) -> bool {
-        !matches!(self.phase, Phase::Command) || self.framer.is_mid_command()
     }
 
     fn poll_command(&mut self, out: &mut Vec<u8>) -> Option<Event> {

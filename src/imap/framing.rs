@@ -223,18 +223,6 @@ impl Framer {
         }
     }
 
-    /// Whether some of a command has come, but not its end.
-    pub fn is_mid_command(&self) -> bool {
-        !matches!(self.mode, Mode::Line) || self.scanned > self.start
-    }
-
-    /// Everything that has come and not been dealt with.
-    pub fn take_input(&mut self) -> Vec<u8> {
-        let rest = self.buffer.split_off(self.start);
-        *self = Framer::new();
-        rest
-    }
-
     /// Looks for the end of the line, which may be the announcement of a literal.
     fn scan_line(&mut self) -> Option<Frame> {
         let unread = self.unread();

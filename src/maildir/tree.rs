@@ -114,10 +114,6 @@ impl Tree {
         Tree { indexes, ..self }
     }
 
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Never `Layout::Detect`.
     pub fn layout(&self) -> Layout {
         self.layout

@@ -49,11 +49,6 @@ impl File {
             nix::sys::stat::futimens(&self.inner, &TimeSpec::UTIME_OMIT, &mtime)
         })
     }
-
-    /// For reading only: what is done to it from now on the crash tests do not see.
-    pub fn into_std(self) -> std::fs::File {
-        self.inner
-    }
 }
 
 impl io::Read for File {
