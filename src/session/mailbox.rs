@@ -396,8 +396,7 @@ mod tests {
         let maildir = Maildir::new(scratch.path().to_owned(), Settings::default());
         let now = Now::read();
         let folder = Folder::open(&maildir, scratch.path(), now.time).unwrap();
-        let indexes = folder.directory().to_path_buf();
-        let mut mailbox = Mailbox::new(folder, indexes, now);
+        let mut mailbox = Mailbox::new(folder, now);
         mailbox.set_watched(true);
         look(&mut mailbox);
         mailbox

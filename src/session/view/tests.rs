@@ -191,10 +191,9 @@ impl Mail {
         let maildir = Maildir::new(scratch.path().to_owned(), Settings::default());
         let now = Now::read();
         let folder = Folder::open(&maildir, scratch.path(), now.time).unwrap();
-        let indexes = scratch.path().to_owned();
         let mut mail = Mail {
             scratch,
-            mailbox: Mailbox::new(folder, indexes, now),
+            mailbox: Mailbox::new(folder, now),
             delivered: 0,
         };
         mail.deliver(messages);
