@@ -36,7 +36,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
 }
 
 /// The mailbox selected before is left even if the new one cannot be opened (RFC 3501 6.3.1).
-pub fn leave(context: &mut Context<'_>) {
+fn leave(context: &mut Context<'_>) {
     let manner = context.client.manner();
     if context.client.selected.is_some() && (manner.qresync || manner.rev2) {
         let out = context.client.out.writer();
