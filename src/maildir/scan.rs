@@ -122,6 +122,7 @@ impl Folder {
         let first = !std::mem::replace(&mut self.served, true);
         if first && self.index.is_none() {
             self.forget_history();
+            self.uids.accounted = self.uids.next;
         }
         if self.bury_wanted {
             self.bury();

@@ -32,6 +32,8 @@ pub(super) struct Uids {
     pub listed: Table,
     /// Up to here `listed` was read before the last full scan began.
     pub scanned: u32,
+    /// Every UID below was that of a message in the table, or is in the history.
+    pub accounted: u32,
     /// UIDs were appended and not yet forced to the disk.
     pub unsettled: bool,
     /// Some message of the table has no record.
@@ -50,6 +52,7 @@ impl Uids {
     ) {
         self.uid_validity = uid_validity;
         self.next = next;
+        self.accounted = next;
         self.mailbox_id = mailbox_id;
         self.state = state;
         self.records = usize::try_from(records).unwrap_or(usize::MAX);
