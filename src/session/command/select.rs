@@ -8,7 +8,7 @@ use crate::imap::list::Attributes;
 use crate::imap::mailbox::MailboxName;
 use crate::imap::response::{self, Code, Listed, Status};
 use crate::imap::sequence::Ranges;
-use crate::maildir::folder::Step;
+use crate::maildir::folder::{FolderError, Step};
 use crate::session::connection::{Patience, Selected};
 use crate::session::flags::KeywordNames;
 use crate::session::mailbox::{Effort, Hold, Mailbox};
@@ -115,7 +115,12 @@ impl Select {
         let step = match look {
             Ok(step) => step,
             Err(error) => {
-                context.mailboxes.drop_mailbox(key, context.now);
+                match error {
+                    FolderError::Missing | FolderError::Replaced => {
+                        context.mailboxes.lose_mailbox(key, context.now);
+                    }
+                    _ => context.mailboxes.drop_mailbox(key, context.now),
+                }
                 return Err(error.into());
             }
         };
