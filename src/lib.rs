@@ -11,8 +11,8 @@
 //! | [`session`] | everything after login: one user's connections and open mailboxes | nothing itself |
 //! | [`front`] | everything before login | nothing itself |
 //! | [`net`] | the event loop, streams, TLS | sockets and the clock, and it alone |
-//! | [`solo`] | `roost try` and `roost --preauth`: front and session in one process | |
-//! | [`sys`] | what the operating system needs `unsafe` or nix for | `unsafe`, and it alone |
+//! | [`solo`] | `roost try` and `roost --preauth`: front and session in one process | the Maildir it finds or makes, the password file |
+//! | [`sys`] | the operating system: standard streams, users, signals | `unsafe`, and it alone |
 //! | [`log`] | where the log goes | standard error |
 //!
 //! `tests/layering.rs` holds this table.  Every process is one thread around one event loop; what
@@ -24,19 +24,20 @@
 //!
 //! | step | file | what happens |
 //! |---|---|---|
-//! | accept | `solo.rs` | a listener is readable: a connection begins |
+//! | accept | `net/listener.rs`, `net/mod.rs` | a listener is readable: a connection begins |
 //! | read, decrypt | `net/stream.rs`, `net/tls.rs` | octets off the socket |
+//! | hand over | `solo.rs` | to the front before login, to the session after |
 //! | before login | `front/login.rs` | LOGIN or AUTHENTICATE; then the session has the connection |
 //! | frame | `imap/framing.rs` | lines and literals, every limit |
 //! | parse | `imap/command.rs`, `imap/append.rs` | the command's arguments; the literal announced |
 //! | permit | `imap/connection.rs` | is it allowed in this state? |
 //! | begin | `session/connection.rs`, `session/command/mod.rs` | an event becomes a running command |
 //! | act | `session/command/append.rs` | pieces of the literal as they come, CRLF to LF |
-//! | write | `maildir/save.rs` | tmp/, fsync, a UID from `maildir/uidlist.rs`, into cur/ |
+//! | write | `maildir/save.rs`, `maildir/batch.rs` | tmp/, fsync, a UID from `maildir/uids.rs`, into cur/ |
 //!
 //! Out: the command returns its reply; `session/view.rs` first writes what else the client may be
 //! told now, `imap/response.rs` makes the octets, `net/buffer.rs` holds them, `net/stream.rs` sends
-//! them.  A body is never in memory: `session/body.rs` reads its next piece from the file when the
+//! them.  A message's text is never in memory as a whole: `session/body.rs` reads its next piece from the file when the
 //! buffer has drained.
 //!
 //! From outside: another program renames a file; `maildir/watch.rs` wakes the loop;

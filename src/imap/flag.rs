@@ -10,6 +10,36 @@ pub struct Flags {
     pub keywords: u32,
 }
 
+impl Flags {
+    /// Whether all of `wanted` are set.
+    pub fn contains(self, wanted: Flags) -> bool {
+        self.system.contains(wanted.system) && self.keywords & wanted.keywords == wanted.keywords
+    }
+
+    pub fn with(self, added: Flags) -> Flags {
+        Flags {
+            system: self.system | added.system,
+            keywords: self.keywords | added.keywords,
+        }
+    }
+
+    pub fn without(self, removed: Flags) -> Flags {
+        Flags {
+            system: System(self.system.0 & !removed.system.0),
+            keywords: self.keywords & !removed.keywords,
+        }
+    }
+}
+
+impl From<System> for Flags {
+    fn from(system: System) -> Flags {
+        Flags {
+            system,
+            keywords: 0,
+        }
+    }
+}
+
 /// The system flags of RFC 9051 2.3.2 as bits; `\Recent` is not one of them: it belongs to a
 /// session, not to a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,7 +69,7 @@ impl std::ops::BitOr for System {
 pub enum Flag {
     System(System),
     Keyword(Keyword),
-    /// `\Recent`, which a client cannot change: to be ignored.
+    /// `\Recent`, which a client cannot set: to be refused.
     Recent,
     /// A word that cannot be a keyword, or a `\Word` nobody knows: to be refused.
     Unknown(String),

@@ -96,6 +96,20 @@ impl Ranges {
         Ranges::default()
     }
 
+    /// `first..=last`; nothing if they are the wrong way round.
+    pub fn between(first: u32, last: u32) -> Ranges {
+        let mut ranges = Ranges::new();
+        if first <= last {
+            ranges.push_range(first, last);
+        }
+        ranges
+    }
+
+    /// Every number there is; 0 is none.
+    pub fn all() -> Ranges {
+        Ranges::between(1, u32::MAX)
+    }
+
     /// Any ranges in any order, either end first, overlapping or not.
     pub fn from_unsorted(mut ranges: Vec<(u32, u32)>) -> Ranges {
         for (first, last) in &mut ranges {

@@ -47,6 +47,11 @@ impl Client {
         }
     }
 
+    /// A mailbox is selected, with EXAMINE.
+    pub fn is_read_only(&self) -> bool {
+        self.selected.is_some_and(|selected| selected.read_only)
+    }
+
     /// Leaves the selected mailbox, if any.
     pub fn deselect(&mut self, mailboxes: &mut Mailboxes, now: Now) {
         if let Some(selected) = self.selected.take()

@@ -151,16 +151,13 @@ impl Mailbox {
 
     /// The client of `connection` has been told that everything in the table exists.
     pub fn add_view(&mut self, connection: ConnectionId, read_only: bool, now: Now) {
-        let mut recent = Ranges::new();
         let last = self.last_uid();
         let first = if read_only {
             self.folder.first_recent()
         } else {
             self.folder.claim_recent()
         };
-        if first <= last {
-            recent.push_range(first.0, last.0);
-        }
+        let recent = Ranges::between(first.0, last.0);
         let claimed = !read_only && !recent.is_empty();
         if claimed && self.folder.messages().len() <= RECENT_WRITTEN_MAX {
             // A session in another process should not find the same messages \Recent.

@@ -159,9 +159,7 @@ impl From<SaveError> for Reply {
 impl From<FlagsError> for Reply {
     fn from(error: FlagsError) -> Reply {
         match error {
-            FlagsError::Unknown(name) => {
-                Reply::no(format!("Flag {name} cannot be stored here.")).code(Code::Cannot)
-            }
+            FlagsError::NotForClients => Reply::bad("These flags cannot be set by a client."),
             FlagsError::NoLetter(keyword) => Reply::no(format!(
                 "Keyword {} cannot be stored: this mailbox already has 26 keywords.",
                 keyword.as_str()
@@ -169,6 +167,16 @@ impl From<FlagsError> for Reply {
             .code(Code::Limit),
             FlagsError::Folder(error) => error.into(),
         }
+    }
+}
+
+/// A destination that does not exist can be created by the client (RFC 9051 6.3.12).
+pub fn no_destination(error: OpenError) -> Reply {
+    match error {
+        OpenError::Tree(TreeError::NotFound) => {
+            Reply::no("Mailbox doesn't exist.").code(Code::TryCreate)
+        }
+        error => error.into(),
     }
 }
 

@@ -10,12 +10,10 @@ use crate::imap::mailbox::MailboxName;
 use crate::imap::response::Code;
 use crate::maildir::folder::Step;
 use crate::maildir::save::{Batch, Commit, Incoming};
-use crate::maildir::tree::TreeError;
 use crate::message::crlf::ToLf;
 use crate::session::connection::Patience;
 use crate::session::flags;
 use crate::session::mailbox::{Effort, Hold, Mailbox};
-use crate::session::mailboxes::OpenError;
 use crate::session::reply::{self, Reply, ReplyCode};
 
 pub fn start(request: AppendStart, context: &mut Context<'_>) -> Start {
@@ -140,7 +138,7 @@ impl Append {
         let key = context
             .mailboxes
             .open(&self.name, now)
-            .map_err(try_create)?;
+            .map_err(reply::no_destination)?;
         Ok(context.mailboxes.look(key, Effort::Watch, now, over)?)
     }
 
@@ -190,10 +188,7 @@ fn begin_message(
         // RFC 3502 5: this is how a client gives a MULTIAPPEND up.
         return Err(Reply::no("A message without octets is none."));
     }
-    let foreign = |flag: &Flag| matches!(flag, Flag::Recent | Flag::Unknown(_));
-    if about.flags.iter().any(foreign) {
-        return Err(Reply::bad("These flags cannot be set by a client."));
-    }
+    flags::check(&about.flags)?;
     let now = context.now.time;
     let file = Incoming::begin(&destination(name, context)?.folder, now)?;
     context.client.imap.accept(context.client.out.writer());
@@ -267,16 +262,6 @@ fn destination<'m>(
     let key = context
         .mailboxes
         .open(name, context.now)
-        .map_err(try_create)?;
+        .map_err(reply::no_destination)?;
     context.mailboxes.get(key).ok_or_else(reply::deselected)
-}
-
-/// A destination that does not exist can be created by the client (RFC 9051 6.3.12).
-pub fn try_create(error: OpenError) -> Reply {
-    match error {
-        OpenError::Tree(TreeError::NotFound) => {
-            Reply::no("Mailbox doesn't exist.").code(Code::TryCreate)
-        }
-        error => error.into(),
-    }
 }

@@ -5,7 +5,6 @@
 
 use std::time::SystemTime;
 
-use super::append::try_create;
 use super::{Command, Context, Progress, Start, uids_of};
 use crate::imap::command::Copy as Request;
 use crate::imap::mailbox::MailboxName;
@@ -43,9 +42,7 @@ pub fn start(request: Request, remove: bool, context: &mut Context<'_>) -> Start
 
 /// RENAME of INBOX moves its messages to a new mailbox (RFC 9051 6.3.6).
 pub fn move_inbox(inbox: MailboxKey, name: MailboxName) -> Start {
-    let mut everything = Ranges::new();
-    everything.push_range(1, u32::MAX);
-    let mut copy = Copy::new(inbox, name, everything, true, true);
+    let mut copy = Copy::new(inbox, name, Ranges::all(), true, true);
     copy.rename = true;
     Start::Running(Box::new(copy))
 }
@@ -107,7 +104,7 @@ impl Copy {
         let key = context
             .mailboxes
             .open(&self.name, now)
-            .map_err(try_create)?;
+            .map_err(reply::no_destination)?;
         self.holds = [key, self.source].map(|key| context.mailboxes.hold(key));
         match self.stage {
             Stage::Sync => {

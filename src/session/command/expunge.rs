@@ -1,6 +1,6 @@
 //! EXPUNGE, UID EXPUNGE (RFC 9051 6.4.3, 6.4.9) and the expunge of CLOSE (RFC 9051 6.4.1).
 
-use super::{Command, Context, Progress, Start, selected_mailbox, uids_of};
+use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, under_lock};
 use crate::imap::flag::System;
 use crate::imap::response::Code;
 use crate::imap::sequence::{Ranges, Set};
@@ -10,16 +10,12 @@ use crate::session::reply::{self, Reply};
 use crate::session::view::{Walk, next_message};
 
 pub fn start(uids: Option<Set>, context: &mut Context<'_>) -> Start {
-    if context
-        .client
-        .selected
-        .is_some_and(|selected| selected.read_only)
-    {
+    if context.client.is_read_only() {
         return Start::Done(reply::read_only());
     }
     let uids = match uids {
         Some(set) => uids_of(&set, true, context),
-        None => Ok(everything()),
+        None => Ok(Ranges::all()),
     };
     match uids {
         Ok(uids) => Start::Running(Box::new(Expunge::new(uids, false))),
@@ -28,7 +24,7 @@ pub fn start(uids: Option<Set>, context: &mut Context<'_>) -> Start {
 }
 
 pub fn close() -> Start {
-    Start::Running(Box::new(Expunge::new(everything(), true)))
+    Start::Running(Box::new(Expunge::new(Ranges::all(), true)))
 }
 
 struct Expunge {
@@ -109,19 +105,11 @@ impl Expunge {
 impl Command for Expunge {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
         let (now, by) = (context.now, context.client.id);
-        let Some(mailbox) = selected_mailbox(context) else {
-            return Progress::Done(reply::deselected());
+        let progress = match under_lock(context, |context| self.slice(context)) {
+            Ok(Some(progress)) => progress,
+            Ok(None) => return self.patience.locked(),
+            Err(reply) => return Progress::Done(reply),
         };
-        match mailbox.folder.lock(now.time) {
-            Ok(true) => {}
-            Ok(false) => return self.patience.locked(),
-            Err(error) => return Progress::Done(error.into()),
-        }
-        let progress = self.slice(context);
-        if let Some(mailbox) = selected_mailbox(context) {
-            mailbox.folder.unlock();
-            mailbox.distribute(Some(by), now);
-        }
         if self.close
             && let Progress::Done(_) = progress
         {
@@ -132,10 +120,4 @@ impl Command for Expunge {
         }
         progress
     }
-}
-
-fn everything() -> Ranges {
-    let mut all = Ranges::new();
-    all.push_range(1, u32::MAX);
-    all
 }

@@ -197,6 +197,24 @@ fn selected_mailbox<'m>(context: &'m mut Context<'_>) -> Option<&'m mut Mailbox>
     context.mailboxes.get(selected.mailbox)
 }
 
+/// Works for a time slice under the lock of the selected mailbox; `None` if another program holds it.
+fn under_lock(
+    context: &mut Context<'_>,
+    work: impl FnOnce(&mut Context<'_>) -> Progress,
+) -> Result<Option<Progress>, Reply> {
+    let (now, by) = (context.now, context.client.id);
+    let mailbox = selected_mailbox(context).ok_or_else(reply::deselected)?;
+    if !mailbox.folder.lock(now.time)? {
+        return Ok(None);
+    }
+    let progress = work(context);
+    if let Some(mailbox) = selected_mailbox(context) {
+        mailbox.folder.unlock();
+        mailbox.distribute(Some(by), now);
+    }
+    Ok(Some(progress))
+}
+
 /// The UIDs a command is about: what `set` names, as far as the client has been told of it.
 fn uids_of(set: &Set, uid: bool, context: &mut Context<'_>) -> Result<Ranges, Reply> {
     let saved = context.client.saved.clone();

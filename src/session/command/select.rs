@@ -3,7 +3,6 @@
 use super::{Command, Context, Progress, Start, expunge};
 use crate::imap::command::{Qresync, Select as Request};
 use crate::imap::connection::State;
-use crate::imap::fetch::FetchLine;
 use crate::imap::list::Attributes;
 use crate::imap::mailbox::MailboxName;
 use crate::imap::response::{self, Code, Listed, Status};
@@ -217,10 +216,7 @@ fn resync(qresync: &Qresync, mailbox: &Mailbox) -> Option<Resync> {
     if qresync.uid_validity != folder.uid_validity() {
         return None;
     }
-    let mut all = Ranges::new();
-    if folder.uid_next() > 1 {
-        all.push_range(1, folder.uid_next() - 1);
-    }
+    let all = Ranges::between(1, folder.uid_next().saturating_sub(1));
     let known = match &qresync.known_uids {
         Some(known) => known.intersect(&all),
         None => all,
@@ -266,10 +262,7 @@ fn missing(known: &Ranges, qresync: &Qresync, mailbox: &Mailbox) -> Ranges {
             settled = uid;
         }
     }
-    let mut doubtful = Ranges::new();
-    if let Some(first) = settled.checked_add(1) {
-        doubtful.push_range(first, u32::MAX);
-    }
+    let doubtful = Ranges::between(settled.saturating_add(1), u32::MAX);
     known.difference(&existing).intersect(&doubtful)
 }
 
@@ -282,7 +275,8 @@ fn write_changes(
 ) -> Option<Progress> {
     let client = &mut *context.client;
     let selected = client.selected?;
-    let rev2 = client.manner().rev2;
+    // With QRESYNC that is UID, FLAGS and MODSEQ.
+    let manner = client.manner();
     let mailbox = context.mailboxes.get(selected.mailbox)?;
     let view = mailbox.view(client.id)?;
     let messages = mailbox.folder.messages();
@@ -293,13 +287,7 @@ fn write_changes(
     }) = view.next(messages, known, walk)
     {
         if message.modseq() > since && !message.is_gone() {
-            let recent = view.is_recent(message.uid()) && !rev2;
-            let out = client.out.writer();
-            let mut line = FetchLine::begin(out, number);
-            line.uid(out, message.uid());
-            line.flags(out, message.flags(), recent, |letter| names.get(letter));
-            line.modseq(out, message.modseq());
-            line.end(out);
+            view.write_flags(number, message, &names, manner, client.out.writer());
         }
         steps += 1;
         if client.out.is_full() {

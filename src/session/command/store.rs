@@ -3,10 +3,10 @@
 //! The folder's lock is held for one time slice at a time, and each slice has a modseq of its own:
 //! a client that asks for HIGHESTMODSEQ between two slices must not miss the second.
 
-use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, use_condstore};
+use super::{Command, Context, Progress, Start, uids_of, under_lock, use_condstore};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
-use crate::imap::flag::Flag;
+use crate::imap::flag::Flags;
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
 use crate::maildir::messages::Message;
@@ -17,16 +17,11 @@ use crate::session::reply::{self, Reply, ReplyCode};
 use crate::session::view::{Counted, Walk};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
-    if context
-        .client
-        .selected
-        .is_some_and(|selected| selected.read_only)
-    {
+    if context.client.is_read_only() {
         return Start::Done(reply::read_only());
     }
-    let foreign = |flag: &Flag| matches!(flag, Flag::Recent | Flag::Unknown(_));
-    if request.flags.iter().any(foreign) {
-        return Start::Done(Reply::bad("These flags cannot be set by a client."));
+    if let Err(error) = flags::check(&request.flags) {
+        return Start::Done(error.into());
     }
     if request.unchanged_since.is_some() {
         use_condstore(context);
@@ -60,26 +55,17 @@ struct Store {
 
 impl Command for Store {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
-        let (now, over, by) = (context.now, context.over, context.client.id);
+        let (now, over) = (context.now, context.over);
         // What others did since the last command should not be overlooked.
         let looked = look(context.client, context.mailboxes, Effort::Watch, now, over);
         if let Err(error) = looked {
             return Progress::Done(error.into());
         }
-        let Some(mailbox) = selected_mailbox(context) else {
-            return Progress::Done(reply::deselected());
-        };
-        match mailbox.folder.lock(now.time) {
-            Ok(true) => {}
-            Ok(false) => return self.patience.locked(),
-            Err(error) => return Progress::Done(error.into()),
+        match under_lock(context, |context| self.slice(context)) {
+            Ok(Some(progress)) => progress,
+            Ok(None) => self.patience.locked(),
+            Err(reply) => Progress::Done(reply),
         }
-        let progress = self.slice(context);
-        if let Some(mailbox) = selected_mailbox(context) {
-            mailbox.folder.unlock();
-            mailbox.distribute(Some(by), now);
-        }
-        progress
     }
 }
 
@@ -138,10 +124,10 @@ impl Store {
                 });
                 continue;
             }
-            let change = |flags| match self.request.how {
+            let change = |flags: Flags| match self.request.how {
                 How::Replace => named,
-                How::Add => flags::with(flags, named),
-                How::Remove => flags::without(flags, named),
+                How::Add => flags.with(named),
+                How::Remove => flags.without(named),
             };
             let (uid, before) = (message.uid(), message.flags());
             if change(before) != before {

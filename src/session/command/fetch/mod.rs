@@ -17,7 +17,6 @@ use crate::imap::sequence::{Ranges, Uid};
 use crate::maildir::folder::{Folder, MessageError};
 use crate::session::body::Body;
 use crate::session::connection::Patience;
-use crate::session::flags;
 use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
 use crate::session::summary::Summary;
@@ -381,16 +380,13 @@ impl Fetch {
             .get(self.mailbox)
             .ok_or_else(Stop::deselected)?;
         let folder = &mut mailbox.folder;
-        let seen = Flags {
-            system: System::SEEN,
-            keywords: 0,
-        };
+        let seen = Flags::from(System::SEEN);
         let before = folder
             .messages()
             .get(index)
             .ok_or(MessageError::Gone)?
             .flags();
-        let change = |flags| flags::with(flags, seen);
+        let change = |flags: Flags| flags.with(seen);
         if change(before) == before {
             return Ok(());
         }

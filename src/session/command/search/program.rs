@@ -13,7 +13,6 @@ use crate::maildir::messages::Message;
 use crate::message::search::{Needle, Scope};
 use crate::message::{charset, date, header};
 use crate::session::command::{Context, selected_mailbox, uids_of};
-use crate::session::flags;
 use crate::session::reply::{self, Reply};
 use crate::session::summary::Summary;
 
@@ -170,8 +169,7 @@ impl Program {
             wants: Vec::new(),
         };
         let test = compiler.compile(&request.key, context)?;
-        let mut candidates = Ranges::new();
-        candidates.push_range(1, u32::MAX);
+        let mut candidates = Ranges::all();
         narrow(&test, &mut candidates);
         let needles = compiler.needles;
         Ok(Program {
@@ -220,7 +218,7 @@ impl Test {
             }
             Test::Not(test) => test.judge(known).map(|verdict| !verdict),
             Test::Uids(uids) => Some(uids.contains(known.uid.0)),
-            Test::Flags(wanted) => Some(flags::is_set(known.flags, *wanted)),
+            Test::Flags(wanted) => Some(known.flags.contains(*wanted)),
             Test::Recent => Some(known.recent),
             Test::Larger(size) => known.size.map(|known| known > *size),
             Test::Smaller(size) => known.size.map(|known| known < *size),
@@ -288,10 +286,7 @@ impl Compiler {
             SearchKey::Not(key) => Test::Not(Box::new(self.compile(key, context)?)),
             SearchKey::Numbers(set) => Test::Uids(numbers(set, context)?),
             SearchKey::Uid(set) => Test::Uids(uids_of(set, true, context)?),
-            SearchKey::System(system) => Test::Flags(Flags {
-                system: *system,
-                keywords: 0,
-            }),
+            SearchKey::System(system) => Test::Flags((*system).into()),
             SearchKey::Recent => Test::Recent,
             SearchKey::Keyword(keyword) => {
                 let now = context.now.time;
@@ -426,11 +421,9 @@ fn numbers(set: &Set, context: &mut Context<'_>) -> Result<Ranges, Reply> {
     let view = mailbox.view(id).ok_or_else(reply::deselected)?;
     let messages = mailbox.folder.messages();
     let exists = view.exists(messages);
-    let mut all = Ranges::new();
-    if exists > 0 {
-        all.push_range(1, exists);
-    }
-    let numbers = numbers.resolve(exists).intersect(&all);
+    let numbers = numbers
+        .resolve(exists)
+        .intersect(&Ranges::between(1, exists));
     view.uids_of_numbers(messages, &numbers)
         .ok_or_else(reply::deselected)
 }
