@@ -317,8 +317,15 @@ impl Folder {
             };
             let mut letters = 0;
             for keyword in names.iter().filter_map(|name| Keyword::new(name)) {
-                if let Some(letter) = self.keyword_letter(&keyword, true, round.now)? {
-                    letters |= 1 << letter;
+                match self.keyword_letter(&keyword, true, round.now) {
+                    Ok(Some(letter)) => letters |= 1 << letter,
+                    Ok(None) => (),
+                    // Perhaps the next time there is room for them.
+                    Err(FolderError::Full(_) | FolderError::Denied(_)) => {
+                        self.courier_keywords.push((base, names));
+                        return Ok(true);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             let modseq = self.batch_modseq(round)?;

@@ -152,14 +152,19 @@ impl Counter {
 
     /// `modseq`, which has been issued, was given to the message `uid`.
     pub fn give(&mut self, uid: u32, modseq: u64) {
+        self.give_range(uid, uid, modseq);
+    }
+
+    /// It was given to all of these.
+    pub fn give_range(&mut self, first: u32, last: u32, modseq: u64) {
         match self.unwritten.last_mut() {
-            Some(last) if last.modseq == modseq && last.last.checked_add(1) == Some(uid) => {
-                last.last = uid;
+            Some(given) if given.modseq == modseq && given.last.checked_add(1) == Some(first) => {
+                given.last = last;
             }
             _ => self.unwritten.push(Given {
                 modseq,
-                first: uid,
-                last: uid,
+                first,
+                last,
             }),
         }
     }

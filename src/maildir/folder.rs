@@ -84,6 +84,8 @@ pub struct Folder {
     pub(super) trusts_watch: bool,
     /// The watch saw something, or we changed something, since the directories were last recorded.
     pub(super) touched: bool,
+    /// What has to be outdone, if this is the folder again of which it was told.
+    pub(super) told: Option<Told>,
     /// A first sync has come to its end: clients may have been told things.
     pub(super) served: bool,
     /// The index on disk does not have everything.
@@ -104,8 +106,27 @@ pub struct Folder {
 pub(super) enum Held {
     No,
     Lock(Lock),
-    /// The disk is full or we may not write: what can be done without the lock may be done.
-    Without,
+    /// The disk is full or we may not write, as the error says: what can be done without the lock
+    /// may be done.
+    Without(io::ErrorKind),
+}
+
+impl Held {
+    /// Why something that needs the lock cannot be done.
+    pub fn why_not(&self) -> io::Error {
+        match self {
+            Held::Without(kind) => (*kind).into(),
+            Held::No | Held::Lock(_) => io::Error::other("the folder is not locked"),
+        }
+    }
+}
+
+/// What clients were told of a folder that is not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub uid_validity: u32,
+    pub uid_next: u32,
+    pub highest_modseq: u64,
 }
 
 /// One change of a folder, in the order in which they happened.
@@ -179,6 +200,7 @@ impl Folder {
             watched: false,
             trusts_watch: false,
             touched: false,
+            told: None,
             served: false,
             stale: false,
             index: index_state,
@@ -243,6 +265,21 @@ impl Folder {
         self.watched = watched;
         // What the watch had still to tell is not told any more.
         self.scan_wanted |= std::mem::take(&mut self.trusts_watch);
+    }
+
+    /// Clients were told this of the folder that was here before.  If it was replaced by an older
+    /// copy of itself, from a backup, UIDs and modseqs go on from what was told.  To be called
+    /// before the first sync.
+    pub fn outdo(&mut self, told: Told) {
+        self.told = Some(told);
+    }
+
+    pub fn told(&self) -> Told {
+        Told {
+            uid_validity: self.uids.uid_validity,
+            uid_next: self.uids.next,
+            highest_modseq: self.modseqs.highest(),
+        }
     }
 
     /// What changed since this was last called, in order.
@@ -336,12 +373,12 @@ impl Folder {
         now: SystemTime,
     ) -> Result<Option<u32>, FolderError> {
         let known = self.keywords.letter(keyword);
-        let Held::Lock(lock) = &self.held else {
-            return Ok(known);
-        };
         if known.is_some() || !create {
             return Ok(known);
         }
+        let Held::Lock(lock) = &self.held else {
+            return Err(self.held.why_not().into());
+        };
         let Dirs { dir, access, .. } = &self.dirs;
         match self.keywords.add(dir, lock, keyword, access, now) {
             Ok(letter) => {

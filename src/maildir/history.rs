@@ -42,17 +42,21 @@ impl History {
     }
 
     pub fn push(&mut self, uid: u32, modseq: u64) {
-        if let Some(last) = self.entries.last_mut()
-            && last.modseq == modseq
-            && last.last.checked_add(1) == Some(uid)
+        self.push_range(uid, uid, modseq);
+    }
+
+    pub fn push_range(&mut self, first: u32, last: u32, modseq: u64) {
+        if let Some(before) = self.entries.last_mut()
+            && before.modseq == modseq
+            && before.last.checked_add(1) == Some(first)
         {
-            last.last = uid;
+            before.last = last;
             return;
         }
         let entry = Expunged {
             modseq,
-            first: uid,
-            last: uid,
+            first,
+            last,
         };
         let at = self.entries.partition_point(|old| old.modseq <= modseq);
         self.entries.insert(at, entry);

@@ -95,6 +95,11 @@ impl Modseqs {
         self.highest = self.highest.max(modseq);
     }
 
+    pub fn give_range(&mut self, first: u32, last: u32, modseq: u64) {
+        self.counter.give_range(first, last, modseq);
+        self.highest = self.highest.max(modseq);
+    }
+
     pub fn least_unused_uid(&self) -> u32 {
         self.counter.least_unused_uid()
     }
@@ -188,6 +193,38 @@ impl Folder {
             self.freshen(first, last, modseq);
         }
         Ok(modseq)
+    }
+
+    /// UIDs that were given since the last time, but none of their messages has been seen: another
+    /// program served them and removed them again.  Some client may have been told of them, so
+    /// they go into the history, with a modseq of their own.
+    pub(super) fn unseen_uids(&self) -> Vec<(u32, u32)> {
+        let mut unseen = Vec::new();
+        if !self.served && self.index.is_none() {
+            // The history begins when all has been looked at.
+            return unseen;
+        }
+        let mut next = self.uids.accounted;
+        let from = self.table.index_of(next).unwrap_or_else(|at| at);
+        for row in self.table.rows().get(from..).unwrap_or_default() {
+            let uid = row.uid().0;
+            if next < uid {
+                unseen.push((next, uid - 1));
+            }
+            next = uid.saturating_add(1);
+        }
+        if next < self.uids.next {
+            unseen.push((next, self.uids.next - 1));
+        }
+        unseen
+    }
+
+    pub(super) fn account_for(&mut self, unseen: &[(u32, u32)], modseq: u64) {
+        for &(first, last) in unseen {
+            self.history.push_range(first, last, modseq);
+            self.modseqs.give_range(first, last, modseq);
+        }
+        self.uids.accounted = self.uids.next;
     }
 
     /// The messages with these UIDs count as changed.

@@ -96,6 +96,11 @@ impl Folder {
                 break;
             }
         }
+        let unseen = self.unseen_uids();
+        if !unseen.is_empty() {
+            let modseq = self.batch_modseq(round)?;
+            self.account_for(&unseen, modseq);
+        }
         while let Some(uid) = findings.renumbered.pop() {
             if let Ok(index) = self.table.index_of(uid) {
                 let modseq = self.batch_modseq(round)?;

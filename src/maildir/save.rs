@@ -243,6 +243,8 @@ impl Folder {
         batch.placed = 0;
         batch.entries.clear();
         self.welcome(first_row);
+        let unseen = self.unseen_uids();
+        self.account_for(&unseen, modseq);
         // A watch that saw the files come could not know whose they are.
         let listed = &mut self.uids.listed;
         self.findings.look_up_strangers(&mut self.table, listed);

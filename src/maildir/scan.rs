@@ -84,6 +84,14 @@ impl Folder {
         if !matches!(&self.work, Work::Listing(scan) if scan.second) {
             self.release_batch_lock();
         }
+        if let Some(told) = self.told {
+            if !self.lock_for_batch(now)? {
+                return Ok(Step::Locked);
+            }
+            self.go_on_from(told)?;
+            self.told = None;
+            self.release_batch_lock();
+        }
         let mut looks = 0..LOOKS;
         loop {
             match std::mem::take(&mut self.work) {
@@ -122,6 +130,7 @@ impl Folder {
         let first = !std::mem::replace(&mut self.served, true);
         if first && self.index.is_none() {
             self.forget_history();
+            self.uids.accounted = self.uids.next;
         }
         if self.bury_wanted {
             self.bury();

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use super::Fsync;
 use super::adopt;
 use super::dir::Dir;
-use super::folder::{Folder, FolderError, Held};
+use super::folder::{Folder, FolderError, Held, Told};
+use super::history::History;
 use super::index::FileState;
 use super::table::{NewRow, Table};
 use super::uidlist::{Durable, Known, New, Record, Refreshed, Uidlist, UidlistError};
@@ -32,6 +33,8 @@ pub(super) struct Uids {
     pub listed: Table,
     /// Up to here `listed` was read before the last full scan began.
     pub scanned: u32,
+    /// Every UID below was that of a message in the table, or is in the history.
+    pub accounted: u32,
     /// UIDs were appended and not yet forced to the disk.
     pub unsettled: bool,
     /// Some message of the table has no record.
@@ -50,6 +53,7 @@ impl Uids {
     ) {
         self.uid_validity = uid_validity;
         self.next = next;
+        self.accounted = next;
         self.mailbox_id = mailbox_id;
         self.state = state;
         self.records = usize::try_from(records).unwrap_or(usize::MAX);
@@ -400,6 +404,33 @@ impl Folder {
         }
     }
 
+    /// If this is the folder of which clients were told this, as a backup has it, new messages get
+    /// UIDs above, and every message counts as changed.
+    pub(super) fn go_on_from(&mut self, told: Told) -> Result<(), FolderError> {
+        let dir = self.dirs.dir.clone();
+        let list = Uidlist::read(&dir)?;
+        let validity = list
+            .as_ref()
+            .map_or(self.uids.uid_validity, Uidlist::uid_validity);
+        if validity == 0 || validity != told.uid_validity {
+            return Ok(());
+        }
+        match (&self.held, list) {
+            (Held::Lock(lock), Some(mut list)) if list.uid_next().0 < told.uid_next => {
+                list.raise_uid_next(Uid(told.uid_next));
+                let (access, durable) = (&self.dirs.access, durable(self.fsync));
+                list.rewrite(&dir, lock, access, &mut |_, _| true, durable)
+                    .map_err(uidlist_error)?;
+            }
+            (_, None) => self.uids.next = self.uids.next.max(told.uid_next),
+            _ => (),
+        }
+        self.modseqs.take_over(told.highest_modseq);
+        self.modseqs.doubtful = vec![(1, u32::MAX)];
+        self.history = History::starting_at(told.highest_modseq.saturating_add(1));
+        Ok(())
+    }
+
     /// Waits until the UIDs given so far are on the disk.
     pub(super) fn settle_uids(&mut self) -> Result<(), FolderError> {
         if !std::mem::take(&mut self.uids.unsettled) || self.fsync == Fsync::Never {
@@ -440,8 +471,7 @@ impl Folder {
             };
         }
         let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
-            let error = io::Error::from(io::ErrorKind::StorageFull);
-            return Err(FolderError::Full(error));
+            return Err(self.held.why_not().into());
         };
         let later = match self.fsync {
             Fsync::Never => Durable::Never,

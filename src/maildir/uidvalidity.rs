@@ -99,8 +99,13 @@ fn write_hint(root: &Dir, access: &Access, value: u32) -> io::Result<()> {
     let temporary = temporary.as_bytes();
     let _ = root.unlink(temporary);
     let mut file = root.create_new(temporary, access)?;
-    file.write_all(format!("{value:08x}").as_bytes())?;
-    root.rename(temporary, root, FILE, Target::Replace)
+    let written = file
+        .write_all(format!("{value:08x}").as_bytes())
+        .and_then(|()| root.rename(temporary, root, FILE, Target::Replace));
+    if written.is_err() {
+        let _ = root.unlink(temporary);
+    }
+    written
 }
 
 /// Seconds since 1970, or one more than the last if there were several in a second.

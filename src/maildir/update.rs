@@ -19,7 +19,7 @@ impl Folder {
     /// then fails by itself, and EXPUNGE, which makes room, works.
     pub fn lock(&mut self, now: SystemTime) -> Result<bool, FolderError> {
         match &mut self.held {
-            Held::Without => return Ok(true),
+            Held::Without(_) => return Ok(true),
             Held::Lock(lock) => {
                 if lock.touch(now)? {
                     return Ok(true);
@@ -34,7 +34,7 @@ impl Folder {
             Ok(None) => return Ok(false),
             Err(error) if dir::is_full(&error) || is_denied(&error) => {
                 log::debug!("{}: going on without lock: {error}", self.path.display());
-                Held::Without
+                Held::Without(error.kind())
             }
             Err(error) => return Err(error.into()),
         };

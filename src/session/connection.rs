@@ -440,7 +440,7 @@ pub fn handle_folder_error(
     match error {
         FolderError::Missing | FolderError::Replaced => {
             if let Some(selected) = client.selected {
-                mailboxes.drop_mailbox(selected.mailbox, now);
+                mailboxes.lose_mailbox(selected.mailbox, now);
             }
         }
         // The table is served as it is.

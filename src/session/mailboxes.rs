@@ -13,7 +13,7 @@ use crate::imap::mailbox::MailboxName;
 use crate::maildir::Maildir;
 use crate::maildir::adopt;
 use crate::maildir::dir::Dir;
-use crate::maildir::folder::{Folder, FolderError, Step};
+use crate::maildir::folder::{Folder, FolderError, Step, Told};
 use crate::maildir::subscriptions::Subscriptions;
 use crate::maildir::tree::{Layout, Tree, TreeError};
 use crate::maildir::watch::{Event, WatchError, Watcher};
@@ -24,6 +24,8 @@ pub struct Mailboxes {
     pub tree: Tree,
     open: BTreeMap<MailboxKey, Mailbox>,
     by_name: HashMap<MailboxName, MailboxKey>,
+    /// What was told of mailboxes whose folder another program took away.
+    lost: HashMap<MailboxName, Told>,
     next_key: u32,
     subscriptions: Option<Subscriptions>,
     watcher: Option<Watcher>,
@@ -60,6 +62,7 @@ impl Mailboxes {
             tree,
             open: BTreeMap::new(),
             by_name: HashMap::new(),
+            lost: HashMap::new(),
             next_key: 1,
             subscriptions: None,
             watcher: watcher.and_then(Result::ok),
@@ -77,8 +80,11 @@ impl Mailboxes {
             return Ok(key);
         }
         let directory = self.tree.find(name).map_err(OpenError::Tree)?;
-        let folder =
+        let mut folder =
             Folder::open(&self.maildir, &directory, now.time).map_err(OpenError::Folder)?;
+        if let Some(told) = self.lost.remove(name) {
+            folder.outdo(told);
+        }
         let key = MailboxKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
         let mut mailbox = Mailbox::new(folder, now);
@@ -172,6 +178,16 @@ impl Mailboxes {
         }
         self.woken.extend(mailbox.viewers());
         mailbox.close(now);
+    }
+
+    /// Closes a mailbox whose folder was removed or replaced by another program; should it come
+    /// back as it once was, what clients were told of it is known.
+    pub fn lose_mailbox(&mut self, key: MailboxKey, now: Now) {
+        let name = self.by_name.iter().find(|&(_, &named)| named == key);
+        if let (Some((name, _)), Some(mailbox)) = (name, self.open.get(&key)) {
+            self.lost.insert(name.clone(), mailbox.folder.told());
+        }
+        self.drop_mailbox(key, now);
     }
 
     /// Takes what the watch saw.

@@ -252,3 +252,18 @@ fn special_uses_given_by_a_client_outlast_the_process() {
     b.no(r"CREATE x (USE (\All))");
     b.no(r"CREATE y (USE (\Bogus))").code("USEATTR");
 }
+
+#[test]
+fn whoever_has_the_mailbox_selected_is_told_that_it_is_closed() {
+    let mail = Mail::new();
+    let server = Server::try_(&mail);
+    let (mut a, mut b) = (server.connect(), server.connect());
+    a.ok("CREATE Work");
+    for (command, name) in [("RENAME Work Play", "Work"), ("DELETE Play", "Play")] {
+        a.ok(&format!("SELECT {name}"));
+        b.ok(&format!("SELECT {name}"));
+        a.ok(command).contains("OK [CLOSED] ...");
+        b.ok("NOOP").contains("OK [CLOSED] ...");
+        a.bad("FETCH 1 FLAGS");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::support::*;
 
@@ -347,6 +348,40 @@ fn a_folder_replaced_under_us_is_served_as_it_now_is() {
 }
 
 #[test]
+fn a_maildir_replaced_by_its_backup_goes_on_from_what_was_told() {
+    let mail = Mail::with(["one.eml", "two.eml"]);
+    let mut a = mail.select();
+    a.ok("NOOP");
+    let (path, backup) = (mail.inbox().path().to_owned(), mail.work().join("backup"));
+    let copied = Command::new("cp").arg("-a").args([&path, &backup]).status();
+    assert!(copied.is_ok_and(|status| status.success()));
+    a.append("INBOX", &text("three.eml"));
+    a.ok(r"STORE 1:3 +FLAGS (\Seen)");
+    let told = a.ok("SELECT INBOX").number("HIGHESTMODSEQ");
+    fs::rename(&path, mail.work().join("aside")).expect("moved aside");
+    fs::rename(&backup, &path).expect("put back");
+    mail.inbox().deliver_file("three.eml");
+    a.command("NOOP");
+    let now = a.ok("SELECT INBOX").number("HIGHESTMODSEQ");
+    assert_eq!(a.ok("UID SEARCH ALL").found(), [1, 2, 4]);
+    assert!(now > told, "{now} after {told}");
+}
+
+#[test]
+fn where_we_may_not_write_the_answer_says_so() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.select();
+    let root = mail.inbox().path().to_owned();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o500)).expect("closed");
+    a.no("STORE 1 +FLAGS (New)").code("NOPERM");
+    a.ok(r"STORE 1 +FLAGS (\Flagged)");
+    a.no("COPY 1 INBOX").code("NOPERM");
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).expect("opened");
+    a.ok("STORE 1 +FLAGS (New)");
+    a.ok("COPY 1 INBOX");
+}
+
+#[test]
 fn index_and_cache_may_lie_elsewhere() {
     roost_only!("a setting of ours");
     let mail = Mail::with(["one.eml"]);
@@ -405,9 +440,7 @@ fn a_lock_left_by_a_dead_process_does_not_stop_the_mail() {
         .expect("a host name")
         .to_string_lossy()
         .into_owned();
-    let mut child = std::process::Command::new("true")
-        .spawn()
-        .expect("a process");
+    let mut child = Command::new("true").spawn().expect("a process");
     let dead = child.id();
     child.wait().expect("ended");
     let lock = mail.root().join("dovecot-uidlist.lock");

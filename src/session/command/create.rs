@@ -1,6 +1,6 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 6.3.4 to 6.3.8, RFC 6154, RFC 8474 4.1).
 
-use super::{Command, Context, Progress, Start, copy, select};
+use super::{Command, Context, Progress, Start, copy};
 use crate::imap::command::UnknownUse;
 use crate::imap::mailbox::{MailboxArgument, MailboxName, SpecialUse};
 use crate::imap::response::Code;
@@ -77,11 +77,8 @@ fn try_delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Result<(),
     }
     let now = context.now;
     context.mailboxes.tree.delete(&name, now.time)?;
-    let open = context.mailboxes.find_open(&name);
-    if open.is_some() && context.client.selected.map(|selected| selected.mailbox) == open {
-        select::leave(context);
-    }
-    if let Some(key) = open {
+    // Whoever has it selected, this client too, is told that it is closed.
+    if let Some(key) = context.mailboxes.find_open(&name) {
         context.mailboxes.drop_mailbox(key, now);
     }
     Ok(())
@@ -105,11 +102,7 @@ fn try_rename(
     }
     let moved = context.mailboxes.open_at_or_below(&from);
     context.mailboxes.tree.rename(&from, &to, now.time)?;
-    // Whoever has one of them selected has a mailbox that is not there any more.
-    let selected = context.client.selected.map(|selected| selected.mailbox);
-    if selected.is_some_and(|selected| moved.contains(&selected)) {
-        select::leave(context);
-    }
+    // Whoever has one of them selected, this client too, is told that it is closed.
     for key in moved {
         context.mailboxes.drop_mailbox(key, now);
     }

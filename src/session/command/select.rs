@@ -7,7 +7,7 @@ use crate::imap::list::Attributes;
 use crate::imap::mailbox::MailboxName;
 use crate::imap::response::{self, Code, Listed, Status};
 use crate::imap::sequence::Ranges;
-use crate::maildir::folder::Step;
+use crate::maildir::folder::{FolderError, Step};
 use crate::session::connection::{Patience, Selected};
 use crate::session::flags::KeywordNames;
 use crate::session::mailbox::{Effort, Hold, Mailbox};
@@ -35,7 +35,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
 }
 
 /// The mailbox selected before is left even if the new one cannot be opened (RFC 3501 6.3.1).
-pub fn leave(context: &mut Context<'_>) {
+fn leave(context: &mut Context<'_>) {
     let manner = context.client.manner();
     if context.client.selected.is_some() && (manner.qresync || manner.rev2) {
         let out = context.client.out.writer();
@@ -114,7 +114,12 @@ impl Select {
         let step = match look {
             Ok(step) => step,
             Err(error) => {
-                context.mailboxes.drop_mailbox(key, context.now);
+                match error {
+                    FolderError::Missing | FolderError::Replaced => {
+                        context.mailboxes.lose_mailbox(key, context.now);
+                    }
+                    _ => context.mailboxes.drop_mailbox(key, context.now),
+                }
                 return Err(error.into());
             }
         };

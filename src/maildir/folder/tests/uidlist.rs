@@ -312,6 +312,31 @@ fn a_record_appended_for_a_message_we_have_is_its_new_uid() {
 }
 
 #[test]
+fn messages_that_came_and_went_unseen_are_told_as_expunged() {
+    for saving in [false, true] {
+        let (mail, mut ours) = mail_with_three();
+        let mut theirs = mail.open();
+        mail.deliver("cur/4.host:2,");
+        sync(&mut theirs);
+        assert_eq!(uids(&theirs), [1, 2, 3, 4]);
+        let told = theirs.highest_modseq();
+        mail.remove("cur/4.host:2,");
+        let last = match saving {
+            true => append(&mut ours, b"x\n"),
+            false => {
+                mail.deliver("cur/5.host:2,");
+                sync(&mut ours);
+                5
+            }
+        };
+        assert_eq!(uids(&ours), [1, 2, 3, last]);
+        let gone = ours.expunged_since(told).unwrap();
+        assert_eq!(gone.iter().collect::<Vec<_>>(), [4]);
+        assert!(ours.highest_modseq() > told);
+    }
+}
+
+#[test]
 fn what_one_process_tells_another_does_not_go_below() {
     for (write_index, lose_index) in [(false, false), (true, false), (false, true), (true, true)] {
         let (mail, mut ours) = mail_with_three();
