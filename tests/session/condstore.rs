@@ -131,3 +131,17 @@ fn fetch_modseq_enables_condstore_for_the_connection() {
             .then_some(())
     });
 }
+
+#[test]
+fn a_fetch_that_marks_as_read_tells_the_modseq_of_that() {
+    let mail = Mail::with(["one.eml", "two.eml"]);
+    let mut a = mail.select();
+    a.ok("ENABLE CONDSTORE");
+    for (number, items) in [(1, "(FLAGS BODY[TEXT])"), (2, "BODY[TEXT]")] {
+        let reply = a.ok(&format!("FETCH {number} {items}")).to_string();
+        assert!(
+            reply.contains(r"\Seen") && reply.contains("MODSEQ ("),
+            "{reply}"
+        );
+    }
+}

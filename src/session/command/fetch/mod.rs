@@ -408,9 +408,10 @@ impl Fetch {
         let asked = |item| self.request.items.contains(&item);
         if current.marked_seen && !asked(FetchItem::Flags) {
             self.add(FetchItem::Flags, &mut line, current, context);
-            if context.client.manner().condstore && !asked(FetchItem::ModSeq) {
-                self.add(FetchItem::ModSeq, &mut line, current, context);
-            }
+        }
+        // Whoever hears of a change hears of its modseq (RFC 7162 3.1).
+        if current.marked_seen && context.client.manner().condstore && !asked(FetchItem::ModSeq) {
+            self.add(FetchItem::ModSeq, &mut line, current, context);
         }
         line.end(context.client.out.writer());
     }
