@@ -84,6 +84,8 @@ pub struct Folder {
     pub(super) trusts_watch: bool,
     /// The watch saw something, or we changed something, since the directories were last recorded.
     pub(super) touched: bool,
+    /// What happened before this time is in the table, or at least among the findings.
+    pub(super) seen_until: Option<SystemTime>,
     /// What has to be outdone, if this is the folder again of which it was told.
     pub(super) told: Option<Told>,
     /// A first sync has come to its end: clients may have been told things.
@@ -200,6 +202,7 @@ impl Folder {
             watched: false,
             trusts_watch: false,
             touched: false,
+            seen_until: None,
             told: None,
             served: false,
             stale: false,
@@ -265,6 +268,12 @@ impl Folder {
         self.watched = watched;
         // What the watch had still to tell is not told any more.
         self.scan_wanted |= std::mem::take(&mut self.trusts_watch);
+    }
+
+    /// The caller has passed on all that a watch saw up to this time.  Only what was seen goes into
+    /// the index as such: a folder whose last change was later is scanned when it is opened again.
+    pub fn note_seen(&mut self, until: SystemTime) {
+        self.seen_until = Some(until);
     }
 
     /// Clients were told this of the folder that was here before.  If it was replaced by an older

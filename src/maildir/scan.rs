@@ -282,19 +282,24 @@ impl Folder {
         known.mtime != stat.mtime && age(stat, now) >= EVENT_DELAY
     }
 
-    /// What the watch saw, or we did, is in the table: take the directories as they are now.
+    /// What the watch saw, or we did, is in the table: take the directories as they are now, but as
+    /// dirty if something may have happened that the watch has not told yet.
     pub(super) fn record_directories(&mut self, now: SystemTime) {
         if !self.trusts_watch {
             return;
         }
         let dir = self.dirs.dir.clone();
+        let unresolved = self.scan_wanted || !self.findings.is_empty() || !self.suspects.is_empty();
+        let seen_until = self.seen_until.filter(|until| *until <= now && !unresolved);
         for (name, known) in [(b"cur", &mut self.cur), (b"new", &mut self.new)] {
             if let Ok(Some(stat)) = dir.stat_target(name)
                 && stat.inode == known.inode
                 && (self.touched || stat.mtime == known.mtime)
             {
+                let clean = stat.mtime == known.mtime && !known.dirty && !unresolved;
+                let seen = seen_until.is_some_and(|until| is_settled(&stat, until));
                 let recorded = DirState {
-                    dirty: age(&stat, now) < tick(&stat),
+                    dirty: !clean && !seen,
                     ..DirState::of(&stat)
                 };
                 self.stale |= recorded != *known;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::view::{Manner, Tell, View};
 use crate::imap::sequence::{Ranges, Uid};
@@ -20,6 +20,8 @@ pub struct Mailbox {
     /// Something was handed to the views since viewers were last woken.
     news: bool,
     rescan: bool,
+    /// The events, and those handled, are all that happened up to this time.
+    caught_up: Option<SystemTime>,
     /// An event's work is not done yet: a sync does the rest.
     unfinished: bool,
     tombstones: usize,
@@ -60,6 +62,7 @@ impl Mailbox {
             watched: false,
             news: false,
             rescan: false,
+            caught_up: None,
             unfinished: true,
             tombstones: 0,
             looked: now.instant,
@@ -106,6 +109,9 @@ impl Mailbox {
                 return Ok(Step::Again);
             }
         }
+        if let Some(until) = self.caught_up.take() {
+            self.folder.note_seen(until);
+        }
         let told_by_watch = self.watched && effort == Effort::Watch;
         if told_by_watch && !self.unfinished {
             return Ok(Step::Done);
@@ -121,6 +127,22 @@ impl Mailbox {
     /// Whether a look with this effort has to wait for what the watch has not told yet.
     pub fn wants_catch_up(&mut self, effort: Effort, now: Now) -> Result<bool, FolderError> {
         Ok(self.watched && effort != Effort::Watch && self.folder.changed_lately(now.time)?)
+    }
+
+    /// The watch has handed over everything that happened up to now.
+    pub fn note_caught_up(&mut self, now: Now) {
+        self.caught_up = self.watched.then_some(now.time);
+    }
+
+    /// Acts on what the watch saw if that is little: what is left is found when the folder is opened
+    /// again.
+    pub fn handle_events(&mut self, now: Now) {
+        for _ in 0..EVENTS_AT_ONCE {
+            match self.look(Effort::Watch, now, &|| true) {
+                Ok(Step::Again) => (),
+                _ => return,
+            }
+        }
     }
 
     /// Takes what the watch saw; `look` acts on it.
@@ -302,10 +324,14 @@ impl Mailbox {
 
     /// Writes the index if it is `age` out of date.
     pub fn write_index(&mut self, age: Duration, now: Now) {
-        if self.changed.is_some_and(|since| now.instant >= since + age) {
+        if self.is_index_due(age, now) {
             self.folder.write_index(now.time);
             self.changed = None;
         }
+    }
+
+    pub fn is_index_due(&self, age: Duration, now: Now) -> bool {
+        self.changed.is_some_and(|since| now.instant >= since + age)
     }
 
     pub fn changed_since(&self) -> Option<Instant> {
@@ -353,6 +379,9 @@ impl Mailbox {
 
 /// More events than this are not looked at one by one.
 const EVENTS_MAX: usize = 10_000;
+
+/// So many are handled before the index is written.
+const EVENTS_AT_ONCE: usize = 64;
 
 const TOMBSTONES_MANY: usize = 64;
 

@@ -169,6 +169,7 @@ impl Mailboxes {
     /// Closes a mailbox that is not what it was: replaced, renamed, deleted, or broken.  Whoever
     /// has it selected finds nothing under its key any more.
     pub fn drop_mailbox(&mut self, key: MailboxKey, now: Now) {
+        self.catch_up(now, &|open, _| open == key);
         let Some(mailbox) = self.open.remove(&key) else {
             return;
         };
@@ -221,6 +222,9 @@ impl Mailboxes {
         {
             watcher.catch_up();
             self.handle_wake();
+            if let Some(mailbox) = self.open.get_mut(&key) {
+                mailbox.note_caught_up(now);
+            }
         }
         let mailbox = self.open.get_mut(&key).ok_or(FolderError::Missing)?;
         mailbox.look(effort, now, over)
@@ -253,6 +257,7 @@ impl Mailboxes {
 
     /// Polls what is not watched, writes indexes that are out of date, closes what nobody uses.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.catch_up(now, &|_, mailbox| mailbox.is_index_due(INDEX_AGE, now));
         for mailbox in self.open.values_mut() {
             mailbox.write_index(INDEX_AGE, now);
             if mailbox
@@ -267,8 +272,30 @@ impl Mailboxes {
         self.close_unused(0, KEEP_UNUSED, None, now);
     }
 
+    /// What has happened to these mailboxes shall be in their indexes, which are to be written.
+    fn catch_up(&mut self, now: Now, wanted: &dyn Fn(MailboxKey, &Mailbox) -> bool) {
+        let mut keys = Vec::new();
+        for (&key, mailbox) in &self.open {
+            if wanted(key, mailbox) {
+                keys.push(key);
+            }
+        }
+        match &mut self.watcher {
+            Some(watcher) if !keys.is_empty() => watcher.catch_up(),
+            _ => return,
+        }
+        self.handle_wake();
+        for key in keys {
+            if let Some(mailbox) = self.open.get_mut(&key) {
+                mailbox.note_caught_up(now);
+                mailbox.handle_events(now);
+            }
+        }
+    }
+
     /// Closes everything, as the process is about to end.
     pub fn close_all(&mut self, now: Now) {
+        self.catch_up(now, &|_, _| true);
         self.by_name.clear();
         for (key, mailbox) in std::mem::take(&mut self.open) {
             if let Some(watcher) = &mut self.watcher {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use crate::support::*;
 
@@ -368,6 +370,25 @@ fn a_maildir_replaced_by_its_backup_goes_on_from_what_was_told() {
 }
 
 #[test]
+fn mail_that_came_while_the_client_was_silent_is_there_for_the_next() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.select();
+    a.ok("NOOP");
+    // Longer than the times of directories can be doubted.
+    let moment = Duration::from_millis(100);
+    thread::sleep(moment);
+    a.ok(r"STORE 1 +FLAGS (\Flagged)");
+    mail.inbox().deliver_file("two.eml");
+    thread::sleep(moment);
+    a.finish_writing();
+    a.wait_for_the_end();
+    let mut b = mail.connect();
+    b.ok("STATUS INBOX (MESSAGES)")
+        .untagged(["STATUS INBOX (MESSAGES 2)"]);
+    b.ok("SELECT INBOX").contains("2 EXISTS");
+}
+
+#[test]
 fn where_we_may_not_write_the_answer_says_so() {
     let mail = Mail::with(["one.eml"]);
     let mut a = mail.select();
@@ -445,7 +466,7 @@ fn a_lock_left_by_a_dead_process_does_not_stop_the_mail() {
     child.wait().expect("ended");
     let lock = mail.root().join("dovecot-uidlist.lock");
     fs::write(&lock, format!("{dead}:{host}")).expect("written");
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(10);
+    let old = std::time::SystemTime::now() - Duration::from_secs(10);
     fs::File::options()
         .write(true)
         .open(&lock)
