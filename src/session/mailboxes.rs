@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use super::mailbox::{Effort, Hold, Mailbox};
 use crate::config::Config;
 use crate::imap::mailbox::MailboxName;
-use crate::maildir::Maildir;
 use crate::maildir::adopt;
 use crate::maildir::dir::Dir;
 use crate::maildir::folder::{Folder, FolderError, Step, Told};
 use crate::maildir::subscriptions::Subscriptions;
 use crate::maildir::tree::{Layout, Tree, TreeError};
 use crate::maildir::watch::{Event, WatchError, Watcher};
+use crate::maildir::{Fsync, Maildir};
 use crate::net::{ConnectionId, Now};
 
 pub struct Mailboxes {
@@ -228,6 +228,17 @@ impl Mailboxes {
         }
         let mailbox = self.open.get_mut(&key).ok_or(FolderError::Missing)?;
         mailbox.look(effort, now, over)
+    }
+
+    /// Everything written so far is on disk: one call for the UIDs of many folders.
+    pub fn settle_all(&self) {
+        if self.maildir.settings().fsync == Fsync::Never {
+            return;
+        }
+        let settled = Dir::open(self.maildir.root()).and_then(|root| root.sync_file_system());
+        if let Err(error) = settled {
+            log::warn!("UIDs are not on disk yet: {error}");
+        }
     }
 
     /// Other clients of the mailbox may have something to hear.

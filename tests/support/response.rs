@@ -96,7 +96,8 @@ impl Response {
             .and_then(Token::as_atom);
         self.is_untagged()
             && (self.word() == "RECENT"
-                || (self.word() == "OK" && matches!(code, Some("HIGHESTMODSEQ" | "MAILBOXID"))))
+                || (self.word() == "OK"
+                    && matches!(code, Some("HIGHESTMODSEQ" | "MAILBOXID" | "CLOSED"))))
     }
 
     /// The response code's tokens, if it has one.

@@ -22,6 +22,7 @@ pub fn list(request: Request, context: &mut Context<'_>) -> Start {
             entries: entries.into_iter(),
             request: Some(request),
             inquiry: None,
+            unsettled: false,
             done: "List completed.",
         })),
         Err(error) => Start::Done(error.into()),
@@ -39,6 +40,7 @@ pub fn lsub(pattern: Pattern, context: &mut Context<'_>) -> Start {
             entries: entries.into_iter(),
             request: None,
             inquiry: None,
+            unsettled: false,
             done: "Lsub completed.",
         })),
         Err(error) => Start::Done(error.into()),
@@ -51,6 +53,8 @@ struct List {
     request: Option<Request>,
     /// The status of the mailbox listed last.
     inquiry: Option<Inquiry>,
+    /// UIDs were told that may not be on disk yet.
+    unsettled: bool,
     done: &'static str,
 }
 
@@ -66,7 +70,10 @@ impl Command for List {
             if let Some(inquiry) = &mut self.inquiry {
                 match inquiry.step(context) {
                     // A mailbox that has no status has none to tell (RFC 5819 2).
-                    Ok(()) | Err(Progress::Done(_)) => self.inquiry = None,
+                    Ok(()) | Err(Progress::Done(_)) => {
+                        self.unsettled |= inquiry.is_unsettled();
+                        self.inquiry = None;
+                    }
                     Err(progress) => return progress,
                 }
             }
@@ -77,6 +84,9 @@ impl Command for List {
                 return Progress::Again;
             }
             let Some(entry) = self.entries.next() else {
+                if self.unsettled {
+                    context.mailboxes.settle_all();
+                }
                 return Progress::Done(Reply::ok(self.done));
             };
             self.write(entry, context);
@@ -107,7 +117,8 @@ impl List {
         let selectable = !attributes.contains(Attributes::NO_SELECT)
             && !attributes.contains(Attributes::NON_EXISTENT);
         if selectable && let Some(items) = &request.returns.status {
-            self.inquiry = Some(Inquiry::new(name, items.clone(), context));
+            let inquiry = Inquiry::new(name, items.clone(), context);
+            self.inquiry = Some(inquiry.one_of_many());
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct Inquiry {
     /// Opened for this only.
     folder: Option<Folder>,
     measured: usize,
+    settles: bool,
+    is_unsettled: bool,
     patience: Patience,
 }
 
@@ -57,8 +59,23 @@ impl Inquiry {
             items,
             folder: None,
             measured: 0,
+            settles: true,
+            is_unsettled: false,
             patience: Patience::default(),
         }
+    }
+
+    /// One of many: their UIDs are settled together, by whoever asks.
+    pub fn one_of_many(self) -> Inquiry {
+        Inquiry {
+            settles: false,
+            ..self
+        }
+    }
+
+    /// Whether UIDs were told that are not known to be on disk.
+    pub fn is_unsettled(&self) -> bool {
+        self.is_unsettled
     }
 
     /// Writes the STATUS response, or says why that has to wait, or cannot be.
@@ -114,9 +131,12 @@ impl Inquiry {
         }
         match self.measure(&mut folder, over)? {
             Ok(status) => {
-                if let Err(error) = folder.settle() {
+                if self.settles
+                    && let Err(error) = folder.settle()
+                {
                     log::warn!("{}: UIDs are not on disk yet: {error}", self.name);
                 }
+                self.is_unsettled = !self.settles;
                 folder.close(now.time);
                 Ok(Ok(status))
             }

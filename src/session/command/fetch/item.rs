@@ -7,7 +7,8 @@ use crate::imap::fetch::{FetchItem, FetchLine, Partial, Section, SectionItem, Se
 use crate::imap::response::Code;
 use crate::imap::sequence::Uid;
 use crate::imap::syntax::DateTime;
-use crate::maildir::folder::MessageError;
+use crate::maildir::folder::{Folder, MessageError};
+use crate::maildir::messages::Message;
 use crate::message::crlf::{Span, ToCrlf};
 use crate::message::transfer::{Decoder, Encoding};
 use crate::message::{HEADER_MAX, header};
@@ -19,6 +20,7 @@ use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::Reply;
 use crate::session::summary::Summary;
 use crate::session::text::Text;
+use crate::session::view::{Manner, View};
 
 /// Whether the section is answered from the summary.
 pub fn is_in_summary(item: &SectionItem) -> bool {
@@ -112,7 +114,7 @@ pub fn write(
     Ok(None)
 }
 
-/// Writes what the folder's table says, which `prepare_facts` has completed.
+/// What the folder's table says, which `prepare_facts` has completed.
 pub fn write_fact(
     item: &FetchItem,
     uid: Uid,
@@ -125,32 +127,92 @@ pub fn write_fact(
     } = context;
     let mailbox = mailboxes.get(mailbox).ok_or_else(Stop::deselected)?;
     let view = mailbox.view(client.id).ok_or_else(Stop::deselected)?;
-    let folder = &mailbox.folder;
-    let index = folder.index_of(uid).map_err(|_| MessageError::Gone)?;
-    let message = folder.messages().get(index).ok_or(MessageError::Gone)?;
-    let rev2 = client.manner().rev2;
-    let out = client.out.writer();
-    let utc = |seconds| DateTime {
-        seconds,
-        zone_minutes: 0,
-    };
-    match item {
-        FetchItem::Flags => {
-            let names = KeywordNames::new(folder);
-            let recent = view.is_recent(uid) && !rev2;
-            line.flags(out, message.flags(), recent, |letter| names.get(letter));
-        }
-        FetchItem::ModSeq => line.modseq(out, message.modseq()),
-        FetchItem::InternalDate => {
-            line.internal_date(out, utc(message.internal_date().unwrap_or(0)));
-        }
-        FetchItem::SaveDate => line.save_date(out, message.save_date().map(utc)),
-        FetchItem::Rfc822Size => line.rfc822_size(out, message.virtual_size().unwrap_or(0)),
-        FetchItem::EmailId => line.email_id(out, &folder.email_id(index)),
-        // The others are not in the table.
-        _ => {}
-    }
+    let index = mailbox
+        .folder
+        .index_of(uid)
+        .map_err(|_| MessageError::Gone)?;
+    let message = mailbox.folder.messages().get(index);
+    let message = message.ok_or(MessageError::Gone)?;
+    let facts = Facts::new(&mailbox.folder, view, client.manner());
+    facts.write(item, index, message, line, client.out.writer());
     Ok(())
+}
+
+/// What the folder's table has to say of its messages to one client.
+pub struct Facts<'m> {
+    folder: &'m Folder,
+    view: &'m View,
+    names: KeywordNames<'m>,
+    rev2: bool,
+}
+
+impl<'m> Facts<'m> {
+    pub fn new(folder: &'m Folder, view: &'m View, manner: Manner) -> Facts<'m> {
+        Facts {
+            folder,
+            view,
+            names: KeywordNames::new(folder),
+            rev2: manner.rev2,
+        }
+    }
+
+    /// Whether the table answers such an item, for messages of which it knows everything.
+    pub fn answer(item: &FetchItem) -> bool {
+        matches!(
+            item,
+            FetchItem::Uid
+                | FetchItem::Flags
+                | FetchItem::ModSeq
+                | FetchItem::InternalDate
+                | FetchItem::SaveDate
+                | FetchItem::Rfc822Size
+                | FetchItem::EmailId
+                | FetchItem::ThreadId
+        )
+    }
+
+    /// Whether the table knows that of this message.
+    pub fn know(item: &FetchItem, message: &Message) -> bool {
+        match item {
+            FetchItem::InternalDate | FetchItem::SaveDate => {
+                message.internal_date().is_some() && message.save_date().is_some()
+            }
+            FetchItem::Rfc822Size => message.virtual_size().is_some(),
+            _ => true,
+        }
+    }
+
+    pub fn write(
+        &self,
+        item: &FetchItem,
+        index: usize,
+        message: &Message,
+        line: &mut FetchLine,
+        out: &mut Vec<u8>,
+    ) {
+        let utc = |seconds| DateTime {
+            seconds,
+            zone_minutes: 0,
+        };
+        match item {
+            FetchItem::Uid => line.uid(out, message.uid()),
+            FetchItem::Flags => {
+                let recent = self.view.is_recent(message.uid()) && !self.rev2;
+                let name = |letter| self.names.get(letter);
+                line.flags(out, message.flags(), recent, name);
+            }
+            FetchItem::ModSeq => line.modseq(out, message.modseq()),
+            FetchItem::InternalDate => {
+                line.internal_date(out, utc(message.internal_date().unwrap_or(0)));
+            }
+            FetchItem::SaveDate => line.save_date(out, message.save_date().map(utc)),
+            FetchItem::Rfc822Size => line.rfc822_size(out, message.virtual_size().unwrap_or(0)),
+            FetchItem::EmailId => line.email_id(out, &self.folder.email_id(index)),
+            FetchItem::ThreadId => line.thread_id(out, None),
+            // The others are not in the table.
+            _ => {}
+        }
+    }
 }
 
 /// What a section turned out to be.

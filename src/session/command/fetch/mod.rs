@@ -9,6 +9,8 @@ mod item;
 
 use std::time::SystemTime;
 
+use item::Facts;
+
 use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, use_condstore};
 use crate::imap::fetch::{Fetch as Request, FetchItem, FetchLine};
 use crate::imap::flag::{Flags, System};
@@ -46,6 +48,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
         mailbox: selected.mailbox,
         marks_seen,
         needs: Needs::of(&request.items),
+        from_table: !marks_seen && request.items.iter().all(Facts::answer),
         request,
         uids,
         walk: Walk::default(),
@@ -82,6 +85,8 @@ struct Fetch {
     request: Request,
     marks_seen: bool,
     needs: Needs,
+    /// Nothing is asked that is not in the folder's table.
+    from_table: bool,
     uids: Ranges,
     walk: Walk,
     current: Option<Current>,
@@ -184,6 +189,12 @@ impl Fetch {
             if (context.over)() {
                 return Progress::Again;
             }
+            if self.from_table
+                && self.current.is_none()
+                && let Some(progress) = self.tell_from_table(context)
+            {
+                return progress;
+            }
             let Some(mut current) = self.current.take().or_else(|| self.next(context)) else {
                 return Progress::Done(self.done());
             };
@@ -202,6 +213,50 @@ impl Fetch {
                 Err(Stop::Refused(reply)) => return Progress::Done(reply),
             }
         }
+    }
+
+    /// Answers one message after the other as long as the table knows all that is asked; `None`: it
+    /// does not know it of the next one.
+    fn tell_from_table(&mut self, context: &mut Context<'_>) -> Option<Progress> {
+        let Context {
+            client,
+            mailboxes,
+            over,
+            ..
+        } = context;
+        let mailbox = mailboxes.get(self.mailbox)?;
+        let view = mailbox.view(client.id)?;
+        let folder = &mailbox.folder;
+        let facts = Facts::new(folder, view, client.manner());
+        let items = &self.request.items;
+        for told in 1u32.. {
+            let before = self.walk;
+            let next = view.next(folder.messages(), &self.uids, &mut self.walk);
+            let Some(counted) = next else {
+                return Some(Progress::Done(self.done()));
+            };
+            let message = counted.message;
+            let since = self.request.changed_since;
+            if since.is_none_or(|since| message.modseq() > since) {
+                if !items.iter().all(|item| Facts::know(item, message)) {
+                    self.walk = before;
+                    return None;
+                }
+                let out = client.out.writer();
+                let mut line = FetchLine::begin(out, counted.number);
+                for item in items {
+                    facts.write(item, counted.index, message, &mut line, out);
+                }
+                line.end(out);
+            }
+            if client.out.is_full() {
+                return Some(Progress::NeedRoom);
+            }
+            if told.is_multiple_of(CHECK_EVERY) && over() {
+                return Some(Progress::Again);
+            }
+        }
+        None
     }
 
     /// The next message that is to be answered.
@@ -499,5 +554,8 @@ impl Memo {
         self.mailbox == mailbox && self.uid == uid
     }
 }
+
+/// So many messages are told of between two looks at the clock.
+const CHECK_EVERY: u32 = 256;
 
 const MEMO_SIZE: u64 = 128 * 1024;
