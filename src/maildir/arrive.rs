@@ -182,6 +182,7 @@ impl Folder {
             }
         }
         self.table.append(listed);
+        self.uids.next = self.uids.next.max(self.table.last_uid().saturating_add(1));
         self.welcome(first_row);
         Ok(())
     }

@@ -99,7 +99,11 @@ impl Folder {
             counts,
             cur: self.cur,
             new: self.new,
-            uidlist: self.uids.state,
+            // Records that are in neither the table nor the index have to be read again.
+            uidlist: match self.uids.listed.is_empty() {
+                true => self.uids.state,
+                false => FileState::default(),
+            },
             records: u32::try_from(self.uids.records).unwrap_or(u32::MAX),
         }
     }

@@ -337,6 +337,25 @@ fn messages_that_came_and_went_unseen_are_told_as_expunged() {
 }
 
 #[test]
+fn a_record_without_its_file_is_not_given_away_by_the_index() {
+    let (mail, mut folder) = mail_with_three();
+    // Nothing will make it scan.
+    std::thread::sleep(Duration::from_millis(60));
+    sync(&mut folder);
+    let mut list = mail.uidlist();
+    list.push_str("4 :9.host\n");
+    std::fs::write(mail.path("dovecot-uidlist"), list).unwrap();
+    sync(&mut folder);
+    folder.claim_recent();
+    folder.close(now());
+    mail.deliver("cur/5.host:2,");
+    mail.deliver("cur/9.host:2,");
+    let folder = mail.open();
+    assert_eq!(uids(&folder), [1, 2, 3, 4, 5]);
+    assert_eq!(mail.records()[3..], ["4 :9.host", "5 :5.host"]);
+}
+
+#[test]
 fn what_one_process_tells_another_does_not_go_below() {
     for (write_index, lose_index) in [(false, false), (true, false), (false, true), (true, true)] {
         let (mail, mut ours) = mail_with_three();
