@@ -14,7 +14,7 @@ pub struct Summary {
     /// The lines of the fields in `FIELDS` that the message has, CRLF and an empty line at the end.
     pub fields: Vec<u8>,
     pub envelope: Vec<u8>,
-    /// `BODY` and `BODYSTRUCTURE`, if the whole message has been read.
+    /// `BODY` and `BODYSTRUCTURE`, those that were asked for.
     pub body: Option<Vec<u8>>,
     pub body_structure: Option<Vec<u8>>,
 }
@@ -27,14 +27,16 @@ impl Summary {
         summary
     }
 
-    pub fn add_structure(&mut self, structure: &Structure) {
-        let text = |extended| {
-            let mut text = Vec::new();
-            write_body_structure(structure, extended, &mut text);
-            Some(text)
+    /// Adds BODYSTRUCTURE if `extended`, else BODY: clients ask for one of them, and nearly all for
+    /// the same one.
+    pub fn add_structure(&mut self, structure: &Structure, extended: bool) {
+        let mut text = Vec::new();
+        write_body_structure(structure, extended, &mut text);
+        let place = match extended {
+            true => &mut self.body_structure,
+            false => &mut self.body,
         };
-        self.body = text(false);
-        self.body_structure = text(true);
+        *place = Some(text);
     }
 
     /// Only the header fields of the summary with these bytes.

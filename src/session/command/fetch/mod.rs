@@ -104,8 +104,9 @@ struct Fetch {
 struct Needs {
     /// From the cache if it has them, else the file's header.
     summary: bool,
-    /// The same, with the tree of parts.
-    structure: bool,
+    /// The same, with BODY or BODYSTRUCTURE.
+    body: bool,
+    body_structure: bool,
     /// The file in any case.
     text: bool,
     /// All of it.
@@ -119,10 +120,8 @@ impl Needs {
         for item in items {
             match item {
                 FetchItem::Envelope => needs.summary = true,
-                FetchItem::Body | FetchItem::BodyStructure => {
-                    needs.summary = true;
-                    needs.structure = true;
-                }
+                FetchItem::Body => needs.body = true,
+                FetchItem::BodyStructure => needs.body_structure = true,
                 FetchItem::Section(section) if item::is_in_summary(section) => needs.summary = true,
                 FetchItem::Section(section) if item::is_whole(section) => {
                     needs.text = true;
@@ -369,12 +368,21 @@ impl Fetch {
             .map_err(|_| MessageError::Gone)?;
         let message = mailbox.folder.messages().get(index);
         let message = *message.ok_or(MessageError::Gone)?;
-        if self.needs.summary && current.summary.is_none() {
-            let cached = mailbox.cached(current.uid).and_then(Summary::decode);
-            let enough = |summary: &Summary| !self.needs.structure || summary.body.is_some();
-            current.summary = cached.filter(enough);
+        let Needs {
+            body,
+            body_structure,
+            ..
+        } = self.needs;
+        let asks = self.needs.summary || body || body_structure;
+        let mut cached = None;
+        if asks && current.summary.is_none() {
+            cached = mailbox.cached(current.uid).and_then(Summary::decode);
+            current.summary = cached.take_if(|summary| {
+                (!body || summary.body.is_some())
+                    && (!body_structure || summary.body_structure.is_some())
+            });
         }
-        let incomplete = self.needs.summary && current.summary.is_none();
+        let incomplete = asks && current.summary.is_none();
         if (self.needs.text || incomplete) && current.text.is_none() {
             current.text = Some(match memo {
                 Some(memo) => memo.text,
@@ -389,15 +397,24 @@ impl Fetch {
         }
         if incomplete && let Some(text) = &mut current.text {
             // What may take several slices comes first, so that the rest is done once.
-            if self.needs.structure {
+            if body || body_structure {
                 let structure = text.structure(over).map_err(MessageError::Io)?;
                 structure.ok_or(Stop::Wait(Progress::Again))?;
             }
             let mut summary = Summary::of_header(text.header().map_err(MessageError::Io)?);
-            if self.needs.structure
+            if let Some(cached) = cached {
+                summary.body = cached.body;
+                summary.body_structure = cached.body_structure;
+            }
+            if (body || body_structure)
                 && let Some(structure) = text.structure(over).map_err(MessageError::Io)?
             {
-                summary.add_structure(structure);
+                if body {
+                    summary.add_structure(structure, false);
+                }
+                if body_structure {
+                    summary.add_structure(structure, true);
+                }
             }
             mailbox.keep(current.uid, &summary.encode());
             current.summary = Some(summary);
