@@ -142,6 +142,7 @@ fn what_is_being_answered_at_sigterm_is_answered_before_the_bye() {
 
 #[test]
 fn a_client_that_takes_its_time_to_read_an_answer_is_not_idle() {
+    roost_only!("a setting of ours");
     let mail = Mail::new();
     mail.inbox().store(&[b'x'; LARGE], "");
     let mut a = Server::preauth_with(&mail, &["idle_timeout=1s"]);
