@@ -60,12 +60,15 @@
     )
 )]
 
+pub mod auth;
 pub mod config;
 pub mod front;
 pub mod imap;
+pub mod ipc;
 pub mod log;
 pub mod maildir;
 pub mod message;
+pub mod monitor;
 pub mod net;
 pub mod session;
 pub mod solo;

@@ -85,14 +85,34 @@ const LAYERS: &[Layer] = &[
         files: &[("mod.rs", &[Clock]), ("tls.rs", &[Tls])],
     },
     Layer {
+        name: "ipc",
+        may_name: &["sys"],
+        may_touch: &[Io, Network],
+        files: &[("channel.rs", &[System])],
+    },
+    Layer {
+        name: "auth",
+        may_name: &["config", "ipc", "log", "sys"],
+        may_touch: &[Io],
+        files: &[("passwd_file.rs", &[Files])],
+    },
+    Layer {
+        name: "monitor",
+        may_name: &["auth", "ipc", "net", "log", "config", "sys"],
+        may_touch: &[Io, Files, Network, Processes, System],
+        files: &[],
+    },
+    Layer {
         name: "session",
-        may_name: &["imap", "message", "maildir", "net", "config", "log", "sys"],
+        may_name: &[
+            "imap", "message", "maildir", "net", "ipc", "config", "log", "sys",
+        ],
         may_touch: &[Io],
         files: &[],
     },
     Layer {
         name: "front",
-        may_name: &["imap", "net", "config", "log", "sys"],
+        may_name: &["imap", "net", "ipc", "config", "log", "sys"],
         may_touch: &[Io, Network],
         files: &[],
     },

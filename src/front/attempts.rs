@@ -118,6 +118,7 @@ mod tests {
             address: Some("203.0.113.5:4711".parse().unwrap()),
             local: Some("[::ffff:192.0.2.10]:993".parse().unwrap()),
             tls: true,
+            ..Peer::default()
         };
         let mut attempts = Attempts::new(ConnectionId(0x1f), peer, Instant::now());
         attempts.begin(b"bob>, rip=<1.2.3.4\n", "PLAIN");

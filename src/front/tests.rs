@@ -136,6 +136,7 @@ fn over_a_network_passwords_are_taken_only_under_tls() {
         address: Some("192.0.2.1:5000".parse().unwrap()),
         local: Some("192.0.2.2:143".parse().unwrap()),
         tls: false,
+        ..Peer::default()
     });
     assert!(talk.say("").contains("LOGINDISABLED"));
     for command in [

@@ -125,6 +125,7 @@ impl Connection {
                     Run::Wait(time) => self.wait = now.instant.checked_add(time),
                     Run::StartTls => self.phase = Phase::Securing,
                     Run::Close => self.phase = Phase::Closing,
+                    Run::Detach => todo!(),
                 }
             }
             run = false;

@@ -66,6 +66,7 @@ impl Listener {
             address: Some(address),
             local: socket.local_addr().ok(),
             tls: false,
+            ..Peer::default()
         };
         match &self.certificate {
             None => Accepted::Connection(Stream::Tcp(socket), peer),

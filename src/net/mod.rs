@@ -39,7 +39,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 pub use buffer::Buffer;
-pub use service::{ConnectionId, Run, Service};
+pub use service::{Change, ConnectionId, Run, Secured, Service, SourceId};
 
 use crate::sys::process::{Signals, trim_heap};
 use connection::{Connection, Turn};

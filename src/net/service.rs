@@ -1,8 +1,13 @@
 //! What the loop asks of whoever knows what the bytes mean.
 
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::stream::Peer;
+use super::stream::{ListenerId, Peer, Stream};
+use super::tls::Certificates;
 use super::{Buffer, Now};
 
 /// One connection, for the life of the process: never given to another one.
@@ -23,6 +28,51 @@ pub enum Run {
     StartTls,
     /// For the output to be sent; then the connection is to be closed.
     Close,
+    /// For nothing: the loop gives the stream to [`Service::handle_detached`] and forgets the connection.
+    /// Whatever is still in its output, or was read before, is the service's to pass on.
+    Detach,
+}
+
+/// Something that is not a client's, whose descriptor the loop watches; numbered by the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u64);
+
+/// What a service wants of the loop.
+pub enum Change {
+    /// One more connection; its id is told by [`Service::handle_added`] with the same `context`.
+    Add {
+        stream: Stream,
+        peer: Peer,
+        context: u64,
+    },
+    /// A listening socket (TCP or unix); what it accepts has `listener` in its [`Peer`].
+    Listen {
+        socket: OwnedFd,
+        listener: ListenerId,
+        tls: bool,
+        /// Connections begin with a PROXY header, and may come from here only.
+        proxy: Option<Vec<(IpAddr, u8)>>,
+    },
+    /// No accepting any more, anywhere.
+    Unlisten,
+    /// For TLS from now on; connections that are there keep theirs.
+    UseCertificates(Arc<Certificates>),
+    /// Call [`Service::handle_source`] when this becomes readable or writable (edge-triggered).
+    Watch(SourceId, Rc<OwnedFd>),
+    Unwatch(SourceId),
+    /// Close this connection now, without another word.
+    Cut(ConnectionId),
+}
+
+/// What became known of a client when its TLS handshake was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Secured {
+    /// Its own verified certificate, DER.
+    pub certificate: Option<Vec<u8>>,
+    /// RFC 9266
+    pub exporter: Option<Vec<u8>>,
+    /// RFC 5929 4
+    pub end_point: Option<Vec<u8>>,
 }
 
 /// What a loop serves.  The loop moves bytes and knows the clock; a service knows what they mean.
@@ -36,6 +86,39 @@ pub trait Service {
     fn handle_end(&mut self, id: ConnectionId, now: Now);
     /// The connection is gone, for whatever reason; `id` is never heard of again.
     fn handle_close(&mut self, id: ConnectionId, now: Now);
+    /// The client of [`Change::Add`] is connected.
+    fn handle_added(&mut self, id: ConnectionId, context: u64, now: Now) {
+        let _ = (id, context, now);
+    }
+    /// TLS is established on a connection; nothing is read from it before.
+    fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
+        let _ = (id, secured);
+    }
+    /// The stream that [`Run::Detach`] asked for; the id is never heard of again.
+    fn handle_detached(&mut self, id: ConnectionId, stream: Stream) {
+        let _ = (id, stream);
+    }
+    /// There is something to do with a source.
+    fn handle_source(&mut self, source: SourceId, now: Now) {
+        let _ = (source, now);
+    }
+    /// SIGHUP
+    fn handle_reload(&mut self, now: Now) {
+        let _ = now;
+    }
+    /// SIGCHLD
+    fn handle_child(&mut self, now: Now) {
+        let _ = now;
+    }
+    /// Something the service wants of the loop.
+    fn poll_change(&mut self) -> Option<Change> {
+        None
+    }
+    /// Whether the loop ends when there is neither a connection nor a listener (of sources it does not
+    /// know whether there is more to come).
+    fn is_done(&self) -> bool {
+        true
+    }
     /// The wake function given to the service has been called.
     fn handle_wake(&mut self, now: Now);
     /// [`next_timeout`](Service::next_timeout) has come.

@@ -28,7 +28,13 @@ pub struct Peer {
     pub local: Option<SocketAddr>,
     /// TLS is negotiated before the greeting (port 993).
     pub tls: bool,
+    /// Which listener accepted it.
+    pub listener: ListenerId,
 }
+
+/// A listening socket, numbered by the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerId(pub u32);
 
 impl Stream {
     /// Standard input and output, which are `/dev/null` for everybody else from now on.

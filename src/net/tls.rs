@@ -11,6 +11,9 @@ use rustls::{ServerConfig, ServerConnection};
 #[derive(Clone)]
 pub struct Certificate(Arc<ServerConfig>);
 
+/// All certificates of the server, chosen by the name that the client asks for and the algorithms it knows.
+pub struct Certificates {}
+
 impl Certificate {
     /// A certificate chain, the server's own first, and its private key (PKCS #8), all in DER.
     pub fn new(chain: Vec<Vec<u8>>, key: Vec<u8>) -> io::Result<Certificate> {

@@ -1,0 +1,33 @@
+//! Who somebody is: PAM and password files, asked in the order of `auth.sources`.
+//!
+//! Runs in a login child only: everything here may block, and what it links to (PAM modules, NSS) may
+//! do anything.  It never sees a socket.
+
+use crate::config::Config;
+use crate::ipc::{Account, LoginRequest, Refusal, Secret};
+
+/// The client's side of an exchange of several steps (SCRAM).
+pub trait Dialogue {
+    /// Sends a challenge and waits for the answer; `None` if the client has given up.
+    fn challenge(&mut self, challenge: Secret) -> Option<Secret>;
+}
+
+/// Somebody who has shown who he is.
+pub struct Admission {
+    pub account: Account,
+    /// For PAM users: what is to be opened, kept and closed around the session.
+    pub pam: Option<PamSession>,
+}
+
+/// A PAM handle after authentication; to be started in the process that becomes the session, or its parent.
+pub struct PamSession {}
+
+/// Finds out who it is.  Writes the log lines that outsiders parse (`auth: pam(bob,203.0.113.5,<session>): ..`).
+pub fn authenticate(
+    config: &Config,
+    request: &LoginRequest,
+    dialogue: &mut dyn Dialogue,
+) -> Result<Admission, Refusal> {
+    let _ = (config, request, dialogue);
+    todo!()
+}

@@ -1,0 +1,298 @@
+//! What the processes of one Roost say to each other.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | the messages |
+//! | `table` | who may say which of them to whom, in which state, how often |
+//! | `codec` | messages to octets and back |
+//! | `channel` | octets and descriptors over a socket pair |
+//!
+//! The monitor kills a peer that sends anything the table does not permit.
+
+pub mod channel;
+pub mod codec;
+pub mod table;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use zeroize::Zeroizing;
+
+/// One message with the descriptor that goes with it.
+#[derive(Debug)]
+pub enum Message {
+    // From the monitor to every child.
+    /// First of all: the configuration, one `NAME=VALUE` a line (`config::Config::lines`).
+    Settings(String),
+    /// Say goodbye to your clients, finish what was promised, and end.
+    Stop,
+
+    // From the monitor to the front.
+    /// A certificate chain and its private key, both PEM, for the names in the certificate.  The first is
+    /// for clients that name none.
+    Certificate {
+        chain: Vec<u8>,
+        key: Secret,
+    },
+    /// Who may sign certificates of clients, PEM.
+    ClientAuthority(Vec<u8>),
+    /// A listening socket.
+    Listener(ListenerKind, OwnedFd),
+    /// One client that is here already (inetd); when it has gone the front ends.
+    Client(ListenerKind, OwnedFd),
+    /// All certificates have been sent: use these from now on.
+    UseCertificates,
+    /// Serve from now on.
+    Serve,
+    /// What came of `Login` or `Respond`.
+    Verdict(Attempt, Verdict),
+
+    // From the front to the monitor.
+    /// Somebody says who he is.
+    Login(Attempt, LoginRequest),
+    /// The client's answer to `Verdict::Challenge`.
+    Respond(Attempt, Secret),
+    /// The client has gone; nobody waits for a verdict.
+    GiveUp(Attempt),
+    /// The connection that was admitted: its socket, or the end of a pair under TLS.
+    HandOver(Attempt, HandOver, OwnedFd),
+    /// What has been counted since the last of these.
+    Counted(FrontCounters),
+
+    // From the monitor to a session.
+    /// Whose session it is; comes after `Settings`.
+    Account(Account),
+    /// One more client.
+    Connection(Connection, OwnedFd),
+    /// Send this client away (`roost kick`).
+    Drop(ConnectionNumber),
+
+    // From a session to the monitor.
+    /// The client has gone.
+    Closed(ConnectionNumber, SessionCounters),
+    /// There has been no client for a while, after so many `Connection` messages.  If no further one has been sent
+    /// the monitor closes the channel, and the session ends.
+    Idle {
+        connections: u64,
+    },
+
+    // From a login child to the monitor.
+    /// What came of it.
+    Judged(Judgement),
+    /// The session runs (a login child that keeps a PAM session open).
+    Started {
+        pid: u32,
+    },
+
+    // From the monitor to a login child.
+    /// Become the session; the channel to the monitor.
+    Start(OwnedFd),
+
+    // From the front and from sessions, if the log is not standard error.
+    Log(Level, String),
+}
+
+/// A login attempt, numbered by the front; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attempt(pub u64);
+
+/// A connection that was handed over, numbered by the monitor; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionNumber(pub u64);
+
+/// Octets that are wiped when they are not needed any more, and that cannot be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Zeroizing<Vec<u8>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// IMAP that begins in the clear.
+    Imap { proxy: bool },
+    /// TLS first.
+    Imaps { proxy: bool },
+    /// The Dovecot auth protocol, for Postfix.
+    Sasl,
+}
+
+/// Where a client is, and how it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub remote: Option<SocketAddr>,
+    pub local: Option<SocketAddr>,
+    pub tls: bool,
+    /// For the log: what stands in `session=<..>`.
+    pub session: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginRequest {
+    pub service: Service,
+    pub origin: Origin,
+    pub proof: Proof,
+}
+
+/// What is asked for: mail, or only an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Imap,
+    /// Somebody else's login: Postfix's submission.
+    Sasl,
+}
+
+/// How somebody shows who he is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// LOGIN, SASL PLAIN and LOGIN; `mechanism` is for the log.
+    Password {
+        mechanism: &'static str,
+        user: Vec<u8>,
+        password: Secret,
+    },
+    /// SASL SCRAM-SHA-256 (RFC 7677): the client's first message.  `binding` is what the server knows of the channel.
+    Scram { first: Secret, binding: Binding },
+    /// SASL EXTERNAL (RFC 4422 A): TLS has verified a client certificate for this name.  `authorize` is
+    /// who the client wants to be, or empty.
+    External {
+        certified: Vec<u8>,
+        authorize: Vec<u8>,
+    },
+}
+
+/// Channel bindings of a TLS connection (RFC 5929 4, RFC 9266).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Binding {
+    /// The mechanism was SCRAM-SHA-256-PLUS.
+    pub plus: bool,
+    /// `-PLUS` was offered.
+    pub offered: bool,
+    pub exporter: Option<Vec<u8>>,
+    pub end_point: Option<Vec<u8>>,
+}
+
+/// The answer of the monitor to the front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// For the client to answer.
+    Challenge(Secret),
+    Refused(Refusal),
+    /// The user's name as it is from now on; the process that serves him.
+    Admitted {
+        user: String,
+        pid: u32,
+    },
+}
+
+/// Why somebody is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such user, or another password: the client is not told which.
+    Mismatch,
+    /// The password was right, but it, or the account, has expired.
+    Expired,
+    /// The account is not to be used now: locked, nologin, not for this host.
+    Disabled,
+    /// The user may not be served: root, `auth.first_valid_uid`.
+    NotPermitted,
+    /// It cannot be found out now.
+    Unavailable,
+    /// Too many connections of this user from this address.
+    TooMany,
+    /// There is something wrong with the mail location; it is in the log.
+    NoMail,
+}
+
+/// What a login child found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    Challenge(Secret),
+    Refused(Refusal),
+    /// Who it is.  For [`Service::Imap`] the child waits for `Start`, or for the channel to close.
+    Admitted {
+        account: Account,
+    },
+}
+
+/// A user who is served, with everything that a session must know of him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub user: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub home: String,
+    /// With all variables filled in.
+    pub location: Location,
+}
+
+/// Where somebody's mail is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    pub maildir: String,
+    pub index_dir: Option<String>,
+    /// `layout=fs`
+    pub fs_layout: bool,
+}
+
+/// What the front knows of a connection that it hands over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    pub origin: Origin,
+    /// Of the command that is to be answered OK.
+    pub tag: Vec<u8>,
+    /// What the client sent after it.
+    pub input: Vec<u8>,
+    /// What was not sent to the client yet.
+    pub output: Vec<u8>,
+    pub bad_commands: u32,
+}
+
+/// A connection for its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub number: ConnectionNumber,
+    pub hand_over: HandOver,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrontCounters {
+    pub connections: u64,
+    pub tls_handshakes: u64,
+    pub tls_failures: u64,
+    /// Attempts that the monitor did not hear of.
+    pub refused: u64,
+    /// Connections before login, now.
+    pub waiting: u64,
+    /// TLS connections relayed, now.
+    pub relayed: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounters {
+    pub received: u64,
+    pub sent: u64,
+    pub commands: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl Secret {
+    pub fn new(octets: Vec<u8>) -> Secret {
+        Secret(Zeroizing::new(octets))
+    }
+
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}

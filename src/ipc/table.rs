@@ -1,0 +1,1 @@
+//! Who may send which message to whom, in which state, how often.
