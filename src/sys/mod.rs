@@ -11,8 +11,10 @@
 //! | `fs` | directory listings in large pieces |
 //! | `process` | signals as a descriptor, limits, memory given back |
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
+//! | `terminal` | a password typed unseen |
 
 pub mod credentials;
 pub mod fs;
 pub mod process;
 pub mod standard;
+pub mod terminal;
