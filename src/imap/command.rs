@@ -16,6 +16,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::fmt;
+use zeroize::Zeroizing;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagged {
@@ -287,7 +288,7 @@ impl Reader<'_> {
                 decode_base64(coded)
             };
             match decoded {
-                Some(decoded) => Some(Secret(decoded)),
+                Some(decoded) => Some(Secret::new(decoded)),
                 None => return fail("Invalid base64 in initial response"),
             }
         };
@@ -302,7 +303,7 @@ impl Reader<'_> {
     fn login(&mut self) -> Parsed<Command> {
         let user = self.astring()?.into_owned();
         self.space()?;
-        let password = Secret(self.astring()?.into_owned());
+        let password = Secret::new(self.astring()?.into_owned());
         Ok(Command::Login { user, password })
     }
 
@@ -418,13 +419,17 @@ impl Reader<'_> {
     }
 }
 
-/// A password: it cannot be printed.
+/// A password: it cannot be printed, and is wiped when it is not needed any more.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
     pub fn new(secret: Vec<u8>) -> Secret {
-        Secret(secret)
+        Secret(Zeroizing::new(secret))
+    }
+
+    pub fn into_octets(self) -> Zeroizing<Vec<u8>> {
+        self.0
     }
 
     pub fn expose(&self) -> &[u8] {

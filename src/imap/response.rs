@@ -89,31 +89,38 @@ pub fn bye(out: &mut Vec<u8>, code: Option<Code<'_>>, text: &str) {
 
 /// What the list of capabilities depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Not logged in; `starttls`: TLS is on offer; `login`: passwords are taken on this connection.
+pub enum Stage<'a> {
+    /// Not logged in; `starttls`: TLS is on offer; `login`: so is LOGIN; the names of the SASL mechanisms.
     PreLogin {
         starttls: bool,
         login: bool,
+        mechanisms: &'a [&'static str],
     },
     LoggedIn,
 }
 
 /// `IMAP4rev1 IMAP4rev2 ..`, for the greeting's code and for `capability`.
-pub fn capabilities(stage: Stage, append_limit: Option<u64>) -> String {
+pub fn capabilities(stage: Stage<'_>, append_limit: Option<u64>) -> String {
     let mut list = String::from(match stage {
         Stage::PreLogin { .. } => BEFORE_LOGIN,
         Stage::LoggedIn => AFTER_LOGIN,
     });
     match stage {
-        Stage::PreLogin { starttls, login } => {
+        Stage::PreLogin {
+            starttls,
+            login,
+            mechanisms,
+        } => {
             if starttls {
                 list.push_str(" STARTTLS");
             }
-            list.push_str(if login {
-                " AUTH=PLAIN AUTH=LOGIN"
-            } else {
-                " LOGINDISABLED"
-            });
+            if !login {
+                list.push_str(" LOGINDISABLED");
+            }
+            for mechanism in mechanisms {
+                list.push_str(" AUTH=");
+                list.push_str(mechanism);
+            }
         }
         Stage::LoggedIn => {
             list.push_str(" APPENDLIMIT");

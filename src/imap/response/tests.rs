@@ -140,9 +140,16 @@ fn every_code_is_written() {
 
 #[test]
 fn capabilities_depend_on_the_stage() {
-    let before = |starttls, login| capabilities(Stage::PreLogin { starttls, login }, Some(1));
-    assert!(before(true, false).ends_with(" STARTTLS LOGINDISABLED"));
-    assert!(before(false, true).ends_with(" ID AUTH=PLAIN AUTH=LOGIN"));
+    let before = |starttls, login, mechanisms| {
+        let stage = Stage::PreLogin {
+            starttls,
+            login,
+            mechanisms,
+        };
+        capabilities(stage, Some(1))
+    };
+    assert!(before(true, false, &[]).ends_with(" STARTTLS LOGINDISABLED"));
+    assert!(before(false, true, &["PLAIN", "LOGIN"]).ends_with(" ID AUTH=PLAIN AUTH=LOGIN"));
     let after = capabilities(Stage::LoggedIn, Some(1 << 30));
     assert!(
         after.starts_with("IMAP4rev1 IMAP4rev2 ")
