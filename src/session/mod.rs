@@ -11,6 +11,7 @@ mod flags;
 mod mailbox;
 mod mailboxes;
 mod reply;
+pub mod role;
 mod summary;
 mod text;
 mod view;

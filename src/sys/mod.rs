@@ -7,12 +7,16 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `capabilities` | how to have none |
 //! | `credentials` | who we are, who owns a directory, becoming that user for good |
 //! | `fs` | directory listings in large pieces |
 //! | `process` | signals as a descriptor, limits, memory given back |
+//! | `sandbox` | Landlock, seccomp and limits for each role |
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
 
+mod capabilities;
 pub mod credentials;
 pub mod fs;
 pub mod process;
+pub mod sandbox;
 pub mod standard;
