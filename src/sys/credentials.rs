@@ -234,19 +234,4 @@ impl fmt::Display for BecomeError {
 impl std::error::Error for BecomeError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn root_is_never_become() {
-        let root = Account::find(Uid::from_raw(0), Gid::from_raw(0)).unwrap();
-        assert!(matches!(root.become_for_good(), Err(BecomeError::Root)));
-    }
-
-    #[test]
-    fn an_owner_without_an_entry_goes_by_number() {
-        let account = Account::find(Uid::from_raw(4_000_123), Gid::from_raw(7)).unwrap();
-        assert_eq!(account.name(), "4000123");
-        assert_eq!(account.home(), None);
-    }
-}
+mod tests;

@@ -15,6 +15,8 @@
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
 
 mod capabilities;
+#[cfg(test)]
+mod child;
 pub mod credentials;
 pub mod fs;
 pub mod process;
