@@ -13,6 +13,7 @@
 //! | `process` | signals as a descriptor, limits, memory given back |
 //! | `sandbox` | Landlock, seccomp and limits for each role |
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
+//! | `syslog` | the system's log |
 
 mod capabilities;
 #[cfg(test)]
@@ -22,3 +23,4 @@ pub mod fs;
 pub mod process;
 pub mod sandbox;
 pub mod standard;
+pub mod syslog;
