@@ -10,3 +10,5 @@ mod support;
 
 #[path = "daemon/logins.rs"]
 mod logins;
+#[path = "daemon/tls.rs"]
+mod tls;

@@ -542,3 +542,13 @@ fn is(process: Proc, role: &str) -> bool {
     let title = process.title();
     title.split([' ', ':', '/']).any(|word| word == role)
 }
+
+/// The certificate that whoever listens on this port shows, as PEM.
+pub fn shown_certificate(port: u16) -> Vec<u8> {
+    Wire::shown_certificate(port)
+}
+
+/// A connection over TLS that believes whatever it is shown.
+pub fn tls_believing(port: u16) -> Wire {
+    Wire::believing(port)
+}
