@@ -12,6 +12,7 @@
 //! | `crypt` | the password hashes of this system |
 //! | `fs` | directory listings in large pieces |
 //! | `pam` | logins through PAM |
+//! | `inherited` | what a role is given by whoever starts it |
 //! | `process` | signals as a descriptor, limits, memory given back |
 //! | `sandbox` | Landlock, seccomp and limits for each role |
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
@@ -24,6 +25,7 @@ mod child;
 pub mod credentials;
 pub mod crypt;
 pub mod fs;
+pub mod inherited;
 pub mod pam;
 pub mod process;
 pub mod sandbox;
