@@ -9,10 +9,12 @@
 //! |---|---|
 //! | `credentials` | who we are, who owns a directory, becoming that user for good |
 //! | `fs` | directory listings in large pieces |
+//! | `packet` | packets with descriptors between processes |
 //! | `process` | signals as a descriptor, limits, memory given back |
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
 
 pub mod credentials;
 pub mod fs;
+pub mod packet;
 pub mod process;
 pub mod standard;
