@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::password::{self, Password};
 use super::welcome::{Shown, Welcome};
 use super::{Door, Solo, SoloError, become_owner, home_maildir, owner_of, sample};
-use crate::config::Config;
+use crate::config::{Config, Mechanism};
 use crate::front::Front;
 use crate::net::tls::Certificates;
 use crate::net::{Loop, Now};
@@ -64,8 +64,8 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
     .map_err(|error| SoloError::NoMaildir(place.maildir.clone(), error))?;
     let mut solo = Solo {
         door: Door::Guarded(
-            Box::new(Front::new(&trial.config, true)),
-            Password::new(user.as_bytes(), &password),
+            Box::new(Front::new(&with_passwords(&trial.config), true)),
+            Password::new(user, &password),
         ),
         session,
         config: trial.config.clone(),
@@ -157,6 +157,17 @@ fn make_place() -> Result<Place, SoloError> {
         owner,
         is_sample: true,
     })
+}
+
+/// There is one password here, and nothing else to be let in with.
+fn with_passwords(config: &Config) -> Config {
+    let mut config = config.clone();
+    let is_password = |mechanism: &Mechanism| match mechanism {
+        Mechanism::Plain | Mechanism::Login => true,
+        Mechanism::ScramSha256 | Mechanism::External => false,
+    };
+    config.auth_mechanisms.retain(is_password);
+    config
 }
 
 /// An address and port that only this machine can reach.
