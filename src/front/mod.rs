@@ -18,7 +18,11 @@
 
 mod attempts;
 mod certificate;
+mod desk;
+mod limits;
 mod login;
+mod penalty;
+mod prefix;
 mod refusal;
 pub mod role;
 mod sasl;
