@@ -26,6 +26,7 @@ mod prefix;
 mod refusal;
 pub mod role;
 mod sasl;
+mod sasl_socket;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
