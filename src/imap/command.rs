@@ -197,7 +197,11 @@ pub fn parse_name(reader: &mut Reader<'_>) -> (Option<Tag>, Parsed<Name>) {
 }
 
 /// Everything after the name, to the end of the command.
-pub fn parse_arguments(name: Name, reader: &mut Reader<'_>, dialect: Dialect) -> Parsed<Command> {
+pub fn parse_arguments(
+    name: Name,
+    reader: &mut Reader<'_>,
+    dialect: Dialect<'_>,
+) -> Parsed<Command> {
     let command = reader.command(name, dialect)?;
     reader.end()?;
     Ok(command)
@@ -232,7 +236,7 @@ impl Reader<'_> {
     }
 
     /// command-any / command-auth / command-nonauth / command-select
-    fn command(&mut self, name: Name, dialect: Dialect) -> Parsed<Command> {
+    fn command(&mut self, name: Name, dialect: Dialect<'_>) -> Parsed<Command> {
         let Name { word, uid, .. } = name;
         match word.as_str() {
             "CAPABILITY" => return Ok(Command::Capability),
@@ -351,7 +355,7 @@ impl Reader<'_> {
     }
 
     /// create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"] (RFC 6154 6)
-    fn create(&mut self, dialect: Dialect) -> Parsed<Command> {
+    fn create(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let mailbox = self.mailbox(dialect)?;
         let mut special_use = Ok(Vec::new());
         if !self.is_at_end() {
@@ -384,7 +388,7 @@ impl Reader<'_> {
     }
 
     /// rename = "RENAME" SP mailbox SP mailbox
-    fn rename(&mut self, dialect: Dialect) -> Parsed<Command> {
+    fn rename(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let from = self.mailbox(dialect)?;
         self.space()?;
         let to = self.mailbox(dialect)?;
@@ -392,7 +396,7 @@ impl Reader<'_> {
     }
 
     /// lsub = "LSUB" SP mailbox SP list-mailbox
-    fn lsub(&mut self, dialect: Dialect) -> Parsed<Command> {
+    fn lsub(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let reference = self.astring()?;
         self.space()?;
         let pattern = self.list_mailbox()?;
@@ -400,7 +404,7 @@ impl Reader<'_> {
     }
 
     /// status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"
-    fn status(&mut self, dialect: Dialect) -> Parsed<Command> {
+    fn status(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let mailbox = self.mailbox(dialect)?;
         self.space()?;
         let items = self.status_atts()?;
@@ -408,7 +412,7 @@ impl Reader<'_> {
     }
 
     /// copy = "COPY" SP sequence-set SP mailbox
-    fn copy(&mut self, uid: bool, dialect: Dialect) -> Parsed<Copy> {
+    fn copy(&mut self, uid: bool, dialect: Dialect<'_>) -> Parsed<Copy> {
         let set = self.set()?;
         self.space()?;
         Ok(Copy {

@@ -9,7 +9,7 @@ use super::welcome::{Shown, Welcome};
 use super::{Door, Solo, SoloError, become_owner, home_maildir, owner_of, sample};
 use crate::config::{Config, Mechanism};
 use crate::front::Front;
-use crate::net::tls::Certificate;
+use crate::net::tls::Certificates;
 use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::sys::credentials::Account;
@@ -37,14 +37,14 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
         Some(path) => read_password(path)?,
         None => password::make().map_err(|error| SoloError::System("/dev/urandom", error))?,
     };
-    let (certificate, der) = Certificate::self_signed(&NAMES)
+    let (certificates, der) = Certificates::self_signed(&NAMES)
         .map_err(|error| SoloError::System("certificate", error))?;
 
     let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
     event_loop.set_connection_limit(usize::try_from(files / 2).unwrap_or(usize::MAX));
-    event_loop.set_certificate(certificate.clone());
-    let plain = listen(&mut event_loop, plain, None)?;
-    let tls = listen(&mut event_loop, tls, Some(certificate))?;
+    event_loop.set_certificates(certificates);
+    let plain = listen(&mut event_loop, plain, false)?;
+    let tls = listen(&mut event_loop, tls, true)?;
 
     let place = find_maildir(trial.maildir.as_deref())?;
     if process::is_root() {
@@ -190,13 +190,9 @@ fn is_loopback(address: IpAddr) -> bool {
     }
 }
 
-fn listen(
-    event_loop: &mut Loop,
-    address: SocketAddr,
-    certificate: Option<Certificate>,
-) -> Result<SocketAddr, SoloError> {
+fn listen(event_loop: &mut Loop, address: SocketAddr, tls: bool) -> Result<SocketAddr, SoloError> {
     event_loop
-        .listen(address, certificate)
+        .listen(address, tls)
         .map_err(|error| SoloError::Listen(address.to_string(), error))
 }
 

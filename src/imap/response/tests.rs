@@ -5,13 +5,15 @@ use crate::imap::syntax::Reader;
 use imap_codec::ResponseCodec;
 use imap_codec::decode::Decoder;
 
-const REV1: Dialect = Dialect {
+const REV1: Dialect<'static> = Dialect {
     utf8: false,
     separator: b'/',
+    namespaces: &crate::imap::namespace::PLAIN,
 };
-const REV2: Dialect = Dialect {
+const REV2: Dialect<'static> = Dialect {
     utf8: true,
     separator: b'/',
+    namespaces: &crate::imap::namespace::PLAIN,
 };
 
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -210,7 +212,7 @@ fn mailbox_data_is_written() {
             "* SEARCH\r\n",
         ),
         (
-            written(|out| list_root(out, false, REV1)),
+            written(|out| list_root(out, false, "", REV1)),
             "* LIST (\\Noselect) \"/\" \"\"\r\n",
         ),
     ] {
@@ -252,6 +254,7 @@ fn lists_are_written_in_the_clients_dialect() {
     let dots = Dialect {
         utf8: false,
         separator: b'.',
+        namespaces: &crate::imap::namespace::PLAIN,
     };
     assert_eq!(
         written(|out| lsub(out, listed, dots)),
