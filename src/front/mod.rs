@@ -24,6 +24,7 @@ mod login;
 mod penalty;
 mod prefix;
 mod refusal;
+mod relay;
 pub mod role;
 mod sasl;
 mod sasl_socket;

@@ -95,10 +95,7 @@ fn several_requests_go_on_at_a_time_and_one_can_be_given_up() {
 #[test]
 fn scram_is_passed_on_and_taken_back_if_the_client_gives_up() {
     let mut talk = Talk::introduced();
-    assert_eq!(
-        talk.say("AUTH\t1\tSCRAM-SHA-256\tresp=biwsbj1ib2Is\n"),
-        ""
-    );
+    assert_eq!(talk.say("AUTH\t1\tSCRAM-SHA-256\tresp=biwsbj1ib2Is\n"), "");
     assert_eq!(talk.asked, ["1 login n,,n=bob,"]);
     let challenge = Secret::new(b"r=1".to_vec());
     talk.socket.challenge(ID, 1, &challenge);
