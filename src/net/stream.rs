@@ -168,6 +168,16 @@ impl Stream {
         }
     }
 
+    /// Tells the client that nothing more comes; it may go on to send.
+    pub fn end_output(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => stream.end_output(),
+            Stream::Standard { .. } => Ok(()),
+        }
+    }
+
     /// Tells the client that nothing more comes.  What is left is a socket that is read until the
     /// client ends too (see `connection.rs` on lingering), or nothing.
     pub fn finish(self) -> Option<Stream> {
