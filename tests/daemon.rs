@@ -8,7 +8,13 @@
 
 mod support;
 
+#[path = "daemon/limits.rs"]
+mod limits;
 #[path = "daemon/logins.rs"]
 mod logins;
+#[path = "daemon/processes.rs"]
+mod processes;
+#[path = "daemon/proxy.rs"]
+mod proxy;
 #[path = "daemon/tls.rs"]
 mod tls;
