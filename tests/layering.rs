@@ -119,7 +119,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "solo",
         may_name: &[
-            "front", "session", "net", "config", "log", "sys", "imap", "maildir",
+            "front", "session", "net", "ipc", "config", "log", "sys", "imap", "maildir",
         ],
         may_touch: &[Io, Network, Files, Environment],
         files: &[],

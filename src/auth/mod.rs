@@ -3,8 +3,16 @@
 //! Runs in a login child only: everything here may block, and what it links to (PAM modules, NSS) may
 //! do anything.  It never sees a socket.
 
+pub mod cache;
+mod pam;
+mod report;
+
+pub use pam::PamSession;
+pub use report::{Report, test};
+
 use crate::config::Config;
 use crate::ipc::{Account, LoginRequest, Refusal, Secret};
+use cache::Stamps;
 
 /// The client's side of an exchange of several steps (SCRAM).
 pub trait Dialogue {
@@ -19,9 +27,6 @@ pub struct Admission {
     pub pam: Option<PamSession>,
 }
 
-/// A PAM handle after authentication; to be started in the process that becomes the session, or its parent.
-pub struct PamSession {}
-
 /// Finds out who it is.  Writes the log lines that outsiders parse (`auth: pam(bob,203.0.113.5,<session>): ..`).
 pub fn authenticate(
     config: &Config,
@@ -29,5 +34,12 @@ pub fn authenticate(
     dialogue: &mut dyn Dialogue,
 ) -> Result<Admission, Refusal> {
     let _ = (config, request, dialogue);
+    todo!()
+}
+
+/// What the files look like that passwords are in: a login found in the [`cache`] holds as long as
+/// this is the same.
+pub fn stamps(config: &Config) -> Stamps {
+    let _ = config;
     todo!()
 }

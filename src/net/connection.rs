@@ -16,7 +16,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::stream::Stream;
-use super::tls::Certificate;
+use super::tls::Certificates;
 use super::{Buffer, ConnectionId, Now, READ_SIZE, Run, Service};
 
 pub(super) struct Connection {
@@ -48,6 +48,8 @@ pub(super) enum Turn {
     Again,
     /// Everything is sent and the service is done: the connection lingers.
     Finished,
+    /// The stream is wanted by the service.
+    Detached,
 }
 
 enum Phase {
@@ -97,8 +99,8 @@ impl Connection {
         matches!(self.phase, Phase::Lingering(_))
     }
 
-    pub fn stream(&mut self) -> Option<&mut Stream> {
-        self.stream.as_mut()
+    pub fn take_stream(&mut self) -> Option<Stream> {
+        self.stream.take()
     }
 
     /// One turn.  An error means that the client is gone.
@@ -109,7 +111,7 @@ impl Connection {
         now: Now,
         over: &dyn Fn() -> bool,
         scratch: &mut Vec<u8>,
-        certificate: Option<&Certificate>,
+        certificates: Option<&Certificates>,
     ) -> io::Result<Turn> {
         if let Phase::Lingering(until) = self.phase {
             return self.linger(until, now, over, scratch);
@@ -125,7 +127,7 @@ impl Connection {
                     Run::Wait(time) => self.wait = now.instant.checked_add(time),
                     Run::StartTls => self.phase = Phase::Securing,
                     Run::Close => self.phase = Phase::Closing,
-                    Run::Detach => todo!(),
+                    Run::Detach => return Ok(Turn::Detached),
                 }
             }
             run = false;
@@ -139,7 +141,7 @@ impl Connection {
             }
             match self.phase {
                 Phase::Closing if self.is_sent(output) => return Ok(Turn::Finished),
-                Phase::Securing if self.is_sent(output) => self.secure(certificate)?,
+                Phase::Securing if self.is_sent(output) => self.secure(certificates)?,
                 _ => {}
             }
 
@@ -273,10 +275,10 @@ impl Connection {
         Ok(())
     }
 
-    fn secure(&mut self, certificate: Option<&Certificate>) -> io::Result<()> {
+    fn secure(&mut self, certificates: Option<&Certificates>) -> io::Result<()> {
         let stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
-        let certificate = certificate.ok_or(io::ErrorKind::Unsupported)?;
-        self.stream = Some(stream.secured(certificate)?);
+        let certificates = certificates.ok_or(io::ErrorKind::Unsupported)?;
+        self.stream = Some(stream.secured(certificates)?);
         self.phase = Phase::Open;
         Ok(())
     }

@@ -39,7 +39,8 @@ pub struct SourceId(pub u64);
 
 /// What a service wants of the loop.
 pub enum Change {
-    /// One more connection; its id is told by [`Service::handle_added`] with the same `context`.
+    /// One more connection; its id is told by [`Service::handle_added`] with the same `context`, and
+    /// [`Service::handle_connect`] is not called.
     Add {
         stream: Stream,
         peer: Peer,
@@ -62,6 +63,8 @@ pub enum Change {
     Unwatch(SourceId),
     /// Close this connection now, without another word.
     Cut(ConnectionId),
+    /// The same as SIGTERM, for a process that is told so by another one.
+    Stop,
 }
 
 /// What became known of a client when its TLS handshake was done.
@@ -90,15 +93,23 @@ pub trait Service {
     fn handle_added(&mut self, id: ConnectionId, context: u64, now: Now) {
         let _ = (id, context, now);
     }
-    /// TLS is established on a connection; nothing is read from it before.
+    /// TLS is established on a connection; nothing is read from it or sent to it before.  `run` is not
+    /// called before either, unless [`poll_ready`](Service::poll_ready) names the connection or the
+    /// process is asked to stop; only [`Run::Close`] means something then.
     fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
         let _ = (id, secured);
+    }
+    /// TLS could not be established, or broke; [`handle_close`](Service::handle_close) comes next.
+    /// `reason` is for the log.
+    fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
+        let _ = (id, reason);
     }
     /// The stream that [`Run::Detach`] asked for; the id is never heard of again.
     fn handle_detached(&mut self, id: ConnectionId, stream: Stream) {
         let _ = (id, stream);
     }
-    /// There is something to do with a source.
+    /// There may be something to do with a source.  It is not said again until the service has read, or
+    /// written, until it was told that it would block.
     fn handle_source(&mut self, source: SourceId, now: Now) {
         let _ = (source, now);
     }
@@ -115,7 +126,7 @@ pub trait Service {
         None
     }
     /// Whether the loop ends when there is neither a connection nor a listener (of sources it does not
-    /// know whether there is more to come).
+    /// know whether there is more to come), or when it was asked to stop and no connection is left.
     fn is_done(&self) -> bool {
         true
     }
@@ -123,7 +134,7 @@ pub trait Service {
     fn handle_wake(&mut self, now: Now);
     /// [`next_timeout`](Service::next_timeout) has come.
     fn handle_timeout(&mut self, now: Now);
-    /// The process has been asked to stop (SIGTERM): every connection gets its BYE and ends.
+    /// The process has been asked to stop (SIGTERM, [`Change::Stop`]): every connection gets its BYE and ends.
     fn handle_stop(&mut self, now: Now);
 
     /// Works for one connection until it must wait, or until `over` says that its time slice is used

@@ -3,13 +3,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname};
 
-use super::tls::{Certificate, TlsStream};
+use super::tls::{Certificates, TlsStream};
 use crate::sys::standard::{self, Standard};
 
 /// Every method that reads or writes says `WouldBlock` rather than wait.
@@ -45,11 +46,40 @@ impl Stream {
         })
     }
 
+    /// A connected socket, TCP or unix, that came from another process.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+        match family(&socket)? {
+            Family::Tcp => {
+                let socket = std::net::TcpStream::from(socket);
+                socket.set_nonblocking(true)?;
+                // Whoever accepted it may not have known how we write.
+                let _ = socket.set_nodelay(true);
+                Ok(Stream::Tcp(TcpStream::from_std(socket)))
+            }
+            Family::Unix => {
+                let socket = std::os::unix::net::UnixStream::from(socket);
+                socket.set_nonblocking(true)?;
+                Ok(Stream::Unix(UnixStream::from_std(socket)))
+            }
+        }
+    }
+
+    /// The socket, for another process; nothing for a stream that is more than one.
+    pub fn into_socket(self) -> Option<OwnedFd> {
+        match self {
+            Stream::Tcp(socket) => Some(OwnedFd::from(std::net::TcpStream::from(socket))),
+            Stream::Unix(socket) => {
+                Some(OwnedFd::from(std::os::unix::net::UnixStream::from(socket)))
+            }
+            Stream::Tls(_) | Stream::Standard { .. } => None,
+        }
+    }
+
     /// The same TCP connection, with TLS to be negotiated next; an error for any other stream.
-    pub fn secured(self, certificate: &Certificate) -> io::Result<Stream> {
+    pub fn secured(self, certificates: &Certificates) -> io::Result<Stream> {
         match self {
             Stream::Tcp(socket) => {
-                let tls = TlsStream::new(socket, certificate)?;
+                let tls = TlsStream::new(socket, certificates)?;
                 Ok(Stream::Tls(Box::new(tls)))
             }
             _ => Err(io::ErrorKind::Unsupported.into()),
@@ -146,6 +176,22 @@ impl Stream {
             Stream::Tls(_) | Stream::Standard { .. } => return None,
         };
         result.is_ok().then_some(stream)
+    }
+}
+
+/// What kind of socket a descriptor is, as far as we can use it.
+pub(super) enum Family {
+    Tcp,
+    Unix,
+}
+
+/// An error for a descriptor that is no such socket.
+pub(super) fn family(socket: &OwnedFd) -> io::Result<Family> {
+    let address: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    match address.family() {
+        Some(AddressFamily::Inet | AddressFamily::Inet6) => Ok(Family::Tcp),
+        Some(AddressFamily::Unix) => Ok(Family::Unix),
+        _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

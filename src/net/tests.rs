@@ -1,9 +1,12 @@
 //! The loop with a service that speaks a small line protocol of its own.
 
+use super::stream::ListenerId;
+use nix::sys::signal::{Signal, raise};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
 use std::thread;
 
 use rustls::pki_types::ServerName;
@@ -109,8 +112,8 @@ fn connections_beyond_the_limit_wait_for_a_place() {
 
 #[test]
 fn tls_from_the_first_byte_carries_both_ways_and_its_end_is_clean() {
-    let (certificate, roots) = certificate();
-    let address = serve_tcp(Some(certificate), usize::MAX);
+    let (certificates, roots) = certificates();
+    let address = serve_tcp(Some(certificates), usize::MAX);
     let mut client = tls_client(TcpStream::connect(address).unwrap(), roots);
     client.write_all(b"BIG 3000000\nQUIT\n").unwrap();
     client.flush().unwrap();
@@ -121,8 +124,8 @@ fn tls_from_the_first_byte_carries_both_ways_and_its_end_is_clean() {
 
 #[test]
 fn starttls_begins_after_its_answer_is_sent() {
-    let (certificate, roots) = certificate();
-    let mut socket = TcpStream::connect(serve_tcp_with_starttls(certificate)).unwrap();
+    let (certificates, roots) = certificates();
+    let mut socket = TcpStream::connect(serve_tcp_with_starttls(certificates)).unwrap();
     socket.write_all(b"TLS\n").unwrap();
     let mut answer = [0; b"hello\nbegin\n".len()];
     socket.read_exact(&mut answer).unwrap();
@@ -134,8 +137,8 @@ fn starttls_begins_after_its_answer_is_sent() {
 
 #[test]
 fn what_is_sent_in_the_clear_after_starttls_is_never_obeyed() {
-    let (certificate, _) = certificate();
-    let mut socket = TcpStream::connect(serve_tcp_with_starttls(certificate)).unwrap();
+    let (certificates, _) = certificates();
+    let mut socket = TcpStream::connect(serve_tcp_with_starttls(certificates)).unwrap();
     socket.write_all(b"TLS\ninjected\n").unwrap();
     let mut answer = [0; b"hello\nbegin\n".len()];
     socket.read_exact(&mut answer).unwrap();
@@ -146,12 +149,140 @@ fn what_is_sent_in_the_clear_after_starttls_is_never_obeyed() {
     assert!(!answer.windows(8).any(|window| window == b"injected"));
 }
 
+#[test]
+fn a_detached_stream_is_left_as_it_is_with_what_was_read_and_not_yet_sent() {
+    let [client] = serve_pairs();
+    let mut lines = BufReader::new(client);
+    lines.get_mut().write_all(b"DETACH\nmore\n").unwrap();
+    let mut text = String::new();
+    lines.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hello\ngoing\nmore\ndetached\n");
+}
+
+#[test]
+fn a_service_can_add_connections_and_cut_them() {
+    let [one, two] = serve_pairs();
+    let (mut one, mut two) = (BufReader::new(one), BufReader::new(two));
+    assert_eq!(
+        (line(&mut one), line(&mut two)),
+        ("hello".into(), "hello".into())
+    );
+    one.get_mut().write_all(b"ADD 7\n").unwrap();
+    assert_eq!(line(&mut one), "I am here");
+    one.get_mut().write_all(b"CUT\nstill\nQUIT\n").unwrap();
+    assert_eq!(read_all(&mut two), "I am here\n");
+    assert_eq!(read_all(&mut one), "still\nbye\n");
+}
+
+#[test]
+fn a_watched_descriptor_is_told_of_until_it_is_unwatched_and_keeps_the_loop_if_the_service_says_so()
+{
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let (sender, heard) = mpsc::channel();
+    let (ended, end) = mpsc::channel();
+    serve(move |_, service| {
+        let theirs = Rc::new(OwnedFd::from(theirs));
+        service
+            .changes
+            .push_back(Change::Watch(SourceId(3), Rc::clone(&theirs)));
+        service.source = Some(theirs);
+        service.heard = Some(sender);
+        service.ended = Some(ended);
+        service.busy = true;
+    });
+    for text in ["one", "two"] {
+        (&ours).write_all(text.as_bytes()).unwrap();
+        assert_eq!(heard.recv().unwrap(), format!("3: {text}"));
+    }
+    drop(ours);
+    assert_eq!(heard.recv().unwrap(), "end of 3");
+    end.recv().unwrap();
+}
+
+#[test]
+fn told_to_stop_the_loop_lets_every_client_end_and_accepts_no_more() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let (ended, end) = mpsc::channel();
+    let address = serve(move |event_loop, service| {
+        let theirs = Rc::new(OwnedFd::from(theirs));
+        service
+            .changes
+            .push_back(Change::Watch(SourceId(1), Rc::clone(&theirs)));
+        service.source = Some(theirs);
+        service.ended = Some(ended);
+        listen(event_loop, false)
+    });
+    let mut client = BufReader::new(TcpStream::connect(address).unwrap());
+    assert_eq!(line(&mut client), "hello");
+    (&ours).write_all(b"stop").unwrap();
+    assert_eq!(read_all(&mut client), "end\n");
+    end.recv().unwrap();
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn sockets_made_elsewhere_are_listened_on_tcp_and_unix() {
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap();
+    let name = format!("roost-net-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    serve(move |_, service| {
+        for (number, socket) in [OwnedFd::from(tcp), OwnedFd::from(unix)]
+            .into_iter()
+            .enumerate()
+        {
+            service.changes.push_back(Change::Listen {
+                socket,
+                listener: ListenerId(number as u32),
+                tls: false,
+                proxy: None,
+            });
+        }
+    });
+    let mut tcp = BufReader::new(TcpStream::connect(address).unwrap());
+    let mut unix = BufReader::new(UnixStream::connect(&path).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(
+        (line(&mut tcp), line(&mut unix)),
+        ("hello".into(), "hello".into())
+    );
+}
+
+#[test]
+fn a_signal_reloads_or_tells_of_a_child_if_that_was_asked_for() {
+    let signals = Signals::new(Watched {
+        reload: true,
+        children: true,
+    })
+    .unwrap();
+    for (signal, expected) in [
+        (Signal::SIGHUP, Signalled::Reload),
+        (Signal::SIGCHLD, Signalled::Child),
+        (Signal::SIGTERM, Signalled::Stop("SIGTERM")),
+    ] {
+        // It goes to the calling thread alone (raise(3)), where it is blocked.
+        raise(signal).unwrap();
+        assert_eq!(signals.poll().unwrap(), Some(expected));
+    }
+    assert_eq!(signals.poll().unwrap(), None);
+}
+
 /// A service that echoes lines, says `hello` first and `end` or `bye` last.
 #[derive(Default)]
 struct Lines {
     clients: HashMap<ConnectionId, Client>,
     ready: Vec<ConnectionId>,
     slices: u32,
+    changes: VecDeque<Change>,
+    /// What is heard of connections, sources and signals.
+    heard: Option<mpsc::Sender<String>>,
+    /// A watched socket, whose lines every client is told.
+    source: Option<Rc<OwnedFd>>,
+    busy: bool,
+    ended: Option<mpsc::Sender<()>>,
 }
 
 #[derive(Default)]
@@ -192,7 +323,58 @@ impl Service for Lines {
 
     fn handle_timeout(&mut self, _: Now) {}
 
-    fn handle_stop(&mut self, _: Now) {}
+    fn handle_stop(&mut self, _: Now) {
+        for client in self.clients.values_mut() {
+            client.ended = true;
+        }
+    }
+
+    fn handle_added(&mut self, id: ConnectionId, context: u64, now: Now) {
+        self.handle_connect(id, Peer::default(), now);
+        self.hear(format!("added {context}"));
+    }
+
+    fn handle_detached(&mut self, id: ConnectionId, stream: Stream) {
+        let mut client = self.clients.remove(&id).unwrap();
+        let mut socket = UnixStream::from(stream.into_socket().unwrap());
+        socket.set_nonblocking(false).unwrap();
+        socket.write_all(client.output.pending()).unwrap();
+        client.input.extend(b"detached\n");
+        socket.write_all(&client.input).unwrap();
+    }
+
+    fn handle_source(&mut self, source: SourceId, _: Now) {
+        let Some(descriptor) = &self.source else {
+            return;
+        };
+        let mut buffer = [0; 64];
+        loop {
+            match nix::unistd::read(descriptor, &mut buffer) {
+                Ok(0) => {
+                    self.changes.push_back(Change::Unwatch(source));
+                    self.source = None;
+                    self.busy = false;
+                    return self.hear(format!("end of {}", source.0));
+                }
+                Ok(count) => {
+                    let text = String::from_utf8(buffer[..count].to_vec()).unwrap();
+                    if text == "stop" {
+                        self.changes.push_back(Change::Stop);
+                    }
+                    return self.hear(format!("{}: {text}", source.0));
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    fn is_done(&self) -> bool {
+        !self.busy
+    }
 
     fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
         loop {
@@ -260,6 +442,22 @@ impl Service for Lines {
                     self.client(id).output.writer().extend(text.as_bytes());
                 }
                 "TELL" => self.tell(id, rest),
+                "DETACH" => {
+                    client.output.writer().extend(b"going\n");
+                    return Run::Detach;
+                }
+                "ADD" => {
+                    let stream = Stream::adopt(visitor().into()).unwrap();
+                    self.changes.push_back(Change::Add {
+                        stream,
+                        peer: Peer::default(),
+                        context: rest.parse().unwrap(),
+                    });
+                }
+                "CUT" => {
+                    let others = self.clients.keys().filter(|&&other| other != id);
+                    self.changes.extend(others.copied().map(Change::Cut));
+                }
                 "QUIT" => {
                     client.output.writer().extend(b"bye\n");
                     return Run::Close;
@@ -297,6 +495,13 @@ impl Lines {
         self.clients.get_mut(&id).unwrap()
     }
 
+    fn hear(&mut self, text: String) {
+        if let Some(heard) = &self.heard {
+            // The test may have seen enough.
+            let _ = heard.send(text);
+        }
+    }
+
     fn tell(&mut self, from: ConnectionId, news: &str) {
         for (&id, client) in &mut self.clients {
             if id != from {
@@ -308,52 +513,75 @@ impl Lines {
     }
 }
 
+/// The server's end of a client that tells the others that it is here, and goes.
+fn visitor() -> UnixStream {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut ours = BufReader::new(ours);
+    thread::spawn(move || {
+        assert_eq!(line(&mut ours), "hello");
+        ours.get_mut().write_all(b"TELL I am here\nQUIT\n").unwrap();
+        assert_eq!(line(&mut ours), "bye");
+    });
+    theirs
+}
+
 /// Clients of a loop that ends with the last of them.
 fn serve_pairs<const N: usize>() -> [UnixStream; N] {
     let pairs = [(); N].map(|()| UnixStream::pair().unwrap());
     let (clients, servers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    thread::spawn(move || {
-        let mut service = Lines::default();
-        let mut event_loop = Loop::new().unwrap();
+    serve(|event_loop, service| {
         for server in servers {
-            server.set_nonblocking(true).unwrap();
-            let stream = Stream::Unix(mio::net::UnixStream::from_std(server));
-            event_loop
-                .add(stream, Peer::default(), &mut service)
-                .unwrap();
+            let stream = Stream::adopt(server.into()).unwrap();
+            event_loop.add(stream, Peer::default(), service).unwrap();
         }
-        event_loop.run(&mut service).unwrap();
-        assert!(service.clients.is_empty());
     });
     clients.try_into().unwrap()
 }
 
-fn serve_tcp(certificate: Option<Certificate>, limit: usize) -> SocketAddr {
-    let mut event_loop = Loop::new().unwrap();
-    event_loop.set_connection_limit(limit);
-    serve_listening(event_loop, certificate)
+fn serve_tcp(certificates: Option<Arc<Certificates>>, limit: usize) -> SocketAddr {
+    serve(move |event_loop, _| {
+        event_loop.set_connection_limit(limit);
+        let tls = certificates.is_some();
+        event_loop.certificates = certificates;
+        listen(event_loop, tls)
+    })
 }
 
-fn serve_tcp_with_starttls(certificate: Certificate) -> SocketAddr {
-    let mut event_loop = Loop::new().unwrap();
-    event_loop.set_certificate(certificate);
-    serve_listening(event_loop, None)
+fn serve_tcp_with_starttls(certificates: Arc<Certificates>) -> SocketAddr {
+    serve(|event_loop, _| {
+        event_loop.set_certificates(certificates);
+        listen(event_loop, false)
+    })
 }
 
-/// Ends with the test program.
-fn serve_listening(mut event_loop: Loop, certificate: Option<Certificate>) -> SocketAddr {
-    let address = event_loop
-        .listen("127.0.0.1:0".parse().unwrap(), certificate)
-        .unwrap();
-    thread::spawn(move || event_loop.run(&mut Lines::default()).unwrap());
-    address
+fn listen(event_loop: &mut Loop, tls: bool) -> SocketAddr {
+    let address = "127.0.0.1:0".parse().unwrap();
+    event_loop.listen(address, tls).unwrap()
 }
 
-fn certificate() -> (Certificate, RootCertStore) {
-    let (certificate, der) = Certificate::self_signed(&["localhost"]).unwrap();
+/// A loop in a thread of its own, which ends with the loop or with the test program.
+fn serve<T: Send + 'static>(
+    prepare: impl FnOnce(&mut Loop, &mut Lines) -> T + Send + 'static,
+) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut service = Lines::default();
+        let mut event_loop = Loop::new().unwrap();
+        sender.send(prepare(&mut event_loop, &mut service)).unwrap();
+        event_loop.run(&mut service).unwrap();
+        assert!(service.clients.is_empty());
+        if let Some(ended) = service.ended {
+            ended.send(()).unwrap();
+        }
+    });
+    receiver.recv().unwrap()
+}
+
+fn certificates() -> (Arc<Certificates>, RootCertStore) {
+    let (certificates, der) = Certificates::self_signed(&["localhost"]).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(der.into()).unwrap();
-    (certificate, roots)
+    (certificates, roots)
 }
 
 fn tls_client(socket: TcpStream, roots: RootCertStore) -> StreamOwned<ClientConnection, TcpStream> {

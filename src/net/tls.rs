@@ -7,16 +7,12 @@ use mio::net::TcpStream;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
-/// What every TLS connection shares: the certificate, and the keys of sessions to be resumed.
-#[derive(Clone)]
-pub struct Certificate(Arc<ServerConfig>);
-
 /// All certificates of the server, chosen by the name that the client asks for and the algorithms it knows.
-pub struct Certificates {}
+pub struct Certificates(Arc<ServerConfig>);
 
-impl Certificate {
+impl Certificates {
     /// A certificate chain, the server's own first, and its private key (PKCS #8), all in DER.
-    pub fn new(chain: Vec<Vec<u8>>, key: Vec<u8>) -> io::Result<Certificate> {
+    pub fn new(chain: Vec<Vec<u8>>, key: Vec<u8>) -> io::Result<Certificates> {
         let chain = chain.into_iter().map(CertificateDer::from).collect();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -25,16 +21,16 @@ impl Certificate {
             .map(|builder| builder.with_no_client_auth())
             .and_then(|builder| builder.with_single_cert(chain, key))
             .map_err(io::Error::other)?;
-        Ok(Certificate(Arc::new(config)))
+        Ok(Certificates(Arc::new(config)))
     }
 
     /// A certificate made on the spot that nobody but the server itself vouches for; also in DER.
-    pub fn self_signed(names: &[&str]) -> io::Result<(Certificate, Vec<u8>)> {
+    pub fn self_signed(names: &[&str]) -> io::Result<(Arc<Certificates>, Vec<u8>)> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
         let der = made.cert.der().to_vec();
-        let certificate = Certificate::new(vec![der.clone()], made.signing_key.serialize_der())?;
-        Ok((certificate, der))
+        let certificates = Certificates::new(vec![der.clone()], made.signing_key.serialize_der())?;
+        Ok((Arc::new(certificates), der))
     }
 }
 
@@ -48,8 +44,8 @@ pub struct TlsStream {
 impl TlsStream {
     /// Begins TLS: the next bytes from the client are its ClientHello.  Nothing that was read before
     /// is known here, so nothing sent in the clear can be taken for something sent under TLS.
-    pub fn new(socket: TcpStream, certificate: &Certificate) -> io::Result<TlsStream> {
-        let config = Arc::clone(&certificate.0);
+    pub fn new(socket: TcpStream, certificates: &Certificates) -> io::Result<TlsStream> {
+        let config = Arc::clone(&certificates.0);
         let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
         tls.set_buffer_limit(Some(SEND_LIMIT));
         Ok(TlsStream { socket, tls })

@@ -11,6 +11,7 @@ mod flags;
 mod mailbox;
 mod mailboxes;
 mod reply;
+pub mod role;
 mod summary;
 mod text;
 mod view;
@@ -18,6 +19,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Instant;
 
 use connection::Connection;
@@ -28,6 +30,7 @@ use crate::config::{self, Config};
 use crate::imap;
 use crate::imap::command::Tag;
 use crate::imap::connection::State;
+use crate::imap::namespace::Namespaces;
 use crate::imap::response::{self, Code};
 use crate::maildir::tree::{self, Tree};
 use crate::maildir::{self, Maildir};
@@ -38,6 +41,7 @@ use crate::net::{Buffer, ConnectionId, Now, Run};
 pub struct Session {
     config: Config,
     mailboxes: Mailboxes,
+    namespaces: Rc<Namespaces>,
     connections: BTreeMap<ConnectionId, Connection>,
     /// Connections that can run though nothing came from their client.
     ready: BTreeSet<ConnectionId>,
@@ -65,8 +69,12 @@ impl Session {
         };
         let tree = Tree::open(&root, layout)?.with_indexes(config.index_dir.clone());
         let maildir = Maildir::new(root, settings(config));
+        let separator = config.separator.octet();
+        let namespaces = Namespaces::new(&config.prefix, &config.hidden_prefix, separator)
+            .map_err(|error| io::Error::other(error.as_str()))?;
         Ok(Session {
             config: config.clone(),
+            namespaces: Rc::new(namespaces),
             mailboxes: Mailboxes::new(config, maildir, tree, wake),
             connections: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -100,6 +108,7 @@ impl Session {
             }
         }
         client.imap.set_state(State::Authenticated);
+        client.imap.set_namespaces(Rc::clone(&self.namespaces));
         self.note_deadline(connection.deadline(&self.config));
         self.connections.insert(id, connection);
     }

@@ -147,14 +147,17 @@ const DIALECTS: [Dialect; 3] = [
     Dialect {
         utf8: false,
         separator: b'/',
+        namespaces: &roost::imap::namespace::PLAIN,
     },
     Dialect {
         utf8: false,
         separator: b'.',
+        namespaces: &roost::imap::namespace::PLAIN,
     },
     Dialect {
         utf8: true,
         separator: b'/',
+        namespaces: &roost::imap::namespace::PLAIN,
     },
 ];
 

@@ -1,0 +1,1 @@
+//! roost.toml: every mistake with its line and column.
