@@ -8,10 +8,14 @@
 
 mod support;
 
+#[path = "daemon/inetd.rs"]
+mod inetd;
 #[path = "daemon/limits.rs"]
 mod limits;
 #[path = "daemon/logins.rs"]
 mod logins;
+#[path = "daemon/postfix.rs"]
+mod postfix;
 #[path = "daemon/processes.rs"]
 mod processes;
 #[path = "daemon/proxy.rs"]
