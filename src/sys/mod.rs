@@ -11,6 +11,7 @@
 //! | `credentials` | who we are, who owns a directory, becoming that user for good |
 //! | `crypt` | the password hashes of this system |
 //! | `fs` | directory listings in large pieces |
+//! | `packet` | packets with descriptors between processes |
 //! | `pam` | logins through PAM |
 //! | `inherited` | what a role is given by whoever starts it |
 //! | `process` | signals as a descriptor, limits, memory given back |
@@ -26,6 +27,7 @@ pub mod credentials;
 pub mod crypt;
 pub mod fs;
 pub mod inherited;
+pub mod packet;
 pub mod pam;
 pub mod process;
 pub mod sandbox;
