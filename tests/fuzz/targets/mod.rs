@@ -76,6 +76,11 @@ pub const TARGETS: &[Target] = &[
         run: folder::modseq_log,
     },
     Target {
+        name: "proxy",
+        corpora: &["proxy_headers"],
+        run: protocol::proxy,
+    },
+    Target {
         name: "search",
         corpora: &["searches"],
         run: protocol::search,
