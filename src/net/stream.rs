@@ -69,6 +69,18 @@ impl Stream {
         }
     }
 
+    /// Who is at the other end of a TCP connection.
+    pub fn peer(&self) -> Peer {
+        match self {
+            Stream::Tcp(socket) => Peer {
+                address: socket.peer_addr().ok(),
+                local: socket.local_addr().ok(),
+                ..Peer::default()
+            },
+            Stream::Tls(_) | Stream::Unix(_) | Stream::Standard { .. } => Peer::default(),
+        }
+    }
+
     /// The socket, for another process; nothing for a stream that is more than one.
     pub fn into_socket(self) -> Option<OwnedFd> {
         match self {
