@@ -8,7 +8,21 @@
 
 mod support;
 
+#[path = "daemon/clients.rs"]
+mod clients;
+#[path = "daemon/inetd.rs"]
+mod inetd;
+#[path = "daemon/limits.rs"]
+mod limits;
 #[path = "daemon/logins.rs"]
 mod logins;
+#[path = "daemon/operation.rs"]
+mod operation;
+#[path = "daemon/postfix.rs"]
+mod postfix;
+#[path = "daemon/processes.rs"]
+mod processes;
+#[path = "daemon/proxy.rs"]
+mod proxy;
 #[path = "daemon/tls.rs"]
 mod tls;

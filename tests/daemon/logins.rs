@@ -497,7 +497,7 @@ fn pam_is_told_service_user_host_and_terminal() {
         &[
             &format!("auth.pam_service = \"{}\"", service.name),
             "auth.pam_session = true",
-            "mail.session_linger = \"0s\"",
+            "mail.linger = \"0s\"",
         ],
     );
     let mut client = daemon.dial_from([127, 0, 0, 3]);
@@ -848,7 +848,7 @@ fn scram_sha_256_works_with_an_independent_client_and_shows_the_servers_signatur
     let daemon = passwd_file(
         place,
         &[&ann],
-        &["auth.mechanisms = [\"plain\", \"scram-sha-256\"]"],
+        &["auth.mechanisms = [\"PLAIN\", \"SCRAM-SHA-256\"]"],
     );
     let mut client = daemon.dial();
     client
@@ -902,7 +902,7 @@ fn gsasl_logs_in_by_every_mechanism() {
     let daemon = passwd_file(
         place,
         &[&ann],
-        &["auth.mechanisms = [\"plain\", \"login\", \"scram-sha-256\"]"],
+        &["auth.mechanisms = [\"PLAIN\", \"LOGIN\", \"SCRAM-SHA-256\"]"],
     );
     for (mechanism, password, admitted) in [
         ("PLAIN", PASSWORD, true),

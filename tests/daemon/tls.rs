@@ -180,7 +180,7 @@ fn tls_below_1_2_is_refused_and_the_least_version_can_be_raised() {
     }
     let printed = s_client(daemon.tls_port, &["-tls1_2", "-quiet"], "a1 LOGOUT\n");
     assert!(printed.contains("a1 OK"), "{printed}");
-    daemon.set("tls.min_version = \"TLSv1.3\"");
+    daemon.set("tls.min_version = \"1.3\"");
     daemon.restart();
     let printed = s_client(daemon.tls_port, &["-tls1_2", "-quiet"], "a1 LOGOUT\n");
     assert!(!printed.contains("* OK"), "{printed}");
@@ -264,7 +264,7 @@ fn a_client_certificate_logs_in_by_external() {
         &[
             &format!("tls.client_ca = \"{}\"", authority.chain.display()),
             "tls.client_certificate = \"optional\"",
-            "auth.mechanisms = [\"plain\", \"external\"]",
+            "auth.mechanisms = [\"PLAIN\", \"EXTERNAL\"]",
         ],
     );
     let external = |daemon: &Daemon, shown: Option<&Shown>, who: &str| {
