@@ -221,6 +221,8 @@ pub enum Layout {
     MaildirPlusPlus,
     /// `Parent/Child` in the root.
     Fs,
+    /// As the folders that are there have it; `.Parent.Child` where there are none.
+    Detect,
 }
 
 /// When a change is forced to the disk.
