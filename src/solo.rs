@@ -147,7 +147,7 @@ impl Service for Solo {
     fn handle_close(&mut self, id: ConnectionId, now: Now) {
         match self.door.front(id) {
             Some(front) => front.handle_close(id, now),
-            None => self.session.handle_close(id, now),
+            None => drop(self.session.handle_close(id, now)),
         }
     }
 

@@ -82,7 +82,7 @@ const LAYERS: &[Layer] = &[
         name: "net",
         may_name: &["sys"],
         may_touch: &[Io, Network, EventLoop, System],
-        files: &[("mod.rs", &[Clock]), ("tls.rs", &[Tls])],
+        files: &[("mod.rs", &[Clock]), ("tls.rs", &[Tls]), ("tls/", &[Tls])],
     },
     Layer {
         name: "ipc",

@@ -94,7 +94,7 @@ fn wrong_use_says_what_is_wrong_and_leaves_standard_output_alone() {
         (&[], 64, "--help"),
         (&["try", "a", "b"], 64, "'b'"),
         (
-            &["--preauth", "--set", "fsync=perhaps"],
+            &["--preauth", "--set", "mail.fsync=perhaps"],
             64,
             "always|optimized|never",
         ),

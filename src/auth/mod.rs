@@ -6,6 +6,9 @@
 pub mod cache;
 mod pam;
 mod report;
+pub mod scheme;
+pub mod scram;
+pub mod verifier;
 
 pub use pam::PamSession;
 pub use report::{Report, test};

@@ -18,10 +18,16 @@
 
 mod attempts;
 mod certificate;
+mod desk;
+mod limits;
 mod login;
+mod penalty;
+mod prefix;
 mod refusal;
+mod relay;
 pub mod role;
 mod sasl;
+mod sasl_socket;
 
 use std::collections::VecDeque;
 use std::rc::Rc;

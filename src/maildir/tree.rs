@@ -16,6 +16,7 @@
 //! Files, and links that lead nowhere, are no folders; links to directories are.
 
 mod create;
+mod links;
 mod list;
 pub(super) mod names;
 mod rename;
@@ -30,6 +31,7 @@ use super::dir::{Access, Dir, Kind};
 use crate::imap::mailbox::MailboxName;
 
 pub use crate::imap::mailbox::SpecialUse as Role;
+pub use links::elsewhere;
 
 /// How mailbox names become directories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,6 +10,8 @@
 //!   client that asks for much gets what is left, but never nothing.
 //! * **Bounded memory.**  See `connection.rs` on back-pressure.  One buffer is read into for all
 //!   connections; an idle one holds no buffer at all.
+//! * **Nobody is in the way.**  Handshakes are what costs most of what a stranger can ask for.  They have
+//!   a queue of their own, `handshakes`, and one slice for all of them between two rounds of the others.
 //! * **No spinning.**  When the process runs out of descriptors it stops accepting for a moment.
 //!
 //! | file | what |
@@ -66,6 +68,7 @@ pub struct Loop {
     limit: usize,
     fresh: VecDeque<ConnectionId>,
     again: VecDeque<ConnectionId>,
+    handshakes: VecDeque<ConnectionId>,
     /// For each connection that has a time-out, one entry that is not later (`Connection::timer`).
     timers: BTreeSet<(Instant, ConnectionId)>,
     /// No accepting before then.
@@ -127,6 +130,7 @@ impl Loop {
             limit: usize::MAX,
             fresh: VecDeque::new(),
             again: VecDeque::new(),
+            handshakes: VecDeque::new(),
             timers: BTreeSet::new(),
             accept_at: None,
             stopping: false,
@@ -243,7 +247,7 @@ impl Loop {
 
     /// How long nothing may happen.
     fn timeout(&mut self, service: &dyn Service) -> Option<Duration> {
-        if !self.fresh.is_empty() || !self.again.is_empty() {
+        if self.has_turns() {
             return Some(Duration::ZERO);
         }
         let now = Instant::now();
@@ -320,7 +324,7 @@ impl Loop {
         // Whether or not the service names them: all have something to say.
         let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in ids {
-            self.enqueue(id);
+            self.name(id);
         }
     }
 
@@ -411,20 +415,35 @@ impl Loop {
             && !connection.queued
         {
             connection.queued = true;
-            self.fresh.push_back(id);
+            match connection.is_handshaking() {
+                true => self.handshakes.push_back(id),
+                false => self.fresh.push_back(id),
+            }
+        }
+    }
+
+    /// The service has something to say on a connection.
+    fn name(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.named = true;
+            self.enqueue(id);
         }
     }
 
     fn collect_ready(&mut self, service: &mut dyn Service) {
         while let Some(id) = service.poll_ready() {
-            self.enqueue(id);
+            self.name(id);
         }
     }
 
+    fn has_turns(&self) -> bool {
+        !self.fresh.is_empty() || !self.again.is_empty() || !self.handshakes.is_empty()
+    }
+
     /// One turn for each connection that something has happened to, then one for the longest-waiting of
-    /// those with much to do.
+    /// those with much to do, then a slice of time for handshakes.
     fn take_turns(&mut self, service: &mut dyn Service) {
-        if self.fresh.is_empty() && self.again.is_empty() {
+        if !self.has_turns() {
             return;
         }
         self.trim_at = Instant::now().checked_add(TRIM_AFTER);
@@ -436,6 +455,15 @@ impl Loop {
         if let Some(id) = self.again.pop_front() {
             self.take_turn(id, service);
         }
+        let end = Instant::now().checked_add(SLICE);
+        for _ in 0..self.handshakes.len() {
+            if let Some(id) = self.handshakes.pop_front() {
+                self.take_turn(id, service);
+            }
+            if end.is_none_or(|end| Instant::now() >= end) {
+                break;
+            }
+        }
     }
 
     fn take_turn(&mut self, id: ConnectionId, service: &mut dyn Service) {
@@ -446,7 +474,8 @@ impl Loop {
         let now = Now::read();
         let end = now.instant.checked_add(SLICE);
         let over = || end.is_none_or(|end| Instant::now() >= end);
-        let certificates = self.certificates.as_deref();
+        let was_handshaking = connection.is_handshaking();
+        let certificates = self.certificates.as_ref();
         let turn = connection.take_turn(id, service, now, &over, &mut self.scratch, certificates);
         match turn {
             Ok(Turn::Rest) => {
@@ -457,24 +486,39 @@ impl Loop {
             }
             Ok(Turn::Again) => {
                 connection.queued = true;
-                self.again.push_back(id);
-            }
-            Ok(Turn::Finished) => {
-                service.handle_close(id, now);
-                match connection.finish(now.instant) {
-                    true => self.enqueue(id),
-                    false => drop(self.forget(id)),
+                match connection.is_handshaking() {
+                    true => self.handshakes.push_back(id),
+                    false => self.again.push_back(id),
                 }
             }
+            Ok(Turn::Finished) => self.finish(id, service, now),
             Ok(Turn::Detached) => {
                 if let Some(stream) = self.forget(id) {
                     service.handle_detached(id, stream);
                 }
             }
+            Err(error) if was_handshaking || is_tls_failure(&error) => {
+                service.handle_tls_failure(id, &error.to_string());
+                // The alert that was sent must arrive.
+                self.finish(id, service, now);
+            }
             Err(error) => self.remove(id, service, Some(error)),
         }
         self.apply_changes(service);
         self.collect_ready(service);
+    }
+
+    /// Ends a connection from our side.
+    fn finish(&mut self, id: ConnectionId, service: &mut dyn Service, now: Now) {
+        service.handle_close(id, now);
+        let lingers = self
+            .connections
+            .get_mut(&id)
+            .is_some_and(|connection| connection.finish(now.instant));
+        match lingers {
+            true => self.enqueue(id),
+            false => drop(self.forget(id)),
+        }
     }
 
     /// Makes sure that the connection has a turn when it wants one.  An earlier timer stays: that turn
@@ -521,6 +565,11 @@ impl Loop {
         let _ = stream.deregister(self.poll.registry());
         Some(stream)
     }
+}
+
+/// What `stream` says of a client that breaks the rules of TLS.
+fn is_tls_failure(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// How long one connection may work before the others have a turn.

@@ -4,12 +4,14 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname};
 
+use super::Secured;
 use super::tls::{Certificates, TlsStream};
 use crate::sys::standard::{self, Standard};
 
@@ -76,10 +78,10 @@ impl Stream {
     }
 
     /// The same TCP connection, with TLS to be negotiated next; an error for any other stream.
-    pub fn secured(self, certificates: &Certificates) -> io::Result<Stream> {
+    pub fn secured(self, certificates: &Arc<Certificates>) -> io::Result<Stream> {
         match self {
             Stream::Tcp(socket) => {
-                let tls = TlsStream::new(socket, certificates)?;
+                let tls = TlsStream::new(socket, Arc::clone(certificates));
                 Ok(Stream::Tls(Box::new(tls)))
             }
             _ => Err(io::ErrorKind::Unsupported.into()),
@@ -153,14 +155,27 @@ impl Stream {
         }
     }
 
-    /// Whether writing can depend on what the client sends, and not only on room in the kernel.
-    pub fn waits_for_input(&self) -> bool {
-        matches!(self, Stream::Tls(_))
+    /// Whether TLS is still being negotiated, and `handshake` must be called before anything else.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.is_handshaking())
     }
 
-    /// Whether the client may be somewhere else, and gone without our kernel knowing.
-    pub fn is_remote(&self) -> bool {
-        matches!(self, Stream::Tcp(_) | Stream::Tls(_))
+    /// Goes on with the negotiation; when it is done, it says what it has found out.
+    pub fn handshake(&mut self) -> io::Result<Option<Secured>> {
+        match self {
+            Stream::Tls(stream) => stream.handshake(),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Tells the client that nothing more comes; it may go on to send.
+    pub fn end_output(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => stream.end_output(),
+            Stream::Standard { .. } => Ok(()),
+        }
     }
 
     /// Tells the client that nothing more comes.  What is left is a socket that is read until the

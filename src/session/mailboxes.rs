@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn with_watch_no_mailboxes_are_polled() {
-        for (watch, polled) in [("watch=yes", false), ("watch=no", true)] {
+        for (watch, polled) in [("mail.watch=yes", false), ("mail.watch=no", true)] {
             let mut config = Config::default();
             config.set(watch).unwrap();
             let scratch = Scratch::new();

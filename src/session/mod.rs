@@ -7,6 +7,7 @@
 mod body;
 pub mod command;
 mod connection;
+mod counters;
 mod flags;
 mod mailbox;
 mod mailboxes;
@@ -23,6 +24,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use connection::Connection;
+use counters::Departure;
 use mailboxes::Mailboxes;
 use reply::{Reply, ReplyCode};
 
@@ -125,11 +127,20 @@ impl Session {
         }
     }
 
-    pub fn handle_close(&mut self, id: ConnectionId, now: Now) {
-        if let Some(mut connection) = self.connections.remove(&id) {
-            connection.client.deselect(&mut self.mailboxes, now);
-        }
+    /// Says what is to be told of the client that is gone.
+    pub fn handle_close(&mut self, id: ConnectionId, now: Now) -> Option<Departure> {
         self.ready.remove(&id);
+        let mut connection = self.connections.remove(&id)?;
+        connection.client.deselect(&mut self.mailboxes, now);
+        Some(connection.depart())
+    }
+
+    /// Sends a client away.
+    pub fn dismiss(&mut self, id: ConnectionId, text: &'static str) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.dismiss(text);
+            self.ready.insert(id);
+        }
     }
 
     pub fn handle_wake(&mut self, _now: Now) {

@@ -11,6 +11,7 @@
 //! | `credentials` | who we are, who owns a directory, becoming that user for good |
 //! | `crypt` | the password hashes of this system |
 //! | `fs` | directory listings in large pieces |
+//! | `packet` | packets with descriptors between processes |
 //! | `pam` | logins through PAM |
 //! | `process` | signals as a descriptor, limits, memory given back |
 //! | `sandbox` | Landlock, seccomp and limits for each role |
@@ -24,6 +25,7 @@ mod child;
 pub mod credentials;
 pub mod crypt;
 pub mod fs;
+pub mod packet;
 pub mod pam;
 pub mod process;
 pub mod sandbox;
