@@ -218,7 +218,9 @@ impl TlsStream {
 
     /// Tells the client that nothing more comes.
     pub fn end_output(&mut self) -> io::Result<()> {
-        self.tls.send_close_notify();
+        if let State::Talking(tls) = &mut self.state {
+            tls.send_close_notify();
+        }
         match self.flush() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
