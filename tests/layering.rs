@@ -127,6 +127,12 @@ const LAYERS: &[Layer] = &[
         may_touch: &[Io, Network, Files, Environment],
         files: &[],
     },
+    Layer {
+        name: "commands",
+        may_name: &["config", "monitor", "net", "auth", "solo", "sys"],
+        may_touch: &[Io, Files],
+        files: &[],
+    },
 ];
 
 /// What `maildir/dir.rs`, the only code that touches mail files, needs.

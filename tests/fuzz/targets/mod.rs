@@ -82,6 +82,11 @@ pub const TARGETS: &[Target] = &[
         run: auth::passwd_file,
     },
     Target {
+        name: "proxy",
+        corpora: &["proxy_headers"],
+        run: protocol::proxy,
+    },
+    Target {
         name: "scheme",
         corpora: &["schemes"],
         run: auth::scheme,
