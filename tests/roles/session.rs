@@ -225,6 +225,23 @@ fn mail_in_another_layout_and_indexes_in_another_place_are_found() {
 }
 
 #[test]
+fn when_another_maildir_takes_the_place_clients_are_asked_to_log_in_again() {
+    let mail = Mail::numbered(1);
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    a.ok("SELECT INBOX");
+    fs::rename(mail.root(), mail.work().join("aside")).unwrap();
+    mail.inbox().create();
+    a.start("NOOP");
+    let told = a.read_to_end();
+    let bye = told
+        .iter()
+        .find(|response| response.raw.starts_with(b"* BYE "));
+    assert!(bye.is_some_and(|bye| String::from_utf8_lossy(&bye.raw).contains("replaced")));
+    assert!(monitor.wait().success());
+}
+
+#[test]
 fn the_log_tells_of_each_client_in_dovecots_words() {
     let mail = Mail::numbered(2);
     let mut monitor = Monitor::start(&mail, &[]);
