@@ -146,7 +146,7 @@ fn tell(text: &str, from_inetd: bool) {
     if from_inetd {
         roost::log::init_as(LogTarget::Auto, LevelFilter::Error, true);
         for line in text.lines() {
-            log::error!(target: "roost", "{line}");
+            log::error!(target: "roost", "{}", line.trim_start_matches("roost: "));
         }
     }
     if !from_inetd || io::stderr().is_terminal() {
@@ -190,8 +190,9 @@ impl From<UsageError> for Failure {
 
 impl From<BadConfiguration> for Failure {
     fn from(error: BadConfiguration) -> Failure {
+        // There may be several lines.
         Failure {
-            text: error.to_string(),
+            text: error.to_string().replace('\n', "\nroost: "),
             status: EX_CONFIG,
         }
     }

@@ -144,6 +144,12 @@ impl Service for Solo {
         }
     }
 
+    fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
+        if let Some(front) = self.door.front(id) {
+            front.handle_tls_failure(id, reason);
+        }
+    }
+
     fn handle_close(&mut self, id: ConnectionId, now: Now) {
         match self.door.front(id) {
             Some(front) => front.handle_close(id, now),

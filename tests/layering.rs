@@ -94,7 +94,10 @@ const LAYERS: &[Layer] = &[
         name: "auth",
         may_name: &["config", "ipc", "log", "sys"],
         may_touch: &[Io],
-        files: &[("passwd_file.rs", &[Files])],
+        files: &[
+            ("passwd_file.rs", &[Files]),
+            ("files.rs", &[Files, Processes]),
+        ],
     },
     Layer {
         name: "monitor",

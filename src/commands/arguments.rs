@@ -70,13 +70,18 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Role, UsageError> {
     match name.as_str() {
         "" => given.no_command(),
         "try" => given.try_(),
-        "check" => Ok(Role::Check {
-            start: Start {
-                config: given.at_most_one()?.map(PathBuf::from),
-                set: given.0.opt_strs("set"),
-            },
-            with_files: !given.0.opt_present("no-files"),
-        }),
+        "check" => {
+            let mut start = given.start();
+            match given.at_most_one()? {
+                Some(_) if start.config.is_some() => {
+                    return Err(wrong("check takes FILE or --config FILE"));
+                }
+                Some(file) => start.config = Some(PathBuf::from(file)),
+                None => {}
+            }
+            let with_files = !given.0.opt_present("no-files");
+            Ok(Role::Check { start, with_files })
+        }
         "config" => given.none().map(|()| Role::Config {
             start: given.start(),
             all: given.0.opt_present("all"),

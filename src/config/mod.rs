@@ -25,7 +25,7 @@ mod show;
 mod username;
 mod value;
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::value::*;
-use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, location};
+use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, file, location, show};
 
 /// One setting.
 pub struct Setting {
@@ -200,6 +200,16 @@ impl Setting {
             Access::One { get, .. } => get(config),
             Access::OfMailbox { get, .. } => get(&MailboxSetting::default()),
         }
+    }
+
+    /// What a value looks like in roost.toml.
+    pub fn toml_form(&self) -> String {
+        file::form(self)
+    }
+
+    /// The value in `config`, as roost.toml has it.
+    pub fn toml_value(&self, config: &Config) -> String {
+        show::toml_value(self.kind, &self.value(config))
     }
 
     /// `mail`

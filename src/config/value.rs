@@ -1,6 +1,6 @@
 //! What a value looks like: from text and back.  What comes back is taken again.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! with the time when it may be told: `auth.failure_delay` after the monitor was asked, however long the
 //! monitor took, so that a user who is not there cannot be told from a wrong password.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -20,11 +20,13 @@ pub(super) struct Desk {
     failure_delay: Duration,
     penalties: Penalties,
     digests: RandomState,
+    pending: HashMap<Asker, Pending>,
+    /// Those of which the monitor has heard.
+    asked: HashMap<Attempt, Asker>,
+    /// Those of which it has not, by the time when it will, and in the order in which they came.
+    held: BTreeMap<(Instant, u64), Asker>,
+    came: u64,
     last: u64,
-    pending: HashMap<Attempt, Pending>,
-    by_asker: HashMap<Asker, Attempt>,
-    /// The attempts that the monitor has not heard of, by the time when it will.
-    held: BTreeSet<(Instant, Attempt)>,
     /// What is to be said next.
     outbox: VecDeque<Message>,
 }
@@ -52,13 +54,16 @@ pub(super) enum Answer {
 }
 
 struct Pending {
-    asker: Asker,
     from: Option<Prefix>,
     tried: Option<u64>,
-    /// When the monitor was asked last.
-    asked: Instant,
-    /// What the monitor will be asked.
-    held: Option<Box<LoginRequest>>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Kept here under this key.
+    Held((Instant, u64), Box<LoginRequest>),
+    /// The monitor was asked, or answered, then.
+    Asked(Attempt, Instant),
 }
 
 impl Desk {
@@ -67,10 +72,11 @@ impl Desk {
             failure_delay,
             penalties: Penalties::new(longest_penalty),
             digests: RandomState::new(),
-            last: 0,
             pending: HashMap::new(),
-            by_asker: HashMap::new(),
-            held: BTreeSet::new(),
+            asked: HashMap::new(),
+            held: BTreeMap::new(),
+            came: 0,
+            last: 0,
             outbox: VecDeque::new(),
         }
     }
@@ -83,41 +89,39 @@ impl Desk {
     /// `penalise`: the address is who asks, not somebody who asks for many.
     pub fn ask(&mut self, asker: Asker, request: Box<LoginRequest>, penalise: bool, now: Instant) {
         self.give_up(asker);
-        self.last = self.last.wrapping_add(1);
-        let attempt = Attempt(self.last);
         let address = request.origin.remote.filter(|_| penalise);
         let from = address.map(|address| Prefix::of(address.ip()));
         let time = from.map_or(now, |from| self.penalties.time(from, now));
+        self.came = self.came.wrapping_add(1);
+        let key = (time, self.came);
         let pending = Pending {
-            asker,
             from,
             tried: self.digest(&request.proof),
-            asked: time,
-            held: Some(request),
+            stage: Stage::Held(key, request),
         };
-        self.pending.insert(attempt, pending);
-        self.by_asker.insert(asker, attempt);
-        self.held.insert((time, attempt));
+        self.pending.insert(asker, pending);
+        self.held.insert(key, asker);
     }
 
     /// The answer to a challenge.
     pub fn respond(&mut self, asker: Asker, response: Secret, now: Instant) {
-        let attempt = self.by_asker.get(&asker).copied();
-        if let Some(attempt) = attempt
-            && let Some(pending) = self.pending.get_mut(&attempt)
+        if let Some(pending) = self.pending.get_mut(&asker)
+            && let Stage::Asked(attempt, time) = &mut pending.stage
         {
-            pending.asked = now;
-            self.outbox.push_back(Message::Respond(attempt, response));
+            *time = now;
+            self.outbox.push_back(Message::Respond(*attempt, response));
         }
     }
 
     /// Nobody waits any more.
     pub fn give_up(&mut self, asker: Asker) {
-        if let Some(attempt) = self.by_asker.remove(&asker)
-            && let Some(pending) = self.pending.remove(&attempt)
-            && !self.held.remove(&(pending.asked, attempt))
-        {
-            self.outbox.push_back(Message::GiveUp(attempt));
+        match self.pending.remove(&asker).map(|pending| pending.stage) {
+            Some(Stage::Held(key, _)) => drop(self.held.remove(&key)),
+            Some(Stage::Asked(attempt, _)) => {
+                self.asked.remove(&attempt);
+                self.outbox.push_back(Message::GiveUp(attempt));
+            }
+            None => {}
         }
     }
 
@@ -133,29 +137,24 @@ impl Desk {
         verdict: Verdict,
         now: Instant,
     ) -> Option<(Asker, Answer)> {
-        let pending = self.pending.get(&attempt)?;
-        if pending.held.is_some() {
-            return None;
-        }
-        let asker = pending.asker;
-        if let Verdict::Challenge(challenge) = verdict {
-            return Some((asker, Answer::Challenge(challenge)));
-        }
-        let pending = self.pending.remove(&attempt)?;
-        self.by_asker.remove(&asker);
+        let asker = *self.asked.get(&attempt)?;
         let answer = match verdict {
-            Verdict::Challenge(challenge) => Answer::Challenge(challenge),
+            Verdict::Challenge(challenge) => return Some((asker, Answer::Challenge(challenge))),
             Verdict::Refused(why) => {
+                let pending = self.finish(attempt, asker)?;
                 if let Some(from) = pending.from
                     && refusal::is_suspicious(why)
                 {
                     self.penalties.fail(from, pending.tried, now);
                 }
-                let time = pending.asked.checked_add(self.failure_delay);
+                let asked = match pending.stage {
+                    Stage::Asked(_, time) | Stage::Held((time, _), _) => time,
+                };
+                let time = asked.checked_add(self.failure_delay);
                 Answer::Refused(why, time.unwrap_or(now))
             }
             Verdict::Admitted { user, pid } => {
-                if let Some(from) = pending.from {
+                if let Some(from) = self.finish(attempt, asker)?.from {
                     self.penalties.succeed(from);
                 }
                 Answer::Admitted { attempt, user, pid }
@@ -169,25 +168,36 @@ impl Desk {
         if let Some(message) = self.outbox.pop_front() {
             return Some(message);
         }
-        let &(time, attempt) = self.held.first()?;
-        if time > now {
+        let first = self.held.first_entry()?;
+        if first.key().0 > now {
             return None;
         }
-        self.held.pop_first();
-        let pending = self.pending.get_mut(&attempt)?;
-        pending.asked = now;
-        let request = pending.held.take()?;
-        Some(Message::Login(attempt, *request))
+        let asker = first.remove();
+        let pending = self.pending.get_mut(&asker)?;
+        // The monitor wants the numbers in the order in which it hears them.
+        self.last = self.last.wrapping_add(1);
+        let attempt = Attempt(self.last);
+        let asked = Stage::Asked(attempt, now);
+        self.asked.insert(attempt, asker);
+        match std::mem::replace(&mut pending.stage, asked) {
+            Stage::Held(_, request) => Some(Message::Login(attempt, *request)),
+            Stage::Asked(..) => None,
+        }
     }
 
     /// When there will be something to say.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.held.first().map(|&(time, _)| time)
+        self.held.first_key_value().map(|(&(time, _), _)| time)
     }
 
     /// To be called now and then.
     pub fn forget(&mut self, now: Instant) {
         self.penalties.forget(now);
+    }
+
+    fn finish(&mut self, attempt: Attempt, asker: Asker) -> Option<Pending> {
+        self.asked.remove(&attempt);
+        self.pending.remove(&asker)
     }
 
     /// Stands for a name and a password.  The key of the hash is this process's own.
@@ -245,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn the_monitor_hears_of_the_attempts_in_the_order_of_their_numbers() {
+        let (mut desk, now) = start();
+        fail(&mut desk, "192.0.2.1", now);
+        desk.ask(ALICE, request("192.0.2.1", "right"), true, now);
+        desk.ask(BOB, request("192.0.2.2", "right"), true, now);
+        let first = asked(&mut desk, now);
+        let second = asked(&mut desk, now + Duration::from_secs(4));
+        assert!(first < second);
+    }
+
+    #[test]
     fn a_success_ends_the_penalty_and_a_trusted_asker_has_none() {
         let (mut desk, now) = start();
         fail(&mut desk, "192.0.2.1", now);
@@ -281,7 +302,7 @@ mod tests {
         assert!(matches!(desk.poll_message(now), Some(Message::GiveUp(gone)) if gone == attempt));
         let late = Verdict::Refused(Refusal::Mismatch);
         assert_eq!(desk.handle_verdict(attempt, late, now), None);
-        assert!(desk.pending.is_empty() && desk.by_asker.is_empty());
+        assert!(desk.pending.is_empty() && desk.asked.is_empty() && desk.held.is_empty());
     }
 
     #[test]

@@ -67,6 +67,21 @@ impl Login {
         login
     }
 
+    /// Somebody for whom there is no place: he is told so, and nothing else.
+    pub fn turned_away(
+        settings: Rc<Settings>,
+        id: ConnectionId,
+        peer: Peer,
+        text: &str,
+        now: Now,
+    ) -> Login {
+        let mut login = Login::new(settings, id, peer, now);
+        login.output = Buffer::new();
+        response::bye(login.output.writer(), Some(Code::Limit), text);
+        login.close("Too many connections");
+        login
+    }
+
     /// TLS has been agreed on.
     pub fn handle_secured(&mut self, secured: Secured) {
         self.attempts.secrecy = Secrecy::Tls;
@@ -76,6 +91,10 @@ impl Login {
             Phase::Securing { greet: false } => self.phase = Phase::Talking,
             _ => {}
         }
+    }
+
+    pub fn handle_tls_failure(&mut self, reason: &str) {
+        self.attempts.fail_tls(reason);
     }
 
     pub fn handle_input(&mut self, bytes: &[u8]) {
@@ -495,6 +514,10 @@ impl Login {
 
 /// What stays within this machine need not be encrypted.
 fn is_same_host(peer: Peer) -> bool {
+    if peer.proxy.is_some() {
+        // Whatever the client's address is, the way from the proxy to us is not known to be safe.
+        return false;
+    }
     match (peer.address, peer.local) {
         (Some(address), Some(local)) => {
             let address = address.ip().to_canonical();

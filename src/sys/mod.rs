@@ -19,6 +19,7 @@
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
 //! | `syslog` | the system's log |
 //! | `terminal` | a password typed unseen |
+//! | `users` | users and groups by name |
 
 mod capabilities;
 #[cfg(test)]
@@ -34,3 +35,4 @@ pub mod sandbox;
 pub mod standard;
 pub mod syslog;
 pub mod terminal;
+pub mod users;
