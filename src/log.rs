@@ -1,32 +1,139 @@
-//! The log: the `log` facade to standard error.
+//! The log: the `log` facade to standard error, to syslog, or to somebody who passes it on.
 //!
-//! Under systemd each line begins with its priority (sd-daemon(3)).  Control characters never get into
-//! the log, whatever a client calls itself: a line stays a line.  Secrets cannot be formatted
-//! (`imap::command::Secret`), so they cannot be logged.
+//! Under systemd each line on standard error begins with its priority (sd-daemon(3)).  Control
+//! characters never get into the log, whatever a client calls itself: a line stays a line.  Secrets
+//! cannot be formatted (`imap::command::Secret`, `ipc::Secret`), so they cannot be logged.
+//!
+//! syslog(3) keeps a socket of its own.  Who closes all descriptors that are not his must call
+//! [`close`] before: the C library would write into whatever gets the number next.
 
+use std::cell::{Cell, RefCell};
 use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use log::{Level, LevelFilter};
+use log::{Level, LevelFilter, Record};
 
-use crate::sys::standard;
+use crate::config::LogTarget;
+use crate::sys::{standard, syslog};
 
-/// Sets the log up for this process.  May be called once; later calls change nothing.
+/// Takes a line: the front and the sessions send it to the monitor.
+pub type Hook = Box<dyn Fn(Level, &str)>;
+
+/// Sets the log up for this process, to standard error.  May be called once; later calls change nothing.
 pub fn init(level: LevelFilter) {
     let stream = std::env::var("JOURNAL_STREAM");
     let journal = stream.is_ok_and(|stream| standard::error_is_journal(&stream));
+    start(Destination::Stderr { journal }, level);
+}
+
+/// The same, to where `log.target` says.  From inetd standard error may be the client.
+pub fn init_as(target: LogTarget, level: LevelFilter, from_inetd: bool) {
+    match (target, from_inetd) {
+        (LogTarget::Syslog, _) | (_, true) => {
+            syslog::open();
+            start(Destination::Syslog, level);
+        }
+        (LogTarget::Auto | LogTarget::Stderr, false) => init(level),
+    }
+}
+
+/// The same, to `hook`, which is called in this thread only, and not for what it logs itself.
+pub fn init_with(level: LevelFilter, hook: Hook) {
+    set_hook(hook);
+    start(Destination::Hook, level);
+}
+
+/// After a reload.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
+}
+
+/// To be called before all descriptors are closed; the next line opens the log anew.
+pub fn close() {
+    syslog::close();
+}
+
+#[derive(Clone, Copy)]
+enum Destination {
+    Stderr { journal: bool },
+    Syslog,
+    Hook,
+}
+
+thread_local! {
+    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+    static HAS_HOOK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What other threads logged, until the hook's own thread logs something.
+static ELSEWHERE: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
+
+fn set_hook(hook: Hook) {
+    HOOK.set(Some(hook));
+    HAS_HOOK.set(true);
+}
+
+fn start(destination: Destination, level: LevelFilter) {
     let result = env_logger::Builder::new()
         .filter_level(LevelFilter::Error)
-        .filter_module("roost", level)
-        .format(move |out, record| {
-            let text = printable(&record.args().to_string());
-            match journal {
-                true => writeln!(out, "<{}>{text}", priority(record.level())),
-                false => writeln!(out, "roost: {}{text}", prefix(record.level())),
-            }
-        })
+        // What is less than `level` is cut off by the facade, so that `set_level` can change it.
+        .filter_module("roost", LevelFilter::Debug)
+        .format(move |out, record| write(out, destination, record))
         .try_init();
     // An error means that there is a log already, in a test for instance.
-    drop(result);
+    if result.is_ok() {
+        set_level(level);
+    }
+}
+
+fn write(
+    out: &mut impl Write,
+    destination: Destination,
+    record: &Record<'_>,
+) -> std::io::Result<()> {
+    let level = record.level();
+    let text = printable(&record.args().to_string());
+    match destination {
+        Destination::Stderr { journal: true } => writeln!(out, "<{}>{text}", priority(level)),
+        Destination::Stderr { journal: false } => writeln!(out, "roost: {}{text}", prefix(level)),
+        Destination::Syslog => {
+            syslog::write(priority(level), &format!("{}{text}", prefix(level)));
+            Ok(())
+        }
+        Destination::Hook => {
+            pass_on(level, &text);
+            Ok(())
+        }
+    }
+}
+
+fn pass_on(level: Level, text: &str) {
+    // Taken out while it runs: what it logs itself finds none.
+    let hook = HOOK.take();
+    match &hook {
+        Some(hook) => {
+            let waiting = std::mem::take(&mut *elsewhere());
+            for (level, text) in &waiting {
+                hook(*level, text);
+            }
+            hook(level, text);
+        }
+        None if HAS_HOOK.get() => {}
+        None => {
+            let mut waiting = elsewhere();
+            if waiting.len() < MAX_ELSEWHERE {
+                waiting.push((level, text.to_owned()));
+            }
+        }
+    }
+    if hook.is_some() {
+        HOOK.set(hook);
+    }
+}
+
+fn elsewhere() -> MutexGuard<'static, Vec<(Level, String)>> {
+    // The lines are whole whatever happened to a thread that held the lock.
+    ELSEWHERE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// syslog(3)
@@ -53,15 +160,37 @@ fn printable(text: &str) -> String {
     text.chars().map(replace).collect()
 }
 
+/// A thread that logs more than this while nothing else is logged repeats itself.
+const MAX_ELSEWHERE: usize = 100;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::rc::Rc;
 
     #[test]
     fn a_line_stays_a_line() {
         assert_eq!(
             printable("user=<a\r\nLogin: b\u{1b}[2J>"),
             "user=<a??Login: b?[2J>"
+        );
+    }
+
+    #[test]
+    fn a_hook_hears_of_all_threads_and_not_of_itself() {
+        let heard = Rc::new(RefCell::new(Vec::new()));
+        let lines = Rc::clone(&heard);
+        set_hook(Box::new(move |level, text| {
+            lines.borrow_mut().push(format!("{level} {text}"));
+            pass_on(Level::Error, "cannot pass it on");
+        }));
+        let other = std::thread::spawn(|| pass_on(Level::Warn, "elsewhere"));
+        other.join().unwrap();
+        pass_on(Level::Info, "here");
+        pass_on(Level::Debug, "again");
+        assert_eq!(
+            *heard.borrow(),
+            ["WARN elsewhere", "INFO here", "DEBUG again"]
         );
     }
 }

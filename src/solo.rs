@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::front::{Front, Refusal, Step};
+use crate::front::{Front, Question, Step};
 use crate::imap;
 use crate::imap::connection::State;
+use crate::ipc::Refusal;
 use crate::net::stream::{Peer, Stream};
-use crate::net::{Buffer, ConnectionId, Loop, Now, Run, Service};
+use crate::net::{Buffer, ConnectionId, Loop, Now, Run, Secured, Service};
 use crate::session::{Greeting, Session};
 use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::process;
@@ -137,10 +138,22 @@ impl Service for Solo {
         }
     }
 
+    fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
+        if let Some(front) = self.door.front(id) {
+            front.handle_secured(id, secured);
+        }
+    }
+
+    fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
+        if let Some(front) = self.door.front(id) {
+            front.handle_tls_failure(id, reason);
+        }
+    }
+
     fn handle_close(&mut self, id: ConnectionId, now: Now) {
         match self.door.front(id) {
             Some(front) => front.handle_close(id, now),
-            None => self.session.handle_close(id, now),
+            None => drop(self.session.handle_close(id, now)),
         }
     }
 
@@ -169,22 +182,24 @@ impl Service for Solo {
         if !front.contains(id) {
             return self.session.run(id, now, over);
         }
-        match front.run(id, now) {
+        match front.run(id, now, over) {
             Step::Idle => Run::Idle,
+            Step::Again => Run::Again,
             Step::Wait(time) => Run::Wait(time),
             Step::StartTls => Run::StartTls,
             Step::Close => Run::Close,
-            Step::Ask(credentials) if !password.admits(&credentials) => {
-                front.refuse(id, Refusal::Mismatch, now);
-                Run::Idle
-            }
-            Step::Ask(_) => {
-                if let Some(admitted) = front.admit(id, now) {
+            Step::Ask(Question::Login(request)) if password.admits(&request.proof) => {
+                if let Some(admitted) = front.admit(id, password.user(), process::id(), now) {
                     let greeting = Greeting::LoggedIn(admitted.tag);
                     let (connection, output) = (admitted.connection, admitted.output);
                     self.session.attach(id, greeting, connection, output, now);
                 }
                 self.session.run(id, now, over)
+            }
+            Step::Ask(_) => {
+                let time = now.instant.checked_add(self.config.failure_delay);
+                front.refuse(id, Refusal::Mismatch, time.unwrap_or(now.instant));
+                Run::Idle
             }
         }
     }

@@ -82,7 +82,7 @@ const LAYERS: &[Layer] = &[
         name: "net",
         may_name: &["sys"],
         may_touch: &[Io, Network, EventLoop, System],
-        files: &[("mod.rs", &[Clock]), ("tls.rs", &[Tls])],
+        files: &[("mod.rs", &[Clock]), ("tls.rs", &[Tls]), ("tls/", &[Tls])],
     },
     Layer {
         name: "ipc",
@@ -94,7 +94,10 @@ const LAYERS: &[Layer] = &[
         name: "auth",
         may_name: &["config", "ipc", "log", "sys"],
         may_touch: &[Io],
-        files: &[("passwd_file.rs", &[Files])],
+        files: &[
+            ("passwd_file.rs", &[Files]),
+            ("files.rs", &[Files, Processes]),
+        ],
     },
     Layer {
         name: "monitor",
@@ -119,9 +122,15 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "solo",
         may_name: &[
-            "front", "session", "net", "config", "log", "sys", "imap", "maildir",
+            "front", "session", "net", "ipc", "config", "log", "sys", "imap", "maildir",
         ],
         may_touch: &[Io, Network, Files, Environment],
+        files: &[],
+    },
+    Layer {
+        name: "commands",
+        may_name: &["config", "monitor", "net", "auth", "solo", "sys"],
+        may_touch: &[Io, Files],
         files: &[],
     },
 ];

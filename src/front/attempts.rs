@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use crate::ipc::Origin;
 use crate::net::ConnectionId;
 use crate::net::stream::Peer;
 use crate::sys::process;
@@ -15,38 +16,62 @@ pub(super) struct Attempts {
     id: ConnectionId,
     peer: Peer,
     since: Instant,
+    /// The first attempt.
+    begun: Option<Instant>,
     failures: u32,
     /// Of the last attempt.
     user: String,
     mechanism: &'static str,
-    pub tls: bool,
-    /// We ended the conversation, not the client.
-    pub ended_by_us: bool,
+    pub secrecy: Secrecy,
+    /// What went wrong with it.
+    tls_failure: String,
+    /// A password came in the clear, and was not looked at.
+    pub was_too_open: bool,
+    /// We ended the conversation, not the client; perhaps for a reason.
+    pub ended: Option<&'static str>,
+}
+
+/// Who could listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    Clear,
+    /// The client is on this machine.
+    Local,
+    /// TLS has been begun, but not been agreed on.
+    Handshaking,
+    Tls,
+}
+
+/// What a client was at when it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    Talking,
+    /// It owed us an answer.
+    Answering,
+    /// We owed it one.
+    Waiting,
 }
 
 impl Attempts {
-    pub fn new(id: ConnectionId, peer: Peer, since: Instant) -> Attempts {
+    pub fn new(id: ConnectionId, peer: Peer, secrecy: Secrecy, since: Instant) -> Attempts {
         Attempts {
             id,
             peer,
             since,
+            begun: None,
             failures: 0,
             user: String::new(),
             mechanism: "",
-            tls: peer.tls,
-            ended_by_us: false,
+            secrecy,
+            tls_failure: String::new(),
+            was_too_open: false,
+            ended: None,
         }
     }
 
-    pub fn begin(&mut self, user: &[u8], mechanism: &'static str) {
-        // A name must not look like the fields that follow it.
-        let replace = |c: char| match c {
-            '<' | '>' => '?',
-            c if c.is_control() => '?',
-            c => c,
-        };
-        let text = String::from_utf8_lossy(user);
-        self.user = text.chars().take(MAX_NAME).map(replace).collect();
+    pub fn begin(&mut self, user: &[u8], mechanism: &'static str, now: Instant) {
+        self.begun.get_or_insert(now);
+        self.name(&String::from_utf8_lossy(user));
         self.mechanism = mechanism;
     }
 
@@ -54,24 +79,67 @@ impl Attempts {
         self.failures = self.failures.saturating_add(1);
     }
 
-    pub fn log_success(&self) {
-        let pid = process::id();
+    pub fn fail_tls(&mut self, reason: &str) {
+        self.tls_failure = printable(reason, MAX_REASON);
+    }
+
+    pub fn origin(&self) -> Origin {
+        Origin {
+            remote: self.peer.address,
+            local: self.peer.local,
+            tls: self.secrecy == Secrecy::Tls,
+            session: Session(self.id).to_string(),
+        }
+    }
+
+    /// `user` is the name that somebody has found out; `pid` is who serves him.
+    pub fn log_success(&mut self, user: &str, pid: u32) {
+        self.name(user);
         log::info!("imap-login: Login: {}", Elements(self, Some(pid)));
     }
 
-    pub fn log_end(&self, now: Instant) {
-        let how = match self.ended_by_us {
-            true => "Disconnected",
-            false => "Aborted login",
+    pub fn log_end(&self, at: At, now: Instant) {
+        log::info!("{}", self.end(at, now));
+    }
+
+    fn end(&self, at: At, now: Instant) -> String {
+        let since = self.begun.unwrap_or(self.since);
+        let seconds = now.saturating_duration_since(since).as_secs();
+        let what = match (self.failures, at) {
+            (0, _) if self.was_too_open => "tried to use disallowed plaintext auth".to_owned(),
+            (0, At::Talking) if self.begun.is_none() => {
+                format!("no auth attempts in {seconds} secs")
+            }
+            (0, At::Talking) => "aborted authentication".to_owned(),
+            (0, At::Answering) => format!("client didn't finish SASL auth, waited {seconds} secs"),
+            (0, At::Waiting) => format!("disconnected while authenticating, waited {seconds} secs"),
+            (count, _) => format!("auth failed, {count} attempts in {seconds} secs"),
         };
-        let seconds = now.saturating_duration_since(self.since).as_secs();
-        let what = match self.failures {
-            0 => "no auth attempts".to_owned(),
-            count => format!("auth failed, {count} attempts"),
+        let how = match self.ended {
+            None => "Aborted login",
+            Some(_) => "Disconnected",
+        };
+        let (colon, why) = match self.ended {
+            None | Some("") => ("", ""),
+            Some(why) => (": ", why),
         };
         let elements = Elements(self, None);
-        log::info!("imap-login: {how} ({what} in {seconds} secs): {elements}");
+        format!("imap-login: {how}{colon}{why} ({what}): {elements}")
     }
+
+    fn name(&mut self, user: &str) {
+        self.user = printable(user, MAX_NAME);
+    }
+}
+
+/// What somebody else has said must not look like the fields that follow it.
+fn printable(text: &str, most: usize) -> String {
+    let replace = |c: char| match c {
+        '<' | '>' => '?',
+        c if c.is_control() => '?',
+        c => c,
+    };
+    text.chars().take(most).map(replace).collect()
 }
 
 /// The fields of a line, with the process that serves the user if there is one.
@@ -93,10 +161,25 @@ impl fmt::Display for Elements<'_> {
         if let Some(pid) = pid {
             write!(f, ", mpid={pid}")?;
         }
-        if attempts.tls {
-            f.write_str(", TLS")?;
+        f.write_str(match attempts.secrecy {
+            Secrecy::Clear => "",
+            Secrecy::Local => ", secured",
+            Secrecy::Handshaking => ", TLS handshaking",
+            Secrecy::Tls => ", TLS",
+        })?;
+        if !attempts.tls_failure.is_empty() {
+            write!(f, ": {}", attempts.tls_failure)?;
         }
-        write!(f, ", session=<{:x}-{:x}>", process::id(), attempts.id.0)
+        write!(f, ", session=<{}>", Session(attempts.id))
+    }
+}
+
+/// What names a connection in the log, for as long as the log is kept.
+struct Session(ConnectionId);
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}", process::id(), self.0.0)
     }
 }
 
@@ -108,20 +191,18 @@ fn plain(address: IpAddr) -> IpAddr {
 /// More of a user name than that is of no use in a log.
 const MAX_NAME: usize = 80;
 
+const MAX_REASON: usize = 200;
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn the_fields_are_those_that_filters_look_for() {
-        let peer = Peer {
-            address: Some("203.0.113.5:4711".parse().unwrap()),
-            local: Some("[::ffff:192.0.2.10]:993".parse().unwrap()),
-            tls: true,
-            ..Peer::default()
-        };
-        let mut attempts = Attempts::new(ConnectionId(0x1f), peer, Instant::now());
-        attempts.begin(b"bob>, rip=<1.2.3.4\n", "PLAIN");
+        let mut attempts = attempts(Secrecy::Tls);
+        attempts.begin(b"bob>, rip=<1.2.3.4\n", "PLAIN", Instant::now());
         let pid = process::id();
         assert_eq!(
             Elements(&attempts, Some(7)).to_string(),
@@ -130,5 +211,71 @@ mod tests {
                  mpid=7, TLS, session=<{pid:x}-1f>"
             )
         );
+    }
+
+    #[test]
+    fn the_end_says_how_far_it_came() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(9);
+        let mut attempts = attempts(Secrecy::Clear);
+        let end = |attempts: &Attempts, at| {
+            let line = attempts.end(at, later);
+            line.split("): user=").next().unwrap_or_default().to_owned()
+        };
+        let start = "imap-login: Aborted login (";
+        attempts.since = now;
+        assert_eq!(
+            end(&attempts, At::Talking),
+            format!("{start}no auth attempts in 9 secs")
+        );
+        attempts.was_too_open = true;
+        assert_eq!(
+            end(&attempts, At::Talking),
+            format!("{start}tried to use disallowed plaintext auth")
+        );
+        attempts.was_too_open = false;
+        attempts.begin(b"bob", "PLAIN", now + Duration::from_secs(2));
+        assert_eq!(
+            end(&attempts, At::Answering),
+            format!("{start}client didn't finish SASL auth, waited 7 secs")
+        );
+        assert_eq!(
+            end(&attempts, At::Waiting),
+            format!("{start}disconnected while authenticating, waited 7 secs")
+        );
+        assert_eq!(
+            end(&attempts, At::Talking),
+            format!("{start}aborted authentication")
+        );
+        attempts.fail();
+        attempts.ended = Some("");
+        assert_eq!(
+            end(&attempts, At::Talking),
+            "imap-login: Disconnected (auth failed, 1 attempts in 7 secs"
+        );
+        attempts.ended = Some("Inactivity");
+        assert_eq!(
+            end(&attempts, At::Talking),
+            "imap-login: Disconnected: Inactivity (auth failed, 1 attempts in 7 secs"
+        );
+    }
+
+    #[test]
+    fn what_went_wrong_with_tls_is_told() {
+        let mut attempts = attempts(Secrecy::Handshaking);
+        attempts.fail_tls("no <version>\nin common");
+        let line = attempts.end(At::Talking, attempts.since);
+        let expected = ", lip=192.0.2.10, TLS handshaking: no ?version??in common, session=<";
+        assert!(line.contains(expected), "{line}");
+    }
+
+    fn attempts(secrecy: Secrecy) -> Attempts {
+        let peer = Peer {
+            address: Some("203.0.113.5:4711".parse().unwrap()),
+            local: Some("[::ffff:192.0.2.10]:993".parse().unwrap()),
+            tls: true,
+            ..Peer::default()
+        };
+        Attempts::new(ConnectionId(0x1f), peer, secrecy, Instant::now())
     }
 }

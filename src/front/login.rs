@@ -1,23 +1,25 @@
 //! The dialogue with one client before login (RFC 9051 6.1 and 6.2, RFC 4959).
 
+use std::rc::Rc;
 use std::time::Instant;
 
-use super::attempts::Attempts;
-use super::{Admitted, Credentials, Refusal, Settings, Step};
-use crate::imap::Connection;
-use crate::imap::command::{Command, Secret, Tag, Tagged};
-use crate::imap::connection::{Bad, Event, State};
+use super::attempts::{At, Attempts, Secrecy};
+use super::sasl::{self, Exchange, Ground, Mechanism, Next};
+use super::{Admitted, Question, Settings, Step, refusal};
+use crate::config::TlsRequired;
+use crate::imap::command::{self, Command, Tag, Tagged};
+use crate::imap::connection::{Bad, Connection, Event, State};
 use crate::imap::response::{self, Code, Stage, Status};
+use crate::ipc::{LoginRequest, Proof, Refusal, Secret, Service};
 use crate::net::stream::Peer;
-use crate::net::{Buffer, ConnectionId, Now};
+use crate::net::{Buffer, ConnectionId, Now, Secured};
 
 pub(super) struct Login {
-    settings: Settings,
+    settings: Rc<Settings>,
     connection: Connection,
     output: Buffer,
     attempts: Attempts,
-    /// Passwords are taken on this connection.
-    is_private: bool,
+    secured: Option<Box<Secured>>,
     phase: Phase,
     /// The client has closed its half.
     ended: bool,
@@ -27,43 +29,72 @@ pub(super) struct Login {
 }
 
 enum Phase {
+    /// TLS is being negotiated, and there is nothing to say; afterwards, perhaps, a greeting.
+    Securing {
+        greet: bool,
+    },
     Talking,
     /// AUTHENTICATE waits for the client.
     Sasl(Tag, Exchange),
     /// Somebody else finds out whether the client is let in.
-    Asking(Tag),
+    Asking(Tag, Exchange),
     /// The client is not let in, and told so only then.
     Refusing(Tag, Refusal, Instant),
     Closing,
 }
 
-/// How far a SASL mechanism has come.
-enum Exchange {
-    /// RFC 4616
-    Plain,
-    /// LOGIN (draft-murchison-sasl-login): a user name is awaited.
-    LoginUser,
-    /// LOGIN: a password is awaited.
-    LoginPassword(Vec<u8>),
-}
-
 impl Login {
-    pub fn new(settings: Settings, id: ConnectionId, peer: Peer, now: Now) -> Login {
+    pub fn new(settings: Rc<Settings>, id: ConnectionId, peer: Peer, now: Now) -> Login {
+        let secrecy = match peer.tls {
+            true => Secrecy::Handshaking,
+            false if is_same_host(peer) => Secrecy::Local,
+            false => Secrecy::Clear,
+        };
         let mut login = Login {
-            settings,
             connection: Connection::new(State::NotAuthenticated, settings.separator),
+            settings,
             output: Buffer::new(),
-            attempts: Attempts::new(id, peer, now.instant),
-            is_private: peer.tls || is_same_host(peer),
-            phase: Phase::Talking,
+            attempts: Attempts::new(id, peer, secrecy, now.instant),
+            secured: None,
+            phase: Phase::Securing { greet: true },
             ended: false,
             bad_commands: 0,
             unanswered: 0,
         };
-        let capabilities = login.capabilities();
-        let code = Some(Code::Capability(&capabilities));
-        response::untagged(login.output.writer(), Status::Ok, code, "Roost is ready");
+        if !peer.tls {
+            login.greet();
+        }
         login
+    }
+
+    /// Somebody for whom there is no place: he is told so, and nothing else.
+    pub fn turned_away(
+        settings: Rc<Settings>,
+        id: ConnectionId,
+        peer: Peer,
+        text: &str,
+        now: Now,
+    ) -> Login {
+        let mut login = Login::new(settings, id, peer, now);
+        login.output = Buffer::new();
+        response::bye(login.output.writer(), Some(Code::Limit), text);
+        login.close("Too many connections");
+        login
+    }
+
+    /// TLS has been agreed on.
+    pub fn handle_secured(&mut self, secured: Secured) {
+        self.attempts.secrecy = Secrecy::Tls;
+        self.secured = Some(Box::new(secured));
+        match self.phase {
+            Phase::Securing { greet: true } => self.greet(),
+            Phase::Securing { greet: false } => self.phase = Phase::Talking,
+            _ => {}
+        }
+    }
+
+    pub fn handle_tls_failure(&mut self, reason: &str) {
+        self.attempts.fail_tls(reason);
     }
 
     pub fn handle_input(&mut self, bytes: &[u8]) {
@@ -76,40 +107,54 @@ impl Login {
     }
 
     pub fn wants_input(&self) -> bool {
-        matches!(self.phase, Phase::Talking | Phase::Sasl(..)) && self.connection.wants_input()
+        match self.phase {
+            Phase::Talking | Phase::Sasl(..) => self.connection.wants_input(),
+            // An end is to be heard of.
+            Phase::Securing { .. } => true,
+            Phase::Asking(..) | Phase::Refusing(..) | Phase::Closing => false,
+        }
     }
 
     pub fn output(&mut self) -> &mut Buffer {
         &mut self.output
     }
 
-    /// Ends the conversation.
-    pub fn say_bye(&mut self, text: &str) {
-        if !matches!(self.phase, Phase::Closing) {
-            response::bye(self.output.writer(), None, text);
-            self.close();
+    /// Ends the conversation: `why` for the log, `text` for the client.
+    pub fn say_bye(&mut self, why: &'static str, text: &str) {
+        match self.phase {
+            Phase::Closing => return,
+            // There is no way to say it that the client would understand.
+            Phase::Securing { .. } => {}
+            _ => response::bye(self.output.writer(), None, text),
         }
+        self.close(why);
     }
 
     /// Answers whatever the client has said, up to what it must wait for.
-    pub fn run(&mut self, now: Now) -> Step {
+    pub fn run(&mut self, now: Now, over: &dyn Fn() -> bool) -> Step {
         loop {
             match &self.phase {
                 Phase::Closing => return Step::Close,
-                Phase::Asking(_) => return Step::Idle,
+                Phase::Securing { .. } if self.ended => return Step::Close,
+                Phase::Securing { .. } | Phase::Asking(..) => return Step::Idle,
                 Phase::Refusing(tag, why, when) => {
                     if let Some(wait) = when.checked_duration_since(now.instant)
                         && !wait.is_zero()
                     {
                         return Step::Wait(wait);
                     }
-                    answer_refusal(self.output.writer(), tag, *why);
+                    let (code, text) = refusal::reply(*why);
+                    let out = self.output.writer();
+                    response::tagged(out, tag, Status::No, Some(code), text);
                     self.phase = Phase::Talking;
                 }
                 Phase::Talking | Phase::Sasl(..) => {}
             }
             if self.output.is_full() {
                 return Step::Idle;
+            }
+            if over() {
+                return Step::Again;
             }
             let Some(event) = self.connection.poll_event(self.output.writer()) else {
                 return self.await_input();
@@ -121,47 +166,74 @@ impl Login {
         }
     }
 
+    /// Somebody else has a question to the client.
+    pub fn challenge(&mut self, challenge: &Secret) {
+        match std::mem::replace(&mut self.phase, Phase::Talking) {
+            Phase::Asking(tag, exchange) => self.pose(tag, exchange, challenge.expose()),
+            phase => self.phase = phase,
+        }
+    }
+
     /// The client is who it says it is.
-    pub fn admit(self, now: Now) -> Option<Admitted> {
-        let Phase::Asking(tag) = self.phase else {
-            self.attempts.log_end(now.instant);
+    pub fn admit(mut self, user: &str, pid: u32, now: Now) -> Option<Admitted> {
+        let Phase::Asking(tag, _) = self.phase else {
+            self.log_end(now);
             return None;
         };
-        self.attempts.log_success();
+        self.attempts.log_success(user, pid);
         Some(Admitted {
             tag,
+            origin: self.attempts.origin(),
             connection: self.connection,
             output: self.output,
+            bad_commands: self.bad_commands,
         })
     }
 
-    pub fn refuse(&mut self, why: Refusal, now: Now) {
-        self.attempts.fail();
+    pub fn refuse(&mut self, why: Refusal, time: Instant) {
         match std::mem::replace(&mut self.phase, Phase::Talking) {
-            Phase::Asking(tag) => {
-                let until = now.instant.checked_add(self.settings.failure_delay);
-                self.phase = Phase::Refusing(tag, why, until.unwrap_or(now.instant));
+            Phase::Asking(tag, _) => {
+                self.attempts.fail();
+                self.phase = Phase::Refusing(tag, why, time);
             }
             phase => self.phase = phase,
         }
     }
 
     pub fn log_end(&self, now: Now) {
-        self.attempts.log_end(now.instant);
+        let at = match self.phase {
+            Phase::Sasl(..) => At::Answering,
+            Phase::Asking(..) => At::Waiting,
+            Phase::Securing { .. } | Phase::Talking | Phase::Refusing(..) | Phase::Closing => {
+                At::Talking
+            }
+        };
+        self.attempts.log_end(at, now.instant);
     }
 
-    fn close(&mut self) {
-        self.attempts.ended_by_us = true;
+    fn greet(&mut self) {
+        let capabilities = self.capabilities();
+        let code = Some(Code::Capability(&capabilities));
+        response::untagged(self.output.writer(), Status::Ok, code, "Roost is ready");
+        self.phase = Phase::Talking;
+    }
+
+    fn close(&mut self, why: &'static str) {
+        self.attempts.ended = Some(why);
         self.phase = Phase::Closing;
     }
 
     fn await_input(&mut self) -> Step {
         if self.ended {
-            self.phase = Phase::Closing;
-            return Step::Close;
+            let at_end = std::mem::replace(&mut self.phase, Phase::Closing);
+            return match at_end {
+                Phase::Sasl(_, exchange) if exchange.is_begun() => Step::Ask(Question::GiveUp),
+                _ => Step::Close,
+            };
         }
         if self.unanswered > MAX_UNANSWERED {
-            self.say_bye("That is too much for one command before login");
+            let text = "That is too much for one command before login";
+            self.say_bye("Too long a command", text);
             return Step::Close;
         }
         Step::Idle
@@ -170,18 +242,31 @@ impl Login {
     fn handle_event(&mut self, event: Event, now: Now) -> Option<Step> {
         match event {
             Event::Command(Tagged { tag, command }) => self.handle_command(tag, command, now),
-            Event::Continuation(response) => self.handle_response(&response, now),
+            Event::Continuation(response) => {
+                let response = Secret(response.into_octets());
+                match std::mem::replace(&mut self.phase, Phase::Talking) {
+                    Phase::Sasl(tag, exchange) => {
+                        self.handle_response(tag, exchange, response, now)
+                    }
+                    phase => {
+                        self.phase = phase;
+                        None
+                    }
+                }
+            }
             Event::Cancelled => {
+                let step = self.give_up();
                 if let Phase::Sasl(tag, _) = std::mem::replace(&mut self.phase, Phase::Talking) {
                     let out = self.output.writer();
                     response::tagged(out, &tag, Status::Bad, None, "Authentication given up");
                 }
-                None
+                step
             }
             Event::Bad(bad) => {
+                let step = self.give_up();
                 self.phase = Phase::Talking;
                 self.handle_bad(&bad);
-                None
+                step
             }
             // None of these comes in the state NotAuthenticated; if one does, it is no command.
             Event::Append(..)
@@ -190,9 +275,17 @@ impl Login {
             | Event::AppendEnd
             | Event::Done => {
                 self.connection.refuse();
-                self.say_bye("Log in first");
+                self.say_bye("Too many invalid commands", "Log in first");
                 None
             }
+        }
+    }
+
+    /// What is to be said to somebody who waits for the client's answer, which does not come.
+    fn give_up(&self) -> Option<Step> {
+        match &self.phase {
+            Phase::Sasl(_, exchange) if exchange.is_begun() => Some(Step::Ask(Question::GiveUp)),
+            _ => None,
         }
     }
 
@@ -200,52 +293,54 @@ impl Login {
         bad.write(self.output.writer());
         self.bad_commands = self.bad_commands.saturating_add(1);
         if bad.fatal || self.bad_commands >= MAX_BAD_COMMANDS {
-            self.say_bye("Too many bad commands");
+            self.say_bye("Too many invalid commands", "Too many bad commands");
         }
     }
 
     /// RFC 9051 6.1 and 6.2; the connection lets no other command through.
     fn handle_command(&mut self, tag: Tag, command: Command, now: Now) -> Option<Step> {
-        let capabilities = self.capabilities();
-        let out = self.output.writer();
-        let done = |out: &mut Vec<u8>, text: &str| {
-            response::tagged(out, &tag, Status::Ok, None, text);
-            None
-        };
         match command {
             Command::Capability => {
-                response::capability(out, &capabilities);
-                done(out, "That is what can be done now")
+                let capabilities = self.capabilities();
+                response::capability(self.output.writer(), &capabilities);
+                self.done(&tag, "That is what can be done now")
             }
-            Command::Noop => done(out, "Nothing done"),
+            Command::Noop => self.done(&tag, "Nothing done"),
             Command::Id(_) => {
-                response::id(out, &[("name", "Roost")]);
-                done(out, "That is who we are")
+                response::id(self.output.writer(), &[("name", "Roost")]);
+                self.done(&tag, "That is who we are")
             }
             Command::Logout => {
-                response::bye(out, None, "Goodbye");
-                done(out, "Logged out");
+                response::bye(self.output.writer(), None, "Goodbye");
+                self.done(&tag, "Logged out");
                 self.connection.set_state(State::Logout);
-                self.close();
+                self.close("Logged out");
                 None
             }
             Command::StartTls => self.start_tls(&tag),
-            Command::Login { user, password } => self.ask(tag, user, password, "PLAIN"),
+            Command::Login { user, password } => self.login(tag, user, password, now),
             Command::Authenticate { mechanism, initial } => {
                 self.authenticate(tag, &mechanism, initial, now)
             }
             _ => {
+                let out = self.output.writer();
                 response::tagged(out, &tag, Status::Bad, None, "Log in first");
                 None
             }
         }
     }
 
+    fn done(&mut self, tag: &Tag, text: &str) -> Option<Step> {
+        response::tagged(self.output.writer(), tag, Status::Ok, None, text);
+        None
+    }
+
     /// RFC 9051 6.2.1
     fn start_tls(&mut self, tag: &Tag) -> Option<Step> {
+        let is_tls = self.is_tls();
         let out = self.output.writer();
-        if !self.settings.starttls || self.attempts.tls {
-            let text = match self.attempts.tls {
+        if !self.settings.starttls || is_tls {
+            let text = match is_tls {
                 true => "TLS is in use already",
                 false => "TLS is not to be had here",
             };
@@ -254,135 +349,175 @@ impl Login {
         }
         response::tagged(out, tag, Status::Ok, None, "Begin TLS now");
         self.connection.start_tls();
-        self.attempts.tls = true;
-        self.is_private = true;
+        self.unanswered = 0;
+        self.attempts.secrecy = Secrecy::Handshaking;
+        self.phase = Phase::Securing { greet: false };
         Some(Step::StartTls)
+    }
+
+    /// RFC 9051 6.2.3
+    fn login(
+        &mut self,
+        tag: Tag,
+        user: Vec<u8>,
+        password: command::Secret,
+        now: Now,
+    ) -> Option<Step> {
+        if !self.settings.mechanisms.has_passwords() {
+            return self.refuse_mechanism(&tag, "LOGIN");
+        }
+        if !self.ground().is_private {
+            return self.refuse_in_clear(&tag, true);
+        }
+        let mechanism = Mechanism::Plain.name();
+        let password = Secret(password.into_octets());
+        let proof = Proof::Password {
+            mechanism,
+            user,
+            password,
+        };
+        self.ask(tag, Exchange::Plain, proof, now)
     }
 
     /// RFC 9051 6.2.2, RFC 4959
     fn authenticate(
         &mut self,
         tag: Tag,
-        mechanism: &str,
-        initial: Option<Secret>,
+        name: &str,
+        initial: Option<command::Secret>,
         now: Now,
     ) -> Option<Step> {
-        let (exchange, challenge) = match mechanism.to_ascii_uppercase().as_str() {
-            "PLAIN" => (Exchange::Plain, ""),
-            "LOGIN" => (Exchange::LoginUser, "Username:"),
-            _ => {
-                let out = self.output.writer();
-                response::tagged(
-                    out,
-                    &tag,
-                    Status::No,
-                    Some(Code::Cannot),
-                    "Unknown mechanism",
-                );
-                return None;
-            }
+        let Some(mechanism) = self.settings.mechanisms.find(name) else {
+            return self.refuse_mechanism(&tag, name);
         };
-        if !self.is_private {
-            return self.refuse_in_clear(&tag);
+        if !mechanism.is_possible(self.ground()) {
+            return match self.is_tls() {
+                true => self.refuse_mechanism(&tag, name),
+                false => self.refuse_in_clear(&tag, mechanism.sends_password()),
+            };
         }
+        let (exchange, challenge) = mechanism.begin();
         match initial {
             Some(response) => {
-                self.phase = Phase::Sasl(tag, exchange);
-                self.handle_response(&response, now)
+                self.handle_response(tag, exchange, Secret(response.into_octets()), now)
             }
             None => {
-                let out = self.output.writer();
-                self.connection.challenge(&tag, challenge.as_bytes(), out);
-                self.phase = Phase::Sasl(tag, exchange);
+                self.attempts.begin(b"", mechanism.name(), now.instant);
+                self.pose(tag, exchange, challenge.as_bytes());
                 None
             }
         }
     }
 
     /// The client's next word in a SASL exchange.
-    fn handle_response(&mut self, response: &Secret, now: Now) -> Option<Step> {
-        let Phase::Sasl(tag, exchange) = std::mem::replace(&mut self.phase, Phase::Talking) else {
-            return None;
-        };
-        let response = response.expose();
-        match exchange {
-            Exchange::Plain => match plain(response) {
-                Some((user, password)) => self.ask(tag, user.to_vec(), password, "PLAIN"),
-                None => {
-                    // Nobody need be asked; but it takes as long as any other failure.
-                    self.attempts.begin(b"", "PLAIN");
-                    self.phase = Phase::Asking(tag);
-                    self.refuse(Refusal::Mismatch, now);
-                    None
-                }
-            },
-            Exchange::LoginUser => {
-                let out = self.output.writer();
-                self.connection.challenge(&tag, b"Password:", out);
-                self.phase = Phase::Sasl(tag, Exchange::LoginPassword(response.to_vec()));
+    fn handle_response(
+        &mut self,
+        tag: Tag,
+        exchange: Exchange,
+        response: Secret,
+        now: Now,
+    ) -> Option<Step> {
+        let mechanism = exchange.mechanism();
+        match exchange.handle(response, self.ground()) {
+            Next::Challenge(exchange, challenge) => {
+                self.attempts.begin(b"", mechanism, now.instant);
+                self.pose(tag, exchange, challenge.as_bytes());
                 None
             }
-            Exchange::LoginPassword(user) => {
-                self.ask(tag, user, Secret::new(response.to_vec()), "LOGIN")
+            Next::Ask(exchange, proof) => self.ask(tag, exchange, proof, now),
+            Next::Respond(exchange, response) => {
+                self.phase = Phase::Asking(tag, exchange);
+                Some(Step::Ask(Question::Respond(response)))
+            }
+            Next::Malformed => {
+                // Nobody need be asked; but it takes as long as any other failure.
+                self.attempts.begin(b"", mechanism, now.instant);
+                self.attempts.fail();
+                let time = now.instant.checked_add(self.settings.failure_delay);
+                let time = time.unwrap_or(now.instant);
+                self.phase = Phase::Refusing(tag, Refusal::Mismatch, time);
+                None
             }
         }
     }
 
-    fn ask(
-        &mut self,
-        tag: Tag,
-        user: Vec<u8>,
-        password: Secret,
-        mechanism: &'static str,
-    ) -> Option<Step> {
-        if !self.is_private {
-            return self.refuse_in_clear(&tag);
-        }
-        self.attempts.begin(&user, mechanism);
-        self.phase = Phase::Asking(tag);
-        Some(Step::Ask(Credentials { user, password }))
+    fn pose(&mut self, tag: Tag, exchange: Exchange, challenge: &[u8]) {
+        let out = self.output.writer();
+        self.connection.challenge(&tag, challenge, out);
+        self.phase = Phase::Sasl(tag, exchange);
+    }
+
+    fn ask(&mut self, tag: Tag, exchange: Exchange, proof: Proof, now: Now) -> Option<Step> {
+        let claimed = sasl::claimed(&proof);
+        self.attempts
+            .begin(&claimed, exchange.mechanism(), now.instant);
+        self.phase = Phase::Asking(tag, exchange);
+        Some(Step::Ask(Question::Login(Box::new(LoginRequest {
+            service: Service::Imap,
+            origin: self.attempts.origin(),
+            proof,
+        }))))
     }
 
     /// RFC 9051 11.1: a password must not go over a network in the clear.
-    fn refuse_in_clear(&mut self, tag: &Tag) -> Option<Step> {
-        response::tagged(
-            self.output.writer(),
-            tag,
-            Status::No,
-            Some(Code::PrivacyRequired),
-            "Use TLS first",
-        );
+    fn refuse_in_clear(&mut self, tag: &Tag, is_password: bool) -> Option<Step> {
+        self.attempts.was_too_open |= is_password;
+        let code = Some(Code::PrivacyRequired);
+        let out = self.output.writer();
+        response::tagged(out, tag, Status::No, code, "Use TLS first");
         None
     }
 
+    /// XOAUTH2 is what most clients ask for in vain; they do not look at what is offered.
+    fn refuse_mechanism(&mut self, tag: &Tag, name: &str) -> Option<Step> {
+        let offered = self.settings.mechanisms.offered(self.ground());
+        let offered = match offered.is_empty() {
+            true => "nothing is".to_owned(),
+            false => offered.join(" "),
+        };
+        let name: String = name.chars().take(MAX_MECHANISM).collect();
+        let text = format!("{name} is not offered here; offered: {offered}");
+        let out = self.output.writer();
+        response::tagged(out, tag, Status::No, Some(Code::Cannot), &text);
+        None
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self.attempts.secrecy, Secrecy::Tls | Secrecy::Handshaking)
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        let is_tls = self.is_tls();
+        let (is_private, is_usable) = match self.settings.tls_required {
+            _ if self.settings.certificate_required => (is_tls, is_tls),
+            TlsRequired::Off | TlsRequired::No => (true, true),
+            TlsRequired::Yes => (is_tls || self.attempts.secrecy == Secrecy::Local, true),
+            TlsRequired::Always => (is_tls, is_tls),
+        };
+        Ground {
+            is_private,
+            is_usable,
+            secured: self.secured.as_deref(),
+        }
+    }
+
     fn capabilities(&self) -> String {
+        let ground = self.ground();
         let stage = Stage::PreLogin {
-            starttls: self.settings.starttls && !self.attempts.tls,
-            login: self.is_private,
+            starttls: self.settings.starttls && !self.is_tls(),
+            login: ground.is_private && self.settings.mechanisms.has_passwords(),
+            mechanisms: &self.settings.mechanisms.offered(ground),
         };
         response::capabilities(stage, Some(self.settings.append_limit))
     }
 }
 
-fn answer_refusal(out: &mut Vec<u8>, tag: &Tag, why: Refusal) {
-    let (code, text) = match why {
-        Refusal::Mismatch => (Code::AuthenticationFailed, "Wrong user name or password"),
-        Refusal::Unavailable => (Code::Unavailable, "Logging in is not possible for now"),
-    };
-    response::tagged(out, tag, Status::No, Some(code), text);
-}
-
-/// `[authzid] NUL authcid NUL passwd` (RFC 4616 2).  Nobody may act for somebody else.
-fn plain(message: &[u8]) -> Option<(&[u8], Secret)> {
-    let mut fields = message.split(|&octet| octet == 0);
-    let (authzid, authcid, password) = (fields.next()?, fields.next()?, fields.next()?);
-    let is_self = authzid.is_empty() || authzid == authcid;
-    let is_whole = fields.next().is_none() && !authcid.is_empty();
-    (is_self && is_whole).then(|| (authcid, Secret::new(password.to_vec())))
-}
-
 /// What stays within this machine need not be encrypted.
 fn is_same_host(peer: Peer) -> bool {
+    if peer.proxy.is_some() {
+        // Whatever the client's address is, the way from the proxy to us is not known to be safe.
+        return false;
+    }
     match (peer.address, peer.local) {
         (Some(address), Some(local)) => {
             let address = address.ip().to_canonical();
@@ -398,3 +533,6 @@ const MAX_BAD_COMMANDS: u32 = 3;
 
 /// The longest command before login, literals included: twice the longest SASL token one meets.
 pub(super) const MAX_UNANSWERED: usize = 16 * 1024;
+
+/// More of the name of a mechanism is not repeated.
+const MAX_MECHANISM: usize = 40;

@@ -4,28 +4,49 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `role` | the process: what the monitor says, and to whom each connection belongs |
 //! | `login` | the dialogue of one client (RFC 9051 6.1, 6.2) |
-//! | `attempts` | what is remembered of it for the log |
+//! | `sasl` | the mechanisms of AUTHENTICATE, and of the auth socket |
+//! | `certificate` | whom a client certificate is for |
+//! | `refusal` | what somebody who is not let in is told |
+//! | `attempts` | what is remembered of a client for the log |
+//! | `desk` | who has asked the monitor what |
+//! | `penalty` | how long an address that failed has to wait |
+//! | `limits` | how many may wait to log in |
+//! | `relay` | after login under TLS: octets both ways |
+//! | `sasl_socket` | the Dovecot auth protocol, which Postfix speaks |
 
 mod attempts;
+mod certificate;
+mod desk;
+mod limits;
 mod login;
+mod penalty;
+mod prefix;
+mod refusal;
+mod relay;
+pub mod role;
+mod sasl;
+mod sasl_socket;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use crate::config::Config;
+use crate::config::{ClientCertificate, Config, TlsRequired};
 use crate::imap::Connection;
-use crate::imap::command::{Secret, Tag};
+use crate::imap::command::Tag;
+use crate::ipc::{LoginRequest, Origin, Refusal, Secret};
 use crate::net::stream::Peer;
-use crate::net::{Buffer, ConnectionId, Now};
+use crate::net::{Buffer, ConnectionId, Now, Secured};
 use login::Login;
 
 /// All clients that have not logged in.  Its methods have the contract of those of the same names in
 /// [`net::Service`](crate::net::Service).
 pub struct Front {
-    settings: Settings,
+    settings: Rc<Settings>,
     logins: HashMap<ConnectionId, Login>,
     /// In order of time, as everybody has the same time to log in.  Holds some who have left.
     deadlines: VecDeque<(Instant, ConnectionId)>,
@@ -35,12 +56,16 @@ pub struct Front {
 }
 
 /// What all dialogues have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Settings {
     separator: u8,
     append_limit: u64,
     failure_delay: Duration,
     login_timeout: Duration,
+    mechanisms: sasl::Allowed,
+    tls_required: TlsRequired,
+    /// Nobody is let in who has no certificate to show.
+    certificate_required: bool,
     /// TLS can be begun.
     starttls: bool,
 }
@@ -50,51 +75,43 @@ struct Settings {
 pub enum Step {
     /// For input.
     Idle,
+    /// For nothing; others may have a turn.
+    Again,
     /// For time to pass.
     Wait(Duration),
     /// For TLS (`net::Run::StartTls`).
     StartTls,
     /// For its output to be sent and the connection to be closed.
     Close,
-    /// For [`Front::admit`] or [`Front::refuse`].
-    Ask(Credentials),
+    Ask(Question),
 }
 
-/// Who somebody says he is.
+/// What a client wants to know.
 #[derive(Debug)]
-pub struct Credentials {
-    pub user: Vec<u8>,
-    pub password: Secret,
+pub enum Question {
+    /// Whether it is let in: to be answered with [`Front::admit`], [`Front::challenge`] or [`Front::refuse`].
+    Login(Box<LoginRequest>),
+    /// The same, with its answer to [`Front::challenge`].
+    Respond(Secret),
+    /// Nothing any more: it has given up.
+    GiveUp,
 }
 
 /// A client that has logged in, to be taken over by its session.
 pub struct Admitted {
     /// Of the command that is to be answered OK.
     pub tag: Tag,
+    pub origin: Origin,
     pub connection: Connection,
     pub output: Buffer,
-}
-
-/// Why somebody is not let in (RFC 5530).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No such user, or another password; the client is not told which.
-    Mismatch,
-    /// It cannot be found out now.
-    Unavailable,
+    pub bad_commands: u32,
 }
 
 impl Front {
     /// `starttls`: the loop has a certificate.
     pub fn new(config: &Config, starttls: bool) -> Front {
         Front {
-            settings: Settings {
-                separator: config.separator.octet(),
-                append_limit: config.append_limit,
-                failure_delay: config.failure_delay,
-                login_timeout: config.login_timeout,
-                starttls,
-            },
+            settings: Rc::new(Settings::new(config, starttls)),
             logins: HashMap::new(),
             deadlines: VecDeque::new(),
             ready: VecDeque::new(),
@@ -102,15 +119,47 @@ impl Front {
         }
     }
 
+    /// What holds for clients that connect from now on.
+    pub fn set_config(&mut self, config: &Config, starttls: bool) {
+        self.settings = Rc::new(Settings::new(config, starttls));
+    }
+
     pub fn contains(&self, id: ConnectionId) -> bool {
         self.logins.contains_key(&id)
     }
 
+    pub fn len(&self) -> usize {
+        self.logins.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.logins.is_empty()
+    }
+
     pub fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
-        let login = Login::new(self.settings, id, peer, now);
+        let login = Login::new(Rc::clone(&self.settings), id, peer, now);
         self.logins.insert(id, login);
         if let Some(deadline) = now.instant.checked_add(self.settings.login_timeout) {
             self.deadlines.push_back((deadline, id));
+        }
+    }
+
+    /// Somebody for whom there is no place; he is told `text`.
+    pub fn turn_away(&mut self, id: ConnectionId, peer: Peer, text: &str, now: Now) {
+        let login = Login::turned_away(Rc::clone(&self.settings), id, peer, text, now);
+        self.logins.insert(id, login);
+    }
+
+    pub fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.handle_secured(secured);
+            self.ready.push_back(id);
+        }
+    }
+
+    pub fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.handle_tls_failure(reason);
         }
     }
 
@@ -139,39 +188,53 @@ impl Front {
                 break;
             }
             self.deadlines.pop_front();
-            if let Some(login) = self.logins.get_mut(&id) {
-                login.say_bye("It took too long to log in");
-                self.ready.push_back(id);
-            }
+            self.say_bye(id, "Inactivity", "It took too long to log in");
         }
         self.forget_deadlines();
     }
 
     pub fn handle_stop(&mut self) {
         for (&id, login) in &mut self.logins {
-            login.say_bye("The server is shutting down");
+            login.say_bye("Shutting down", "The server is shutting down");
             self.ready.push_back(id);
         }
     }
 
-    pub fn run(&mut self, id: ConnectionId, now: Now) -> Step {
+    /// Ends a conversation: `why` for the log, `text` for the client.
+    pub fn say_bye(&mut self, id: ConnectionId, why: &'static str, text: &str) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.say_bye(why, text);
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Works for one client until it must wait, or until `over`.
+    pub fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Step {
         match self.logins.get_mut(&id) {
-            Some(login) => login.run(now),
+            Some(login) => login.run(now, over),
             None => Step::Close,
         }
     }
 
-    /// Lets in the client that [`Step::Ask`] was about.
-    pub fn admit(&mut self, id: ConnectionId, now: Now) -> Option<Admitted> {
-        let admitted = self.logins.remove(&id)?.admit(now);
+    /// Passes a challenge on to the client that [`Step::Ask`] was about.
+    pub fn challenge(&mut self, id: ConnectionId, challenge: &Secret) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.challenge(challenge);
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Lets in the client that [`Step::Ask`] was about, as `user`, who is served by the process `pid`.
+    pub fn admit(&mut self, id: ConnectionId, user: &str, pid: u32, now: Now) -> Option<Admitted> {
+        let admitted = self.logins.remove(&id)?.admit(user, pid, now);
         self.forget_deadlines();
         admitted
     }
 
-    /// Does not let in the client that [`Step::Ask`] was about.
-    pub fn refuse(&mut self, id: ConnectionId, why: Refusal, now: Now) {
+    /// Does not let in the client that [`Step::Ask`] was about; it is told so at `time`.
+    pub fn refuse(&mut self, id: ConnectionId, why: Refusal, time: Instant) {
         if let Some(login) = self.logins.get_mut(&id) {
-            login.refuse(why, now);
+            login.refuse(why, time);
             self.ready.push_back(id);
         }
     }
@@ -182,6 +245,11 @@ impl Front {
 
     pub fn next_timeout(&self) -> Option<Instant> {
         self.deadlines.front().map(|&(deadline, _)| deadline)
+    }
+
+    /// See [`net::Service::read_size`](crate::net::Service::read_size): nobody before login has much to say.
+    pub fn read_size(&self) -> usize {
+        login::MAX_UNANSWERED
     }
 
     pub fn wants_input(&self, id: ConnectionId) -> bool {
@@ -201,6 +269,21 @@ impl Front {
             && !self.logins.contains_key(id)
         {
             self.deadlines.pop_front();
+        }
+    }
+}
+
+impl Settings {
+    fn new(config: &Config, starttls: bool) -> Settings {
+        Settings {
+            separator: config.separator.octet(),
+            append_limit: config.append_limit,
+            failure_delay: config.failure_delay,
+            login_timeout: config.login_timeout,
+            mechanisms: sasl::Allowed::new(config),
+            tls_required: config.tls_required,
+            certificate_required: config.tls_client_certificate == ClientCertificate::Required,
+            starttls: starttls && config.tls_required != TlsRequired::Off,
         }
     }
 }

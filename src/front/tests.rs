@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use crate::ipc::Proof;
 
 #[test]
 fn the_greeting_offers_what_can_be_done_now() {
@@ -152,6 +153,7 @@ fn over_a_network_passwords_are_taken_only_under_tls() {
         "b OK Begin TLS now\r\n"
     );
     assert!(talk.starttls);
+    talk.front.handle_secured(ID, Secured::default());
     let answer = talk.say("d CAPABILITY\r\ne STARTTLS\r\n");
     assert!(
         answer.contains("AUTH=PLAIN") && !answer.contains(" STARTTLS"),
@@ -240,11 +242,17 @@ struct Talk {
     waited: Duration,
     starttls: bool,
     closed: bool,
+    /// What was asked and not answered by us.
+    asked: Vec<Question>,
 }
 
 impl Talk {
     fn begin(peer: Peer) -> Talk {
-        let mut front = Front::new(&Config::default(), true);
+        Talk::with(&Config::default(), peer)
+    }
+
+    fn with(config: &Config, peer: Peer) -> Talk {
+        let mut front = Front::new(config, true);
         let now = Now::read();
         front.handle_connect(ID, peer, now);
         Talk {
@@ -254,13 +262,14 @@ impl Talk {
             waited: Duration::ZERO,
             starttls: false,
             closed: false,
+            asked: Vec::new(),
         }
     }
 
     /// What is answered in the end.
     fn say(&mut self, text: &str) -> String {
         let mut answer = self.say_and_wait_not(text);
-        while let Step::Wait(time) = self.front.run(ID, self.now) {
+        while let Step::Wait(time) = self.front.run(ID, self.now, &|| false) {
             self.waited += time;
             self.now.instant += time;
             answer += &self.say_and_wait_not("");
@@ -272,19 +281,31 @@ impl Talk {
     fn say_and_wait_not(&mut self, text: &str) -> String {
         self.front.handle_input(ID, text.as_bytes());
         loop {
-            match self.front.run(ID, self.now) {
-                Step::Idle | Step::Wait(_) => break,
-                Step::StartTls => self.starttls = true,
+            match self.front.run(ID, self.now, &|| false) {
+                Step::Idle | Step::Again | Step::Wait(_) => break,
+                Step::StartTls => {
+                    self.starttls = true;
+                    break;
+                }
                 Step::Close => {
                     self.closed = true;
                     break;
                 }
-                Step::Ask(asked) => {
-                    if asked.user == b"alice" && asked.password.expose() == b"secret" {
-                        self.admitted = self.front.admit(ID, self.now);
+                Step::Ask(question) => {
+                    let Question::Login(request) = &question else {
+                        self.asked.push(question);
+                        continue;
+                    };
+                    let Proof::Password { user, password, .. } = &request.proof else {
+                        self.asked.push(question);
+                        continue;
+                    };
+                    if user == b"alice" && password.expose() == b"secret" {
+                        self.admitted = self.front.admit(ID, "alice", 4711, self.now);
                         return String::new();
                     }
-                    self.front.refuse(ID, Refusal::Mismatch, self.now);
+                    let time = self.now.instant + Config::default().failure_delay;
+                    self.front.refuse(ID, Refusal::Mismatch, time);
                 }
             }
         }

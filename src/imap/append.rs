@@ -30,7 +30,7 @@ impl Reader<'_> {
     /// append = "APPEND" SP mailbox 1*append-message (RFC 3502 6.3.11), from the first SP on.
     ///
     /// `LiteralAwaited` means that the mailbox is the literal.
-    pub fn append_start(&mut self, dialect: Dialect) -> Parsed<AppendStart> {
+    pub fn append_start(&mut self, dialect: Dialect<'_>) -> Parsed<AppendStart> {
         self.space()?;
         let mailbox = self.mailbox(dialect)?;
         let message = self.append_message()?;

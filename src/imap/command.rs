@@ -16,6 +16,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::fmt;
+use zeroize::Zeroizing;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagged {
@@ -116,6 +117,13 @@ impl Extension {
 pub struct UnknownUse;
 
 impl Tag {
+    /// From the octets of a tag that another process has read.
+    pub fn from_octets(octets: &[u8]) -> Option<Tag> {
+        let mut reader = Reader::new(octets);
+        let tag = reader.tag().ok()?;
+        reader.is_at_end().then_some(tag)
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -196,7 +204,11 @@ pub fn parse_name(reader: &mut Reader<'_>) -> (Option<Tag>, Parsed<Name>) {
 }
 
 /// Everything after the name, to the end of the command.
-pub fn parse_arguments(name: Name, reader: &mut Reader<'_>, dialect: Dialect) -> Parsed<Command> {
+pub fn parse_arguments(
+    name: Name,
+    reader: &mut Reader<'_>,
+    dialect: Dialect<'_>,
+) -> Parsed<Command> {
     let command = reader.command(name, dialect)?;
     reader.end()?;
     Ok(command)
@@ -231,7 +243,7 @@ impl Reader<'_> {
     }
 
     /// command-any / command-auth / command-nonauth / command-select
-    fn command(&mut self, name: Name, dialect: Dialect) -> Parsed<Command> {
+    fn command(&mut self, name: Name, dialect: Dialect<'_>) -> Parsed<Command> {
         let Name { word, uid, .. } = name;
         match word.as_str() {
             "CAPABILITY" => return Ok(Command::Capability),
@@ -287,7 +299,7 @@ impl Reader<'_> {
                 decode_base64(coded)
             };
             match decoded {
-                Some(decoded) => Some(Secret(decoded)),
+                Some(decoded) => Some(Secret::new(decoded)),
                 None => return fail("Invalid base64 in initial response"),
             }
         };
@@ -302,7 +314,7 @@ impl Reader<'_> {
     fn login(&mut self) -> Parsed<Command> {
         let user = self.astring()?.into_owned();
         self.space()?;
-        let password = Secret(self.astring()?.into_owned());
+        let password = Secret::new(self.astring()?.into_owned());
         Ok(Command::Login { user, password })
     }
 
@@ -350,7 +362,7 @@ impl Reader<'_> {
     }
 
     /// create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"] (RFC 6154 6)
-    fn create(&mut self, dialect: Dialect) -> Parsed<Command> {
+    fn create(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let mailbox = self.mailbox(dialect)?;
         let mut special_use = Ok(Vec::new());
         if !self.is_at_end() {
@@ -383,7 +395,7 @@ impl Reader<'_> {
     }
 
     /// rename = "RENAME" SP mailbox SP mailbox
-    fn rename(&mut self, dialect: Dialect) -> Parsed<Command> {
+    fn rename(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let from = self.mailbox(dialect)?;
         self.space()?;
         let to = self.mailbox(dialect)?;
@@ -391,7 +403,7 @@ impl Reader<'_> {
     }
 
     /// lsub = "LSUB" SP mailbox SP list-mailbox
-    fn lsub(&mut self, dialect: Dialect) -> Parsed<Command> {
+    fn lsub(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let reference = self.astring()?;
         self.space()?;
         let pattern = self.list_mailbox()?;
@@ -399,7 +411,7 @@ impl Reader<'_> {
     }
 
     /// status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"
-    fn status(&mut self, dialect: Dialect) -> Parsed<Command> {
+    fn status(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let mailbox = self.mailbox(dialect)?;
         self.space()?;
         let items = self.status_atts()?;
@@ -407,7 +419,7 @@ impl Reader<'_> {
     }
 
     /// copy = "COPY" SP sequence-set SP mailbox
-    fn copy(&mut self, uid: bool, dialect: Dialect) -> Parsed<Copy> {
+    fn copy(&mut self, uid: bool, dialect: Dialect<'_>) -> Parsed<Copy> {
         let set = self.set()?;
         self.space()?;
         Ok(Copy {
@@ -418,13 +430,17 @@ impl Reader<'_> {
     }
 }
 
-/// A password: it cannot be printed.
+/// A password: it cannot be printed, and is wiped when it is not needed any more.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
     pub fn new(secret: Vec<u8>) -> Secret {
-        Secret(secret)
+        Secret(Zeroizing::new(secret))
+    }
+
+    pub fn into_octets(self) -> Zeroizing<Vec<u8>> {
+        self.0
     }
 
     pub fn expose(&self) -> &[u8] {

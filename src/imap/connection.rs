@@ -39,17 +39,21 @@ use super::command::{
 };
 use super::framing::{Frame, Framer};
 use super::mailbox::Dialect;
+use super::namespace::{Namespaces, PLAIN};
 use super::response::{self, Status};
 use super::syntax::{Literal, ParseError, Parsed, Reader};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::rc::Rc;
 
 #[derive(Debug)]
 pub struct Connection {
     framer: Framer,
     state: State,
     phase: Phase,
-    dialect: Dialect,
+    utf8: bool,
+    separator: u8,
+    namespaces: Option<Rc<Namespaces>>,
     condstore: bool,
     qresync: bool,
     bad_commands: u32,
@@ -125,15 +129,24 @@ impl Connection {
             framer: Framer::new(),
             state,
             phase: Phase::Command,
-            dialect: Dialect {
-                utf8: false,
-                separator,
-            },
+            utf8: false,
+            separator,
+            namespaces: None,
             condstore: false,
             qresync: false,
             bad_commands: 0,
             last_was_bad: false,
         }
+    }
+
+    /// So many bad commands in a row were counted by whoever had the connection before.
+    pub fn set_bad_commands(&mut self, count: u32) {
+        self.bad_commands = count;
+    }
+
+    /// The same, for whoever gets the connection next.
+    pub fn bad_commands(&self) -> u32 {
+        self.bad_commands
     }
 
     /// Takes what the client sent.
@@ -231,15 +244,24 @@ impl Connection {
         self.state = state;
     }
 
+    /// What stands before mailbox names; nothing unless this is called.
+    pub fn set_namespaces(&mut self, namespaces: Rc<Namespaces>) {
+        self.namespaces = Some(namespaces);
+    }
+
     /// How mailbox names are read and to be written.
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
+    pub fn dialect(&self) -> Dialect<'_> {
+        Dialect {
+            utf8: self.utf8,
+            separator: self.separator,
+            namespaces: self.namespaces.as_deref().unwrap_or(&PLAIN),
+        }
     }
 
     /// Switches an extension on; QRESYNC switches CONDSTORE on as well (RFC 7162 3.2.3).
     pub fn enable(&mut self, extension: Extension) {
         match extension {
-            Extension::Imap4Rev2 => self.dialect.utf8 = true,
+            Extension::Imap4Rev2 => self.utf8 = true,
             Extension::CondStore => self.condstore = true,
             Extension::QResync => {
                 self.condstore = true;
@@ -250,7 +272,7 @@ impl Connection {
 
     pub fn is_enabled(&self, extension: Extension) -> bool {
         match extension {
-            Extension::Imap4Rev2 => self.dialect.utf8,
+            Extension::Imap4Rev2 => self.utf8,
             Extension::CondStore => self.condstore,
             Extension::QResync => self.qresync,
         }
@@ -300,11 +322,11 @@ impl Connection {
             if name.is_append() {
                 return Err(bad_text(
                     reader
-                        .append_start(self.dialect)
+                        .append_start(self.dialect())
                         .map_or_else(|error| error, |_| ParseError::LiteralAwaited),
                 ));
             }
-            let command = parse_arguments(name, &mut reader, self.dialect).map_err(bad_text)?;
+            let command = parse_arguments(name, &mut reader, self.dialect()).map_err(bad_text)?;
             self.permit_arguments(&command)?;
             Ok(command)
         });
@@ -343,14 +365,14 @@ impl Connection {
         let decision = name.map_err(bad_text).and_then(|name| {
             self.permit(name)?;
             if name.is_append() {
-                match reader.append_start(self.dialect) {
+                match reader.append_start(self.dialect()) {
                     Ok(start) => return Ok(Decision::Append(start)),
                     Err(ParseError::Syntax(text)) => return Err(text),
                     Err(ParseError::LiteralAwaited) => {}
                 }
             } else if text.len() <= PARSED_AHEAD_MAX
                 && let Err(ParseError::Syntax(text)) =
-                    parse_arguments(name, &mut reader, self.dialect)
+                    parse_arguments(name, &mut reader, self.dialect())
             {
                 return Err(text);
             }

@@ -37,7 +37,7 @@ pub struct Returns {
 
 impl Reader<'_> {
     /// list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]
-    pub fn list_arguments(&mut self, dialect: Dialect) -> Parsed<List> {
+    pub fn list_arguments(&mut self, dialect: Dialect<'_>) -> Parsed<List> {
         let mut list = List {
             extended: false,
             select: Selection::default(),
@@ -142,7 +142,7 @@ enum Loop {
 }
 
 impl Pattern {
-    pub fn new(reference: &[u8], pattern: &[u8], dialect: Dialect) -> Pattern {
+    pub fn new(reference: &[u8], pattern: &[u8], dialect: Dialect<'_>) -> Pattern {
         let wire = [reference, pattern].concat();
         // What cannot be decoded matches nothing.
         let text = decode(&wire, dialect).unwrap_or_else(|_| NO_CHARACTER.into());
@@ -166,6 +166,27 @@ impl Pattern {
     /// Whether the client gave the empty string as the pattern.
     pub fn is_empty(&self) -> bool {
         self.empty
+    }
+
+    /// Whether everything that matches begins with these plain characters, without regard to the case of INBOX.
+    pub fn starts_with(&self, prefix: &str) -> bool {
+        let length = prefix.chars().count();
+        let mut fold_case = is_in_inbox(prefix);
+        let mut same = self
+            .plain
+            .iter()
+            .zip(prefix.chars())
+            .map(|(&plain, wanted)| {
+                fold_case &= wanted != '/';
+                plain == wanted || (fold_case && plain.eq_ignore_ascii_case(&wanted))
+            });
+        self.plain.len() >= length
+            && same.all(|same| same)
+            && self
+                .loops
+                .iter()
+                .take(length)
+                .all(|&wildcard| wildcard == Loop::Nothing)
     }
 
     /// Whether `%` occurs: then LSUB tells of levels above what is subscribed (RFC 3501 6.3.9).

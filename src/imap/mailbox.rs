@@ -3,6 +3,7 @@
 //! Inside the server a name is Unicode with `/` between levels.  What clients write differs by
 //! `Dialect`: modified UTF-7 or UTF-8, and the separator of the configuration.
 
+use super::namespace::{Namespaces, PLAIN};
 use super::syntax::{Parsed, Reader, write_astring};
 use base64::Engine;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
@@ -21,18 +22,21 @@ pub type MailboxArgument = Result<MailboxName, NameError>;
 
 /// How names are written on this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dialect {
+pub struct Dialect<'a> {
     /// IMAP4rev2 is enabled: names are UTF-8 (RFC 9051 5.1), else modified UTF-7 (RFC 3501 5.1.3).
     pub utf8: bool,
     /// The hierarchy separator clients see: `/` or `.`.
     pub separator: u8,
+    /// What stands before names.
+    pub namespaces: &'a Namespaces,
 }
 
-impl Default for Dialect {
-    fn default() -> Dialect {
+impl Default for Dialect<'_> {
+    fn default() -> Self {
         Dialect {
             utf8: false,
             separator: b'/',
+            namespaces: &PLAIN,
         }
     }
 }
@@ -71,35 +75,46 @@ impl MailboxName {
 
     /// Reads a name as a client wrote it; one trailing separator is allowed and dropped
     /// (RFC 3501 6.3.3).
-    pub fn from_wire(wire: &[u8], dialect: Dialect) -> Result<MailboxName, NameError> {
+    pub fn from_wire(wire: &[u8], dialect: Dialect<'_>) -> Result<MailboxName, NameError> {
         let mut name = decode(wire, dialect)?;
         let separator = char::from(dialect.separator);
         if name.ends_with(separator) {
             name.pop();
         }
-        if separator == '/' {
-            return MailboxName::new(&name);
-        }
-        if name.contains('/') {
-            return Err(NameError::Character);
-        }
-        MailboxName::new(&name.replace(separator, "/"))
+        let shown = match separator {
+            '/' => MailboxName::new(&name)?,
+            _ if name.contains('/') => return Err(NameError::Character),
+            _ => MailboxName::new(&name.replace(separator, "/"))?,
+        };
+        dialect.namespaces.resolve(shown)
     }
 
     /// Writes the name as an astring for the client: modified UTF-7, or UTF-8 in quotes.
-    pub fn write(&self, out: &mut Vec<u8>, dialect: Dialect) {
+    pub fn write(&self, out: &mut Vec<u8>, dialect: Dialect<'_>) {
+        match dialect.namespaces.is_plain() {
+            true => self.write_shown(out, dialect),
+            false => dialect.namespaces.show(self).write_shown(out, dialect),
+        }
+    }
+
+    /// The same for a name that has its prefix already.
+    pub fn write_shown(&self, out: &mut Vec<u8>, dialect: Dialect<'_>) {
         let is_same = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'&';
         if dialect.separator == b'/' && (dialect.utf8 || self.0.bytes().all(is_same)) {
             return write_astring(out, self.0.as_bytes(), dialect.utf8);
         }
-        let name = self
-            .0
-            .replace('/', char::from(dialect.separator).encode_utf8(&mut [0; 4]));
+        let separator = char::from(dialect.separator);
+        let name = self.0.replace('/', separator.encode_utf8(&mut [0; 4]));
         if dialect.utf8 {
             write_astring(out, name.as_bytes(), true);
         } else {
             write_astring(out, encode_utf7(&name).as_bytes(), false);
         }
+    }
+
+    /// The name with this prefix, which ends in `/` or is empty.
+    pub fn behind(&self, prefix: &str) -> MailboxName {
+        MailboxName(format!("{prefix}{self}"))
     }
 
     pub fn is_inbox(&self) -> bool {
@@ -135,7 +150,7 @@ impl fmt::Display for MailboxName {
 
 impl Reader<'_> {
     /// mailbox = "INBOX" / astring
-    pub fn mailbox(&mut self, dialect: Dialect) -> Parsed<MailboxArgument> {
+    pub fn mailbox(&mut self, dialect: Dialect<'_>) -> Parsed<MailboxArgument> {
         let wire = self.astring()?;
         Ok(MailboxName::from_wire(&wire, dialect))
     }
@@ -148,7 +163,7 @@ pub fn is_in_inbox(name: &str) -> bool {
 }
 
 /// What a client wrote, in Unicode.
-pub fn decode(wire: &[u8], dialect: Dialect) -> Result<String, NameError> {
+pub fn decode(wire: &[u8], dialect: Dialect<'_>) -> Result<String, NameError> {
     if dialect.utf8 {
         return Ok(std::str::from_utf8(wire)
             .or(Err(NameError::Utf8))?
@@ -225,6 +240,8 @@ pub enum NameError {
     /// A control character, or `/` where the separator is another.
     Character,
     TooLong,
+    /// It is in no namespace.
+    Prefix,
 }
 
 impl NameError {
@@ -238,6 +255,7 @@ impl NameError {
             NameError::Utf8 => "Mailbox name is not valid UTF-8.",
             NameError::Character => "Mailbox name has a character that is not allowed.",
             NameError::TooLong => "Mailbox name is too long.",
+            NameError::Prefix => "Mailbox name lacks the prefix of the namespace (see NAMESPACE).",
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | `date` | date, date-time |
 //! | `sequence` | sequence-set, uid-set, `$` (RFC 3501 9, RFC 5182) |
 //! | `flag` | system flags and keywords (RFC 9051 2.3.2) |
+//! | `namespace` | what stands before names (RFC 2342) |
 //! | `mailbox` | names, INBOX, modified UTF-7, special uses (RFC 3501 5.1, RFC 6154) |
 //! | `list` | LIST, LSUB, patterns, attributes (RFC 5258, RFC 5819, RFC 6154) |
 //! | `command` | every command, and the arguments of the short ones |
@@ -35,6 +36,7 @@ pub mod flag;
 pub mod framing;
 pub mod list;
 pub mod mailbox;
+pub mod namespace;
 pub mod response;
 pub mod search;
 pub mod select;

@@ -3,7 +3,7 @@
 use super::command::{Extension, Tag};
 use super::flag::SYSTEM_FLAGS;
 use super::list::Attributes;
-use super::mailbox::{Dialect, MailboxName};
+use super::mailbox::{Dialect, MailboxName, encode_utf7};
 use super::sequence::Ranges;
 use super::status::StatusItem;
 use super::syntax::{write_number, write_string};
@@ -89,31 +89,38 @@ pub fn bye(out: &mut Vec<u8>, code: Option<Code<'_>>, text: &str) {
 
 /// What the list of capabilities depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Not logged in; `starttls`: TLS is on offer; `login`: passwords are taken on this connection.
+pub enum Stage<'a> {
+    /// Not logged in; `starttls`: TLS is on offer; `login`: so is LOGIN; the names of the SASL mechanisms.
     PreLogin {
         starttls: bool,
         login: bool,
+        mechanisms: &'a [&'static str],
     },
     LoggedIn,
 }
 
 /// `IMAP4rev1 IMAP4rev2 ..`, for the greeting's code and for `capability`.
-pub fn capabilities(stage: Stage, append_limit: Option<u64>) -> String {
+pub fn capabilities(stage: Stage<'_>, append_limit: Option<u64>) -> String {
     let mut list = String::from(match stage {
         Stage::PreLogin { .. } => BEFORE_LOGIN,
         Stage::LoggedIn => AFTER_LOGIN,
     });
     match stage {
-        Stage::PreLogin { starttls, login } => {
+        Stage::PreLogin {
+            starttls,
+            login,
+            mechanisms,
+        } => {
             if starttls {
                 list.push_str(" STARTTLS");
             }
-            list.push_str(if login {
-                " AUTH=PLAIN AUTH=LOGIN"
-            } else {
-                " LOGINDISABLED"
-            });
+            if !login {
+                list.push_str(" LOGINDISABLED");
+            }
+            for mechanism in mechanisms {
+                list.push_str(" AUTH=");
+                list.push_str(mechanism);
+            }
         }
         Stage::LoggedIn => {
             list.push_str(" APPENDLIMIT");
@@ -159,8 +166,10 @@ pub fn id(out: &mut Vec<u8>, fields: &[(&str, &str)]) {
 }
 
 /// `* NAMESPACE (("" "/")) NIL NIL`
-pub fn namespace(out: &mut Vec<u8>, dialect: Dialect) {
-    out.extend_from_slice(b"* NAMESPACE ((\"\" ");
+pub fn namespace(out: &mut Vec<u8>, dialect: Dialect<'_>) {
+    out.extend_from_slice(b"* NAMESPACE ((");
+    write_root(dialect.namespaces.prefix(), out, dialect);
+    out.push(b' ');
     write_separator(out, dialect);
     out.extend_from_slice(b")) NIL NIL\r\n");
 }
@@ -219,6 +228,7 @@ pub fn permanent_flags<'k>(
 #[derive(Clone, Copy, Debug)]
 pub struct Listed<'a> {
     pub attributes: Attributes,
+    /// With the prefix of its namespace.
     pub name: &'a MailboxName,
     /// CHILDINFO: the mailbox is listed because a child is subscribed (RFC 5258 4).
     pub child_info_subscribed: bool,
@@ -227,21 +237,24 @@ pub struct Listed<'a> {
 }
 
 /// `* LIST (..) "/" name`
-pub fn list(out: &mut Vec<u8>, listed: Listed<'_>, dialect: Dialect) {
+pub fn list(out: &mut Vec<u8>, listed: Listed<'_>, dialect: Dialect<'_>) {
     write_listed(out, b"* LIST ", listed, dialect);
 }
 
 /// `* LSUB (..) "/" name`
-pub fn lsub(out: &mut Vec<u8>, listed: Listed<'_>, dialect: Dialect) {
+pub fn lsub(out: &mut Vec<u8>, listed: Listed<'_>, dialect: Dialect<'_>) {
     write_listed(out, b"* LSUB ", listed, dialect);
 }
 
-/// `* LIST (\Noselect) "/" ""`: the answer to the empty pattern; `* LSUB ..` if `lsub`.
-pub fn list_root(out: &mut Vec<u8>, lsub: bool, dialect: Dialect) {
+/// `* LIST (\Noselect) "/" ""`: the answer to the empty pattern, with the root (ending in `/`) of the reference;
+/// `* LSUB ..` if `lsub`.
+pub fn list_root(out: &mut Vec<u8>, lsub: bool, root: &str, dialect: Dialect<'_>) {
     out.extend_from_slice(if lsub { b"* LSUB" } else { b"* LIST" });
     out.extend_from_slice(b" (\\Noselect) ");
     write_separator(out, dialect);
-    out.extend_from_slice(b" \"\"\r\n");
+    out.push(b' ');
+    write_root(root, out, dialect);
+    out.extend_from_slice(LINE_END);
 }
 
 /// A value in a STATUS response.
@@ -256,7 +269,7 @@ pub fn status(
     out: &mut Vec<u8>,
     name: &MailboxName,
     values: &[(StatusItem, StatusValue<'_>)],
-    dialect: Dialect,
+    dialect: Dialect<'_>,
 ) {
     out.extend_from_slice(b"* STATUS ");
     name.write(out, dialect);
@@ -451,8 +464,19 @@ fn write_object_id(out: &mut Vec<u8>, id: &str) {
     out.push(b')');
 }
 
+/// A prefix that ends in `/`, or nothing, as a string: an atom is not allowed in NAMESPACE.
+fn write_root(prefix: &str, out: &mut Vec<u8>, dialect: Dialect<'_>) {
+    let separator = char::from(dialect.separator);
+    let prefix = prefix.replace('/', separator.encode_utf8(&mut [0; 4]));
+    let prefix = match dialect.utf8 {
+        true => prefix,
+        false => encode_utf7(&prefix),
+    };
+    write_string(out, prefix.as_bytes(), dialect.utf8);
+}
+
 /// `"/"`
-fn write_separator(out: &mut Vec<u8>, dialect: Dialect) {
+fn write_separator(out: &mut Vec<u8>, dialect: Dialect<'_>) {
     out.extend_from_slice(&[b'"', dialect.separator, b'"']);
 }
 
@@ -477,13 +501,13 @@ fn write_all_flags<'k>(out: &mut Vec<u8>, keywords: impl IntoIterator<Item = &'k
 
 /// mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
 /// [SP mbox-list-extended]
-fn write_listed(out: &mut Vec<u8>, start: &[u8], listed: Listed<'_>, dialect: Dialect) {
+fn write_listed(out: &mut Vec<u8>, start: &[u8], listed: Listed<'_>, dialect: Dialect<'_>) {
     out.extend_from_slice(start);
     listed.attributes.write(out);
     out.push(b' ');
     write_separator(out, dialect);
     out.push(b' ');
-    listed.name.write(out, dialect);
+    listed.name.write_shown(out, dialect);
     // mbox-list-extended = "(" [mbox-list-extended-item *(SP mbox-list-extended-item)] ")"
     let mut before: &[u8] = b" (";
     if listed.child_info_subscribed {

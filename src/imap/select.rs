@@ -33,7 +33,7 @@ pub struct SequenceMatch {
 
 impl Reader<'_> {
     /// select = "SELECT" SP mailbox [select-params] (RFC 4466 2.1, RFC 7162 7)
-    pub fn select_arguments(&mut self, examine: bool, dialect: Dialect) -> Parsed<Select> {
+    pub fn select_arguments(&mut self, examine: bool, dialect: Dialect<'_>) -> Parsed<Select> {
         let mut select = Select {
             mailbox: self.mailbox(dialect)?,
             examine,

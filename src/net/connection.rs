@@ -13,11 +13,12 @@
 //! and what still comes is thrown away until the client ends as well or `LINGER` is over.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::stream::Stream;
-use super::tls::Certificate;
-use super::{Buffer, ConnectionId, Now, READ_SIZE, Run, Service};
+use super::tls::Certificates;
+use super::{Buffer, ConnectionId, Now, READ_SIZE, Run, Secured, Service};
 
 pub(super) struct Connection {
     stream: Option<Stream>,
@@ -28,10 +29,14 @@ pub(super) struct Connection {
     hung_up: bool,
     /// The end has been read.
     ended: bool,
+    /// Our half is to be closed when the output has been sent.
+    ending: bool,
     /// The output was full when `run` returned: there is more to come when it has drained.
     starved: bool,
     /// Waits in one of the loop's queues.
     pub queued: bool,
+    /// The service has something to say, though TLS is still being negotiated.
+    pub named: bool,
     /// The loop's timer for this connection.
     pub timer: Option<Instant>,
     /// When to call `run` again, whatever happens.
@@ -48,9 +53,13 @@ pub(super) enum Turn {
     Again,
     /// Everything is sent and the service is done: the connection lingers.
     Finished,
+    /// The stream is wanted by the service.
+    Detached,
 }
 
 enum Phase {
+    /// TLS is being negotiated; nothing of the service's is sent, and nothing is read for it.
+    Handshaking,
     Open,
     /// The output is sent; then TLS begins.
     Securing,
@@ -62,15 +71,21 @@ enum Phase {
 
 impl Connection {
     pub fn new(stream: Stream) -> Connection {
+        let phase = match stream.is_handshaking() {
+            true => Phase::Handshaking,
+            false => Phase::Open,
+        };
         Connection {
             stream: Some(stream),
-            phase: Phase::Open,
+            phase,
             readable: true,
             writable: true,
             hung_up: false,
             ended: false,
+            ending: false,
             starved: false,
             queued: false,
+            named: false,
             timer: None,
             wait: None,
             stall: None,
@@ -97,8 +112,12 @@ impl Connection {
         matches!(self.phase, Phase::Lingering(_))
     }
 
-    pub fn stream(&mut self) -> Option<&mut Stream> {
-        self.stream.as_mut()
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self.phase, Phase::Handshaking)
+    }
+
+    pub fn take_stream(&mut self) -> Option<Stream> {
+        self.stream.take()
     }
 
     /// One turn.  An error means that the client is gone.
@@ -109,10 +128,15 @@ impl Connection {
         now: Now,
         over: &dyn Fn() -> bool,
         scratch: &mut Vec<u8>,
-        certificate: Option<&Certificate>,
+        certificates: Option<&Arc<Certificates>>,
     ) -> io::Result<Turn> {
-        if let Phase::Lingering(until) = self.phase {
-            return self.linger(until, now, over, scratch);
+        match self.phase {
+            Phase::Lingering(until) => return self.linger(until, now, over, scratch),
+            Phase::Handshaking => match self.handshake()? {
+                Some(secured) => service.handle_secured(id, secured),
+                None => return Ok(self.ask(id, service, now, over)),
+            },
+            Phase::Open | Phase::Securing | Phase::Closing => {}
         }
         self.wait = None;
         let mut again = false;
@@ -123,9 +147,10 @@ impl Connection {
                     Run::Idle => {}
                     Run::Again => again = true,
                     Run::Wait(time) => self.wait = now.instant.checked_add(time),
+                    Run::EndOutput => self.ending = true,
                     Run::StartTls => self.phase = Phase::Securing,
                     Run::Close => self.phase = Phase::Closing,
-                    Run::Detach => todo!(),
+                    Run::Detach => return Ok(Turn::Detached),
                 }
             }
             run = false;
@@ -137,9 +162,16 @@ impl Connection {
                 self.starved = false;
                 run = true;
             }
+            if self.ending && self.is_sent(output) {
+                self.ending = false;
+                self.stream.as_mut().map_or(Ok(()), Stream::end_output)?;
+            }
             match self.phase {
                 Phase::Closing if self.is_sent(output) => return Ok(Turn::Finished),
-                Phase::Securing if self.is_sent(output) => self.secure(certificate)?,
+                Phase::Securing if self.is_sent(output) => {
+                    self.secure(certificates)?;
+                    return Ok(Turn::Again);
+                }
                 _ => {}
             }
 
@@ -152,6 +184,32 @@ impl Connection {
             if !run {
                 return Ok(Turn::Rest);
             }
+        }
+    }
+
+    fn handshake(&mut self) -> io::Result<Option<Secured>> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let secured = stream.handshake()?;
+        if secured.is_some() {
+            self.phase = Phase::Open;
+            // Whatever the kernel has said, there may be something decrypted, and room to write.
+            self.readable = true;
+            self.writable = true;
+        }
+        Ok(secured)
+    }
+
+    /// Whether the service has lost its patience with the negotiation.
+    fn ask(
+        &mut self,
+        id: ConnectionId,
+        service: &mut dyn Service,
+        now: Now,
+        over: &dyn Fn() -> bool,
+    ) -> Turn {
+        match std::mem::take(&mut self.named) && service.run(id, now, over) == Run::Close {
+            true => Turn::Finished,
+            false => Turn::Rest,
         }
     }
 
@@ -194,30 +252,34 @@ impl Connection {
         now: Now,
         scratch: &mut Vec<u8>,
     ) -> io::Result<bool> {
-        let Some(count) = self.read(scratch)? else {
+        let Some(count) = self.read(scratch, service.read_size(id))? else {
             return Ok(false);
         };
-        match scratch.get(..count) {
+        match scratch.get_mut(..count) {
             None | Some([]) => {
                 self.ended = true;
                 service.handle_end(id, now);
             }
-            Some(bytes) => service.handle_input(id, bytes, now),
+            Some(bytes) => {
+                service.handle_input(id, bytes, now);
+                // It may have been a password.
+                bytes.fill(0);
+            }
         }
         Ok(true)
     }
 
     /// `None` if nothing has come.
-    fn read(&mut self, scratch: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    fn read(&mut self, scratch: &mut Vec<u8>, most: usize) -> io::Result<Option<usize>> {
         scratch.resize(READ_SIZE, 0);
+        let most = most.clamp(1, READ_SIZE);
+        let scratch = scratch.get_mut(..most).unwrap_or_default();
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         loop {
             match stream.read(scratch) {
                 Ok(count) => {
                     let drained = count < scratch.len() && stream.short_read_drains();
                     self.readable = !drained || self.hung_up;
-                    // What was read may have ended a handshake that the output waits for.
-                    self.writable |= stream.waits_for_input();
                     return Ok(Some(count));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -256,28 +318,31 @@ impl Connection {
         self.watch_for_stall(moved, now)
     }
 
-    /// A client far away that takes nothing for `STALL` is as good as gone.  A pipe into a pager is not.
+    /// A client far away that takes nothing for `STALL` is as good as gone.  A pipe into a pager is not,
+    /// nor is a process of ours that works, until it is time to part.
     fn watch_for_stall(&mut self, moved: bool, now: Now) -> io::Result<()> {
-        let is_remote = self.stream.as_ref().is_some_and(Stream::is_remote);
-        if self.writable || !is_remote {
+        let closing = matches!(self.phase, Phase::Closing | Phase::Lingering(_));
+        let patience = match &self.stream {
+            Some(Stream::Tcp(_) | Stream::Tls(_)) if closing => Some(STALL_CLOSING),
+            Some(Stream::Tcp(_) | Stream::Tls(_)) => Some(STALL),
+            Some(Stream::Unix(_)) if closing => Some(STALL_CLOSING),
+            _ => None,
+        };
+        if self.writable || patience.is_none() {
             self.stall = None;
         } else if moved || self.stall.is_none() {
-            let patience = match self.phase {
-                Phase::Open | Phase::Securing => STALL,
-                Phase::Closing | Phase::Lingering(_) => STALL_CLOSING,
-            };
-            self.stall = now.instant.checked_add(patience);
+            self.stall = patience.and_then(|patience| now.instant.checked_add(patience));
         } else if self.stall.is_some_and(|stall| stall <= now.instant) {
             return Err(io::ErrorKind::TimedOut.into());
         }
         Ok(())
     }
 
-    fn secure(&mut self, certificate: Option<&Certificate>) -> io::Result<()> {
+    fn secure(&mut self, certificates: Option<&Arc<Certificates>>) -> io::Result<()> {
         let stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
-        let certificate = certificate.ok_or(io::ErrorKind::Unsupported)?;
-        self.stream = Some(stream.secured(certificate)?);
-        self.phase = Phase::Open;
+        let certificates = certificates.ok_or(io::ErrorKind::Unsupported)?;
+        self.stream = Some(stream.secured(certificates)?);
+        self.phase = Phase::Handshaking;
         Ok(())
     }
 
@@ -292,7 +357,7 @@ impl Connection {
             return Err(io::ErrorKind::TimedOut.into());
         }
         while self.readable {
-            match self.read(scratch)? {
+            match self.read(scratch, READ_SIZE)? {
                 Some(0) => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Some(_) if over() => return Ok(Turn::Again),
                 _ => {}

@@ -1,21 +1,37 @@
 //! A listening socket.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 
-use super::stream::{Peer, Stream};
-use super::tls::{Certificate, TlsStream};
+use super::stream::{Family, ListenerId, Peer, Stream, family};
 
-/// Waits for TCP connections; those that use TLS from the first byte on have the certificate.
+/// Waits for connections.
 pub(super) struct Listener {
-    socket: TcpListener,
-    certificate: Option<Certificate>,
+    socket: Socket,
+    pub kind: Kind,
     /// There may be a connection to accept.  Edge-triggered, as everything here.
     pub ready: bool,
+}
+
+/// How the connections of a listener begin.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kind {
+    pub id: ListenerId,
+    /// With TLS, from the first byte on.
+    pub tls: bool,
+    /// With a PROXY header before everything else, and only if they come from one of these networks.
+    pub proxy: Option<Rc<[(IpAddr, u8)]>>,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 /// What came of trying to accept.
@@ -30,25 +46,66 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
-    pub fn bind(address: SocketAddr, certificate: Option<Certificate>) -> io::Result<Listener> {
+    pub fn bind(address: SocketAddr, kind: Kind) -> io::Result<Listener> {
         Ok(Listener {
-            socket: TcpListener::bind(address)?,
-            certificate,
+            socket: Socket::Tcp(TcpListener::bind(address)?),
+            kind,
             ready: true,
         })
     }
 
+    /// A socket that somebody else has made.
+    pub fn adopt(socket: OwnedFd, kind: Kind) -> io::Result<Listener> {
+        let socket = match family(&socket)? {
+            Family::Tcp => {
+                let socket = std::net::TcpListener::from(socket);
+                socket.set_nonblocking(true)?;
+                Socket::Tcp(TcpListener::from_std(socket))
+            }
+            Family::Unix => {
+                let socket = std::os::unix::net::UnixListener::from(socket);
+                socket.set_nonblocking(true)?;
+                Socket::Unix(UnixListener::from_std(socket))
+            }
+        };
+        Ok(Listener {
+            socket,
+            kind,
+            ready: true,
+        })
+    }
+
+    /// Where it listens; an error for a unix socket.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        match &self.socket {
+            Socket::Tcp(socket) => socket.local_addr(),
+            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.socket, token, Interest::READABLE)
+        match &mut self.socket {
+            Socket::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
+            Socket::Unix(socket) => registry.register(socket, token, Interest::READABLE),
+        }
+    }
+
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match &mut self.socket {
+            Socket::Tcp(socket) => registry.deregister(socket),
+            Socket::Unix(socket) => registry.deregister(socket),
+        }
     }
 
     pub fn accept(&mut self) -> Accepted {
-        match self.socket.accept() {
-            Ok((socket, address)) => self.open(socket, address),
+        let accepted = match &self.socket {
+            Socket::Tcp(socket) => socket
+                .accept()
+                .map(|(socket, address)| self.open(socket, address)),
+            Socket::Unix(socket) => socket.accept().map(|(socket, _)| self.open_unix(socket)),
+        };
+        match accepted {
+            Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.ready = false;
                 Accepted::Nobody
@@ -62,23 +119,29 @@ impl Listener {
     fn open(&self, socket: TcpStream, address: SocketAddr) -> Accepted {
         // Answers are written in as few pieces as can be; none of them may wait for the next.
         let _ = socket.set_nodelay(true);
-        let mut peer = Peer {
-            address: Some(address),
-            local: socket.local_addr().ok(),
-            tls: false,
+        let peer = Peer {
+            address: Some(canonical(address)),
+            local: socket.local_addr().ok().map(canonical),
+            tls: self.kind.tls,
+            proxy: None,
+            listener: self.kind.id,
+        };
+        Accepted::Connection(Stream::Tcp(socket), peer)
+    }
+
+    fn open_unix(&self, socket: UnixStream) -> Accepted {
+        let peer = Peer {
+            listener: self.kind.id,
             ..Peer::default()
         };
-        match &self.certificate {
-            None => Accepted::Connection(Stream::Tcp(socket), peer),
-            Some(certificate) => match TlsStream::new(socket, certificate) {
-                Ok(stream) => {
-                    peer.tls = true;
-                    Accepted::Connection(Stream::Tls(Box::new(stream)), peer)
-                }
-                Err(_) => Accepted::Lost,
-            },
-        }
+        Accepted::Connection(Stream::Unix(socket), peer)
     }
+}
+
+/// An IPv4 address that came over an IPv6 socket is the same address (RFC 4291 2.5.5.2): whoever counts
+/// or compares addresses must see it so.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn is_shortage(error: &io::Error) -> bool {

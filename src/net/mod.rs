@@ -10,6 +10,8 @@
 //!   client that asks for much gets what is left, but never nothing.
 //! * **Bounded memory.**  See `connection.rs` on back-pressure.  One buffer is read into for all
 //!   connections; an idle one holds no buffer at all.
+//! * **Nobody is in the way.**  Handshakes are what costs most of what a stranger can ask for.  They have
+//!   a queue of their own, `handshakes`, and one slice for all of them between two rounds of the others.
 //! * **No spinning.**  When the process runs out of descriptors it stops accepting for a moment.
 //!
 //! | file | what |
@@ -20,51 +22,69 @@
 //! | `stream` | TCP, TLS, unix socket, standard input and output as one type |
 //! | `tls` | rustls over a TCP socket |
 //! | `listener` | accepting |
+//! | `arrival`, `proxy` | connections that come through a proxy |
+//! | `change` | what a service wants of the loop |
+//! | `token` | which event is whose |
 
+mod arrival;
 mod buffer;
+mod change;
 mod connection;
 mod listener;
+pub mod proxy;
 mod service;
 pub mod stream;
 pub mod tls;
+mod token;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hashbrown::HashMap;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Waker};
 
 pub use buffer::Buffer;
 pub use service::{Change, ConnectionId, Run, Secured, Service, SourceId};
 
-use crate::sys::process::{Signals, trim_heap};
+use crate::sys::process::{Signalled, Signals, Watched, trim_heap};
+use arrival::Arrival;
 use connection::{Connection, Turn};
-use listener::{Accepted, Listener};
+use listener::{Accepted, Kind, Listener};
 use stream::{Peer, Stream};
-use tls::Certificate;
+use tls::Certificates;
+use token::Owner;
 
 pub struct Loop {
     poll: Poll,
     waker: Arc<Waker>,
     signals: Signals,
     listeners: Vec<Listener>,
-    /// For STARTTLS.
-    certificate: Option<Certificate>,
+    certificates: Option<Arc<Certificates>>,
+    sources: HashMap<SourceId, Rc<OwnedFd>>,
     connections: HashMap<ConnectionId, Connection>,
+    /// Numbered as the connections that they become.
+    arrivals: HashMap<ConnectionId, Arrival>,
     next_id: usize,
     limit: usize,
     fresh: VecDeque<ConnectionId>,
     again: VecDeque<ConnectionId>,
+    handshakes: VecDeque<ConnectionId>,
     /// For each connection that has a time-out, one entry that is not later (`Connection::timer`).
     timers: BTreeSet<(Instant, ConnectionId)>,
     /// No accepting before then.
     accept_at: Option<Instant>,
-    /// Set when the process was asked to stop: what is left then is cut off.
-    stop_at: Option<Instant>,
+    /// The process was asked to stop.
+    stopping: bool,
+    /// What is left of the connections then is cut off.
+    cut_at: Option<Instant>,
+    /// The process was asked to stop twice.
+    hurried: bool,
     /// When to give unused memory back, if nothing happens until then.
     trim_at: Option<Instant>,
     scratch: Vec<u8>,
@@ -91,26 +111,38 @@ impl Now {
 impl Loop {
     /// Takes the stop signals over; no thread may have been started yet.
     pub fn new() -> io::Result<Loop> {
+        Loop::with_signals(Watched::default())
+    }
+
+    /// The same, and hears of other signals too.
+    pub fn with_signals(watched: Watched) -> io::Result<Loop> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let signals = Signals::new()?;
-        let mut source = SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&signals));
-        poll.registry()
-            .register(&mut source, SIGNAL, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), token::WAKE)?);
+        let signals = Signals::new(watched)?;
+        poll.registry().register(
+            &mut SourceFd(&signals.as_raw_fd()),
+            token::SIGNAL,
+            Interest::READABLE,
+        )?;
         Ok(Loop {
             poll,
             waker,
             signals,
             listeners: Vec::new(),
-            certificate: None,
+            certificates: None,
+            sources: HashMap::new(),
             connections: HashMap::new(),
-            next_id: FIRST_CONNECTION,
+            arrivals: HashMap::new(),
+            next_id: token::FIRST_CONNECTION,
             limit: usize::MAX,
             fresh: VecDeque::new(),
             again: VecDeque::new(),
+            handshakes: VecDeque::new(),
             timers: BTreeSet::new(),
             accept_at: None,
-            stop_at: None,
+            stopping: false,
+            cut_at: None,
+            hurried: false,
             trim_at: None,
             scratch: Vec::new(),
         })
@@ -123,9 +155,9 @@ impl Loop {
         Box::new(move || drop(waker.wake()))
     }
 
-    /// Offers TLS to connections that begin in the clear.
-    pub fn set_certificate(&mut self, certificate: Certificate) {
-        self.certificate = Some(certificate);
+    /// For TLS, from the first byte on or later.
+    pub fn set_certificates(&mut self, certificates: Arc<Certificates>) {
+        self.certificates = Some(certificates);
     }
 
     /// Holds no more than `limit` connections at a time; further ones wait to be accepted.
@@ -133,45 +165,66 @@ impl Loop {
         self.limit = limit;
     }
 
-    /// Accepts connections at `address`, which begin with TLS if there is a `certificate`.  Says where
-    /// it really listens, as the port may have been left open (0).
-    pub fn listen(
-        &mut self,
-        address: SocketAddr,
-        certificate: Option<Certificate>,
-    ) -> io::Result<SocketAddr> {
-        let mut listener = Listener::bind(address, certificate)?;
+    /// Accepts connections at `address`, which begin with TLS if `tls`.  Says where it really listens,
+    /// as the port may have been left open (0).
+    pub fn listen(&mut self, address: SocketAddr, tls: bool) -> io::Result<SocketAddr> {
+        let kind = Kind {
+            tls,
+            ..Kind::default()
+        };
+        let listener = Listener::bind(address, kind)?;
         let address = listener.address()?;
-        let token = FIRST_LISTENER + self.listeners.len();
-        if token >= FIRST_CONNECTION {
-            return Err(io::ErrorKind::QuotaExceeded.into());
-        }
-        listener.register(self.poll.registry(), Token(token))?;
-        self.listeners.push(listener);
+        self.add_listener(listener)?;
         Ok(address)
+    }
+
+    fn add_listener(&mut self, mut listener: Listener) -> io::Result<()> {
+        let token = token::of_listener(self.listeners.len());
+        listener.register(self.poll.registry(), token)?;
+        self.listeners.push(listener);
+        Ok(())
+    }
+
+    /// Not only closed: another process may hold the same sockets open, and then the kernel would go on
+    /// to tell of them.
+    fn unlisten(&mut self) {
+        for mut listener in self.listeners.drain(..) {
+            let _ = listener.deregister(self.poll.registry());
+        }
     }
 
     /// Serves one more connection.
     pub fn add(
         &mut self,
-        mut stream: Stream,
+        stream: Stream,
         peer: Peer,
         service: &mut dyn Service,
     ) -> io::Result<ConnectionId> {
-        let id = ConnectionId(self.next_id);
-        stream.register(self.poll.registry(), Token(id.0))?;
-        self.next_id = self.next_id.wrapping_add(1).max(FIRST_CONNECTION);
-        self.connections.insert(id, Connection::new(stream));
+        let id = self.insert(stream)?;
         service.handle_connect(id, peer, Now::read());
         self.enqueue(id);
         Ok(id)
     }
 
+    fn insert(&mut self, mut stream: Stream) -> io::Result<ConnectionId> {
+        let id = self.take_id();
+        stream.register(self.poll.registry(), token::of_connection(id))?;
+        self.connections.insert(id, Connection::new(stream));
+        Ok(id)
+    }
+
+    fn take_id(&mut self) -> ConnectionId {
+        let id = ConnectionId(self.next_id);
+        self.next_id = token::after(self.next_id);
+        id
+    }
+
     /// Serves until there is nothing left to serve: no connection and no listening socket, or until the
-    /// process was asked to stop and every connection has ended.
+    /// process was asked to stop and every connection has ended; and the service must be done.
     pub fn run(&mut self, service: &mut dyn Service) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
-        while !self.is_done() {
+        self.apply_changes(service);
+        while !self.is_done(service) {
             let timeout = self.timeout(service);
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -181,24 +234,31 @@ impl Loop {
                 self.handle_event(event, service);
             }
             self.handle_timeouts(service);
+            self.apply_changes(service);
             self.accept(service);
+            self.apply_changes(service);
             self.collect_ready(service);
             self.take_turns(service);
         }
         Ok(())
     }
 
-    fn is_done(&self) -> bool {
-        match self.stop_at {
+    fn is_done(&self, service: &dyn Service) -> bool {
+        let left = match self.stopping {
             // A client that lingers has been told all.
-            Some(_) => self.connections.values().all(Connection::is_lingering),
-            None => self.connections.is_empty() && self.listeners.is_empty(),
-        }
+            true => !self.connections.values().all(Connection::is_lingering),
+            false => {
+                !self.connections.is_empty()
+                    || !self.listeners.is_empty()
+                    || !self.arrivals.is_empty()
+            }
+        };
+        self.hurried || (!left && service.is_done())
     }
 
     /// How long nothing may happen.
     fn timeout(&mut self, service: &dyn Service) -> Option<Duration> {
-        if !self.fresh.is_empty() || !self.again.is_empty() {
+        if self.has_turns() {
             return Some(Duration::ZERO);
         }
         let now = Instant::now();
@@ -211,7 +271,7 @@ impl Loop {
             service.next_timeout(),
             timer,
             accept,
-            self.stop_at,
+            self.cut_at,
             self.trim_at,
         ]
         .into_iter()
@@ -221,42 +281,66 @@ impl Loop {
     }
 
     fn handle_event(&mut self, event: &mio::event::Event, service: &mut dyn Service) {
-        match event.token() {
-            WAKE => service.handle_wake(Now::read()),
-            SIGNAL => self.handle_signals(service),
-            Token(token) if token < FIRST_CONNECTION => {
-                if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
+        match token::owner(event.token()) {
+            Owner::Wake => service.handle_wake(Now::read()),
+            Owner::Signal => self.handle_signals(service),
+            Owner::Listener(index) => {
+                if let Some(listener) = self.listeners.get_mut(index) {
                     listener.ready = true;
                 }
             }
-            Token(token) => {
-                let id = ConnectionId(token);
+            Owner::Source(source) => {
+                // An event may come late, for a source that is no longer watched.
+                if self.sources.contains_key(&source) {
+                    service.handle_source(source, Now::read());
+                    self.apply_changes(service);
+                }
+            }
+            Owner::Connection(id) => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.handle_event(event);
                     self.enqueue(id);
+                } else {
+                    self.handle_arrival(id, event, service);
                 }
             }
         }
     }
 
-    /// The first signal lets everything come to a good end; the second one cuts it off.
     fn handle_signals(&mut self, service: &mut dyn Service) {
         while let Ok(Some(signal)) = self.signals.poll() {
-            let now = Now::read();
-            if self.stop_at.is_some() {
-                log::warn!("{signal} again: ending at once");
-                self.stop_at = Some(now.instant);
-                continue;
+            match signal {
+                Signalled::Reload => service.handle_reload(Now::read()),
+                Signalled::Child => service.handle_child(Now::read()),
+                Signalled::Stop(name) if self.stopping => {
+                    log::warn!("{name} again: ending at once");
+                    self.hurried = true;
+                }
+                Signalled::Stop(name) => {
+                    log::info!("{name}: ending {} connections", self.connections.len());
+                    self.stop(service);
+                }
             }
-            log::info!("{signal}: ending {} connections", self.connections.len());
-            self.listeners.clear();
-            self.stop_at = now.instant.checked_add(GRACE);
-            service.handle_stop(now);
-            // Whether or not the service names them: all have something to say.
-            let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
-            for id in ids {
-                self.enqueue(id);
-            }
+        }
+    }
+
+    /// Lets everything come to a good end, if that does not take too long.
+    fn stop(&mut self, service: &mut dyn Service) {
+        if self.stopping {
+            return;
+        }
+        let now = Now::read();
+        self.unlisten();
+        for id in self.arrivals.keys().copied().collect::<Vec<_>>() {
+            self.drop_arrival(id);
+        }
+        self.stopping = true;
+        self.cut_at = now.instant.checked_add(GRACE);
+        service.handle_stop(now);
+        // Whether or not the service names them: all have something to say.
+        let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        for id in ids {
+            self.name(id);
         }
     }
 
@@ -276,9 +360,11 @@ impl Loop {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.timer = None;
             }
+            self.drop_arrival(id);
             self.enqueue(id);
         }
-        if self.stop_at.is_some_and(|time| time <= now.instant) {
+        if self.hurried || self.cut_at.is_some_and(|time| time <= now.instant) {
+            self.cut_at = None;
             for id in self.connections.keys().copied().collect::<Vec<_>>() {
                 self.remove(id, service, None);
             }
@@ -291,7 +377,8 @@ impl Loop {
     }
 
     fn may_accept(&self, now: Instant) -> bool {
-        self.accept_at.is_none_or(|time| time <= now) && self.connections.len() < self.limit
+        self.accept_at.is_none_or(|time| time <= now)
+            && self.connections.len() + self.arrivals.len() < self.limit
     }
 
     fn accept(&mut self, service: &mut dyn Service) {
@@ -302,27 +389,56 @@ impl Loop {
                 if !self.may_accept(now) {
                     return;
                 }
-                match self.listeners.get_mut(index) {
-                    Some(listener) if listener.ready => match listener.accept() {
-                        Accepted::Connection(stream, peer) => {
-                            self.accept_at = None;
-                            if let Err(error) = self.add(stream, peer, service) {
-                                log::warn!("Cannot serve a connection: {error}");
-                            }
+                let Some(listener) = self.listeners.get_mut(index).filter(|l| l.ready) else {
+                    break;
+                };
+                match listener.accept() {
+                    Accepted::Connection(stream, peer) => {
+                        self.accept_at = None;
+                        let kind = listener.kind.clone();
+                        if let Err(error) = self.welcome(stream, peer, &kind, service) {
+                            log::warn!("Cannot serve a connection: {error}");
                         }
-                        Accepted::Nobody => break,
-                        Accepted::Lost => {}
-                        Accepted::Exhausted(error) => {
-                            if self.accept_at.is_none() {
-                                log::warn!("Cannot accept connections for now: {error}");
-                            }
-                            self.accept_at = now.checked_add(ACCEPT_PAUSE);
-                            return;
+                    }
+                    Accepted::Nobody => break,
+                    Accepted::Lost => {}
+                    Accepted::Exhausted(error) => {
+                        if self.accept_at.is_none() {
+                            log::warn!("Cannot accept connections for now: {error}");
                         }
-                    },
-                    _ => break,
+                        self.accept_at = now.checked_add(ACCEPT_PAUSE);
+                        return;
+                    }
                 }
             }
+        }
+    }
+
+    /// A connection that was just accepted.
+    fn welcome(
+        &mut self,
+        stream: Stream,
+        peer: Peer,
+        kind: &Kind,
+        service: &mut dyn Service,
+    ) -> io::Result<()> {
+        match stream {
+            Stream::Tcp(socket) if kind.proxy.is_some() => {
+                self.await_header(socket, peer, kind, service)
+            }
+            stream => {
+                let stream = self.begin(stream, peer.tls)?;
+                self.add(stream, peer, service).map(drop)
+            }
+        }
+    }
+
+    /// What a new connection is read from.
+    fn begin(&self, stream: Stream, tls: bool) -> io::Result<Stream> {
+        match (tls, &self.certificates) {
+            (false, _) => Ok(stream),
+            (true, Some(certificates)) => stream.secured(certificates),
+            (true, None) => Err(io::Error::other("there is no certificate")),
         }
     }
 
@@ -331,20 +447,35 @@ impl Loop {
             && !connection.queued
         {
             connection.queued = true;
-            self.fresh.push_back(id);
+            match connection.is_handshaking() {
+                true => self.handshakes.push_back(id),
+                false => self.fresh.push_back(id),
+            }
+        }
+    }
+
+    /// The service has something to say on a connection.
+    fn name(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.named = true;
+            self.enqueue(id);
         }
     }
 
     fn collect_ready(&mut self, service: &mut dyn Service) {
         while let Some(id) = service.poll_ready() {
-            self.enqueue(id);
+            self.name(id);
         }
     }
 
+    fn has_turns(&self) -> bool {
+        !self.fresh.is_empty() || !self.again.is_empty() || !self.handshakes.is_empty()
+    }
+
     /// One turn for each connection that something has happened to, then one for the longest-waiting of
-    /// those with much to do.
+    /// those with much to do, then a slice of time for handshakes.
     fn take_turns(&mut self, service: &mut dyn Service) {
-        if self.fresh.is_empty() && self.again.is_empty() {
+        if !self.has_turns() {
             return;
         }
         self.trim_at = Instant::now().checked_add(TRIM_AFTER);
@@ -356,6 +487,15 @@ impl Loop {
         if let Some(id) = self.again.pop_front() {
             self.take_turn(id, service);
         }
+        let end = Instant::now().checked_add(SLICE);
+        for _ in 0..self.handshakes.len() {
+            if let Some(id) = self.handshakes.pop_front() {
+                self.take_turn(id, service);
+            }
+            if end.is_none_or(|end| Instant::now() >= end) {
+                break;
+            }
+        }
     }
 
     fn take_turn(&mut self, id: ConnectionId, service: &mut dyn Service) {
@@ -366,8 +506,9 @@ impl Loop {
         let now = Now::read();
         let end = now.instant.checked_add(SLICE);
         let over = || end.is_none_or(|end| Instant::now() >= end);
-        let certificate = self.certificate.as_ref();
-        let turn = connection.take_turn(id, service, now, &over, &mut self.scratch, certificate);
+        let was_handshaking = connection.is_handshaking();
+        let certificates = self.certificates.as_ref();
+        let turn = connection.take_turn(id, service, now, &over, &mut self.scratch, certificates);
         match turn {
             Ok(Turn::Rest) => {
                 if !connection.is_lingering() {
@@ -377,18 +518,39 @@ impl Loop {
             }
             Ok(Turn::Again) => {
                 connection.queued = true;
-                self.again.push_back(id);
-            }
-            Ok(Turn::Finished) => {
-                service.handle_close(id, now);
-                match connection.finish(now.instant) {
-                    true => self.enqueue(id),
-                    false => self.forget(id),
+                match connection.is_handshaking() {
+                    true => self.handshakes.push_back(id),
+                    false => self.again.push_back(id),
                 }
+            }
+            Ok(Turn::Finished) => self.finish(id, service, now),
+            Ok(Turn::Detached) => {
+                if let Some(stream) = self.forget(id) {
+                    service.handle_detached(id, stream);
+                }
+            }
+            Err(error) if was_handshaking || is_tls_failure(&error) => {
+                service.handle_tls_failure(id, &error.to_string());
+                // The alert that was sent must arrive.
+                self.finish(id, service, now);
             }
             Err(error) => self.remove(id, service, Some(error)),
         }
+        self.apply_changes(service);
         self.collect_ready(service);
+    }
+
+    /// Ends a connection from our side.
+    fn finish(&mut self, id: ConnectionId, service: &mut dyn Service, now: Now) {
+        service.handle_close(id, now);
+        let lingers = self
+            .connections
+            .get_mut(&id)
+            .is_some_and(|connection| connection.finish(now.instant));
+        match lingers {
+            true => self.enqueue(id),
+            false => drop(self.forget(id)),
+        }
     }
 
     /// Makes sure that the connection has a turn when it wants one.  An earlier timer stays: that turn
@@ -421,21 +583,25 @@ impl Loop {
             }
             service.handle_close(id, Now::read());
         }
-        self.forget(id);
+        drop(self.forget(id));
     }
 
-    fn forget(&mut self, id: ConnectionId) {
-        let Some(mut connection) = self.connections.remove(&id) else {
-            return;
-        };
+    /// The connection's stream, no longer watched.
+    fn forget(&mut self, id: ConnectionId) -> Option<Stream> {
+        let mut connection = self.connections.remove(&id)?;
         if let Some(time) = connection.timer {
             self.timers.remove(&(time, id));
         }
-        if let Some(stream) = connection.stream() {
-            // Closing does it too, unless a description of a standard stream is shared.
-            let _ = stream.deregister(self.poll.registry());
-        }
+        let mut stream = connection.take_stream()?;
+        // Closing does it too, unless the socket, or what a standard stream is, is shared.
+        let _ = stream.deregister(self.poll.registry());
+        Some(stream)
     }
+}
+
+/// What `stream` says of a client that breaks the rules of TLS.
+fn is_tls_failure(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// How long one connection may work before the others have a turn.
@@ -458,11 +624,6 @@ const ACCEPTS: usize = 64;
 
 /// How many events are taken from the kernel at once.
 const EVENTS: usize = 256;
-
-const WAKE: Token = Token(0);
-const SIGNAL: Token = Token(1);
-const FIRST_LISTENER: usize = 2;
-const FIRST_CONNECTION: usize = 16;
 
 #[cfg(test)]
 mod tests;

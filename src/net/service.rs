@@ -26,6 +26,9 @@ pub enum Run {
     /// For the output to be sent and TLS to be negotiated on top (RFC 9051 6.2.1).  Whatever the
     /// client sent in the clear after STARTTLS is thrown away by the loop.
     StartTls,
+    /// As [`Idle`](Run::Idle); and when the output has been sent, the client is told that nothing more
+    /// comes.  It may go on to send.
+    EndOutput,
     /// For the output to be sent; then the connection is to be closed.
     Close,
     /// For nothing: the loop gives the stream to [`Service::handle_detached`] and forgets the connection.
@@ -39,7 +42,8 @@ pub struct SourceId(pub u64);
 
 /// What a service wants of the loop.
 pub enum Change {
-    /// One more connection; its id is told by [`Service::handle_added`] with the same `context`.
+    /// One more connection; its id is told by [`Service::handle_added`] with the same `context`, and
+    /// [`Service::handle_connect`] is not called.
     Add {
         stream: Stream,
         peer: Peer,
@@ -62,6 +66,8 @@ pub enum Change {
     Unwatch(SourceId),
     /// Close this connection now, without another word.
     Cut(ConnectionId),
+    /// The same as SIGTERM, for a process that is told so by another one.
+    Stop,
 }
 
 /// What became known of a client when its TLS handshake was done.
@@ -79,7 +85,7 @@ pub struct Secured {
 pub trait Service {
     /// A client has connected.
     fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now);
-    /// The client sent `bytes`, at most [`READ_SIZE`](super::READ_SIZE) of them.
+    /// The client sent `bytes`, at most [`read_size`](Service::read_size) of them.
     fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now);
     /// The client will send nothing more; it may still read.  The service finishes every complete
     /// command, and then `run` says [`Run::Close`].
@@ -90,15 +96,23 @@ pub trait Service {
     fn handle_added(&mut self, id: ConnectionId, context: u64, now: Now) {
         let _ = (id, context, now);
     }
-    /// TLS is established on a connection; nothing is read from it before.
+    /// TLS is established on a connection; nothing is read from it or sent to it before.  `run` is not
+    /// called before either, unless [`poll_ready`](Service::poll_ready) names the connection or the
+    /// process is asked to stop; only [`Run::Close`] means something then.
     fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
         let _ = (id, secured);
+    }
+    /// TLS could not be established, or broke; [`handle_close`](Service::handle_close) comes next.
+    /// `reason` is for the log.
+    fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
+        let _ = (id, reason);
     }
     /// The stream that [`Run::Detach`] asked for; the id is never heard of again.
     fn handle_detached(&mut self, id: ConnectionId, stream: Stream) {
         let _ = (id, stream);
     }
-    /// There is something to do with a source.
+    /// There may be something to do with a source.  It is not said again until the service has read, or
+    /// written, until it was told that it would block.
     fn handle_source(&mut self, source: SourceId, now: Now) {
         let _ = (source, now);
     }
@@ -115,7 +129,7 @@ pub trait Service {
         None
     }
     /// Whether the loop ends when there is neither a connection nor a listener (of sources it does not
-    /// know whether there is more to come).
+    /// know whether there is more to come), or when it was asked to stop and no connection is left.
     fn is_done(&self) -> bool {
         true
     }
@@ -123,7 +137,7 @@ pub trait Service {
     fn handle_wake(&mut self, now: Now);
     /// [`next_timeout`](Service::next_timeout) has come.
     fn handle_timeout(&mut self, now: Now);
-    /// The process has been asked to stop (SIGTERM): every connection gets its BYE and ends.
+    /// The process has been asked to stop (SIGTERM, [`Change::Stop`]): every connection gets its BYE and ends.
     fn handle_stop(&mut self, now: Now);
 
     /// Works for one connection until it must wait, or until `over` says that its time slice is used
@@ -136,6 +150,11 @@ pub trait Service {
     fn next_timeout(&self) -> Option<Instant>;
     /// Whether the connection can take input now; while it cannot, the client is not read from.
     fn wants_input(&self, id: ConnectionId) -> bool;
+    /// The most that is read from the client at once, at most [`READ_SIZE`](super::READ_SIZE).
+    fn read_size(&self, id: ConnectionId) -> usize {
+        let _ = id;
+        super::READ_SIZE
+    }
     /// What is to be sent to the client.
     fn output(&mut self, id: ConnectionId) -> &mut Buffer;
 }

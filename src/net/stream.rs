@@ -3,13 +3,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname};
 
-use super::tls::{Certificate, TlsStream};
+use super::Secured;
+use super::tls::{Certificates, TlsStream};
 use crate::sys::standard::{self, Standard};
 
 /// Every method that reads or writes says `WouldBlock` rather than wait.
@@ -20,7 +23,7 @@ pub enum Stream {
     Standard { input: Standard, output: Standard },
 }
 
-/// The other end, as far as the kernel says.
+/// The other end, as far as the kernel says, or a proxy that is trusted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Peer {
     /// None: a unix socket, a pipe, a terminal, a file.
@@ -28,6 +31,9 @@ pub struct Peer {
     pub local: Option<SocketAddr>,
     /// TLS is negotiated before the greeting (port 993).
     pub tls: bool,
+    /// What the addresses are from: a proxy at this address.  The connection between the two of us is
+    /// another one, of which they tell nothing.
+    pub proxy: Option<SocketAddr>,
     /// Which listener accepted it.
     pub listener: ListenerId,
 }
@@ -45,11 +51,52 @@ impl Stream {
         })
     }
 
+    /// A connected socket, TCP or unix, that came from another process.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+        match family(&socket)? {
+            Family::Tcp => {
+                let socket = std::net::TcpStream::from(socket);
+                socket.set_nonblocking(true)?;
+                // Whoever accepted it may not have known how we write.
+                let _ = socket.set_nodelay(true);
+                Ok(Stream::Tcp(TcpStream::from_std(socket)))
+            }
+            Family::Unix => {
+                let socket = std::os::unix::net::UnixStream::from(socket);
+                socket.set_nonblocking(true)?;
+                Ok(Stream::Unix(UnixStream::from_std(socket)))
+            }
+        }
+    }
+
+    /// Who is at the other end of a TCP connection.
+    pub fn peer(&self) -> Peer {
+        match self {
+            Stream::Tcp(socket) => Peer {
+                address: socket.peer_addr().ok(),
+                local: socket.local_addr().ok(),
+                ..Peer::default()
+            },
+            Stream::Tls(_) | Stream::Unix(_) | Stream::Standard { .. } => Peer::default(),
+        }
+    }
+
+    /// The socket, for another process; nothing for a stream that is more than one.
+    pub fn into_socket(self) -> Option<OwnedFd> {
+        match self {
+            Stream::Tcp(socket) => Some(OwnedFd::from(std::net::TcpStream::from(socket))),
+            Stream::Unix(socket) => {
+                Some(OwnedFd::from(std::os::unix::net::UnixStream::from(socket)))
+            }
+            Stream::Tls(_) | Stream::Standard { .. } => None,
+        }
+    }
+
     /// The same TCP connection, with TLS to be negotiated next; an error for any other stream.
-    pub fn secured(self, certificate: &Certificate) -> io::Result<Stream> {
+    pub fn secured(self, certificates: &Arc<Certificates>) -> io::Result<Stream> {
         match self {
             Stream::Tcp(socket) => {
-                let tls = TlsStream::new(socket, certificate)?;
+                let tls = TlsStream::new(socket, Arc::clone(certificates));
                 Ok(Stream::Tls(Box::new(tls)))
             }
             _ => Err(io::ErrorKind::Unsupported.into()),
@@ -123,14 +170,27 @@ impl Stream {
         }
     }
 
-    /// Whether writing can depend on what the client sends, and not only on room in the kernel.
-    pub fn waits_for_input(&self) -> bool {
-        matches!(self, Stream::Tls(_))
+    /// Whether TLS is still being negotiated, and `handshake` must be called before anything else.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.is_handshaking())
     }
 
-    /// Whether the client may be somewhere else, and gone without our kernel knowing.
-    pub fn is_remote(&self) -> bool {
-        matches!(self, Stream::Tcp(_) | Stream::Tls(_))
+    /// Goes on with the negotiation; when it is done, it says what it has found out.
+    pub fn handshake(&mut self) -> io::Result<Option<Secured>> {
+        match self {
+            Stream::Tls(stream) => stream.handshake(),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Tells the client that nothing more comes; it may go on to send.
+    pub fn end_output(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => stream.end_output(),
+            Stream::Standard { .. } => Ok(()),
+        }
     }
 
     /// Tells the client that nothing more comes.  What is left is a socket that is read until the
@@ -146,6 +206,22 @@ impl Stream {
             Stream::Tls(_) | Stream::Standard { .. } => return None,
         };
         result.is_ok().then_some(stream)
+    }
+}
+
+/// What kind of socket a descriptor is, as far as we can use it.
+pub(super) enum Family {
+    Tcp,
+    Unix,
+}
+
+/// An error for a descriptor that is no such socket.
+pub(super) fn family(socket: &OwnedFd) -> io::Result<Family> {
+    let address: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    match address.family() {
+        Some(AddressFamily::Inet | AddressFamily::Inet6) => Ok(Family::Tcp),
+        Some(AddressFamily::Unix) => Ok(Family::Unix),
+        _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

@@ -7,10 +7,13 @@
 mod body;
 pub mod command;
 mod connection;
+mod counters;
 mod flags;
+mod given;
 mod mailbox;
 mod mailboxes;
 mod reply;
+pub mod role;
 mod summary;
 mod text;
 mod view;
@@ -18,9 +21,11 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Instant;
 
 use connection::Connection;
+use counters::Departure;
 use mailboxes::Mailboxes;
 use reply::{Reply, ReplyCode};
 
@@ -28,6 +33,7 @@ use crate::config::{self, Config};
 use crate::imap;
 use crate::imap::command::Tag;
 use crate::imap::connection::State;
+use crate::imap::namespace::Namespaces;
 use crate::imap::response::{self, Code};
 use crate::maildir::tree::{self, Tree};
 use crate::maildir::{self, Maildir};
@@ -38,6 +44,7 @@ use crate::net::{Buffer, ConnectionId, Now, Run};
 pub struct Session {
     config: Config,
     mailboxes: Mailboxes,
+    namespaces: Rc<Namespaces>,
     connections: BTreeMap<ConnectionId, Connection>,
     /// Connections that can run though nothing came from their client.
     ready: BTreeSet<ConnectionId>,
@@ -62,11 +69,18 @@ impl Session {
         let layout = match config.layout {
             config::Layout::MaildirPlusPlus => tree::Layout::MaildirPlusPlus,
             config::Layout::Fs => tree::Layout::Fs,
+            config::Layout::Detect => tree::Layout::Detect,
         };
-        let tree = Tree::open(&root, layout)?.with_indexes(config.index_dir.clone());
+        let tree = Tree::open(&root, layout)?
+            .with_indexes(config.index_dir.clone())
+            .with_given(given::mailboxes(config));
         let maildir = Maildir::new(root, settings(config));
+        let separator = config.separator.octet();
+        let namespaces = Namespaces::new(&config.prefix, &config.hidden_prefix, separator)
+            .map_err(|error| io::Error::other(error.as_str()))?;
         Ok(Session {
             config: config.clone(),
+            namespaces: Rc::new(namespaces),
             mailboxes: Mailboxes::new(config, maildir, tree, wake),
             connections: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -100,6 +114,7 @@ impl Session {
             }
         }
         client.imap.set_state(State::Authenticated);
+        client.imap.set_namespaces(Rc::clone(&self.namespaces));
         self.note_deadline(connection.deadline(&self.config));
         self.connections.insert(id, connection);
     }
@@ -116,11 +131,20 @@ impl Session {
         }
     }
 
-    pub fn handle_close(&mut self, id: ConnectionId, now: Now) {
-        if let Some(mut connection) = self.connections.remove(&id) {
-            connection.client.deselect(&mut self.mailboxes, now);
-        }
+    /// Says what is to be told of the client that is gone.
+    pub fn handle_close(&mut self, id: ConnectionId, now: Now) -> Option<Departure> {
         self.ready.remove(&id);
+        let mut connection = self.connections.remove(&id)?;
+        connection.client.deselect(&mut self.mailboxes, now);
+        Some(connection.depart())
+    }
+
+    /// Sends a client away.
+    pub fn dismiss(&mut self, id: ConnectionId, text: &'static str) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.dismiss(text);
+            self.ready.insert(id);
+        }
     }
 
     pub fn handle_wake(&mut self, _now: Now) {

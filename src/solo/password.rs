@@ -6,12 +6,13 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::front::Credentials;
 use crate::imap::command::Secret;
+use crate::ipc::Proof;
 
 /// Who is let in.  Name and password are kept and compared as hashes, in constant time: neither a length
 /// nor a common prefix can be measured from outside.
 pub(super) struct Password {
+    name: String,
     user: Hash,
     password: Hash,
 }
@@ -19,16 +20,24 @@ pub(super) struct Password {
 type Hash = [u8; 32];
 
 impl Password {
-    pub fn new(user: &[u8], password: &Secret) -> Password {
+    pub fn new(user: &str, password: &Secret) -> Password {
         Password {
-            user: hash(user),
+            name: user.to_owned(),
+            user: hash(user.as_bytes()),
             password: hash(password.expose()),
         }
     }
 
-    pub fn admits(&self, credentials: &Credentials) -> bool {
-        let user = differ(&self.user, &hash(&credentials.user));
-        let password = differ(&self.password, &hash(credentials.password.expose()));
+    pub fn user(&self) -> &str {
+        &self.name
+    }
+
+    pub fn admits(&self, proof: &Proof) -> bool {
+        let Proof::Password { user, password, .. } = proof else {
+            return false;
+        };
+        let user = differ(&self.user, &hash(user));
+        let password = differ(&self.password, &hash(password.expose()));
         user | password == 0
     }
 }
@@ -69,11 +78,12 @@ mod tests {
 
     #[test]
     fn the_user_with_the_password_is_let_in_and_nobody_else() {
-        let password = Password::new(b"alice", &Secret::new(b"open sesame".to_vec()));
+        let password = Password::new("alice", &Secret::new(b"open sesame".to_vec()));
         let admits = |user: &[u8], secret: &[u8]| {
-            password.admits(&Credentials {
+            password.admits(&Proof::Password {
+                mechanism: "PLAIN",
                 user: user.to_vec(),
-                password: Secret::new(secret.to_vec()),
+                password: crate::ipc::Secret::new(secret.to_vec()),
             })
         };
         assert!(admits(b"alice", b"open sesame"));

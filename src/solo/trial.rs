@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::password::{self, Password};
 use super::welcome::{Shown, Welcome};
 use super::{Door, Solo, SoloError, become_owner, home_maildir, owner_of, sample};
-use crate::config::Config;
+use crate::config::{Config, Mechanism};
 use crate::front::Front;
-use crate::net::tls::Certificate;
+use crate::net::tls::Certificates;
 use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::sys::credentials::Account;
@@ -37,14 +37,14 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
         Some(path) => read_password(path)?,
         None => password::make().map_err(|error| SoloError::System("/dev/urandom", error))?,
     };
-    let (certificate, der) = Certificate::self_signed(&NAMES)
+    let (certificates, der) = Certificates::self_signed(&NAMES)
         .map_err(|error| SoloError::System("certificate", error))?;
 
     let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
     event_loop.set_connection_limit(usize::try_from(files / 2).unwrap_or(usize::MAX));
-    event_loop.set_certificate(certificate.clone());
-    let plain = listen(&mut event_loop, plain, None)?;
-    let tls = listen(&mut event_loop, tls, Some(certificate))?;
+    event_loop.set_certificates(certificates);
+    let plain = listen(&mut event_loop, plain, false)?;
+    let tls = listen(&mut event_loop, tls, true)?;
 
     let place = find_maildir(trial.maildir.as_deref())?;
     if process::is_root() {
@@ -64,8 +64,8 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
     .map_err(|error| SoloError::NoMaildir(place.maildir.clone(), error))?;
     let mut solo = Solo {
         door: Door::Guarded(
-            Box::new(Front::new(&trial.config, true)),
-            Password::new(user.as_bytes(), &password),
+            Box::new(Front::new(&with_passwords(&trial.config), true)),
+            Password::new(user, &password),
         ),
         session,
         config: trial.config.clone(),
@@ -159,6 +159,17 @@ fn make_place() -> Result<Place, SoloError> {
     })
 }
 
+/// There is one password here, and nothing else to be let in with.
+fn with_passwords(config: &Config) -> Config {
+    let mut config = config.clone();
+    let is_password = |mechanism: &Mechanism| match mechanism {
+        Mechanism::Plain | Mechanism::Login => true,
+        Mechanism::ScramSha256 | Mechanism::External => false,
+    };
+    config.auth_mechanisms.retain(is_password);
+    config
+}
+
 /// An address and port that only this machine can reach.
 fn loopback(text: &str) -> Result<SocketAddr, SoloError> {
     let numeric = match text.strip_prefix("localhost:") {
@@ -179,13 +190,9 @@ fn is_loopback(address: IpAddr) -> bool {
     }
 }
 
-fn listen(
-    event_loop: &mut Loop,
-    address: SocketAddr,
-    certificate: Option<Certificate>,
-) -> Result<SocketAddr, SoloError> {
+fn listen(event_loop: &mut Loop, address: SocketAddr, tls: bool) -> Result<SocketAddr, SoloError> {
     event_loop
-        .listen(address, certificate)
+        .listen(address, tls)
         .map_err(|error| SoloError::Listen(address.to_string(), error))
 }
 

@@ -1,4 +1,8 @@
 //! Who we are, who owns a directory, and becoming that user for good.
+//!
+//! Becoming somebody is one function that does all of it or fails, and that looks afterwards at what
+//! has become of us rather than trust that each step did what its name says.  After a failure the process
+//! is half one user and half another: it must end.
 
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
@@ -6,11 +10,14 @@ use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use nix::errno::Errno;
-use nix::sys::prctl::set_no_new_privs;
+use nix::sys::prctl::{set_dumpable, set_no_new_privs};
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{
-    Gid, Uid, User, getegid, geteuid, getgroups, getresgid, getresuid, initgroups, seteuid,
-    setgroups, setresgid, setresuid,
+    Gid, Uid, User, chroot, fchdir, getegid, geteuid, getgroups, getresgid, getresuid, initgroups,
+    mkdtemp, setegid, seteuid, setgroups, setresgid, setresuid,
 };
+
+use super::capabilities;
 
 /// A user of this machine, with or without an entry in the user database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +30,7 @@ pub struct Account {
     home: Option<PathBuf>,
 }
 
-/// Why we are not the user we were to become.  The process may be half one user and half another: it
-/// must end.
+/// Why we are not the user we were to become.
 #[derive(Debug)]
 pub enum BecomeError {
     /// The account is root's.
@@ -52,6 +58,20 @@ impl Account {
     /// The user of that name.
     pub fn named(name: &str) -> io::Result<Option<Account>> {
         Ok(User::from_name(name)?.map(Account::from))
+    }
+
+    /// The user that a login has found.  `name` counts only if the user database has it with this number:
+    /// virtual users share one that is not theirs by name, and get its group and no other.
+    pub fn of_login(name: &str, uid: u32, gid: u32) -> io::Result<Account> {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        let known = User::from_name(name)?.filter(|user| user.uid == uid);
+        Ok(Account {
+            uid,
+            gid,
+            name: name.to_owned(),
+            is_known: known.is_some(),
+            home: known.map(|user| user.dir),
+        })
     }
 
     /// The user of that number, whose group is `gid` if the user database does not know better.
@@ -91,38 +111,123 @@ impl Account {
         }
         if self.is_known {
             let name = CString::new(self.name.as_str()).map_err(|_| BecomeError::Name)?;
-            initgroups(&name, self.gid).map_err(|errno| BecomeError::Call("initgroups", errno))?;
+            step("initgroups", initgroups(&name, self.gid))?;
         } else {
-            setgroups(&[self.gid]).map_err(|errno| BecomeError::Call("setgroups", errno))?;
+            step("setgroups", setgroups(&[self.gid]))?;
         }
-        let groups = getgroups().map_err(|errno| BecomeError::Call("getgroups", errno))?;
+        self.take_place()
+    }
 
+    /// The same for a process that needs nothing of this host: no group but the user's own, and a root
+    /// directory that is empty and stays so.  Descriptors of directories outside of it must be closed.
+    pub fn become_confined(&self) -> Result<(), BecomeError> {
+        if self.uid.is_root() {
+            return Err(BecomeError::Root);
+        }
+        enter_empty_root()?;
+        step("setgroups", setgroups(&[self.gid]))?;
+        self.take_place()
+    }
+
+    /// The groups are set; the rest follows.
+    fn take_place(&self) -> Result<(), BecomeError> {
+        let groups = step("getgroups", getgroups())?;
         let (uid, gid) = (self.uid, self.gid);
-        setresgid(gid, gid, gid).map_err(|errno| BecomeError::Call("setresgid", errno))?;
-        setresuid(uid, uid, uid).map_err(|errno| BecomeError::Call("setresuid", errno))?;
-        set_no_new_privs().map_err(|errno| BecomeError::Call("no_new_privs", errno))?;
+        // While we may still.
+        step("bounding set", capabilities::bound_to_none())?;
+        step("setresgid", setresgid(gid, gid, gid))?;
+        step("setresuid", setresuid(uid, uid, uid))?;
+        step("capset", capabilities::drop_all())?;
+        step("no_new_privs", set_no_new_privs())?;
+        // Passwords may still lie in memory; it shall be nobody's to look at (until the next exec).
+        step("dumpable", set_dumpable(false))?;
+        if !step("bounding set", capabilities::are_bound_to_none())? {
+            return Err(BecomeError::Unverified("the bounding set is not empty"));
+        }
         self.verify(&groups)
     }
 
     fn verify(&self, groups: &[Gid]) -> Result<(), BecomeError> {
         let (uid, gid) = (self.uid, self.gid);
-        let now = getresuid().map_err(|errno| BecomeError::Call("getresuid", errno))?;
+        let now = step("getresuid", getresuid())?;
         if [now.real, now.effective, now.saved] != [uid; 3] {
             return Err(BecomeError::Unverified("user"));
         }
-        let now = getresgid().map_err(|errno| BecomeError::Call("getresgid", errno))?;
+        let now = step("getresgid", getresgid())?;
         if [now.real, now.effective, now.saved] != [gid; 3] {
             return Err(BecomeError::Unverified("group"));
         }
         if getgroups().as_deref() != Ok(groups) {
             return Err(BecomeError::Unverified("supplementary groups"));
         }
-        match seteuid(Uid::from_raw(0)) {
-            Ok(()) => Err(BecomeError::Unverified("the way back to root is open")),
-            Err(_) => Ok(()),
+        if !step("capget", capabilities::are_none())? {
+            return Err(BecomeError::Unverified("capabilities are left"));
         }
+        if seteuid(Uid::from_raw(0)).is_ok() {
+            return Err(BecomeError::Unverified("the way back to root is open"));
+        }
+        let is_roots = gid.as_raw() == 0 || groups.contains(&Gid::from_raw(0));
+        if !is_roots && setegid(Gid::from_raw(0)).is_ok() {
+            return Err(BecomeError::Unverified(
+                "the way back to root's group is open",
+            ));
+        }
+        Ok(())
     }
 }
+
+/// Sees that this process is one of that user, can become no other and gain nothing: for a program that was
+/// executed by whoever became the user.
+pub fn verify(uid: u32, gid: u32) -> Result<(), BecomeError> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    if uid.is_root() {
+        return Err(BecomeError::Root);
+    }
+    step("no_new_privs", set_no_new_privs())?;
+    let account = Account {
+        uid,
+        gid,
+        name: uid.to_string(),
+        is_known: false,
+        home: None,
+    };
+    account.verify(&step("getgroups", getgroups())?)
+}
+
+/// Makes an empty directory our root.  It has no name any more by then, so that nothing can ever be put
+/// into it.
+fn enter_empty_root() -> Result<(), BecomeError> {
+    let made = ROOT_TEMPLATES.iter().find_map(|&name| mkdtemp(name).ok());
+    let path = made.ok_or(BecomeError::Call("empty directory", Errno::EROFS))?;
+    let entered = enter(&path);
+    // Whatever went wrong, the name goes.
+    let removed = std::fs::remove_dir(&path).map_err(|error| errno(&error));
+    entered?;
+    step("removal of the empty directory", removed)?;
+    step("chroot", chroot("."))
+}
+
+fn enter(path: &Path) -> Result<(), BecomeError> {
+    let directory = std::fs::File::open(path).map_err(|error| errno(&error));
+    let directory = step("empty directory", directory)?;
+    step("chmod", fchmod(&directory, Mode::from_bits_truncate(0o555)))?;
+    step("fchdir", fchdir(&directory))
+}
+
+fn step<T>(what: &'static str, result: nix::Result<T>) -> Result<T, BecomeError> {
+    result.map_err(|errno| BecomeError::Call(what, errno))
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+/// Where an empty directory can be made for a moment.
+const ROOT_TEMPLATES: &[&str] = &[
+    "/run/roost/empty-XXXXXX",
+    "/run/roost-empty-XXXXXX",
+    "/tmp/roost-empty-XXXXXX",
+];
 
 impl From<User> for Account {
     fn from(user: User) -> Account {
@@ -150,19 +255,4 @@ impl fmt::Display for BecomeError {
 impl std::error::Error for BecomeError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn root_is_never_become() {
-        let root = Account::find(Uid::from_raw(0), Gid::from_raw(0)).unwrap();
-        assert!(matches!(root.become_for_good(), Err(BecomeError::Root)));
-    }
-
-    #[test]
-    fn an_owner_without_an_entry_goes_by_number() {
-        let account = Account::find(Uid::from_raw(4_000_123), Gid::from_raw(7)).unwrap();
-        assert_eq!(account.name(), "4000123");
-        assert_eq!(account.home(), None);
-    }
-}
+mod tests;

@@ -9,39 +9,70 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 
-/// The signals that ask the process to stop (SIGTERM, SIGINT, SIGHUP), as a descriptor that becomes
-/// readable.  A signal so blocked does not interrupt a system call, so no code is ever run between
-/// two others.  SIGPIPE needs nothing: Rust's start-up code ignores it.
-pub struct Signals(SignalFd);
+/// The signals that the process wants to hear of, as a descriptor that becomes readable.  A signal so
+/// blocked does not interrupt a system call, so no code is ever run between two others.  SIGPIPE needs
+/// nothing: Rust's start-up code ignores it.
+pub struct Signals {
+    descriptor: SignalFd,
+    watched: Watched,
+}
+
+/// What is heard of beside SIGTERM and SIGINT, which always ask the process to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// SIGHUP asks for the configuration to be read again; else it asks the process to stop, too.
+    pub reload: bool,
+    /// SIGCHLD
+    pub children: bool,
+}
+
+/// A signal that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signalled {
+    /// With the signal's name.
+    Stop(&'static str),
+    Reload,
+    Child,
+}
 
 impl Signals {
     /// To be called before any thread is started: a thread started earlier would still be
     /// interrupted, and end the process.
-    pub fn new() -> io::Result<Signals> {
+    pub fn new(watched: Watched) -> io::Result<Signals> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
             set.add(signal);
         }
+        if watched.children {
+            set.add(Signal::SIGCHLD);
+        }
         set.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        Ok(Signals(SignalFd::with_flags(&set, flags)?))
+        Ok(Signals {
+            descriptor: SignalFd::with_flags(&set, flags)?,
+            watched,
+        })
     }
 
-    /// The next signal that has come, by its name.
-    pub fn poll(&self) -> io::Result<Option<&'static str>> {
-        let Some(info) = self.0.read_signal()? else {
+    /// The next signal that has come.
+    pub fn poll(&self) -> io::Result<Option<Signalled>> {
+        let Some(info) = self.descriptor.read_signal()? else {
             return Ok(None);
         };
         let signal = i32::try_from(info.ssi_signo)
             .ok()
             .and_then(|number| Signal::try_from(number).ok());
-        Ok(Some(signal.map_or("signal", Signal::as_str)))
+        Ok(Some(match signal {
+            Some(Signal::SIGCHLD) => Signalled::Child,
+            Some(Signal::SIGHUP) if self.watched.reload => Signalled::Reload,
+            _ => Signalled::Stop(signal.map_or("signal", Signal::as_str)),
+        }))
     }
 }
 
 impl AsRawFd for Signals {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.descriptor.as_raw_fd()
     }
 }
 
@@ -69,6 +100,16 @@ pub fn id() -> u32 {
 /// Whether the process has root's rights.
 pub fn is_root() -> bool {
     geteuid().is_root()
+}
+
+/// All threads allocate from one heap: a second one, for a thread that hardly allocates, costs pages of its own.
+pub fn use_one_arena() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes no pointer; no other thread is there yet that could allocate meanwhile, and it
+    // would do no harm (mallopt(3): MT-Safe const:mallopt).
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
+    }
 }
 
 /// Gives memory that is free, but still held by the allocator, back to the system.

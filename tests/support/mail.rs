@@ -279,11 +279,15 @@ fn create(path: &Path, text: &[u8]) -> File {
     file
 }
 
-/// Gives the file to the user whose mail it is. That is whoever runs the tests, but for root, whom
-/// no mail server serves: then it is the system user `mail`, which every Debian has.
+/// Gives the file to the user whose mail it is: whoever runs the tests, but for root, whom no mail
+/// server serves. Then it is whose the directory is, or the system user `mail`, which every Debian
+/// has.
 pub fn own(path: &Path) {
     if nix::unistd::geteuid().is_root() {
-        std::os::unix::fs::chown(path, Some(MAIL), Some(MAIL)).expect("given to the user");
+        let directory = path.parent().and_then(|parent| parent.metadata().ok());
+        let owner = directory.filter(|directory| directory.uid() != 0);
+        let (uid, gid) = owner.map_or((MAIL, MAIL), |owner| (owner.uid(), owner.gid()));
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).expect("given to the user");
     }
 }
 

@@ -13,19 +13,25 @@
 #![allow(dead_code, unused_imports, clippy::print_stderr)]
 
 mod client;
+pub mod daemon;
 mod dovecot;
 pub mod grammar;
 mod mail;
 mod message;
+pub mod place;
+mod proc;
 mod reply;
 pub mod response;
 mod server;
 mod wire;
 
 pub use client::{Client, Idle};
+pub use daemon::{Certificate, Daemon};
 pub use dovecot::{doveadm, lda};
 pub use mail::{Folder, MAIL, Mail, own};
 pub use message::{crlf, numbered, text};
+pub use place::{PamService, Place, User};
+pub use proc::{Proc, Socket};
 pub use reply::{Reply, expunge, numbers_before};
 pub use response::{Captures, Response, Token};
 pub use server::{Process, Program, Server, free_port};
@@ -74,6 +80,17 @@ macro_rules! skip {
     }};
 }
 
+/// Leaves a test that only root can run, saying so.
+#[allow(unused_macros)]
+macro_rules! as_root {
+    () => {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: the daemon is started by root only");
+            return;
+        }
+    };
+}
+
 /// Leaves a test of something that Dovecot 2.3 does not have at all, when Dovecot is under test.
 #[allow(unused_macros)]
 macro_rules! roost_only {
@@ -85,5 +102,6 @@ macro_rules! roost_only {
     };
 }
 
+pub(crate) use as_root;
 pub(crate) use roost_only;
 pub(crate) use skip;

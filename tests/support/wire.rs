@@ -42,16 +42,7 @@ impl Wire {
     /// The certificate that whoever listens on this port of loopback shows, as PEM.
     pub fn shown_certificate(port: u16) -> Vec<u8> {
         let shown = Arc::new(Shown::default());
-        let config = ClientConfig::builder()
-            .dangerous()
-            .with_custom_certificate_verifier(shown.clone())
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let session = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
-        let tcp = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-        tcp.set_read_timeout(Some(super::patience()))
-            .expect("a timeout");
-        let _ = StreamOwned::new(session, tcp).read(&mut [0; 1]);
+        let _ = Wire::believing_with(port, shown.clone()).read(&mut [0; 1]);
         let der = shown.0.lock().expect("no panic").clone();
         let base64 = base64::engine::general_purpose::STANDARD.encode(der);
         let lines: Vec<&str> = base64
@@ -63,11 +54,38 @@ impl Wire {
         format!("{begin}\n{}\n{end}\n", lines.join("\n")).into_bytes()
     }
 
+    /// TLS with whoever listens on this port of loopback, whatever certificate is shown.
+    pub fn believing(port: u16) -> Wire {
+        Wire::believing_with(port, Arc::default())
+    }
+
+    fn believing_with(port: u16, shown: Arc<Shown>) -> Wire {
+        let config = ClientConfig::builder()
+            .dangerous()
+            .with_custom_certificate_verifier(shown)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let session = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
+        let tcp = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        tcp.set_read_timeout(Some(super::patience()))
+            .expect("a timeout");
+        Wire::Tls(Box::new(StreamOwned::new(session, tcp)))
+    }
+
     pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
         match self {
             Wire::Pair(pair) => pair.set_read_timeout(Some(patience)),
             Wire::Tcp(tcp) => tcp.set_read_timeout(Some(patience)),
             Wire::Tls(tls) => tls.sock.set_read_timeout(Some(patience)),
+            Wire::Gone => Ok(()),
+        }
+    }
+
+    pub fn set_write_patience(&self, patience: Duration) -> io::Result<()> {
+        match self {
+            Wire::Pair(pair) => pair.set_write_timeout(Some(patience)),
+            Wire::Tcp(tcp) => tcp.set_write_timeout(Some(patience)),
+            Wire::Tls(tls) => tls.sock.set_write_timeout(Some(patience)),
             Wire::Gone => Ok(()),
         }
     }

@@ -193,6 +193,7 @@ fn mailbox_commands_take_any_astring() {
     let rev2 = Dialect {
         utf8: true,
         separator: b'.',
+        namespaces: &crate::imap::namespace::PLAIN,
     };
     assert_eq!(
         read_in("a1 DELETE \"R&D.ä\"", rev2),

@@ -1,13 +1,15 @@
 use super::*;
 use proptest::prelude::*;
 
-const REV1: Dialect = Dialect {
+const REV1: Dialect<'static> = Dialect {
     utf8: false,
     separator: b'/',
+    namespaces: &crate::imap::namespace::PLAIN,
 };
-const DOTS: Dialect = Dialect {
+const DOTS: Dialect<'static> = Dialect {
     utf8: false,
     separator: b'.',
+    namespaces: &crate::imap::namespace::PLAIN,
 };
 
 fn pattern(text: &str) -> Pattern {

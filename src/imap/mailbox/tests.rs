@@ -1,17 +1,20 @@
 use super::*;
 use proptest::prelude::*;
 
-const REV1: Dialect = Dialect {
+const REV1: Dialect<'static> = Dialect {
     utf8: false,
     separator: b'/',
+    namespaces: &PLAIN,
 };
-const REV2: Dialect = Dialect {
+const REV2: Dialect<'static> = Dialect {
     utf8: true,
     separator: b'/',
+    namespaces: &PLAIN,
 };
-const DOTS: Dialect = Dialect {
+const DOTS: Dialect<'static> = Dialect {
     utf8: false,
     separator: b'.',
+    namespaces: &PLAIN,
 };
 
 fn from_wire(wire: &str, dialect: Dialect) -> Result<String, NameError> {
@@ -143,7 +146,7 @@ proptest! {
     #[test]
     fn any_name_comes_back_from_the_wire(name in "[a-zé&./ \"\\\\]{1,12}", utf8: bool) {
         for separator in [b'/', b'.'] {
-            let dialect = Dialect { utf8, separator };
+            let dialect = Dialect { utf8, separator, namespaces: &PLAIN };
             if let Ok(name) = MailboxName::new(&name) && !(separator == b'.' && name.as_str().contains('.')) {
                 let mut out = Vec::new();
                 name.write(&mut out, dialect);

@@ -5,13 +5,15 @@ use crate::imap::syntax::Reader;
 use imap_codec::ResponseCodec;
 use imap_codec::decode::Decoder;
 
-const REV1: Dialect = Dialect {
+const REV1: Dialect<'static> = Dialect {
     utf8: false,
     separator: b'/',
+    namespaces: &crate::imap::namespace::PLAIN,
 };
-const REV2: Dialect = Dialect {
+const REV2: Dialect<'static> = Dialect {
     utf8: true,
     separator: b'/',
+    namespaces: &crate::imap::namespace::PLAIN,
 };
 
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -140,9 +142,16 @@ fn every_code_is_written() {
 
 #[test]
 fn capabilities_depend_on_the_stage() {
-    let before = |starttls, login| capabilities(Stage::PreLogin { starttls, login }, Some(1));
-    assert!(before(true, false).ends_with(" STARTTLS LOGINDISABLED"));
-    assert!(before(false, true).ends_with(" ID AUTH=PLAIN AUTH=LOGIN"));
+    let before = |starttls, login, mechanisms| {
+        let stage = Stage::PreLogin {
+            starttls,
+            login,
+            mechanisms,
+        };
+        capabilities(stage, Some(1))
+    };
+    assert!(before(true, false, &[]).ends_with(" STARTTLS LOGINDISABLED"));
+    assert!(before(false, true, &["PLAIN", "LOGIN"]).ends_with(" ID AUTH=PLAIN AUTH=LOGIN"));
     let after = capabilities(Stage::LoggedIn, Some(1 << 30));
     assert!(
         after.starts_with("IMAP4rev1 IMAP4rev2 ")
@@ -203,7 +212,7 @@ fn mailbox_data_is_written() {
             "* SEARCH\r\n",
         ),
         (
-            written(|out| list_root(out, false, REV1)),
+            written(|out| list_root(out, false, "", REV1)),
             "* LIST (\\Noselect) \"/\" \"\"\r\n",
         ),
     ] {
@@ -245,6 +254,7 @@ fn lists_are_written_in_the_clients_dialect() {
     let dots = Dialect {
         utf8: false,
         separator: b'.',
+        namespaces: &crate::imap::namespace::PLAIN,
     };
     assert_eq!(
         written(|out| lsub(out, listed, dots)),

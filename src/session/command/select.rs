@@ -171,7 +171,7 @@ impl Select {
         ok(out, Code::MailboxId(&folder.mailbox_id()), "Ok");
         if manner.rev2 {
             let attributes = Attributes::default();
-            let name = &self.name;
+            let name = &dialect.namespaces.show(&self.name);
             let listed = Listed {
                 attributes,
                 name,

@@ -1,0 +1,534 @@
+//! The table of all settings.
+
+use super::error::ConfigError;
+use super::value::*;
+use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, file, location, show};
+
+/// One setting.
+pub struct Setting {
+    /// `GROUP.NAME`, or `mailbox.NAME.` and something, of which there is one for each mailbox.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// What a value looks like.
+    pub form: &'static str,
+    pub help: &'static str,
+    pub(super) access: Access,
+}
+
+/// How it is written in TOML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`; on a command line `yes` or `no`.
+    Switch,
+    /// `1000`
+    Number,
+    /// `"25M"`, or a number without a unit.
+    Size,
+    /// `"30m"`
+    Time,
+    /// `0o660` or `"0660"`
+    Octal,
+    /// One of several words; if they are yes or no, `true` and `false` are taken for them.
+    Word,
+    /// `"anything"`
+    Text,
+    /// `["one", "two"]`; one alone needs no brackets.
+    List,
+}
+
+pub(super) enum Access {
+    One {
+        set: fn(&mut Config, &str) -> Result<(), Wrong>,
+        get: fn(&Config) -> String,
+    },
+    OfMailbox {
+        set: fn(&mut MailboxSetting, &str) -> Result<(), Wrong>,
+        get: fn(&MailboxSetting) -> String,
+    },
+}
+
+/// One line of the table: what it is called and looks like; where it is kept; from text, to text.
+macro_rules! setting {
+    ($name:literal, $kind:ident, $form:literal, $help:literal, $field:ident, $from:expr, $to:expr) => {
+        Setting {
+            name: $name,
+            kind: Kind::$kind,
+            form: $form,
+            help: $help,
+            access: Access::One {
+                set: |config, value| $from(value).map(|value| config.$field = value),
+                get: |config| $to(&config.$field),
+            },
+        }
+    };
+}
+
+/// In the order of the manual.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting!("listen.imap", List, "[ADDRESS:]PORT ..", "where to wait for IMAP, with STARTTLS",
+        listen_imap, |v| list(v, endpoint), endpoints),
+    setting!("listen.imaps", List, "[ADDRESS:]PORT ..", "where to wait for IMAP under TLS",
+        listen_imaps, |v| list(v, endpoint), endpoints),
+    setting!("listen.imap_proxy", List, "[ADDRESS:]PORT ..", "the same, behind a proxy that speaks the PROXY protocol",
+        listen_imap_proxy, |v| list(v, endpoint), endpoints),
+    setting!("listen.imaps_proxy", List, "[ADDRESS:]PORT ..", "the same under TLS",
+        listen_imaps_proxy, |v| list(v, endpoint), endpoints),
+    setting!("listen.trusted_proxies", List, "ADDRESS[/BITS] ..", "where such proxies are",
+        trusted_proxies, |v| list(v, network), |v: &Vec<_>| show_elements(v.iter().map(show_network))),
+    setting!("listen.sasl", Text, "PATH", "the socket on which Postfix asks for logins",
+        listen_sasl, path_or_none, |v: &Option<_>| show_path(v.as_ref())),
+    setting!("listen.sasl_mode", Octal, "OCTAL", "its permissions",
+        sasl_mode, mode, |v| format!("{v:04o}")),
+    setting!("listen.sasl_owner", Text, "USER[:GROUP]", "whose it is",
+        sasl_owner, owner, String::clone),
+    setting!("listen.control", Text, "PATH", "the socket of roost who, kick, reload and metrics",
+        control_socket, path, |v| show_path(Some(v))),
+
+    setting!("tls.required", Word, "off|no|yes|always", "where passwords may not go in the clear: nowhere, and there is no TLS; nowhere; between hosts; anywhere",
+        tls_required, |v| word(v, TLS_REQUIRED), |&v: &_| show_word(v, TLS_REQUIRED)),
+    setting!("tls.certificate", List, "PATH ..", "PEM files with a certificate and its chain, the default first",
+        tls_certificate, |v| list(v, path), paths),
+    setting!("tls.key", List, "PATH ..", "PEM files with their private keys, in the same order",
+        tls_key, |v| list(v, path), paths),
+    setting!("tls.min_version", Word, "1.2|1.3", "the oldest TLS that is spoken",
+        tls_min_version, |v| word(v, TLS_VERSION), |&v: &_| show_word(v, TLS_VERSION)),
+    setting!("tls.client_ca", Text, "PATH", "a PEM file with the authorities for clients' certificates",
+        tls_client_ca, path_or_none, |v: &Option<_>| show_path(v.as_ref())),
+    setting!("tls.client_certificate", Word, "no|optional|required", "whether clients are asked for a certificate",
+        tls_client_certificate, |v| word(v, CLIENT_CERTIFICATE), |&v: &_| show_word(v, CLIENT_CERTIFICATE)),
+
+    setting!("auth.sources", List, "pam|passwd-file:PATH ..", "who knows the users, in the order in which they are asked",
+        auth_sources, |v| some_list(v, source), |v: &Vec<_>| show_elements(v.iter().map(show_source))),
+    setting!("auth.mechanisms", List, "PLAIN|LOGIN|SCRAM-SHA-256|EXTERNAL ..", "the SASL mechanisms that are offered",
+        auth_mechanisms, |v| some_list(v, mechanism), |v: &Vec<_>| show_elements(v.iter().map(|&m| show_word(m, MECHANISM)))),
+    setting!("auth.pam_service", Text, "NAME", "the file in /etc/pam.d",
+        auth_pam_service, name, String::clone),
+    setting!("auth.pam_session", Switch, "yes|no", "whether a PAM session is open for as long as a user is served",
+        auth_pam_session, |v| word(v, YES_NO), |&v: &_| show_word(v, YES_NO)),
+    setting!("auth.first_valid_uid", Number, "NUMBER", "users with a lower number are not served, and root never",
+        auth_first_valid_uid, number, u32::to_string),
+    setting!("auth.username_chars", Text, "CHARACTERS", "what a user name may consist of; empty: anything",
+        auth_username_chars, any, String::clone),
+    setting!("auth.username_format", Word, "%u|%Lu|%n|%Ln", "what becomes of it: n without @domain, L in lower case",
+        auth_username_format, |v| word(v, USERNAME_FORMAT).map(str::to_owned), String::clone),
+    setting!("auth.cache_time", Time, "TIME", "how long a login that succeeded is remembered; 0s: not at all",
+        auth_cache_time, time, |&v: &_| show_time(v)),
+    setting!("auth.processes", Number, "NUMBER", "how many passwords are verified at a time",
+        auth_processes, count, usize::to_string),
+    setting!("auth.timeout", Time, "TIME", "how long verifying one may take",
+        auth_timeout, some_time, |&v: &_| show_time(v)),
+    setting!("auth.failure_delay", Time, "TIME", "how long the answer to a wrong password takes",
+        failure_delay, time, |&v: &_| show_time(v)),
+    setting!("auth.penalty", Time, "TIME", "the longest delay after several failures from one address; 0s: none",
+        auth_penalty, time, |&v: &_| show_time(v)),
+    setting!("auth.login_timeout", Time, "TIME", "how long a client has to log in",
+        login_timeout, some_time, |&v: &_| show_time(v)),
+
+    setting!("limits.connections", Number, "NUMBER", "clients at a time",
+        connections, count, usize::to_string),
+    setting!("limits.connections_per_user_and_address", Number, "NUMBER", "those of one user from one address",
+        connections_per_user_and_address, count, usize::to_string),
+    setting!("limits.waiting_connections", Number, "NUMBER", "clients at a time that have not logged in",
+        waiting_connections, count, usize::to_string),
+    setting!("limits.waiting_connections_per_address", Number, "NUMBER", "those from one address",
+        waiting_connections_per_address, count, usize::to_string),
+
+    setting!("mail.location", Text, "[maildir:]PATH[:LAYOUT=fs][:INDEX=PATH]", "where a user's mail is; %u %n %d %h ~ stand for user, name, domain, home",
+        mail_location, |v| location::check(v).map(|()| String::from(v)), String::clone),
+    setting!("mail.layout", Word, "maildir++|fs|detect", "where a child mailbox lies: .Parent.Child or Parent/Child, or as it is",
+        layout, |v| word(v, LAYOUT), |&v: &_| show_word(v, LAYOUT)),
+    setting!("mail.index_dir", Text, "PATH", "where index and cache files go, in folders like those of the Maildir",
+        index_dir, |v| location::check_index_dir(v).map(|()| Some(v).filter(|v| !v.is_empty()).map(Into::into)), |v: &Option<_>| show_path(v.as_ref())),
+    setting!("mail.separator", Word, "/|.", "what stands between the levels of a mailbox name for the client",
+        separator, |v| word(v, SEPARATOR), |&v: &_| show_word(v, SEPARATOR)),
+    setting!("mail.prefix", Text, "PREFIX", "what all names but INBOX begin with for the client",
+        prefix, any, String::clone),
+    setting!("mail.hidden_prefix", Text, "PREFIX", "what they may begin with besides, though it is not listed",
+        hidden_prefix, any, String::clone),
+    setting!("mail.fsync", Word, "always|optimized|never", "what is forced to the disk before a change is confirmed",
+        fsync, |v| word(v, FSYNC), |&v: &_| show_word(v, FSYNC)),
+    setting!("mail.append_limit", Size, "SIZE", "the largest message that APPEND takes",
+        append_limit, size, |&v: &_| show_size(v)),
+    setting!("mail.idle_notify", Time, "TIME", "how often a client in IDLE is told that the server is still there, at most 29m",
+        idle_notify, idle_notify, |&v: &_| show_time(v)),
+    setting!("mail.idle_timeout", Time, "TIME", "how long a client that is not in IDLE may say nothing; RFC 9051 asks for 30m",
+        idle_timeout, some_time, |&v: &_| show_time(v)),
+    setting!("mail.linger", Time, "TIME", "how long the process of a user without clients stays",
+        session_linger, time, |&v: &_| show_time(v)),
+    setting!("mail.watch", Switch, "yes|no", "whether the kernel is asked to tell of changes; no: mailboxes are polled",
+        watch, |v| word(v, YES_NO), |&v: &_| show_word(v, YES_NO)),
+    setting!("mail.poll_interval", Time, "TIME", "how often a mailbox is looked at that cannot be watched",
+        poll_interval, poll_interval, |&v: &_| show_time(v)),
+
+    Setting {
+        name: "mailbox.NAME.auto",
+        kind: Kind::Word,
+        form: "no|create|subscribe",
+        help: "whether that mailbox is made, and subscribed, if it is not there",
+        access: Access::OfMailbox {
+            set: |mailbox, value| word(value, AUTO_CREATE).map(|auto| mailbox.auto = auto),
+            get: |mailbox| show_word(mailbox.auto, AUTO_CREATE),
+        },
+    },
+    Setting {
+        name: "mailbox.NAME.special_use",
+        kind: Kind::Word,
+        form: "All|Archive|Drafts|Flagged|Important|Junk|Sent|Trash",
+        help: "what clients are to use it for (RFC 6154)",
+        access: Access::OfMailbox {
+            set: |mailbox, value| special_use(value).map(|value| mailbox.special_use = value),
+            get: |mailbox| mailbox.special_use.as_deref().unwrap_or("").replace('\\', ""),
+        },
+    },
+
+    setting!("process.front_user", Text, "NAME", "whom the process becomes that talks to clients before they log in",
+        front_user, name, String::clone),
+    setting!("process.state_dir", Text, "PATH", "for a certificate that Roost makes itself",
+        state_dir, path, |v| show_path(Some(v))),
+
+    setting!("log.level", Word, "error|warn|info|debug", "what is worth a line in the log",
+        log_level, |v| word(v, LOG_LEVEL), |&v: &_| show_word(v, LOG_LEVEL)),
+    setting!("log.target", Word, "auto|stderr|syslog", "where it goes; auto: syslog from inetd, else standard error",
+        log_target, |v| word(v, LOG_TARGET), |&v: &_| show_word(v, LOG_TARGET)),
+];
+
+impl Setting {
+    /// The value in `config`, as `Config::set` takes it; the default of what is set for each mailbox.
+    pub fn value(&self, config: &Config) -> String {
+        match &self.access {
+            Access::One { get, .. } => get(config),
+            Access::OfMailbox { get, .. } => get(&MailboxSetting::default()),
+        }
+    }
+
+    /// What a value looks like in roost.toml.
+    pub fn toml_form(&self) -> String {
+        file::form(self)
+    }
+
+    /// The value in `config`, as roost.toml has it.
+    pub fn toml_value(&self, config: &Config) -> String {
+        show::toml_value(self.kind, &self.value(config))
+    }
+
+    /// `mail`
+    pub fn group(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or(self.name)
+    }
+
+    /// What follows the last dot.
+    pub fn key(&self) -> &'static str {
+        self.name.rsplit('.').next().unwrap_or(self.name)
+    }
+
+    pub fn is_of_mailbox(&self) -> bool {
+        matches!(self.access, Access::OfMailbox { .. })
+    }
+}
+
+/// Takes `NAME=VALUE`; spaces around either do not count.
+pub(super) fn set(config: &mut Config, assignment: &str) -> Result<(), ConfigError> {
+    let (name, value) = split(assignment)?;
+    set_named(config, name.trim(), value.trim())
+}
+
+/// Takes `NAME=VALUE` to the letter.
+pub(super) fn set_exactly(config: &mut Config, line: &str) -> Result<(), ConfigError> {
+    let (name, value) = split(line)?;
+    set_named(config, name, value)
+}
+
+/// The name of a mailbox may have a `=` in it; what it is set to has none.
+fn split(assignment: &str) -> Result<(&str, &str), ConfigError> {
+    let halves = match assignment.trim_start().starts_with("mailbox.") {
+        true => assignment.rsplit_once('='),
+        false => assignment.split_once('='),
+    };
+    halves.ok_or_else(|| ConfigError::NoValue(assignment.to_owned()))
+}
+
+pub(super) fn set_named(config: &mut Config, name: &str, value: &str) -> Result<(), ConfigError> {
+    let Some((setting, mailbox)) = find(name) else {
+        return Err(ConfigError::UnknownName(name.to_owned(), likeliest(name)));
+    };
+    let bad = |problem| ConfigError::BadValue {
+        name: name.to_owned(),
+        form: setting.form,
+        problem,
+    };
+    // So that a line stays a line wherever this is shown.
+    if value.chars().any(char::is_control) {
+        return Err(bad("it must not have control characters in it"));
+    }
+    match &setting.access {
+        Access::One { set, .. } => set(config, value).map_err(bad),
+        Access::OfMailbox { set, .. } => {
+            check_mailbox(mailbox).map_err(bad)?;
+            let is_it = |setting: &MailboxSetting| setting.name == mailbox;
+            let mut entry = match config.mailboxes.iter().position(is_it) {
+                Some(at) => config.mailboxes.remove(at),
+                None => MailboxSetting {
+                    name: mailbox.to_owned(),
+                    ..MailboxSetting::default()
+                },
+            };
+            let result = set(&mut entry, value).map_err(bad);
+            // One at its defaults is none; the others are in order.
+            if entry.auto != Default::default() || entry.special_use.is_some() {
+                config.mailboxes.push(entry);
+                config.mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+            result
+        }
+    }
+}
+
+/// The setting of that name, and the mailbox in it.
+pub(super) fn find(name: &str) -> Option<(&'static Setting, &str)> {
+    let Some(rest) = name.strip_prefix("mailbox.") else {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name)?;
+        return Some((setting, ""));
+    };
+    let (mailbox, key) = rest.rsplit_once('.')?;
+    let of_mailbox = |setting: &&Setting| setting.is_of_mailbox() && setting.key() == key;
+    SETTINGS
+        .iter()
+        .find(of_mailbox)
+        .map(|setting| (setting, mailbox))
+}
+
+/// What may have been meant: the same key in another group, or a slip of the pen.
+pub(super) fn likeliest(name: &str) -> Option<&'static str> {
+    let key = name.rsplit('.').next().unwrap_or(name);
+    let same_key = SETTINGS.iter().find(|setting| setting.key() == key);
+    let closest = SETTINGS
+        .iter()
+        .map(|setting| (distance(setting.name, name), setting))
+        .min_by_key(|&(distance, _)| distance)
+        .filter(|&(distance, _)| distance <= 2)
+        .map(|(_, setting)| setting);
+    same_key.or(closest).map(|setting| setting.name)
+}
+
+/// How many characters have to be put in, left out or changed.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(LONGEST_NAME).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (above, a) in a.chars().enumerate() {
+        let mut next = vec![above + 1];
+        for (&b, pair) in b.iter().zip(row.windows(2)) {
+            let (Some(&left), &[diagonal, up]) = (next.last(), pair) else {
+                break;
+            };
+            let change = diagonal + usize::from(a != b);
+            next.push(change.min(up + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+fn check_mailbox(name: &str) -> Result<(), Wrong> {
+    if name.chars().any(|c| c.is_control() || "*%".contains(c)) {
+        return Err("the mailbox's name must not have control characters, * or % in it");
+    }
+    match name
+        .split('/')
+        .any(|level| ["", ".", ".."].contains(&level))
+    {
+        true => Err("a level of the mailbox's name is missing"),
+        false => Ok(()),
+    }
+}
+
+fn any(value: &str) -> Result<String, Wrong> {
+    Ok(value.to_owned())
+}
+
+fn idle_notify(value: &str) -> Result<std::time::Duration, Wrong> {
+    match time(value)? {
+        time if time.is_zero() || time > MAX_IDLE_NOTIFY => {
+            Err("it must be more than 0 and at most 29m")
+        }
+        time => Ok(time),
+    }
+}
+
+fn poll_interval(value: &str) -> Result<std::time::Duration, Wrong> {
+    match time(value)? {
+        time if time < MIN_POLL_INTERVAL => Err("it must be at least 1s"),
+        time => Ok(time),
+    }
+}
+
+fn endpoints(endpoints: &Vec<super::Endpoint>) -> String {
+    show_elements(endpoints.iter().map(show_endpoint))
+}
+
+fn paths(paths: &Vec<std::path::PathBuf>) -> String {
+    show_elements(paths.iter().map(|path| path.display().to_string()))
+}
+
+/// More than any name has.
+const LONGEST_NAME: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_setting_takes_the_value_it_shows() {
+        let config = Config::default();
+        for setting in SETTINGS {
+            let mut changed = config.clone();
+            let value = setting.value(&config);
+            changed.set(&format!("{}={value}", setting.name)).unwrap();
+            assert_eq!(changed, config, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn groups_stand_together_and_no_name_comes_twice() {
+        let mut groups: Vec<&str> = SETTINGS.iter().map(Setting::group).collect();
+        groups.dedup();
+        assert_eq!(
+            groups,
+            [
+                "listen", "tls", "auth", "limits", "mail", "mailbox", "process", "log"
+            ]
+        );
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+        assert!(names.iter().all(|name| name.len() < LONGEST_NAME));
+    }
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        let mut config = Config::default();
+        config.set("mail.append_limit = 25M").unwrap();
+        assert_eq!(config.append_limit, 25 * 1024 * 1024);
+        config.set("mail.append_limit=0").unwrap();
+        assert_eq!(config.append_limit, 0);
+        config.set("mail.idle_timeout=90s").unwrap();
+        assert_eq!(config.idle_timeout, Duration::from_secs(90));
+        config.set("auth.failure_delay=10ms").unwrap();
+        assert_eq!(config.failure_delay, Duration::from_millis(10));
+    }
+
+    #[test]
+    fn a_mailbox_s_name_may_be_odd() {
+        let mut config = Config::default();
+        config.set("mailbox.a.b=c.auto = create").unwrap();
+        config.set("mailbox.Sent Items.special_use=sent").unwrap();
+        config.set("mailbox.x.auto=create").unwrap();
+        config.set("mailbox.x.auto=no").unwrap();
+        let names: Vec<&str> = config.mailboxes.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, ["Sent Items", "a.b=c"]);
+        assert_eq!(config.mailboxes[0].special_use.as_deref(), Some("\\Sent"));
+        for name in ["", "/a", "a//b", "..", "a/../b", "*"] {
+            assert!(config.set(&format!("mailbox.{name}.auto=create")).is_err());
+        }
+        assert!(config.set("mailbox.auto=create").is_err());
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_the_form_of_a_good_one() {
+        let mut config = Config::default();
+        for (assignment, text) in [
+            ("mail.fsync", "'mail.fsync' is not NAME=VALUE"),
+            (
+                "nonsense=1",
+                "there is no setting 'nonsense'; see roost.toml(5)",
+            ),
+            (
+                "fsync=no",
+                "there is no setting 'fsync', but there is mail.fsync",
+            ),
+            (
+                "tls.requird=no",
+                "there is no setting 'tls.requird', but there is tls.required",
+            ),
+            (
+                "mail.fsync=no",
+                "mail.fsync=always|optimized|never: it must be one of these",
+            ),
+            (
+                "mail.append_limit=99999999999T",
+                "mail.append_limit=SIZE: it is too large",
+            ),
+            (
+                "mail.append_limit=1Q",
+                "mail.append_limit=SIZE: its unit must be K, M, G or T, or none",
+            ),
+            (
+                "mail.idle_timeout=5",
+                "mail.idle_timeout=TIME: its unit must be ms, s, m, h or d",
+            ),
+            (
+                "mail.idle_timeout=",
+                "mail.idle_timeout=TIME: it must begin with a number",
+            ),
+            (
+                "mail.idle_timeout=0s",
+                "mail.idle_timeout=TIME: it must be more than 0",
+            ),
+            (
+                "mail.idle_timeout=101000d",
+                "mail.idle_timeout=TIME: it is too long",
+            ),
+            (
+                "mail.idle_notify=30m",
+                "mail.idle_notify=TIME: it must be more than 0 and at most 29m",
+            ),
+            (
+                "mail.index_dir=x",
+                "mail.index_dir=PATH: the path must begin with /, ~/ or %h",
+            ),
+            (
+                "log.level=in\tfo",
+                "log.level=error|warn|info|debug: it must not have control characters in it",
+            ),
+            (
+                "limits.connections=0",
+                "limits.connections=NUMBER: it must be at least 1",
+            ),
+            (
+                "auth.first_valid_uid=-1",
+                "auth.first_valid_uid=NUMBER: it must be a number",
+            ),
+            (
+                "auth.pam_service=../x",
+                "auth.pam_service=NAME: it must be a name: letters, digits, - _ . @",
+            ),
+            (
+                "listen.sasl_mode=888",
+                "listen.sasl_mode=OCTAL: it must be an octal number of at most 0777",
+            ),
+            (
+                "listen.imap=0",
+                "listen.imap=[ADDRESS:]PORT ..: its port must be a number from 1 to 65535",
+            ),
+            (
+                "listen.imap=1.2.3:1",
+                "listen.imap=[ADDRESS:]PORT ..: its address must be *, or an IPv4 or [IPv6] address",
+            ),
+            (
+                "listen.trusted_proxies=10.1.0.0/8",
+                "listen.trusted_proxies=ADDRESS[/BITS] ..: there are bits set after the first /BITS",
+            ),
+            (
+                "listen.trusted_proxies=::/129",
+                "listen.trusted_proxies=ADDRESS[/BITS] ..: there are not so many bits in an address",
+            ),
+            ("tls.key=/a \"/b", "tls.key=PATH ..: a quote is not closed"),
+        ] {
+            let error = config.set(assignment).unwrap_err();
+            assert_eq!(error.to_string(), text);
+        }
+        assert_eq!(config, Config::default());
+    }
+}

@@ -1,0 +1,47 @@
+//! What somebody who is not let in is told (RFC 5530).
+
+use crate::imap::response::Code;
+use crate::ipc::Refusal;
+
+/// For IMAP.  What may differ between a user that is there and one that is not comes after the right
+/// password only; `Mismatch` says nothing.
+pub(super) fn reply(why: Refusal) -> (Code<'static>, &'static str) {
+    match why {
+        Refusal::Mismatch => (Code::AuthenticationFailed, "Wrong user name or password"),
+        Refusal::Expired => (Code::Expired, "The password or the account has expired"),
+        Refusal::Disabled => (
+            Code::AuthorizationFailed,
+            "The account is not to be used now",
+        ),
+        Refusal::NotPermitted => (Code::AuthorizationFailed, "This user has no mail here"),
+        Refusal::Unavailable => (Code::Unavailable, "Logging in is not possible for now"),
+        Refusal::TooMany => (
+            Code::Limit,
+            "Too many connections of this user from this address \
+             (limits.connections_per_user_and_address)",
+        ),
+        Refusal::NoMail => (
+            Code::ServerBug,
+            "The mail cannot be found; the server's log says why",
+        ),
+    }
+}
+
+/// For the Dovecot auth protocol: `code=`, if there is one.
+pub(super) fn fail_code(why: Refusal) -> Option<&'static str> {
+    match why {
+        Refusal::Mismatch => None,
+        Refusal::Expired => Some("pass_expired"),
+        Refusal::Disabled => Some("user_disabled"),
+        Refusal::NotPermitted => Some("authz_fail"),
+        Refusal::Unavailable | Refusal::TooMany | Refusal::NoMail => Some("temp_fail"),
+    }
+}
+
+/// Whether it was the client's fault, so that it may be somebody who guesses.
+pub(super) fn is_suspicious(why: Refusal) -> bool {
+    match why {
+        Refusal::Mismatch | Refusal::Expired | Refusal::Disabled | Refusal::NotPermitted => true,
+        Refusal::Unavailable | Refusal::TooMany | Refusal::NoMail => false,
+    }
+}

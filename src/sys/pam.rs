@@ -1,0 +1,611 @@
+//! PAM over its C interface.  One handle, one login.
+//!
+//! Of the `pam` crate only the declarations are used (`pam::ffi`).  The modules behind it are other people's
+//! code in our process; what is promised here is that they get what the interface promises them, and that
+//! whatever they give us is looked at before it is used:
+//!
+//! - the conversation takes 1 to 32 messages, a null pointer for any of them or for the answers, and hands out
+//!   answers from malloc, which the caller frees; if it fails half-way, those made are wiped and freed;
+//! - the password is there for `authenticate` only;
+//! - a module that wants to sleep after a failure is told that this has been seen to (`PAM_FAIL_DELAY`): the
+//!   front delays the answer, and no process of ours waits.
+
+use std::ffi::{CStr, CString, OsString, c_char, c_int, c_uint, c_void};
+use std::os::unix::ffi::OsStringExt;
+use std::{fmt, ptr, slice};
+
+use nix::libc;
+use pam::ffi;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A login through PAM.  Dropping it closes what was opened, deletes what was established, and ends it.
+#[derive(Debug)]
+pub struct Pam {
+    /// From `pam_start`; null when it has been left.
+    handle: *mut ffi::pam_handle_t,
+    /// From `Box::into_raw`; the handle knows the same pointer, so there is never a reference to it while a
+    /// function of PAM runs but that of the conversation.
+    talk: *mut Talk,
+    /// What the last function said: `pam_end` passes it on to the modules.
+    status: c_int,
+    established: bool,
+    open: bool,
+}
+
+/// What a function of PAM said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PamError {
+    code: c_int,
+    /// PAM's own words for it.
+    text: String,
+}
+
+/// What it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    Mismatch,
+    UnknownUser,
+    /// The account or the password.
+    Expired,
+    /// By a rule, whatever the password.
+    Denied,
+    /// PAM or one of its modules does not work.
+    Unavailable,
+}
+
+/// What the conversation needs.
+#[derive(Debug)]
+struct Talk {
+    user: CString,
+    password: Option<Zeroizing<Vec<u8>>>,
+    /// What the modules wanted the user to read.
+    messages: Vec<String>,
+}
+
+impl Pam {
+    /// Begins a login at `service`, which names a file in `/etc/pam.d`.
+    pub fn start(service: &str, user: &str) -> Result<Pam, PamError> {
+        let bad_item = |_| PamError::without_handle(ffi::PAM_BAD_ITEM);
+        let service = CString::new(service).map_err(bad_item)?;
+        let user = CString::new(user).map_err(bad_item)?;
+        let talk = Box::into_raw(Box::new(Talk {
+            user: user.clone(),
+            password: None,
+            messages: Vec::new(),
+        }));
+        // PAM copies the structure, the service and the user.
+        let conversation = ffi::pam_conv {
+            conv: Some(converse),
+            appdata_ptr: talk.cast(),
+        };
+        let mut handle = ptr::null_mut();
+        // SAFETY: the strings end in NUL, and all four pointers are to live values for the call;
+        // `talk` lives until `pam_end`.
+        let status = unsafe {
+            ffi::pam_start(
+                service.as_ptr(),
+                user.as_ptr(),
+                &raw const conversation,
+                &raw mut handle,
+            )
+        };
+        let pam = Pam {
+            handle,
+            talk,
+            status,
+            established: false,
+            open: false,
+        };
+        match status {
+            ffi::PAM_SUCCESS if !handle.is_null() => {
+                let delay: DelayFunction = no_delay;
+                // A function pointer is what this item is, though its type says `void *`.
+                pam.set(ffi::PAM_FAIL_DELAY, delay as *const c_void)?;
+                Ok(pam)
+            }
+            _ => Err(PamError::without_handle(status)),
+        }
+    }
+
+    /// From which host the user comes.
+    pub fn set_remote_host(&mut self, host: &str) -> Result<(), PamError> {
+        self.set_text(ffi::PAM_RHOST, host)
+    }
+
+    /// Who he says he is there.
+    pub fn set_remote_user(&mut self, user: &str) -> Result<(), PamError> {
+        self.set_text(ffi::PAM_RUSER, user)
+    }
+
+    pub fn set_terminal(&mut self, terminal: &str) -> Result<(), PamError> {
+        self.set_text(ffi::PAM_TTY, terminal)
+    }
+
+    /// Whether this is the user's password.  An empty one never is.
+    pub fn authenticate(&mut self, password: &[u8]) -> Result<(), PamError> {
+        if password.is_empty() || password.len() > MAX_ANSWER || password.contains(&0) {
+            return Err(self.error(ffi::PAM_AUTH_ERR));
+        }
+        self.set_password(Some(Zeroizing::new(password.to_vec())));
+        // SAFETY: the handle is live, and `converse` keeps to what modules expect of it.
+        let status = unsafe { ffi::pam_authenticate(self.handle, AUTHENTICATE_FLAGS) };
+        self.set_password(None);
+        self.result(status)
+    }
+
+    /// Whether the account may be used now.
+    pub fn check_account(&mut self) -> Result<(), PamError> {
+        // SAFETY: the handle is live.
+        let status = unsafe { ffi::pam_acct_mgmt(self.handle, ACCOUNT_FLAGS) };
+        self.result(status)
+    }
+
+    /// Who it is: modules may change the name.
+    pub fn user(&mut self) -> Result<String, PamError> {
+        let mut item = ptr::null();
+        // SAFETY: the handle is live, and `item` is ours to be written.
+        let status = unsafe { ffi::pam_get_item(self.handle, ffi::PAM_USER, &raw mut item) };
+        self.result(status)?;
+        if item.is_null() {
+            return Err(self.error(ffi::PAM_BAD_ITEM));
+        }
+        // SAFETY: PAM_USER is a string that lives until it is set anew, and we copy it at once.
+        let user = unsafe { CStr::from_ptr(item.cast()) };
+        let user = user.to_str().map(str::to_owned);
+        user.map_err(|_| self.error(ffi::PAM_BAD_ITEM))
+    }
+
+    /// Makes the user's credentials: tickets, keys and the like.
+    pub fn establish(&mut self) -> Result<(), PamError> {
+        // SAFETY: the handle is live.
+        let status = unsafe { ffi::pam_setcred(self.handle, ffi::PAM_ESTABLISH_CRED) };
+        self.result(status)?;
+        self.established = true;
+        Ok(())
+    }
+
+    pub fn open_session(&mut self) -> Result<(), PamError> {
+        // SAFETY: the handle is live.
+        let status = unsafe { ffi::pam_open_session(self.handle, 0) };
+        self.result(status)?;
+        self.open = true;
+        Ok(())
+    }
+
+    pub fn close_session(&mut self) -> Result<(), PamError> {
+        if !std::mem::take(&mut self.open) {
+            return Ok(());
+        }
+        // SAFETY: the handle is live.
+        let status = unsafe { ffi::pam_close_session(self.handle, 0) };
+        self.result(status)
+    }
+
+    pub fn delete_credentials(&mut self) -> Result<(), PamError> {
+        if !std::mem::take(&mut self.established) {
+            return Ok(());
+        }
+        // SAFETY: the handle is live.
+        let status = unsafe { ffi::pam_setcred(self.handle, ffi::PAM_DELETE_CRED) };
+        self.result(status)
+    }
+
+    /// The variables that the modules have set.
+    pub fn environment(&mut self) -> Vec<(OsString, OsString)> {
+        // SAFETY: the handle is live.
+        let list = unsafe { ffi::pam_getenvlist(self.handle) };
+        let mut variables = Vec::new();
+        if list.is_null() {
+            return variables;
+        }
+        let mut next = list;
+        loop {
+            // SAFETY: `next` is within the list, as its null pointer at the end has not been seen yet.
+            let text = unsafe { *next };
+            if text.is_null() {
+                break;
+            }
+            // SAFETY: every other pointer in the list is to a string from malloc.
+            let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+            if let Some(at) = bytes.iter().position(|&byte| byte == b'=') {
+                let (name, value) = bytes.split_at(at);
+                let value = value.get(1..).unwrap_or_default();
+                variables.push((from_bytes(name), from_bytes(value)));
+            }
+            // SAFETY: strings and list are the caller's to free, and `bytes` is not used any more.
+            unsafe { libc::free(text.cast()) };
+            // SAFETY: as `text` was not the null pointer at the end there is one more.
+            next = unsafe { next.add(1) };
+        }
+        // SAFETY: as above.
+        unsafe { libc::free(list.cast()) };
+        variables
+    }
+
+    /// What the modules wanted the user to read since this was last asked.
+    pub fn take_messages(&mut self) -> Vec<String> {
+        // SAFETY: no function of PAM runs, so nobody else has a reference.
+        let talk = unsafe { &mut *self.talk };
+        std::mem::take(&mut talk.messages)
+    }
+
+    /// Forgets the handle without a word to the modules: for a fork, whose parent keeps it.
+    pub fn leave(mut self) {
+        self.handle = ptr::null_mut();
+    }
+
+    fn set_password(&mut self, password: Option<Zeroizing<Vec<u8>>>) {
+        // SAFETY: no function of PAM runs, so nobody else has a reference.
+        let talk = unsafe { &mut *self.talk };
+        talk.password = password;
+    }
+
+    fn set_text(&mut self, item: c_int, text: &str) -> Result<(), PamError> {
+        let text = CString::new(text).map_err(|_| self.error(ffi::PAM_BAD_ITEM))?;
+        self.set(item, text.as_ptr().cast())
+    }
+
+    /// `value` is what the item is documented to be: a string, which is copied, or a function.
+    fn set(&self, item: c_int, value: *const c_void) -> Result<(), PamError> {
+        // SAFETY: the handle is live, and this is private: `value` is right for each item it is called with.
+        match unsafe { ffi::pam_set_item(self.handle, item, value) } {
+            ffi::PAM_SUCCESS => Ok(()),
+            code => Err(self.error(code)),
+        }
+    }
+
+    fn result(&mut self, status: c_int) -> Result<(), PamError> {
+        self.status = status;
+        match status {
+            ffi::PAM_SUCCESS => Ok(()),
+            code => Err(self.error(code)),
+        }
+    }
+
+    fn error(&self, code: c_int) -> PamError {
+        PamError::new(self.handle, code)
+    }
+}
+
+impl Drop for Pam {
+    fn drop(&mut self) {
+        if !self.handle.is_null() {
+            // What cannot be closed is as gone as it gets.
+            let _ = self.close_session();
+            let _ = self.delete_credentials();
+            // SAFETY: the handle is live, and not used again.
+            unsafe { ffi::pam_end(self.handle, self.status) };
+        }
+        // SAFETY: from `Box::into_raw`; the handle that knew it has ended, or will never be used.
+        drop(unsafe { Box::from_raw(self.talk) });
+    }
+}
+
+impl PamError {
+    pub fn failure(&self) -> Failure {
+        match self.code {
+            ffi::PAM_AUTH_ERR | ffi::PAM_MAXTRIES | ffi::PAM_CRED_INSUFFICIENT => Failure::Mismatch,
+            ffi::PAM_USER_UNKNOWN => Failure::UnknownUser,
+            ffi::PAM_ACCT_EXPIRED
+            | ffi::PAM_NEW_AUTHTOK_REQD
+            | ffi::PAM_CRED_EXPIRED
+            | ffi::PAM_AUTHTOK_EXPIRED => Failure::Expired,
+            ffi::PAM_PERM_DENIED => Failure::Denied,
+            _ => Failure::Unavailable,
+        }
+    }
+
+    fn without_handle(code: c_int) -> PamError {
+        PamError::new(ptr::null_mut(), code)
+    }
+
+    fn new(handle: *mut ffi::pam_handle_t, code: c_int) -> PamError {
+        // SAFETY: Linux-PAM does not look at the handle, which may be null.
+        let text = unsafe { ffi::pam_strerror(handle, code) };
+        let text = match text.is_null() {
+            true => format!("error {code}"),
+            // SAFETY: a string of its own, which nobody changes.
+            false => unsafe { CStr::from_ptr(text) }
+                .to_string_lossy()
+                .into_owned(),
+        };
+        PamError { code, text }
+    }
+}
+
+impl fmt::Display for PamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for PamError {}
+
+/// Answers the modules (pam_conv(3)).
+unsafe extern "C" fn converse(
+    count: c_int,
+    messages: *mut *const ffi::pam_message,
+    responses: *mut *mut ffi::pam_response,
+    talk: *mut c_void,
+) -> c_int {
+    let count = usize::try_from(count).unwrap_or(0);
+    if !(1..=MAX_MESSAGES).contains(&count) || messages.is_null() || talk.is_null() {
+        return ffi::PAM_CONV_ERR;
+    }
+    // SAFETY: it is what `start` gave to PAM, which hands it back unchanged, and while PAM runs nobody
+    // else has a reference to it.
+    let talk = unsafe { &mut *talk.cast::<Talk>() };
+    // SAFETY: in Linux-PAM this is an array of so many pointers.
+    let messages = unsafe { slice::from_raw_parts(messages, count) };
+    let Some(mut answers) = Answers::new(count) else {
+        return ffi::PAM_BUF_ERR;
+    };
+    for (index, &message) in messages.iter().enumerate() {
+        if message.is_null() {
+            return ffi::PAM_CONV_ERR;
+        }
+        // SAFETY: the caller's, for the call.
+        let message = unsafe { &*message };
+        let answer = match message.msg_style {
+            ffi::PAM_PROMPT_ECHO_OFF => match &talk.password {
+                Some(password) => password.as_slice(),
+                None => return ffi::PAM_CONV_ERR,
+            },
+            ffi::PAM_PROMPT_ECHO_ON => talk.user.to_bytes(),
+            ffi::PAM_ERROR_MSG | ffi::PAM_TEXT_INFO => {
+                if !message.msg.is_null() && talk.messages.len() < MAX_MESSAGES {
+                    // SAFETY: a string of the caller's, for the call.
+                    let text = unsafe { CStr::from_ptr(message.msg) };
+                    let text = text.to_bytes().get(..MAX_ANSWER).unwrap_or(text.to_bytes());
+                    talk.messages
+                        .push(String::from_utf8_lossy(text).into_owned());
+                }
+                continue;
+            }
+            _ => return ffi::PAM_CONV_ERR,
+        };
+        // Nowhere to put an answer to a question.
+        if responses.is_null() {
+            return ffi::PAM_CONV_ERR;
+        }
+        if !answers.set(index, answer) {
+            return ffi::PAM_BUF_ERR;
+        }
+    }
+    if !responses.is_null() {
+        // SAFETY: the caller's, to be written.
+        unsafe { *responses = answers.hand_over() };
+    }
+    ffi::PAM_SUCCESS
+}
+
+/// Answers in the making: from malloc, wiped and freed on drop.
+struct Answers {
+    array: *mut ffi::pam_response,
+    count: usize,
+}
+
+impl Answers {
+    fn new(count: usize) -> Option<Answers> {
+        // SAFETY: any numbers will do.
+        let array = unsafe { libc::calloc(count, size_of::<ffi::pam_response>()) };
+        // All zeros is an answer that has no text.
+        (!array.is_null()).then_some(Answers {
+            array: array.cast(),
+            count,
+        })
+    }
+
+    fn all(&mut self) -> &mut [ffi::pam_response] {
+        // SAFETY: so many were allocated, and they are ours until they are handed over.
+        unsafe { slice::from_raw_parts_mut(self.array, self.count) }
+    }
+
+    /// False if there is no memory.  `text` has no NUL in it.
+    fn set(&mut self, index: usize, text: &[u8]) -> bool {
+        let Some(answer) = self.all().get_mut(index) else {
+            return false;
+        };
+        // SAFETY: any number will do.
+        let copy = unsafe { libc::calloc(text.len() + 1, 1) }.cast::<c_char>();
+        if copy.is_null() {
+            return false;
+        }
+        // SAFETY: the copy has room for one more than that, which stays NUL, and is new.
+        unsafe { ptr::copy_nonoverlapping(text.as_ptr(), copy.cast(), text.len()) };
+        answer.resp = copy;
+        true
+    }
+
+    fn hand_over(mut self) -> *mut ffi::pam_response {
+        std::mem::replace(&mut self.array, ptr::null_mut())
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        if self.array.is_null() {
+            return;
+        }
+        for answer in self.all() {
+            if answer.resp.is_null() {
+                continue;
+            }
+            // SAFETY: made by `set`: ends in NUL.
+            let length = unsafe { libc::strlen(answer.resp) };
+            // SAFETY: so long, and ours.
+            let text = unsafe { slice::from_raw_parts_mut(answer.resp.cast::<u8>(), length) };
+            text.zeroize();
+            // SAFETY: from malloc, and not used again.
+            unsafe { libc::free(answer.resp.cast()) };
+        }
+        // SAFETY: as above.
+        unsafe { libc::free(self.array.cast()) };
+    }
+}
+
+/// Of `PAM_FAIL_DELAY`: what a failed login is followed by, here nothing.
+unsafe extern "C" fn no_delay(_status: c_int, _microseconds: c_uint, _talk: *mut c_void) {}
+
+type DelayFunction = unsafe extern "C" fn(c_int, c_uint, *mut c_void);
+
+fn from_bytes(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
+
+/// An account without a password is nobody's.  Nothing is said to the user, who would not see it.
+const AUTHENTICATE_FLAGS: c_int = ffi::PAM_DISALLOW_NULL_AUTHTOK;
+
+const ACCOUNT_FLAGS: c_int = ffi::PAM_DISALLOW_NULL_AUTHTOK;
+
+const MAX_MESSAGES: usize = ffi::PAM_MAX_NUM_MSG as usize;
+
+/// Modules have buffers of this size.
+const MAX_ANSWER: usize = ffi::PAM_MAX_RESP_SIZE as usize - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls the conversation as a module would; the texts of the answers.
+    fn ask(talk: &mut Talk, questions: &[(c_int, Option<&CStr>)]) -> Result<Vec<String>, c_int> {
+        let messages: Vec<ffi::pam_message> = questions
+            .iter()
+            .map(|(style, text)| ffi::pam_message {
+                msg_style: *style,
+                msg: text.map_or(ptr::null(), CStr::as_ptr),
+            })
+            .collect();
+        let mut pointers: Vec<*const ffi::pam_message> =
+            messages.iter().map(ptr::from_ref).collect();
+        let mut answers = ptr::null_mut();
+        let talk: *mut Talk = talk;
+        // SAFETY: as a module would.
+        let status = unsafe {
+            converse(
+                c_int::try_from(pointers.len()).unwrap(),
+                pointers.as_mut_ptr(),
+                &raw mut answers,
+                talk.cast(),
+            )
+        };
+        if status != ffi::PAM_SUCCESS {
+            assert!(answers.is_null(), "answers with an error are leaked");
+            return Err(status);
+        }
+        let mut answers = Answers {
+            array: answers,
+            count: questions.len(),
+        };
+        let text = |answer: &ffi::pam_response| match answer.resp.is_null() {
+            true => String::from("-"),
+            // SAFETY: a string that `converse` made.
+            false => unsafe { CStr::from_ptr(answer.resp) }
+                .to_string_lossy()
+                .into_owned(),
+        };
+        Ok(answers.all().iter().map(text).collect())
+    }
+
+    fn talk() -> Talk {
+        Talk {
+            user: c"bob".into(),
+            password: Some(Zeroizing::new(b"secret".to_vec())),
+            messages: Vec::new(),
+        }
+    }
+
+    const OFF: c_int = ffi::PAM_PROMPT_ECHO_OFF;
+    const ON: c_int = ffi::PAM_PROMPT_ECHO_ON;
+    const INFO: c_int = ffi::PAM_TEXT_INFO;
+
+    #[test]
+    fn questions_are_answered_and_messages_kept() {
+        let mut talk = talk();
+        let questions = [
+            (ON, Some(c"login:")),
+            (INFO, Some(c"Hello")),
+            (ffi::PAM_ERROR_MSG, None),
+            (OFF, Some(c"Password:")),
+        ];
+        let answers = ask(&mut talk, &questions).unwrap();
+        assert_eq!(answers, ["bob", "-", "-", "secret"]);
+        assert_eq!(talk.messages, ["Hello"]);
+    }
+
+    #[test]
+    fn without_a_password_no_password_is_given() {
+        let mut talk = talk();
+        talk.password = None;
+        let questions = [(ON, None), (OFF, None)];
+        assert_eq!(ask(&mut talk, &questions), Err(ffi::PAM_CONV_ERR));
+    }
+
+    #[test]
+    fn what_is_not_known_ends_the_conversation() {
+        let questions = [(OFF, None), (ffi::PAM_BINARY_PROMPT, None)];
+        assert_eq!(ask(&mut talk(), &questions), Err(ffi::PAM_CONV_ERR));
+        assert_eq!(ask(&mut talk(), &[]), Err(ffi::PAM_CONV_ERR));
+        assert_eq!(
+            ask(&mut talk(), &[(INFO, None); 33]),
+            Err(ffi::PAM_CONV_ERR)
+        );
+        assert!(ask(&mut talk(), &[(OFF, None); 32]).is_ok());
+    }
+
+    #[test]
+    fn messages_without_a_place_for_answers_are_taken_but_questions_are_not() {
+        let mut talk = talk();
+        let mut call = |style: c_int, count: c_int| {
+            let message = ffi::pam_message {
+                msg_style: style,
+                msg: c"text".as_ptr(),
+            };
+            let mut pointer = ptr::from_ref(&message);
+            let data = (&raw mut talk).cast();
+            // SAFETY: as a careless module would.
+            unsafe { converse(count, &raw mut pointer, ptr::null_mut(), data) }
+        };
+        assert_eq!(call(INFO, 1), ffi::PAM_SUCCESS);
+        assert_eq!(call(OFF, 1), ffi::PAM_CONV_ERR);
+        assert_eq!(call(INFO, -1), ffi::PAM_CONV_ERR);
+        assert_eq!(talk.messages, ["text"]);
+    }
+
+    #[test]
+    fn a_null_message_is_not_followed() {
+        let mut talk = talk();
+        let mut pointer: *const ffi::pam_message = ptr::null();
+        let mut answers = ptr::null_mut();
+        let data = (&raw mut talk).cast();
+        // SAFETY: as a broken module would.
+        let status = unsafe { converse(1, &raw mut pointer, &raw mut answers, data) };
+        assert_eq!(status, ffi::PAM_CONV_ERR);
+        assert!(answers.is_null());
+    }
+
+    #[test]
+    fn messages_are_bounded_in_number_and_length() {
+        let mut talk = talk();
+        let long = CString::new(vec![b'x'; 5000]).unwrap();
+        for _ in 0..3 {
+            ask(&mut talk, &[(INFO, Some(long.as_c_str())); 20]).unwrap();
+        }
+        assert_eq!(talk.messages.len(), MAX_MESSAGES);
+        assert!(talk.messages.iter().all(|text| text.len() == MAX_ANSWER));
+    }
+
+    #[test]
+    fn a_name_with_nul_is_refused() {
+        assert!(Pam::start("other", "bob\0root").is_err());
+    }
+
+    #[test]
+    fn empty_endless_and_odd_passwords_do_not_reach_the_modules() {
+        let mut pam = Pam::start("other", "bob").unwrap();
+        for password in [&b""[..], &[b'x'; 512], b"a\0b"] {
+            let error = pam.authenticate(password).unwrap_err();
+            assert_eq!(error.failure(), Failure::Mismatch);
+        }
+    }
+}

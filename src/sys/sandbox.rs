@@ -1,0 +1,147 @@
+//! What a process gives up for good once it has what it needs: files (Landlock), system calls
+//! (seccomp), core dumps and children (limits).
+//!
+//! | role | files | system calls that are not listed (`sandbox/calls.rs`) |
+//! |---|---|---|
+//! | front | none | end the process: it was taken over, and the monitor starts another |
+//! | session | below the mail tree | fail with EPERM: a library of tomorrow that tries something new must not cost a user his connections |
+//!
+//! Landlock is used as far as the kernel has it.  Users, groups and modes hold without it; so it is a
+//! line in the log, not a reason to stop.
+
+mod calls;
+
+use std::fmt;
+use std::path::Path;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
+
+/// Whose habits the permitted calls are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Moves bytes between descriptors that it is given.  Whoever calls anything else has been taken over.
+    Front,
+    /// Works on one user's mail; what it may not do fails as if it had no right to.
+    Session,
+}
+
+/// How much of what was asked for the kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforced {
+    Fully,
+    /// An older kernel: not all of it.
+    Partly,
+    /// No Landlock here, or one that knows too little.
+    Not,
+}
+
+/// Why a process is not confined; it should not go on.
+#[derive(Debug)]
+pub enum SandboxError {
+    Landlock(RulesetError),
+    Seccomp(seccompiler::Error),
+    Limit(&'static str, Errno),
+}
+
+/// Files below these directories may be read, made, changed and removed, and no others anywhere; no TCP
+/// connection can be made or listened for.  To be called before any thread is started that is to be
+/// confined, after `no_new_privs`.  A directory that is not there is left out.
+pub fn confine_files(below: &[&Path]) -> Result<Enforced, SandboxError> {
+    // A kernel without REFER (5.13 to 5.18) would let nothing be renamed from tmp/ to cur/.
+    let for_renames = match below.is_empty() {
+        true => CompatLevel::BestEffort,
+        false => CompatLevel::SoftRequirement,
+    };
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(for_renames)
+        .handle_access(AccessFs::Refer)?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .handle_access(AccessNet::from_all(KNOWN))?
+        .scope(Scope::from_all(KNOWN))?
+        .create()?;
+    for directory in below {
+        if let Ok(directory) = PathFd::new(directory) {
+            ruleset = ruleset.add_rule(PathBeneath::new(directory, mail_access()))?;
+        }
+    }
+    Ok(match ruleset.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => Enforced::Fully,
+        RulesetStatus::PartiallyEnforced => Enforced::Partly,
+        RulesetStatus::NotEnforced => Enforced::Not,
+    })
+}
+
+/// From now on only the system calls of `role`, in every thread.
+pub fn confine_calls(role: Role) -> Result<(), SandboxError> {
+    for filter in calls::filters(role)? {
+        seccompiler::apply_filter_all_threads(&filter)?;
+    }
+    Ok(())
+}
+
+/// No file with this process's memory in it, passwords and mail, is ever written.
+pub fn forbid_core_dumps() -> Result<(), SandboxError> {
+    limit("core size", Resource::RLIMIT_CORE)
+}
+
+/// No further process or thread (of an ordinary user: root may always).
+pub fn forbid_processes() -> Result<(), SandboxError> {
+    limit("number of processes", Resource::RLIMIT_NPROC)
+}
+
+fn limit(what: &'static str, resource: Resource) -> Result<(), SandboxError> {
+    setrlimit(resource, 0, 0).map_err(|errno| SandboxError::Limit(what, errno))
+}
+
+/// What a session does below the mail tree: everything but executing, and making devices, pipes and sockets.
+fn mail_access() -> BitFlags<AccessFs> {
+    let never = AccessFs::Execute
+        | AccessFs::MakeChar
+        | AccessFs::MakeBlock
+        | AccessFs::MakeFifo
+        | AccessFs::MakeSock
+        | AccessFs::IoctlDev;
+    AccessFs::from_all(KNOWN) & !never
+}
+
+/// The newest Landlock whose rights were thought through here (Linux 6.12).
+const KNOWN: ABI = ABI::V6;
+
+impl From<RulesetError> for SandboxError {
+    fn from(error: RulesetError) -> SandboxError {
+        SandboxError::Landlock(error)
+    }
+}
+
+impl From<seccompiler::Error> for SandboxError {
+    fn from(error: seccompiler::Error) -> SandboxError {
+        SandboxError::Seccomp(error)
+    }
+}
+
+impl From<seccompiler::BackendError> for SandboxError {
+    fn from(error: seccompiler::BackendError) -> SandboxError {
+        SandboxError::Seccomp(error.into())
+    }
+}
+
+impl fmt::Display for SandboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SandboxError::Landlock(error) => write!(f, "Landlock: {error}"),
+            SandboxError::Seccomp(error) => write!(f, "seccomp: {error}"),
+            SandboxError::Limit(what, errno) => write!(f, "{what}: {}", errno.desc()),
+        }
+    }
+}
+
+impl std::error::Error for SandboxError {}
+
+#[cfg(test)]
+mod tests;
