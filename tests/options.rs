@@ -7,8 +7,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::SystemTime;
 
 use roost::config::{Config, SETTINGS};
+use roost::net::tls::make_self_signed;
 
 #[test]
 fn the_manual_has_every_setting_with_its_form_and_default_and_no_other() {
@@ -167,6 +169,43 @@ fn the_check_looks_at_the_files_that_are_named() {
         roost(&["check", "--no-files", file.path()]).status.code(),
         Some(0)
     );
+}
+
+#[test]
+fn the_check_knows_which_key_belongs_to_which_certificate() {
+    let make = || {
+        let (chain, key) = make_self_signed(&["mail.example.org"], SystemTime::now()).unwrap();
+        (Temporary::file(&chain), Temporary::file(&key))
+    };
+    let (first, second) = (make(), make());
+    for (key, authority, status, text) in [
+        (&first.1, &first.0, 0, ""),
+        (
+            &second.1,
+            &first.0,
+            78,
+            "does not belong to the certificate",
+        ),
+        (&first.0, &first.0, 78, "there is no private key in it"),
+        (&first.1, &first.1, 78, "tls.client_ca: "),
+    ] {
+        let output = roost(&[
+            "check",
+            "--config",
+            "/dev/null",
+            "--set",
+            &format!("tls.certificate={}", first.0.path()),
+            "--set",
+            &format!("tls.key={}", key.path()),
+            "--set",
+            &format!("tls.client_ca={}", authority.path()),
+            "--set",
+            "tls.client_certificate=optional",
+        ]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{error}");
+        assert!(error.contains(text), "{error}");
+    }
 }
 
 #[test]
