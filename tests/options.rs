@@ -28,12 +28,12 @@ fn the_manual_has_every_setting_with_its_form_and_default_and_no_other() {
         }
     }
     let defaults = Config::default();
-    let settings = SETTINGS.iter().map(|setting| {
+    for (setting, found) in SETTINGS.iter().zip(&found) {
         let (form, default) = (setting.toml_form(), setting.toml_value(&defaults));
         let form = format!("{form}; the default is {default}.");
-        (setting.name.to_owned(), form)
-    });
-    assert_eq!(found, settings.collect::<Vec<_>>());
+        assert_eq!(*found, (setting.name.to_owned(), form));
+    }
+    assert_eq!(found.len(), SETTINGS.len());
 }
 
 #[test]
