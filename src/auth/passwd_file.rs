@@ -8,9 +8,9 @@
 //! is read anew for each login, from one end to the other whoever is looked for, so that it can be changed at
 //! any time, and so that the time it takes tells nothing: 100,000 users take some milliseconds.
 
+use core::net::IpAddr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::path::Path;
 
 use memchr::{memchr, memmem, memrchr};
@@ -95,9 +95,10 @@ pub fn each(file: &mut impl Read, mut look: impl FnMut(usize, Entry)) -> io::Res
 }
 
 impl Entry {
-    /// `None` if it is a comment, or empty.
+    /// `None` if it is a comment, or empty, or has only one field.
     pub fn parse(line: &[u8]) -> Option<Entry> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        memchr(b':', line)?;
         if line.first().is_none_or(|first| b"#:".contains(first)) {
             return None;
         }

@@ -297,7 +297,7 @@ fn crypt_cost(method: &str, rest: &str) -> Option<u64> {
             None => Some(0),
         },
         "$7$" => {
-            let mut digits = rest.bytes().map(|byte| itoa64(byte));
+            let mut digits = rest.bytes().map(itoa64);
             let log = digits.next()??;
             let mut number =
                 || (0..5).try_fold(0, |sum, place| Some(sum + (digits.next()?? << (6 * place))));

@@ -4,7 +4,7 @@
 //! Written when all sources have been asked: that somebody is unknown in one of them is worth a line for
 //! whoever bans addresses only if he was let in by no other.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use log::Level;
 
