@@ -336,6 +336,31 @@ fn wrong_use_says_what_is_wrong_and_leaves_standard_output_alone() {
 }
 
 #[test]
+fn the_location_says_where_preauth_finds_the_mail() {
+    let name = format!("roost-options-{}-home", std::process::id());
+    let home = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(home.join("index")).unwrap();
+    let run = |location: &str| {
+        Command::new(env!("CARGO_BIN_EXE_roost"))
+            .args(["--preauth", "--set", location])
+            .args(["--set", "mail.index_dir=%h/index"])
+            .env("HOME", &home)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let output = run("mail.location=maildir:%h/mail%%");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stdout.starts_with(b"* PREAUTH"), "{output:?}");
+    assert!(home.join("mail%").is_dir());
+    assert!(!home.join("Maildir").exists());
+
+    let output = run("mail.location=/nonexistent/%d");
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+#[test]
 fn the_version_is_the_package_s() {
     let output = roost(&["--version"]);
     let version = concat!("roost ", env!("CARGO_PKG_VERSION"), "\n");
