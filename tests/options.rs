@@ -152,7 +152,7 @@ fn the_check_looks_at_the_files_that_are_named() {
     let file = Temporary::file(
         "[tls]\ncertificate = \"/nonexistent/cert\"\nkey = \"/nonexistent/key\"\n\
          [auth]\nsources = \"passwd-file:/nonexistent/users\"\n\
-         [listen]\nsasl = \"/nonexistent/private/auth\"\n",
+         [listen]\nsasl = \"/nonexistent/private/auth\"\nsasl_owner = \"nonexistent\"\n",
     );
     let output = roost(&["check", file.path()]);
     assert_eq!(output.status.code(), Some(78));
@@ -162,6 +162,7 @@ fn the_check_looks_at_the_files_that_are_named() {
         "tls.key: /nonexistent/key: ",
         "auth.sources: /nonexistent/users: ",
         "listen.sasl: ",
+        "listen.sasl_owner: ",
     ] {
         assert!(error.contains(text), "{error}");
     }

@@ -123,6 +123,11 @@ impl Checker {
             self.errors
                 .push(format!("listen.sasl: there is no directory {directory}"));
         }
+        let owner = config.sasl_owner.split(':').next().unwrap_or_default();
+        if config.listen_sasl.is_some() && matches!(Account::named(owner), Ok(None)) {
+            self.errors
+                .push(format!("listen.sasl_owner: there is no user {owner}"));
+        }
     }
 
     /// The octets of a file that a setting names.
