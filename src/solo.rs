@@ -144,10 +144,16 @@ impl Service for Solo {
         }
     }
 
+    fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
+        if let Some(front) = self.door.front(id) {
+            front.handle_tls_failure(id, reason);
+        }
+    }
+
     fn handle_close(&mut self, id: ConnectionId, now: Now) {
         match self.door.front(id) {
             Some(front) => front.handle_close(id, now),
-            None => self.session.handle_close(id, now),
+            None => drop(self.session.handle_close(id, now)),
         }
     }
 

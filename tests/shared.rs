@@ -427,7 +427,7 @@ fn a_client_in_idle_hears_everything_that_three_others_do() {
 fn a_mailbox_that_cannot_be_watched_is_looked_at_now_and_then() {
     roost_only!("a setting of ours");
     let mail = Mail::with(["one.eml"]);
-    let mut a = Server::preauth_with(&mail, &["watch=no", "poll_interval=1s"]);
+    let mut a = Server::preauth_with(&mail, &["mail.watch=no", "mail.poll_interval=1s"]);
     a.ok("SELECT INBOX");
     let mut idle = a.idle();
     mail.inbox().deliver_file("two.eml");

@@ -1,1 +1,183 @@
 //! What two settings say together.
+
+use super::{AuthSource, ClientCertificate, Config, Endpoint, Mechanism, TlsRequired, location};
+
+/// Something that is wrong, or odd, though each value is right in itself.
+pub(super) struct Finding {
+    /// The settings, the one to point at first.
+    pub about: &'static [&'static str],
+    pub is_warning: bool,
+    pub text: String,
+}
+
+pub(super) fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    check_tls(config, &mut findings);
+    check_listeners(config, &mut findings);
+    check_logins(config, &mut findings);
+    check_names(config, &mut findings);
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn wrong(&mut self, about: &'static [&'static str], text: impl Into<String>) {
+        self.add(about, false, text.into());
+    }
+
+    fn odd(&mut self, about: &'static [&'static str], text: impl Into<String>) {
+        self.add(about, true, text.into());
+    }
+
+    fn add(&mut self, about: &'static [&'static str], is_warning: bool, text: String) {
+        self.0.push(Finding {
+            about,
+            is_warning,
+            text,
+        });
+    }
+}
+
+fn check_tls(config: &Config, findings: &mut Findings) {
+    let (certificates, keys) = (config.tls_certificate.len(), config.tls_key.len());
+    if certificates != keys {
+        let text = format!(
+            "tls.certificate has {certificates} entries and tls.key has {keys}; there must be as many of \
+             each, in the same order"
+        );
+        findings.wrong(&["tls.certificate", "tls.key"], text);
+    }
+    let asks = config.tls_client_certificate != ClientCertificate::No;
+    if asks && config.tls_client_ca.is_none() {
+        let about = &["tls.client_certificate", "tls.client_ca"];
+        findings.wrong(
+            about,
+            "tls.client_certificate needs tls.client_ca: who may sign clients' certificates",
+        );
+    }
+    if !asks && config.tls_client_ca.is_some() {
+        findings.odd(
+            &["tls.client_ca", "tls.client_certificate"],
+            "tls.client_ca has no effect: tls.client_certificate is no",
+        );
+    }
+    if config.auth_mechanisms.contains(&Mechanism::External) && !asks {
+        findings.wrong(
+            &["auth.mechanisms", "tls.client_certificate"],
+            "EXTERNAL in auth.mechanisms needs tls.client_certificate = \"optional\" or \"required\"",
+        );
+    }
+    let serves_tls = !config.listen_imaps.is_empty() || !config.listen_imaps_proxy.is_empty();
+    match config.tls_required {
+        TlsRequired::Off if serves_tls => findings.wrong(
+            &["tls.required", "listen.imaps", "listen.imaps_proxy"],
+            "tls.required = \"off\" is no TLS at all: listen.imaps and listen.imaps_proxy must be []",
+        ),
+        TlsRequired::Off | TlsRequired::No => findings.odd(
+            &["tls.required"],
+            "passwords may cross the network in the clear",
+        ),
+        TlsRequired::Yes | TlsRequired::Always => {}
+    }
+}
+
+fn check_listeners(config: &Config, findings: &mut Findings) {
+    let behind = config.listen_imap_proxy.len() + config.listen_imaps_proxy.len();
+    let about = &[
+        "listen.imap_proxy",
+        "listen.imaps_proxy",
+        "listen.trusted_proxies",
+    ];
+    if behind > 0 && config.trusted_proxies.is_empty() {
+        findings.wrong(
+            about,
+            "listen.imap_proxy and listen.imaps_proxy need listen.trusted_proxies: a PROXY header \
+             from anybody else would be a lie about an address",
+        );
+    }
+    if behind == 0 && !config.trusted_proxies.is_empty() {
+        findings.odd(
+            &["listen.trusted_proxies"],
+            "listen.trusted_proxies has no effect without listen.imap_proxy or listen.imaps_proxy",
+        );
+    }
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    let listeners = [
+        &config.listen_imap,
+        &config.listen_imaps,
+        &config.listen_imap_proxy,
+        &config.listen_imaps_proxy,
+    ];
+    for &endpoint in listeners.into_iter().flatten() {
+        if endpoints.contains(&endpoint) {
+            let text = format!(
+                "{} is listened on twice",
+                super::value::show_endpoint(&endpoint)
+            );
+            findings.wrong(
+                &[
+                    "listen.imap",
+                    "listen.imaps",
+                    "listen.imap_proxy",
+                    "listen.imaps_proxy",
+                ],
+                text,
+            );
+        }
+        endpoints.push(endpoint);
+    }
+}
+
+fn check_logins(config: &Config, findings: &mut Findings) {
+    let is_file = |source: &AuthSource| matches!(source, AuthSource::PasswdFile(_));
+    let scram = config.auth_mechanisms.contains(&Mechanism::ScramSha256);
+    if scram && !config.auth_sources.iter().any(is_file) {
+        findings.wrong(
+            &["auth.mechanisms", "auth.sources"],
+            "SCRAM-SHA-256 in auth.mechanisms needs a passwd-file in auth.sources: PAM can only \
+             verify a password that it is shown",
+        );
+    }
+    if config.auth_first_valid_uid == 0 {
+        findings.odd(
+            &["auth.first_valid_uid"],
+            "root is not served, whatever auth.first_valid_uid says",
+        );
+    }
+    if config.failure_delay >= config.login_timeout {
+        findings.wrong(
+            &["auth.failure_delay", "auth.login_timeout"],
+            "auth.failure_delay must be shorter than auth.login_timeout, or no client hears of a \
+             wrong password",
+        );
+    }
+    if config.auth_username_format.ends_with('n') && location::uses_domain(config) {
+        findings.wrong(
+            &["auth.username_format", "mail.location", "mail.index_dir"],
+            "auth.username_format takes the domain away that mail.location or mail.index_dir needs \
+             for %d",
+        );
+    }
+}
+
+fn check_names(config: &Config, findings: &mut Findings) {
+    let separator = char::from(config.separator.octet());
+    let is_whole =
+        |prefix: &str| prefix.is_empty() || prefix.len() > 1 && prefix.ends_with(separator);
+    if !is_whole(&config.prefix) {
+        let text = format!("mail.prefix must end with the separator, as in \"INBOX{separator}\"");
+        findings.wrong(&["mail.prefix", "mail.separator"], text);
+    }
+    if !is_whole(&config.hidden_prefix) {
+        let text =
+            format!("mail.hidden_prefix must end with the separator, as in \"INBOX{separator}\"");
+        findings.wrong(&["mail.hidden_prefix", "mail.separator"], text);
+    }
+    if !config.prefix.is_empty() && config.prefix == config.hidden_prefix {
+        findings.wrong(
+            &["mail.hidden_prefix", "mail.prefix"],
+            "mail.hidden_prefix is the same as mail.prefix",
+        );
+    }
+}

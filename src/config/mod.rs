@@ -25,7 +25,7 @@ mod show;
 mod username;
 mod value;
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -221,6 +221,8 @@ pub enum Layout {
     MaildirPlusPlus,
     /// `Parent/Child` in the root.
     Fs,
+    /// As the folders that are there have it; `.Parent.Child` where there are none.
+    Detect,
 }
 
 /// When a change is forced to the disk.
@@ -235,8 +237,11 @@ impl Config {
     /// What the text of roost.toml says, and after it the `NAME=VALUE` of a command line; with what
     /// is not wrong but odd.  Otherwise everything that is wrong.
     pub fn load(text: &str, set: &[String]) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
-        let _ = (text, set);
-        todo!()
+        let (config, problems) = file::read(text, set);
+        match problems.iter().all(|problem| problem.is_warning) {
+            true => Ok((config, problems)),
+            false => Err(problems),
+        }
     }
 
     /// Takes `NAME=VALUE`.
@@ -246,13 +251,17 @@ impl Config {
 
     /// Every setting that is not at its default, one `NAME=VALUE` a line: for the other processes.
     pub fn lines(&self) -> String {
-        todo!()
+        show::lines(self)
     }
 
     /// What [`Config::lines`] wrote.
     pub fn from_lines(lines: &str) -> Result<Config, ConfigError> {
-        let _ = lines;
-        todo!()
+        show::from_lines(lines)
+    }
+
+    /// As roost.toml would have it: `all`, or what is not at its default.
+    pub fn to_toml(&self, all: bool) -> String {
+        show::toml(self, all)
     }
 
     /// Where the mail of this user is, by `mail.location`.
@@ -267,14 +276,12 @@ impl Config {
         user: &str,
         home: &str,
     ) -> Result<Location, LocationError> {
-        let _ = (template, user, home);
-        todo!()
+        location::locate(self, template, user, home)
     }
 
     /// Brings the name that a client sent into its one form (`auth.username_format`).
     pub fn normalise_user(&self, name: &[u8]) -> Result<String, UserNameError> {
-        let _ = name;
-        todo!()
+        username::normalise(self, name)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::value::*;
-use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, location};
+use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, file, location, show};
 
 /// One setting.
 pub struct Setting {
@@ -26,6 +26,8 @@ pub enum Kind {
     Size,
     /// `"30m"`
     Time,
+    /// `0o660` or `"0660"`
+    Octal,
     /// One of several words; if they are yes or no, `true` and `false` are taken for them.
     Word,
     /// `"anything"`
@@ -76,7 +78,7 @@ pub const SETTINGS: &[Setting] = &[
         trusted_proxies, |v| list(v, network), |v: &Vec<_>| show_elements(v.iter().map(show_network))),
     setting!("listen.sasl", Text, "PATH", "the socket on which Postfix asks for logins",
         listen_sasl, path_or_none, |v: &Option<_>| show_path(v.as_ref())),
-    setting!("listen.sasl_mode", Text, "OCTAL", "its permissions",
+    setting!("listen.sasl_mode", Octal, "OCTAL", "its permissions",
         sasl_mode, mode, |v| format!("{v:04o}")),
     setting!("listen.sasl_owner", Text, "USER[:GROUP]", "whose it is",
         sasl_owner, owner, String::clone),
@@ -134,7 +136,7 @@ pub const SETTINGS: &[Setting] = &[
 
     setting!("mail.location", Text, "[maildir:]PATH[:LAYOUT=fs][:INDEX=PATH]", "where a user's mail is; %u %n %d %h ~ stand for user, name, domain, home",
         mail_location, |v| location::check(v).map(|()| String::from(v)), String::clone),
-    setting!("mail.layout", Word, "maildir++|fs", "where a child mailbox lies: .Parent.Child or Parent/Child",
+    setting!("mail.layout", Word, "maildir++|fs|detect", "where a child mailbox lies: .Parent.Child or Parent/Child, or as it is",
         layout, |v| word(v, LAYOUT), |&v: &_| show_word(v, LAYOUT)),
     setting!("mail.index_dir", Text, "PATH", "where index and cache files go, in folders like those of the Maildir",
         index_dir, |v| location::check_index_dir(v).map(|()| Some(v).filter(|v| !v.is_empty()).map(Into::into)), |v: &Option<_>| show_path(v.as_ref())),
@@ -198,6 +200,16 @@ impl Setting {
             Access::One { get, .. } => get(config),
             Access::OfMailbox { get, .. } => get(&MailboxSetting::default()),
         }
+    }
+
+    /// What a value looks like in roost.toml.
+    pub fn toml_form(&self) -> String {
+        file::form(self)
+    }
+
+    /// The value in `config`, as roost.toml has it.
+    pub fn toml_value(&self, config: &Config) -> String {
+        show::toml_value(self.kind, &self.value(config))
     }
 
     /// `mail`
@@ -360,3 +372,163 @@ fn paths(paths: &Vec<std::path::PathBuf>) -> String {
 
 /// More than any name has.
 const LONGEST_NAME: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_setting_takes_the_value_it_shows() {
+        let config = Config::default();
+        for setting in SETTINGS {
+            let mut changed = config.clone();
+            let value = setting.value(&config);
+            changed.set(&format!("{}={value}", setting.name)).unwrap();
+            assert_eq!(changed, config, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn groups_stand_together_and_no_name_comes_twice() {
+        let mut groups: Vec<&str> = SETTINGS.iter().map(Setting::group).collect();
+        groups.dedup();
+        assert_eq!(
+            groups,
+            [
+                "listen", "tls", "auth", "limits", "mail", "mailbox", "process", "log"
+            ]
+        );
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+        assert!(names.iter().all(|name| name.len() < LONGEST_NAME));
+    }
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        let mut config = Config::default();
+        config.set("mail.append_limit = 25M").unwrap();
+        assert_eq!(config.append_limit, 25 * 1024 * 1024);
+        config.set("mail.append_limit=0").unwrap();
+        assert_eq!(config.append_limit, 0);
+        config.set("mail.idle_timeout=90s").unwrap();
+        assert_eq!(config.idle_timeout, Duration::from_secs(90));
+        config.set("auth.failure_delay=10ms").unwrap();
+        assert_eq!(config.failure_delay, Duration::from_millis(10));
+    }
+
+    #[test]
+    fn a_mailbox_s_name_may_be_odd() {
+        let mut config = Config::default();
+        config.set("mailbox.a.b=c.auto = create").unwrap();
+        config.set("mailbox.Sent Items.special_use=sent").unwrap();
+        config.set("mailbox.x.auto=create").unwrap();
+        config.set("mailbox.x.auto=no").unwrap();
+        let names: Vec<&str> = config.mailboxes.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, ["Sent Items", "a.b=c"]);
+        assert_eq!(config.mailboxes[0].special_use.as_deref(), Some("\\Sent"));
+        for name in ["", "/a", "a//b", "..", "a/../b", "*"] {
+            assert!(config.set(&format!("mailbox.{name}.auto=create")).is_err());
+        }
+        assert!(config.set("mailbox.auto=create").is_err());
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_the_form_of_a_good_one() {
+        let mut config = Config::default();
+        for (assignment, text) in [
+            ("mail.fsync", "'mail.fsync' is not NAME=VALUE"),
+            (
+                "nonsense=1",
+                "there is no setting 'nonsense'; see roost.toml(5)",
+            ),
+            (
+                "fsync=no",
+                "there is no setting 'fsync', but there is mail.fsync",
+            ),
+            (
+                "tls.requird=no",
+                "there is no setting 'tls.requird', but there is tls.required",
+            ),
+            (
+                "mail.fsync=no",
+                "mail.fsync=always|optimized|never: it must be one of these",
+            ),
+            (
+                "mail.append_limit=99999999999T",
+                "mail.append_limit=SIZE: it is too large",
+            ),
+            (
+                "mail.append_limit=1Q",
+                "mail.append_limit=SIZE: its unit must be K, M, G or T, or none",
+            ),
+            (
+                "mail.idle_timeout=5",
+                "mail.idle_timeout=TIME: its unit must be ms, s, m, h or d",
+            ),
+            (
+                "mail.idle_timeout=",
+                "mail.idle_timeout=TIME: it must begin with a number",
+            ),
+            (
+                "mail.idle_timeout=0s",
+                "mail.idle_timeout=TIME: it must be more than 0",
+            ),
+            (
+                "mail.idle_timeout=101000d",
+                "mail.idle_timeout=TIME: it is too long",
+            ),
+            (
+                "mail.idle_notify=30m",
+                "mail.idle_notify=TIME: it must be more than 0 and at most 29m",
+            ),
+            (
+                "mail.index_dir=x",
+                "mail.index_dir=PATH: the path must begin with /, ~/ or %h",
+            ),
+            (
+                "log.level=in\tfo",
+                "log.level=error|warn|info|debug: it must not have control characters in it",
+            ),
+            (
+                "limits.connections=0",
+                "limits.connections=NUMBER: it must be at least 1",
+            ),
+            (
+                "auth.first_valid_uid=-1",
+                "auth.first_valid_uid=NUMBER: it must be a number",
+            ),
+            (
+                "auth.pam_service=../x",
+                "auth.pam_service=NAME: it must be a name: letters, digits, - _ . @",
+            ),
+            (
+                "listen.sasl_mode=888",
+                "listen.sasl_mode=OCTAL: it must be an octal number of at most 0777",
+            ),
+            (
+                "listen.imap=0",
+                "listen.imap=[ADDRESS:]PORT ..: its port must be a number from 1 to 65535",
+            ),
+            (
+                "listen.imap=1.2.3:1",
+                "listen.imap=[ADDRESS:]PORT ..: its address must be *, or an IPv4 or [IPv6] address",
+            ),
+            (
+                "listen.trusted_proxies=10.1.0.0/8",
+                "listen.trusted_proxies=ADDRESS[/BITS] ..: there are bits set after the first /BITS",
+            ),
+            (
+                "listen.trusted_proxies=::/129",
+                "listen.trusted_proxies=ADDRESS[/BITS] ..: there are not so many bits in an address",
+            ),
+            ("tls.key=/a \"/b", "tls.key=PATH ..: a quote is not closed"),
+        ] {
+            let error = config.set(assignment).unwrap_err();
+            assert_eq!(error.to_string(), text);
+        }
+        assert_eq!(config, Config::default());
+    }
+}

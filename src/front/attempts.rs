@@ -23,6 +23,8 @@ pub(super) struct Attempts {
     user: String,
     mechanism: &'static str,
     pub secrecy: Secrecy,
+    /// What went wrong with it.
+    tls_failure: String,
     /// A password came in the clear, and was not looked at.
     pub was_too_open: bool,
     /// We ended the conversation, not the client; perhaps for a reason.
@@ -61,6 +63,7 @@ impl Attempts {
             user: String::new(),
             mechanism: "",
             secrecy,
+            tls_failure: String::new(),
             was_too_open: false,
             ended: None,
         }
@@ -74,6 +77,10 @@ impl Attempts {
 
     pub fn fail(&mut self) {
         self.failures = self.failures.saturating_add(1);
+    }
+
+    pub fn fail_tls(&mut self, reason: &str) {
+        self.tls_failure = printable(reason, MAX_REASON);
     }
 
     pub fn origin(&self) -> Origin {
@@ -120,15 +127,19 @@ impl Attempts {
         format!("imap-login: {how}{colon}{why} ({what}): {elements}")
     }
 
-    /// A name must not look like the fields that follow it.
     fn name(&mut self, user: &str) {
-        let replace = |c: char| match c {
-            '<' | '>' => '?',
-            c if c.is_control() => '?',
-            c => c,
-        };
-        self.user = user.chars().take(MAX_NAME).map(replace).collect();
+        self.user = printable(user, MAX_NAME);
     }
+}
+
+/// What somebody else has said must not look like the fields that follow it.
+fn printable(text: &str, most: usize) -> String {
+    let replace = |c: char| match c {
+        '<' | '>' => '?',
+        c if c.is_control() => '?',
+        c => c,
+    };
+    text.chars().take(most).map(replace).collect()
 }
 
 /// The fields of a line, with the process that serves the user if there is one.
@@ -156,6 +167,9 @@ impl fmt::Display for Elements<'_> {
             Secrecy::Handshaking => ", TLS handshaking",
             Secrecy::Tls => ", TLS",
         })?;
+        if !attempts.tls_failure.is_empty() {
+            write!(f, ": {}", attempts.tls_failure)?;
+        }
         write!(f, ", session=<{}>", Session(attempts.id))
     }
 }
@@ -176,6 +190,8 @@ fn plain(address: IpAddr) -> IpAddr {
 
 /// More of a user name than that is of no use in a log.
 const MAX_NAME: usize = 80;
+
+const MAX_REASON: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -242,6 +258,15 @@ mod tests {
             end(&attempts, At::Talking),
             "imap-login: Disconnected: Inactivity (auth failed, 1 attempts in 7 secs"
         );
+    }
+
+    #[test]
+    fn what_went_wrong_with_tls_is_told() {
+        let mut attempts = attempts(Secrecy::Handshaking);
+        attempts.fail_tls("no <version>\nin common");
+        let line = attempts.end(At::Talking, attempts.since);
+        let expected = ", lip=192.0.2.10, TLS handshaking: no ?version??in common, session=<";
+        assert!(line.contains(expected), "{line}");
     }
 
     fn attempts(secrecy: Secrecy) -> Attempts {

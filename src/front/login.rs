@@ -67,6 +67,21 @@ impl Login {
         login
     }
 
+    /// Somebody for whom there is no place: he is told so, and nothing else.
+    pub fn turned_away(
+        settings: Rc<Settings>,
+        id: ConnectionId,
+        peer: Peer,
+        text: &str,
+        now: Now,
+    ) -> Login {
+        let mut login = Login::new(settings, id, peer, now);
+        login.output = Buffer::new();
+        response::bye(login.output.writer(), Some(Code::Limit), text);
+        login.close("Too many connections");
+        login
+    }
+
     /// TLS has been agreed on.
     pub fn handle_secured(&mut self, secured: Secured) {
         self.attempts.secrecy = Secrecy::Tls;
@@ -76,6 +91,10 @@ impl Login {
             Phase::Securing { greet: false } => self.phase = Phase::Talking,
             _ => {}
         }
+    }
+
+    pub fn handle_tls_failure(&mut self, reason: &str) {
+        self.attempts.fail_tls(reason);
     }
 
     pub fn handle_input(&mut self, bytes: &[u8]) {

@@ -18,10 +18,16 @@
 
 mod attempts;
 mod certificate;
+mod desk;
+mod limits;
 mod login;
+mod penalty;
+mod prefix;
 mod refusal;
+mod relay;
 pub mod role;
 mod sasl;
+mod sasl_socket;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -138,10 +144,22 @@ impl Front {
         }
     }
 
+    /// Somebody for whom there is no place; he is told `text`.
+    pub fn turn_away(&mut self, id: ConnectionId, peer: Peer, text: &str, now: Now) {
+        let login = Login::turned_away(Rc::clone(&self.settings), id, peer, text, now);
+        self.logins.insert(id, login);
+    }
+
     pub fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
         if let Some(login) = self.logins.get_mut(&id) {
             login.handle_secured(secured);
             self.ready.push_back(id);
+        }
+    }
+
+    pub fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.handle_tls_failure(reason);
         }
     }
 
@@ -227,6 +245,11 @@ impl Front {
 
     pub fn next_timeout(&self) -> Option<Instant> {
         self.deadlines.front().map(|&(deadline, _)| deadline)
+    }
+
+    /// See [`net::Service::read_size`](crate::net::Service::read_size): nobody before login has much to say.
+    pub fn read_size(&self) -> usize {
+        login::MAX_UNANSWERED
     }
 
     pub fn wants_input(&self, id: ConnectionId) -> bool {

@@ -1,6 +1,7 @@
 //! The process that talks to everybody: no root, no files, no way out.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 /// Why the front cannot go on.
 #[derive(Debug)]
@@ -8,8 +9,9 @@ pub enum RoleError {
     System(&'static str, io::Error),
 }
 
-/// The role `roost front`, with the channel to the monitor on descriptor 3.
-pub fn run() -> Result<(), RoleError> {
+/// The role `roost front`, with its channel to the monitor.
+pub fn run(channel: OwnedFd) -> Result<(), RoleError> {
+    let _ = channel;
     todo!()
 }
 

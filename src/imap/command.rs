@@ -117,6 +117,13 @@ impl Extension {
 pub struct UnknownUse;
 
 impl Tag {
+    /// From the octets of a tag that another process has read.
+    pub fn from_octets(octets: &[u8]) -> Option<Tag> {
+        let mut reader = Reader::new(octets);
+        let tag = reader.tag().ok()?;
+        reader.is_at_end().then_some(tag)
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

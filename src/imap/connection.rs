@@ -139,6 +139,16 @@ impl Connection {
         }
     }
 
+    /// So many bad commands in a row were counted by whoever had the connection before.
+    pub fn set_bad_commands(&mut self, count: u32) {
+        self.bad_commands = count;
+    }
+
+    /// The same, for whoever gets the connection next.
+    pub fn bad_commands(&self) -> u32 {
+        self.bad_commands
+    }
+
     /// Takes what the client sent.
     pub fn handle_input(&mut self, bytes: &[u8]) {
         if self.state != State::Logout {

@@ -1,34 +1,62 @@
 //! Messages and descriptors over a socket pair (`SOCK_SEQPACKET`), without blocking.
+//!
+//! A packet is a message: the kernel keeps them apart, and a descriptor goes with its own.  What the kernel
+//! does not take at once waits here, in order.  Octets are wiped when they are gone, for there are passwords and keys
+//! among them.
 
-use std::io;
-use std::os::fd::OwnedFd;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::{fmt, io};
+
+use zeroize::Zeroizing;
 
 use super::Message;
+use super::codec::{self, MAX_MESSAGE};
+use crate::sys::packet;
 
 /// One end.  What cannot be sent at once waits inside; `is_full` says when it is too much.
 pub struct Channel {
     fd: Rc<OwnedFd>,
+    queue: VecDeque<Waiting>,
+    /// Octets in the queue.
+    queued: usize,
 }
 
-/// Why a channel is of no use any more.
+/// What the kernel has not taken yet.
+struct Waiting {
+    octets: Zeroizing<Vec<u8>>,
+    descriptor: Option<OwnedFd>,
+}
+
+/// Why a channel is of no use any more; save for `TooLarge`, after which it goes on.
 #[derive(Debug)]
 pub enum ChannelError {
     /// The peer has closed it.
     Closed,
     /// The peer sent what is no message, or a descriptor that belongs to none.
     Broken(&'static str),
+    /// This message is larger than any may be; it was not sent.
+    TooLarge,
+    /// So much waits that the peer has stopped reading.
+    Stuck,
     Io(io::Error),
 }
 
 impl Channel {
     /// Both ends, close-on-exec.
     pub fn pair() -> io::Result<(Channel, OwnedFd)> {
-        todo!()
+        let (ours, theirs) = packet::pair()?;
+        Ok((Channel::new(ours)?, theirs))
     }
 
     pub fn new(fd: OwnedFd) -> io::Result<Channel> {
-        todo!()
+        packet::make_room(fd.as_fd(), SEND_BUFFER);
+        Ok(Channel {
+            fd: Rc::new(fd),
+            queue: VecDeque::new(),
+            queued: 0,
+        })
     }
 
     /// For the event loop to watch.
@@ -38,27 +66,112 @@ impl Channel {
 
     /// Sends, or queues behind what is queued.
     pub fn send(&mut self, message: Message) -> Result<(), ChannelError> {
-        let _ = message;
-        todo!()
+        let (octets, descriptor) = codec::encode(message).map_err(|_| ChannelError::TooLarge)?;
+        if self.queued.saturating_add(octets.len()) > MAX_QUEUED || self.queue.len() >= MAX_WAITING
+        {
+            return Err(ChannelError::Stuck);
+        }
+        self.queued += octets.len();
+        self.queue.push_back(Waiting { octets, descriptor });
+        self.flush()
     }
 
     /// Sends what is queued, as far as the kernel takes it; to be called when the descriptor is ready.
     pub fn flush(&mut self) -> Result<(), ChannelError> {
-        todo!()
+        while let Some(waiting) = self.queue.front() {
+            let descriptor = waiting.descriptor.as_ref().map(AsFd::as_fd);
+            let result = packet::send(self.fd.as_fd(), &waiting.octets, descriptor);
+            match result {
+                Err(error) if packet::is_shortage(&error) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                _ => {}
+            }
+            if let Some(gone) = self.queue.pop_front() {
+                self.queued = self.queued.saturating_sub(gone.octets.len());
+            }
+            result.map_err(ChannelError::from)?;
+        }
+        Ok(())
     }
 
     /// The next message; `None` if none has come.
     pub fn receive(&mut self) -> Result<Option<Message>, ChannelError> {
-        todo!()
+        let packet = loop {
+            match packet::receive(self.fd.as_fd(), MAX_MESSAGE) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(None) => return Err(ChannelError::Closed),
+                Ok(Some(packet)) => break packet,
+                Err(error) => return Err(ChannelError::from(error)),
+            }
+        };
+        if packet.is_cut {
+            return Err(ChannelError::Broken("it is too large"));
+        }
+        let mut descriptors = packet.descriptors.into_iter();
+        let descriptor = descriptors.next();
+        if descriptors.next().is_some() {
+            return Err(ChannelError::Broken("it has several descriptors"));
+        }
+        codec::decode(&packet.octets, descriptor)
+            .map(Some)
+            .map_err(ChannelError::Broken)
     }
 
     /// Waits for the next message (in a login child and at the start of a role).
     pub fn wait(&mut self) -> Result<Message, ChannelError> {
-        todo!()
+        loop {
+            if let Some(message) = self.receive()? {
+                return Ok(message);
+            }
+            packet::wait(self.fd.as_fd())?;
+        }
     }
 
     /// So much is queued that the peer does not seem to read.
     pub fn is_full(&self) -> bool {
-        todo!()
+        self.queued > FULL || self.queue.len() > FULL_WAITING
+    }
+
+    /// Whether the kernel has taken everything.
+    pub fn is_flushed(&self) -> bool {
+        self.queue.is_empty()
     }
 }
+
+impl From<io::Error> for ChannelError {
+    fn from(error: io::Error) -> ChannelError {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ChannelError::Closed,
+            _ if packet::is_too_large(&error) => ChannelError::TooLarge,
+            _ => ChannelError::Io(error),
+        }
+    }
+}
+
+impl fmt::Display for ChannelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChannelError::Closed => write!(f, "it has ended"),
+            ChannelError::Broken(why) => write!(f, "it sent what is no message: {why}"),
+            ChannelError::TooLarge => write!(f, "the message for it is too large"),
+            ChannelError::Stuck => write!(f, "it reads no messages"),
+            ChannelError::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for ChannelError {}
+
+/// Enough for the largest message.
+const SEND_BUFFER: usize = MAX_MESSAGE + 16 * 1024;
+
+const FULL: usize = 1024 * 1024;
+const FULL_WAITING: usize = 256;
+
+/// All certificates of a large site must fit; more than that is a peer that does not read.
+const MAX_QUEUED: usize = 64 * 1024 * 1024;
+const MAX_WAITING: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@ pub enum Message {
     ClientAuthority(Vec<u8>),
     /// A listening socket.
     Listener(ListenerKind, OwnedFd),
+    /// Accept nothing from the listening sockets that you have; others follow.
+    Unlisten,
     /// One client that is here already (inetd); when it has gone the front ends.
     Client(ListenerKind, OwnedFd),
     /// All certificates have been sent: use these from now on.
@@ -80,7 +82,8 @@ pub enum Message {
     // From a login child to the monitor.
     /// What came of it.
     Judged(Judgement),
-    /// The session runs (a login child that keeps a PAM session open).
+    /// The user's process is there and has become the user: it is the child itself, or a child of the child if
+    /// that keeps a PAM session open.  Without this message, nobody is admitted.
     Started {
         pid: u32,
     },
@@ -281,6 +284,84 @@ pub enum Level {
     Debug,
 }
 
+/// Which message it is, as the table tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Settings,
+    Stop,
+    Certificate,
+    ClientAuthority,
+    Listener,
+    Unlisten,
+    Client,
+    UseCertificates,
+    Serve,
+    VerdictChallenge,
+    VerdictRefused,
+    VerdictAdmitted,
+    Login,
+    Respond,
+    GiveUp,
+    HandOver,
+    Counted,
+    Account,
+    Connection,
+    Drop,
+    Closed,
+    Idle,
+    JudgedChallenge,
+    JudgedRefused,
+    JudgedAdmitted,
+    Started,
+    Start,
+    Log,
+}
+
+impl Message {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Message::Settings(_) => Kind::Settings,
+            Message::Stop => Kind::Stop,
+            Message::Certificate { .. } => Kind::Certificate,
+            Message::ClientAuthority(_) => Kind::ClientAuthority,
+            Message::Listener(..) => Kind::Listener,
+            Message::Unlisten => Kind::Unlisten,
+            Message::Client(..) => Kind::Client,
+            Message::UseCertificates => Kind::UseCertificates,
+            Message::Serve => Kind::Serve,
+            Message::Verdict(_, Verdict::Challenge(_)) => Kind::VerdictChallenge,
+            Message::Verdict(_, Verdict::Refused(_)) => Kind::VerdictRefused,
+            Message::Verdict(_, Verdict::Admitted { .. }) => Kind::VerdictAdmitted,
+            Message::Login(..) => Kind::Login,
+            Message::Respond(..) => Kind::Respond,
+            Message::GiveUp(_) => Kind::GiveUp,
+            Message::HandOver(..) => Kind::HandOver,
+            Message::Counted(_) => Kind::Counted,
+            Message::Account(_) => Kind::Account,
+            Message::Connection(..) => Kind::Connection,
+            Message::Drop(_) => Kind::Drop,
+            Message::Closed(..) => Kind::Closed,
+            Message::Idle { .. } => Kind::Idle,
+            Message::Judged(Judgement::Challenge(_)) => Kind::JudgedChallenge,
+            Message::Judged(Judgement::Refused(_)) => Kind::JudgedRefused,
+            Message::Judged(Judgement::Admitted { .. }) => Kind::JudgedAdmitted,
+            Message::Started { .. } => Kind::Started,
+            Message::Start(_) => Kind::Start,
+            Message::Log(..) => Kind::Log,
+        }
+    }
+}
+
+impl Kind {
+    /// Whether a descriptor goes with it: exactly one, or none.
+    pub fn has_descriptor(self) -> bool {
+        matches!(
+            self,
+            Kind::Listener | Kind::Client | Kind::HandOver | Kind::Connection | Kind::Start
+        )
+    }
+}
+
 impl Secret {
     pub fn new(octets: Vec<u8>) -> Secret {
         Secret(Zeroizing::new(octets))
@@ -296,3 +377,6 @@ impl fmt::Debug for Secret {
         f.write_str("Secret")
     }
 }
+
+#[cfg(test)]
+mod tests;

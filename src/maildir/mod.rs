@@ -97,6 +97,7 @@ mod history;
 mod index;
 pub mod keywords;
 pub mod lock;
+mod make;
 pub mod messages;
 pub mod modseq;
 mod modseqs;
@@ -116,6 +117,8 @@ pub mod update;
 pub mod watch;
 
 use std::path::{Path, PathBuf};
+
+pub use make::{make, make_directory};
 
 /// The mail of one user.
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@ pub struct Buffer {
     bytes: Vec<u8>,
     /// How many of `bytes` are already sent: `start <= bytes.len()`.
     start: usize,
+    /// How many bytes were sent in all.
+    taken: u64,
 }
 
 impl Buffer {
@@ -15,6 +17,7 @@ impl Buffer {
         Buffer {
             bytes: Vec::new(),
             start: 0,
+            taken: 0,
         }
     }
 
@@ -35,11 +38,18 @@ impl Buffer {
 
     /// Drops the first `count` pending bytes: they are sent.
     pub fn consume(&mut self, count: usize) {
+        let before = self.start;
         self.start = self.start.saturating_add(count).min(self.bytes.len());
+        self.taken += (self.start - before) as u64;
         if self.start == self.bytes.len() {
             self.bytes.clear();
             self.start = 0;
         }
+    }
+
+    /// How many bytes have been sent since the buffer was made.
+    pub fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// How many bytes are still to be sent.
@@ -69,7 +79,8 @@ impl Buffer {
     /// Gives the memory back if the buffer is empty: an idle client costs none.
     pub fn release(&mut self) {
         if self.is_empty() {
-            *self = Buffer::new();
+            self.bytes = Vec::new();
+            self.start = 0;
         }
     }
 }

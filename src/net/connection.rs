@@ -29,6 +29,8 @@ pub(super) struct Connection {
     hung_up: bool,
     /// The end has been read.
     ended: bool,
+    /// Our half is to be closed when the output has been sent.
+    ending: bool,
     /// The output was full when `run` returned: there is more to come when it has drained.
     starved: bool,
     /// Waits in one of the loop's queues.
@@ -80,6 +82,7 @@ impl Connection {
             writable: true,
             hung_up: false,
             ended: false,
+            ending: false,
             starved: false,
             queued: false,
             named: false,
@@ -145,6 +148,7 @@ impl Connection {
                     Run::Idle => {}
                     Run::Again => again = true,
                     Run::Wait(time) => self.wait = now.instant.checked_add(time),
+                    Run::EndOutput => self.ending = true,
                     Run::StartTls => self.phase = Phase::Securing,
                     Run::Close => self.phase = Phase::Closing,
                     Run::Detach => return Ok(Turn::Detached),
@@ -158,6 +162,10 @@ impl Connection {
             if self.starved && output.is_low() {
                 self.starved = false;
                 run = true;
+            }
+            if self.ending && self.is_sent(output) {
+                self.ending = false;
+                self.stream.as_mut().map_or(Ok(()), Stream::end_output)?;
             }
             match self.phase {
                 Phase::Closing if self.is_sent(output) => return Ok(Turn::Finished),
@@ -245,22 +253,28 @@ impl Connection {
         now: Now,
         scratch: &mut Vec<u8>,
     ) -> io::Result<bool> {
-        let Some(count) = self.read(scratch)? else {
+        let Some(count) = self.read(scratch, service.read_size(id))? else {
             return Ok(false);
         };
-        match scratch.get(..count) {
+        match scratch.get_mut(..count) {
             None | Some([]) => {
                 self.ended = true;
                 service.handle_end(id, now);
             }
-            Some(bytes) => service.handle_input(id, bytes, now),
+            Some(bytes) => {
+                service.handle_input(id, bytes, now);
+                // It may have been a password.
+                bytes.fill(0);
+            }
         }
         Ok(true)
     }
 
     /// `None` if nothing has come.
-    fn read(&mut self, scratch: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    fn read(&mut self, scratch: &mut Vec<u8>, most: usize) -> io::Result<Option<usize>> {
         scratch.resize(READ_SIZE, 0);
+        let most = most.clamp(1, READ_SIZE);
+        let scratch = scratch.get_mut(..most).unwrap_or_default();
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         loop {
             match stream.read(scratch) {
@@ -344,7 +358,7 @@ impl Connection {
             return Err(io::ErrorKind::TimedOut.into());
         }
         while self.readable {
-            match self.read(scratch)? {
+            match self.read(scratch, READ_SIZE)? {
                 Some(0) => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Some(_) if over() => return Ok(Turn::Again),
                 _ => {}

@@ -26,6 +26,9 @@ pub enum Run {
     /// For the output to be sent and TLS to be negotiated on top (RFC 9051 6.2.1).  Whatever the
     /// client sent in the clear after STARTTLS is thrown away by the loop.
     StartTls,
+    /// As [`Idle`](Run::Idle); and when the output has been sent, the client is told that nothing more
+    /// comes.  It may go on to send.
+    EndOutput,
     /// For the output to be sent; then the connection is to be closed.
     Close,
     /// For nothing: the loop gives the stream to [`Service::handle_detached`] and forgets the connection.
@@ -82,7 +85,7 @@ pub struct Secured {
 pub trait Service {
     /// A client has connected.
     fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now);
-    /// The client sent `bytes`, at most [`READ_SIZE`](super::READ_SIZE) of them.
+    /// The client sent `bytes`, at most [`read_size`](Service::read_size) of them.
     fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now);
     /// The client will send nothing more; it may still read.  The service finishes every complete
     /// command, and then `run` says [`Run::Close`].
@@ -147,6 +150,11 @@ pub trait Service {
     fn next_timeout(&self) -> Option<Instant>;
     /// Whether the connection can take input now; while it cannot, the client is not read from.
     fn wants_input(&self, id: ConnectionId) -> bool;
+    /// The most that is read from the client at once, at most [`READ_SIZE`](super::READ_SIZE).
+    fn read_size(&self, id: ConnectionId) -> usize {
+        let _ = id;
+        super::READ_SIZE
+    }
     /// What is to be sent to the client.
     fn output(&mut self, id: ConnectionId) -> &mut Buffer;
 }

@@ -69,6 +69,18 @@ impl Stream {
         }
     }
 
+    /// Who is at the other end of a TCP connection.
+    pub fn peer(&self) -> Peer {
+        match self {
+            Stream::Tcp(socket) => Peer {
+                address: socket.peer_addr().ok(),
+                local: socket.local_addr().ok(),
+                ..Peer::default()
+            },
+            Stream::Tls(_) | Stream::Unix(_) | Stream::Standard { .. } => Peer::default(),
+        }
+    }
+
     /// The socket, for another process; nothing for a stream that is more than one.
     pub fn into_socket(self) -> Option<OwnedFd> {
         match self {
@@ -168,6 +180,16 @@ impl Stream {
         match self {
             Stream::Tls(stream) => stream.handshake(),
             _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Tells the client that nothing more comes; it may go on to send.
+    pub fn end_output(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => stream.end_output(),
+            Stream::Standard { .. } => Ok(()),
         }
     }
 

@@ -216,6 +216,17 @@ impl TlsStream {
         &mut self.socket
     }
 
+    /// Tells the client that nothing more comes.
+    pub fn end_output(&mut self) -> io::Result<()> {
+        if let State::Talking(tls) = &mut self.state {
+            tls.send_close_notify();
+        }
+        match self.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Tells the client that nothing more comes, and gives the socket back.
     pub fn close(mut self) -> TcpStream {
         if let State::Talking(tls) = &mut self.state {

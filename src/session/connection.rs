@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::command::fetch::Memo;
 use super::command::{self, Command, Context, Progress, Start};
+use super::counters::{Counters, Departure};
 use super::mailbox::Effort;
 use super::mailboxes::{MailboxKey, Mailboxes};
 use super::reply::{self, Reply};
@@ -30,6 +31,7 @@ pub struct Client {
     pub condstore: bool,
     /// A large message of which the client is fetching part after part.
     pub memo: Option<Memo>,
+    pub counters: Counters,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +91,8 @@ pub struct Connection {
     awaits_input: bool,
     /// To be said after the command that runs, which may be in the middle of a response.
     farewell: Option<&'static str>,
+    /// Why we ended the connection.
+    reason: Option<&'static str>,
 }
 
 enum Stage {
@@ -126,6 +130,7 @@ impl Connection {
             saved,
             condstore: false,
             memo: None,
+            counters: Counters::default(),
         };
         Connection {
             client,
@@ -134,16 +139,28 @@ impl Connection {
             active: now.instant,
             awaits_input: false,
             farewell: None,
+            reason: None,
         }
     }
 
     pub fn handle_input(&mut self, bytes: &[u8], now: Now) {
         self.active = now.instant;
+        self.client.counters.received += bytes.len() as u64;
         self.client.imap.handle_input(bytes);
     }
 
     pub fn handle_end(&mut self) {
         self.ended = true;
+    }
+
+    /// The connection is gone: what is to be said of it.
+    pub fn depart(self) -> Departure {
+        let mut counters = self.client.counters;
+        counters.sent = self.client.out.taken();
+        Departure {
+            reason: self.reason.unwrap_or("Connection closed"),
+            counters,
+        }
     }
 
     pub fn wants_input(&self) -> bool {
@@ -250,6 +267,7 @@ impl Connection {
         reply.write(&tag, self.client.out.writer());
         if self.client.imap.state() == State::Logout {
             self.stage = Stage::Closing;
+            self.reason = Some("Logged out");
         }
         if reply.status == Status::Bad && self.client.imap.count_bad() {
             self.farewell = Some(TOO_MANY_BAD);
@@ -268,8 +286,9 @@ impl Connection {
         }
     }
 
-    fn say_bye(&mut self, text: &str) {
+    fn say_bye(&mut self, text: &'static str) {
         if !matches!(self.stage, Stage::Closing) {
+            self.reason = Some(text);
             response::bye(self.client.out.writer(), None, text);
             self.stage = Stage::Closing;
         }
@@ -327,6 +346,7 @@ fn settle(context: &mut Context<'_>) {
 fn begin(event: Event, mut context: Context<'_>) -> Stage {
     let (tag, start, tell) = match event {
         Event::Command(tagged) => {
+            context.client.counters.commands += 1;
             if !matches!(tagged.command, Request::Fetch(_)) {
                 context.client.memo = None;
             }
@@ -338,6 +358,7 @@ fn begin(event: Event, mut context: Context<'_>) -> Stage {
             )
         }
         Event::Append(tag, append) => {
+            context.client.counters.commands += 1;
             let start = command::append::start(append, &mut context);
             (tag, start, Tell::All)
         }

@@ -7,7 +7,9 @@
 mod body;
 pub mod command;
 mod connection;
+mod counters;
 mod flags;
+mod given;
 mod mailbox;
 mod mailboxes;
 mod reply;
@@ -23,6 +25,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use connection::Connection;
+use counters::Departure;
 use mailboxes::Mailboxes;
 use reply::{Reply, ReplyCode};
 
@@ -66,8 +69,11 @@ impl Session {
         let layout = match config.layout {
             config::Layout::MaildirPlusPlus => tree::Layout::MaildirPlusPlus,
             config::Layout::Fs => tree::Layout::Fs,
+            config::Layout::Detect => tree::Layout::Detect,
         };
-        let tree = Tree::open(&root, layout)?.with_indexes(config.index_dir.clone());
+        let tree = Tree::open(&root, layout)?
+            .with_indexes(config.index_dir.clone())
+            .with_given(given::mailboxes(config));
         let maildir = Maildir::new(root, settings(config));
         let separator = config.separator.octet();
         let namespaces = Namespaces::new(&config.prefix, &config.hidden_prefix, separator)
@@ -125,11 +131,20 @@ impl Session {
         }
     }
 
-    pub fn handle_close(&mut self, id: ConnectionId, now: Now) {
-        if let Some(mut connection) = self.connections.remove(&id) {
-            connection.client.deselect(&mut self.mailboxes, now);
-        }
+    /// Says what is to be told of the client that is gone.
+    pub fn handle_close(&mut self, id: ConnectionId, now: Now) -> Option<Departure> {
         self.ready.remove(&id);
+        let mut connection = self.connections.remove(&id)?;
+        connection.client.deselect(&mut self.mailboxes, now);
+        Some(connection.depart())
+    }
+
+    /// Sends a client away.
+    pub fn dismiss(&mut self, id: ConnectionId, text: &'static str) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.dismiss(text);
+            self.ready.insert(id);
+        }
     }
 
     pub fn handle_wake(&mut self, _now: Now) {

@@ -1,22 +1,160 @@
-//! The role `roost session`: one user's connections, as they are handed over by the monitor.
+//! The role `roost session`: one user's connections, as the monitor hands them over.
+//!
+//! It is executed by a login child that has become the user, with the channel to the monitor.  The list of
+//! what happens is [`run`]: hear whose session this is, see that we are nobody else, find the mail, give up
+//! every file and system call that mail does not need, serve.
+//!
+//! What a client sent is read only after that.  Whoever cannot be served, because his Maildir cannot be
+//! opened, is told so; the session stays, so that he is not let in over and over.
 
+mod place;
+mod service;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::config::{Config, ConfigError, LogTarget};
+use crate::ipc::channel::{Channel, ChannelError};
+use crate::ipc::{Account, Level, Message};
+use crate::net::{Loop, Now};
+use crate::session::Session;
+use crate::sys::credentials::{self, BecomeError};
+use crate::sys::process;
+use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
+use place::Place;
+use service::Served;
 
 /// Why a session cannot begin or go on.
 #[derive(Debug)]
 pub enum SessionError {
-    System(&'static str, std::io::Error),
+    Channel(ChannelError),
+    /// The monitor said something else than what is to be said here.
+    Unexpected(&'static str),
+    Config(ConfigError),
+    /// We are not the user whose session this is, or could be more than he.
+    Credentials(BecomeError),
+    Sandbox(SandboxError),
+    System(&'static str, io::Error),
 }
 
-/// Serves until the channel closes.
+/// Serves until the monitor closes the channel.
 pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
-    let _ = channel;
-    todo!()
+    process::set_private_umask();
+    process::use_one_arena();
+    let mut channel =
+        Channel::new(channel).map_err(|error| SessionError::System("channel", error))?;
+    let mut config = settings(&mut channel)?;
+    let account = account(&mut channel)?;
+    let channel = Rc::new(RefCell::new(channel));
+    start_log(&config, &channel);
+
+    credentials::verify(account.uid, account.gid).map_err(SessionError::Credentials)?;
+    sandbox::forbid_core_dumps()?;
+    process::raise_file_limit().map_err(|error| SessionError::System("limits", error))?;
+    let place = Place::find(&account, &mut config);
+    confine(&account.user, &place)?;
+
+    // Signals before threads, and the thread that watches the mail before there are no more of them.
+    let mut event_loop = Loop::new().map_err(|error| SessionError::System("event loop", error))?;
+    let session = place.and_then(|place| {
+        let opened = Session::new(&config, place.maildir.clone(), event_loop.wake_function());
+        opened.map_err(|error| place::problem(&place.maildir, &error))
+    });
+    sandbox::confine_calls(Role::Session)?;
+    let session = session
+        .inspect_err(|problem| log::error!("imap({}): {problem}", account.user))
+        .ok();
+
+    let mut served = Served::new(account.user, &config, session, channel);
+    let served_all = event_loop.run(&mut served);
+    served.finish(Now::read());
+    served_all.map_err(|error| SessionError::System("event loop", error))
 }
 
-impl std::fmt::Display for SessionError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+fn settings(channel: &mut Channel) -> Result<Config, SessionError> {
+    match channel.wait()? {
+        Message::Settings(lines) => Config::from_lines(&lines).map_err(SessionError::Config),
+        _ => Err(SessionError::Unexpected("the settings")),
+    }
+}
+
+fn account(channel: &mut Channel) -> Result<Account, SessionError> {
+    match channel.wait()? {
+        Message::Account(account) => Ok(account),
+        _ => Err(SessionError::Unexpected("the account")),
+    }
+}
+
+/// Standard error is the monitor's; if that is not the log, the monitor writes it.
+fn start_log(config: &Config, channel: &Rc<RefCell<Channel>>) {
+    let level = config.log_level;
+    if config.log_target != LogTarget::Syslog {
+        return crate::log::init(level);
+    }
+    let channel = Rc::clone(channel);
+    let pass_on = move |level: log::Level, text: &str| {
+        // A line less is better than a process that waits for its log.
+        if let Ok(mut channel) = channel.try_borrow_mut()
+            && !channel.is_full()
+        {
+            let _ = channel.send(Message::Log(ipc_level(level), text.to_owned()));
+        }
+    };
+    crate::log::init_with(level, Box::new(pass_on));
+}
+
+fn ipc_level(level: log::Level) -> Level {
+    match level {
+        log::Level::Error => Level::Error,
+        log::Level::Warn => Level::Warn,
+        log::Level::Info => Level::Info,
+        log::Level::Debug | log::Level::Trace => Level::Debug,
+    }
+}
+
+/// No file outside the mail from now on.
+fn confine(user: &str, place: &Result<Place, String>) -> Result<(), SessionError> {
+    let below: Vec<&Path> = match place {
+        Ok(place) => place.directories().collect(),
+        Err(_) => Vec::new(),
+    };
+    match sandbox::confine_files(&below)? {
+        Enforced::Fully => {}
+        Enforced::Partly => log::debug!("imap({user}): Landlock is of an older kind here"),
+        Enforced::Not => log::debug!(
+            "imap({user}): this kernel has no Landlock, or too old a one: what keeps this session \
+             from other files is their owners and modes"
+        ),
+    }
+    Ok(())
+}
+
+impl From<ChannelError> for SessionError {
+    fn from(error: ChannelError) -> SessionError {
+        SessionError::Channel(error)
+    }
+}
+
+impl From<SandboxError> for SessionError {
+    fn from(error: SandboxError) -> SessionError {
+        SessionError::Sandbox(error)
+    }
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            SessionError::Channel(error) => write!(f, "channel to the monitor: {error:?}"),
+            SessionError::Unexpected(what) => {
+                write!(f, "channel to the monitor: {what} should have come first")
+            }
+            SessionError::Config(error) => write!(f, "settings: {error}"),
+            SessionError::Credentials(error) => write!(f, "this is not the user: {error}"),
+            SessionError::Sandbox(error) => write!(f, "cannot be confined: {error}"),
             SessionError::System(what, error) => write!(f, "{what}: {error}"),
         }
     }

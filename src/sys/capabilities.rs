@@ -31,7 +31,7 @@ pub fn drop_all() -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Whether this thread has no capability, cannot pass on any, and cannot get any.
+/// Whether this thread has no capability and cannot pass on any.
 pub fn are_none() -> nix::Result<bool> {
     let mut sets = [Sets::default(); 2];
     let mut header = Header::own();
@@ -39,9 +39,12 @@ pub fn are_none() -> nix::Result<bool> {
     // declared here (capget(2)); both are ours for the call.
     let result = unsafe { libc::syscall(libc::SYS_capget, &mut header, sets.as_mut_ptr()) };
     Errno::result(result)?;
-    if sets != [Sets::default(); 2] {
-        return Ok(false);
-    }
+    // An ambient capability is permitted and inheritable too.
+    Ok(sets == [Sets::default(); 2])
+}
+
+/// Whether no program that we might execute could have any.
+pub fn are_bound_to_none() -> nix::Result<bool> {
     for capability in 0..=HIGHEST {
         match is_bounding(capability) {
             Ok(false) => {}
@@ -49,7 +52,6 @@ pub fn are_none() -> nix::Result<bool> {
             Err(Errno::EINVAL) => break,
             Err(errno) => return Err(errno),
         }
-        // An ambient capability is permitted and inheritable too, and was seen above.
     }
     Ok(true)
 }

@@ -141,6 +141,9 @@ impl Account {
         step("no_new_privs", set_no_new_privs())?;
         // Passwords may still lie in memory; it shall be nobody's to look at (until the next exec).
         step("dumpable", set_dumpable(false))?;
+        if !step("bounding set", capabilities::are_bound_to_none())? {
+            return Err(BecomeError::Unverified("the bounding set is not empty"));
+        }
         self.verify(&groups)
     }
 
@@ -171,6 +174,24 @@ impl Account {
         }
         Ok(())
     }
+}
+
+/// Sees that this process is one of that user, can become no other and gain nothing: for a program that was
+/// executed by whoever became the user.
+pub fn verify(uid: u32, gid: u32) -> Result<(), BecomeError> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    if uid.is_root() {
+        return Err(BecomeError::Root);
+    }
+    step("no_new_privs", set_no_new_privs())?;
+    let account = Account {
+        uid,
+        gid,
+        name: uid.to_string(),
+        is_known: false,
+        home: None,
+    };
+    account.verify(&step("getgroups", getgroups())?)
 }
 
 /// Makes an empty directory our root.  It has no name any more by then, so that nothing can ever be put

@@ -102,6 +102,16 @@ pub fn is_root() -> bool {
     geteuid().is_root()
 }
 
+/// All threads allocate from one heap: a second one, for a thread that hardly allocates, costs pages of its own.
+pub fn use_one_arena() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes no pointer; no other thread is there yet that could allocate meanwhile, and it
+    // would do no harm (mallopt(3): MT-Safe const:mallopt).
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Gives memory that is free, but still held by the allocator, back to the system.
 pub fn trim_heap() {
     #[cfg(target_env = "gnu")]

@@ -124,7 +124,7 @@ fn an_address_in_use_is_named() {
 fn a_wrong_password_delays_only_whoever_gave_it() {
     roost_only!("it is about roost try");
     let mail = Mail::numbered(1);
-    let server = Server::try_with(&mail, &["failure_delay=5s"]);
+    let server = Server::try_with(&mail, &["auth.failure_delay=5s"]);
     let mut wrong = server.dial();
     let tag = wrong.start("LOGIN alice guess");
     let start = std::time::Instant::now();

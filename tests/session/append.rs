@@ -248,7 +248,7 @@ fn a_message_is_seen_by_other_programs_only_when_it_is_complete() {
 fn the_limit_is_for_each_message() {
     roost_only!("it has no APPENDLIMIT");
     let mail = Mail::new();
-    let mut a = Server::preauth_with(&mail, &["append_limit=10"]);
+    let mut a = Server::preauth_with(&mail, &["mail.append_limit=10"]);
     a.ok("APPEND INBOX {10+}\r\nA: bcdef\r\n {10+}\r\nA: bcdef\r\n");
     a.no("APPEND INBOX {11}").code("TOOBIG");
     a.no("APPEND INBOX {10+}\r\nA: bcdef\r\n {11+}\r\nA: bcdefg\r\n")

@@ -86,7 +86,7 @@ fn a_flag_a_removal_and_an_arrival_are_told_in_one_idle() {
 fn a_client_in_idle_is_told_that_the_server_is_there() {
     roost_only!("a setting of ours");
     let mail = Mail::with(["one.eml"]);
-    let mut a = Server::preauth_with(&mail, &["idle_notify=1s"]);
+    let mut a = Server::preauth_with(&mail, &["mail.idle_notify=1s"]);
     a.ok("SELECT INBOX");
     let mut idle = a.idle();
     idle.expect("OK Still here");
@@ -98,8 +98,8 @@ fn a_client_in_idle_is_told_that_the_server_is_there() {
 fn a_silent_client_is_sent_away_but_not_out_of_idle() {
     roost_only!("a setting of ours");
     let mail = Mail::with(["one.eml"]);
-    let mut silent = Server::preauth_with(&mail, &["idle_timeout=2s"]);
-    let mut idler = Server::preauth_with(&mail, &["idle_timeout=2s", "idle_notify=1s"]);
+    let mut silent = Server::preauth_with(&mail, &["mail.idle_timeout=2s"]);
+    let mut idler = Server::preauth_with(&mail, &["mail.idle_timeout=2s", "mail.idle_notify=1s"]);
     idler.ok("SELECT INBOX");
     let mut idle = idler.idle();
     let last = silent.read_to_end();

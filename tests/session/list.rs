@@ -187,7 +187,7 @@ fn the_empty_pattern_tells_the_separator() {
 fn the_separator_may_be_a_dot() {
     roost_only!("a setting of ours");
     let mail = Mail::new();
-    let mut a = Server::preauth_with(&mail, &["separator=."]);
+    let mut a = Server::preauth_with(&mail, &["mail.separator=."]);
     a.ok("CREATE Work.2026");
     a.ok("LIST \"\" Work.%")
         .untagged([r#"LIST (...) "." Work.2026"#]);

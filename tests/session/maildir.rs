@@ -407,7 +407,7 @@ fn index_and_cache_may_lie_elsewhere() {
     roost_only!("a setting of ours");
     let mail = Mail::with(["one.eml"]);
     let elsewhere = mail.directory("elsewhere");
-    let setting = format!("index_dir={}", elsewhere.display());
+    let setting = format!("mail.index_dir={}", elsewhere.display());
     let mut a = Server::preauth_with(&mail, &[&setting]);
     a.ok("CREATE Work");
     a.append("Work", &text("two.eml"));
@@ -542,7 +542,7 @@ fn layout_fs_is_read() {
         }
     }
     Folder::at(mail.root().join("Work/2026")).deliver_file("one.eml");
-    let mut a = Server::preauth_with(&mail, &["layout=fs"]);
+    let mut a = Server::preauth_with(&mail, &["mail.layout=fs"]);
     a.ok("LIST \"\" Work/*")
         .untagged([r#"LIST (...) "/" Work/2026"#]);
     a.ok("SELECT Work/2026").contains("1 EXISTS");

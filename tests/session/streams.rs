@@ -145,7 +145,7 @@ fn a_client_that_takes_its_time_to_read_an_answer_is_not_idle() {
     roost_only!("a setting of ours");
     let mail = Mail::new();
     mail.inbox().store(&[b'x'; LARGE], "");
-    let mut a = Server::preauth_with(&mail, &["idle_timeout=1s"]);
+    let mut a = Server::preauth_with(&mail, &["mail.idle_timeout=1s"]);
     a.ok("SELECT INBOX");
     let fetch = a.start("FETCH 1 BODY.PEEK[]");
     std::thread::sleep(std::time::Duration::from_millis(2500));

@@ -158,6 +158,22 @@ impl Client {
         self.wire.write_all(bytes)
     }
 
+    /// Sends `bytes` over and over, at most `most` of them, until the connection takes no more for a
+    /// second; whether that came.
+    pub fn flood(&mut self, bytes: &[u8], most: usize) -> bool {
+        let patience = Duration::from_secs(1);
+        let set = self.wire.set_write_patience(patience);
+        set.expect("a timeout set");
+        let mut sent = 0;
+        while sent < most {
+            if self.wire.write_all(bytes).is_err() {
+                return true;
+            }
+            sent += bytes.len();
+        }
+        false
+    }
+
     /// APPEND of a message with LF or CRLF line ends; `arguments` as in `INBOX (\Seen)`.
     #[track_caller]
     pub fn append(&mut self, arguments: &str, text: &[u8]) -> Reply {

@@ -552,3 +552,8 @@ pub fn shown_certificate(port: u16) -> Vec<u8> {
 pub fn tls_believing(port: u16) -> Wire {
     Wire::believing(port)
 }
+
+/// A client over TLS on a connection made otherwise, before its greeting.
+pub fn client_over_tls(tcp: TcpStream, certificate: &[u8]) -> Client {
+    Client::new(Wire::tls(tcp, certificate).expect("TLS"), None)
+}

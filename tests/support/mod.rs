@@ -31,7 +31,7 @@ pub use dovecot::{doveadm, lda};
 pub use mail::{Folder, MAIL, Mail, own};
 pub use message::{crlf, numbered, text};
 pub use place::{PamService, Place, User};
-pub use proc::Proc;
+pub use proc::{Proc, Socket};
 pub use reply::{Reply, expunge, numbers_before};
 pub use response::{Captures, Response, Token};
 pub use server::{Process, Program, Server, free_port};

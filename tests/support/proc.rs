@@ -173,3 +173,45 @@ fn numbers(text: &str) -> Vec<u32> {
         .map(|n| n.parse().expect("a number"))
         .collect()
 }
+
+/// What a socket of a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Socket {
+    Listening,
+    /// Of TCP, with a client at the other end.
+    Connected,
+    /// Of the unix domain, or of another kind.
+    Local,
+}
+
+impl Proc {
+    /// Its sockets.
+    pub fn sockets(self) -> Vec<Socket> {
+        let mut kinds = BTreeMap::new();
+        for table in ["tcp", "tcp6"] {
+            let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
+            for line in text.lines().skip(1) {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                let kind = match fields[3] {
+                    "0A" => Socket::Listening,
+                    _ => Socket::Connected,
+                };
+                kinds.insert(fields[9].to_owned(), kind);
+            }
+        }
+        let descriptors = self.descriptors().into_values();
+        let inodes = descriptors.filter_map(|target| {
+            let inode = target.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(kinds.get(inode).copied().unwrap_or(Socket::Local))
+        });
+        inodes.collect()
+    }
+
+    /// How many sockets of this kind it has.
+    pub fn count(self, kind: Socket) -> usize {
+        self.sockets()
+            .into_iter()
+            .filter(|&socket| socket == kind)
+            .count()
+    }
+}

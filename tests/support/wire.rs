@@ -81,6 +81,15 @@ impl Wire {
         }
     }
 
+    pub fn set_write_patience(&self, patience: Duration) -> io::Result<()> {
+        match self {
+            Wire::Pair(pair) => pair.set_write_timeout(Some(patience)),
+            Wire::Tcp(tcp) => tcp.set_write_timeout(Some(patience)),
+            Wire::Tls(tls) => tls.sock.set_write_timeout(Some(patience)),
+            Wire::Gone => Ok(()),
+        }
+    }
+
     /// Whether there is something to read now.
     pub fn has_input(&self) -> bool {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -14,6 +14,7 @@ use crate::maildir::folder::{MessageError, Step};
 use crate::maildir::save::{Batch, Commit, SaveError};
 use crate::net::Now;
 use crate::session::connection::Patience;
+use crate::session::counters::Counters;
 use crate::session::flags;
 use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::{MailboxKey, Mailboxes};
@@ -255,7 +256,8 @@ impl Copy {
             .mailboxes
             .get(self.source)
             .ok_or_else(reply::deselected)?;
-        let removed = self.remove_locked(source, context.now.time, context.over);
+        let counters = &mut context.client.counters;
+        let removed = self.remove_locked(source, counters, context.now.time, context.over);
         source.folder.unlock();
         source.distribute(Some(id), context.now);
         if !removed? {
@@ -279,6 +281,7 @@ impl Copy {
     fn remove_locked(
         &mut self,
         source: &mut Mailbox,
+        counters: &mut Counters,
         now: SystemTime,
         over: &dyn Fn() -> bool,
     ) -> Result<bool, Reply> {
@@ -289,7 +292,10 @@ impl Copy {
                 return Ok(true);
             };
             match source.folder.expunge(index, modseq) {
-                Ok(()) => self.highest = Some(modseq),
+                Ok(()) => {
+                    self.highest = Some(modseq);
+                    counters.expunged += 1;
+                }
                 Err(MessageError::Gone) => {}
                 Err(error) => return Err(error.into()),
             }

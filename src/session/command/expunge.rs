@@ -1,6 +1,6 @@
 //! EXPUNGE, UID EXPUNGE (RFC 9051 6.4.3, 6.4.9) and the expunge of CLOSE (RFC 9051 6.4.1).
 
-use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, under_lock};
+use super::{Command, Context, Progress, Start, uids_of, under_lock};
 use crate::imap::flag::System;
 use crate::imap::response::Code;
 use crate::imap::sequence::{Ranges, Set};
@@ -53,7 +53,13 @@ impl Expunge {
     fn slice(&mut self, context: &mut Context<'_>) -> Progress {
         let now = context.now;
         let over = context.over;
-        let Some(mailbox) = selected_mailbox(context) else {
+        let Context {
+            client, mailboxes, ..
+        } = context;
+        let mailbox = client
+            .selected
+            .and_then(|selected| mailboxes.get(selected.mailbox));
+        let Some(mailbox) = mailbox else {
             return Progress::Done(reply::deselected());
         };
         let mut modseq = None;
@@ -74,7 +80,10 @@ impl Expunge {
                 },
             };
             match mailbox.folder.expunge(index, modseq) {
-                Ok(()) => self.highest = Some(modseq),
+                Ok(()) => {
+                    self.highest = Some(modseq);
+                    client.counters.expunged += 1;
+                }
                 Err(MessageError::Gone) => {}
                 Err(error) => self.failure = self.failure.take().or(Some(error)),
             }

@@ -6,7 +6,7 @@
 use super::{Command, Context, Progress, Start, uids_of, under_lock, use_condstore};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
-use crate::imap::flag::Flags;
+use crate::imap::flag::{Flags, System};
 use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
 use crate::maildir::messages::Message;
@@ -143,6 +143,10 @@ impl Store {
                     continue;
                 }
                 let after = mailbox.folder.messages().get(index).map(Message::flags);
+                let is_deleted = |flags: Flags| flags.system.contains(System::DELETED);
+                if !is_deleted(before) && after.is_some_and(is_deleted) {
+                    client.counters.deleted += 1;
+                }
                 if after != Some(change(before)) {
                     mailbox.note_flags(client.id, uid);
                 }

@@ -248,6 +248,7 @@ fn write_section(
     };
     let (first, length) = cut(item.partial, size);
     line.section_literal(out, item, length);
+    context.client.counters.count_section(&item.section, length);
     Ok(Some(match content {
         Content::Piece(span) => {
             let text = current.text.as_ref().ok_or(MessageError::Gone)?;
@@ -456,6 +457,7 @@ fn write_binary(
     let (first, length) = cut(partial, measure.size);
     let out = context.client.out.writer();
     line.binary_literal(out, part, partial, length, measure.nul);
+    context.client.counters.count_part(length);
     let decoder = Decoder::new(encoded.encoding, true);
     Ok(Some(Body::decoded(encoded.span, decoder, first, length)))
 }

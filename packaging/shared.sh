@@ -1,0 +1,61 @@
+# The user roost, whom the part becomes that talks to clients before login: a system user who cannot
+# log in, owns nothing and stays when the package goes, so that nobody else gets his number.
+make_user() {
+    if getent passwd roost >/dev/null; then
+        return 0
+    elif command -v systemd-sysusers >/dev/null; then
+        systemd-sysusers "$1"
+    elif command -v adduser >/dev/null && [ -e /etc/adduser.conf ]; then
+        adduser --system --group --quiet --no-create-home --home /nonexistent \
+            --gecos "Roost IMAP server" roost
+    else
+        useradd --system --user-group --no-create-home --home-dir /nonexistent \
+            --shell /usr/sbin/nologin --comment "Roost IMAP server" roost
+    fi
+}
+
+# Who listens on the ports of IMAP: $holder (a name; empty if nobody does), $port, $pid, $its_unit.
+# From /proc, for there need be no tool. (No percent signs here: rpm would take them for its own.)
+port_holder() {
+    holder='' pid='' its_unit=''
+    for port in 143 993; do
+        case $port in 143) hex=:008F ;; 993) hex=:03E1 ;; esac
+        # 0A: listening
+        inode=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+            awk -v hex=$hex '$4 == "0A" && substr($2, length($2) - 4) == hex { print $10; exit }')
+        [ -n "$inode" ] || continue
+        holder='another program'
+        pid=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null | head -n 1 | cut -d / -f 3)
+        [ -n "$pid" ] || return 0
+        holder=$(cat "/proc/$pid/comm" 2>/dev/null || echo "$holder")
+        its_unit=$(sed -n 's/.*\/\([^/]*\.service\)\(\/.*\)*$/\1/p' "/proc/$pid/cgroup" 2>/dev/null |
+            head -n 1)
+        return 0
+    done
+}
+
+how_to_go_over() {
+    echo "roost: $holder${pid:+ (process $pid)} listens on port $port, so Roost is installed but neither"
+    echo "roost: started nor enabled. Nothing of the other server was touched. Both can read and write"
+    echo "roost: the same Maildirs; only the ports cannot be shared. To go over to Roost:"
+    case $its_unit in
+        '')
+            if [ "$pid" = 1 ]; then
+                echo "roost:     systemctl disable --now the socket unit that \"systemctl list-sockets\" shows"
+            else
+                echo "roost:     stop $holder, and see that it is not started again"
+            fi
+            ;;
+        dovecot.service) echo "roost:     systemctl disable --now dovecot.socket dovecot.service" ;;
+        *) echo "roost:     systemctl disable --now $its_unit" ;;
+    esac
+    echo "roost:     systemctl enable --now roost.service"
+    echo "roost: And to go back:"
+    echo "roost:     systemctl disable --now roost.service"
+    case $its_unit in
+        '') echo "roost:     start again what you stopped" ;;
+        *) echo "roost:     systemctl enable --now $its_unit" ;;
+    esac
+    echo "roost: If Postfix asks Dovecot for passwords, or gives it mail, read \"From Dovecot\" in"
+    echo "roost: /usr/share/doc/roost/README.md first."
+}

@@ -1,0 +1,54 @@
+//! Where the mail is, made if it is not there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Layout};
+use crate::ipc::Account;
+use crate::maildir;
+use crate::maildir::tree;
+
+/// The directories that a session works in.
+pub struct Place {
+    pub maildir: PathBuf,
+    index_dir: Option<PathBuf>,
+    /// Where links in the Maildir lead.
+    elsewhere: Vec<PathBuf>,
+}
+
+impl Place {
+    /// Finds the mail of the account and sets its place in `config`.  Somebody who has got no mail yet
+    /// gets a Maildir.  The error is a text for the log.
+    pub fn find(account: &Account, config: &mut Config) -> Result<Place, String> {
+        let location = &account.location;
+        match (location.fs_layout, config.layout) {
+            (true, _) => config.layout = Layout::Fs,
+            // It was this user's location that said otherwise.
+            (false, Layout::Fs) => config.layout = Layout::MaildirPlusPlus,
+            (false, _) => {}
+        }
+        config.index_dir = location.index_dir.as_ref().map(PathBuf::from);
+
+        let maildir = PathBuf::from(&location.maildir);
+        maildir::make(&maildir).map_err(|error| problem(&maildir, &error))?;
+        if let Some(index_dir) = &config.index_dir {
+            maildir::make_directory(index_dir).map_err(|error| problem(index_dir, &error))?;
+        }
+        let elsewhere = tree::elsewhere(&maildir).map_err(|error| problem(&maildir, &error))?;
+        Ok(Place {
+            maildir,
+            index_dir: config.index_dir.clone(),
+            elsewhere,
+        })
+    }
+
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        let own = std::iter::once(&self.maildir).chain(&self.index_dir);
+        own.chain(&self.elsewhere).map(PathBuf::as_path)
+    }
+}
+
+/// For the log.
+pub fn problem(path: &Path, error: &io::Error) -> String {
+    format!("the mail cannot be opened: {}: {error}", path.display())
+}
