@@ -12,8 +12,9 @@
 //! | [`front`] | everything before login | nothing itself |
 //! | [`net`] | the event loop, streams, TLS | sockets and the clock, and it alone |
 //! | [`solo`] | `roost try` and `roost --preauth`: front and session in one process | the Maildir it finds or makes, the password file |
+//! | [`commands`] | arguments; `roost check` and `roost config` | the files that the configuration names |
 //! | [`sys`] | the operating system: standard streams, users, signals | `unsafe`, and it alone |
-//! | [`log`] | where the log goes | standard error |
+//! | [`log`] | where the log goes | standard error, syslog |
 //!
 //! `tests/layering.rs` holds this table.  Every process is one thread around one event loop; what
 //! takes long works in slices of at most 10 ms and is resumed when the others have had their turn.
@@ -61,6 +62,7 @@
 )]
 
 pub mod auth;
+pub mod commands;
 pub mod config;
 pub mod front;
 pub mod imap;

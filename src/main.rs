@@ -1,42 +1,166 @@
 //! Arguments to role; errors to exit codes (sysexits.h).
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use getopts::{Matches, Options};
 use log::LevelFilter;
-use roost::config::{Config, SETTINGS};
-use roost::solo::{self, SoloError, Trial};
+use roost::commands::{self, BadConfiguration, Role, UsageError};
+use roost::config::{Config, LogTarget};
+use roost::ipc::Secret;
+use roost::monitor::client::{self, ClientError};
+use roost::monitor::{self, Mode, MonitorError, Start};
+use roost::solo::{self, SoloError};
+use roost::sys::{inherited, process, terminal};
+use roost::{auth, front, session};
 
 fn main() -> ExitCode {
-    let result = role().and_then(|role| match role {
-        Role::Help => show(&help()),
-        Role::Version => show(concat!("roost ", env!("CARGO_PKG_VERSION"), "\n")),
-        Role::Preauth(maildir, config) => {
-            roost::log::init(config.log_level);
-            solo::preauth(maildir, config).map_err(Failure::from)
-        }
-        Role::Try(trial) => {
-            roost::log::init(trial.config.log_level);
-            solo::run_trial(&trial).map_err(Failure::from)
-        }
-    });
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let from_inetd = arguments
+        .iter()
+        .any(|a| a == "--inetd" || a == "--inetd-tls");
+    let result = commands::parse(arguments)
+        .map_err(Failure::from)
+        .and_then(run);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // If that fails too, there is still the exit code.
-            let _ = writeln!(io::stderr(), "roost: {}", failure.text);
+            tell(&failure.text, from_inetd);
             ExitCode::from(failure.status)
         }
     }
 }
 
-enum Role {
-    Help,
-    Version,
-    Preauth(Option<PathBuf>, Config),
-    Try(Trial),
+fn run(role: Role) -> Result<(), Failure> {
+    match role {
+        Role::Help => show(&commands::help()),
+        Role::Version => show(concat!("roost ", env!("CARGO_PKG_VERSION"), "\n")),
+        Role::Daemon(start, mode) => run_daemon(&start, mode),
+        Role::Front => Ok(front::role::run(channel()?)?),
+        Role::Session => Ok(session::role::run(channel()?)?),
+        Role::Preauth(maildir, config) => {
+            roost::log::init(config.log_level);
+            Ok(solo::preauth(maildir, config)?)
+        }
+        Role::Try(trial) => {
+            roost::log::init(trial.config.log_level);
+            Ok(solo::run_trial(&trial)?)
+        }
+        Role::Check { start, with_files } => {
+            warn(&commands::check(&start, with_files)?);
+            Ok(())
+        }
+        Role::Config { start, all } => show(&config(&start)?.to_toml(all)),
+        Role::Who(start) => ask(&start, client::who),
+        Role::Kick(start, whom) => ask(&start, |socket| client::kick(socket, &whom)),
+        Role::Reload(start) => ask(&start, client::reload),
+        Role::Metrics(start) => ask(&start, client::metrics),
+        Role::AuthTest(start, user) => test_login(&start, &user),
+    }
+}
+
+fn run_daemon(start: &Start, mode: Mode) -> Result<(), Failure> {
+    if !process::is_root() {
+        return Err(Failure {
+            text: "this takes root, for it becomes each user who logs in; `roost try` serves your own \
+                   mail to this host without any rights"
+                .to_owned(),
+            status: EX_NOPERM,
+        });
+    }
+    // Whatever goes wrong from here on, a panic too, the client must not read it.
+    if matches!(mode, Mode::Inetd { .. }) && !io::stderr().is_terminal() {
+        inherited::mute().map_err(|error| system("/dev/null", error))?;
+    }
+    Ok(monitor::run(start, mode)?)
+}
+
+fn channel() -> Result<OwnedFd, Failure> {
+    inherited::channel().ok_or_else(|| Failure {
+        text: "this role is started by roost itself, with a channel to it; see roost(8)".to_owned(),
+        status: EX_USAGE,
+    })
+}
+
+/// Asks the daemon.
+fn ask(
+    start: &Start,
+    question: impl FnOnce(&std::path::Path) -> Result<String, ClientError>,
+) -> Result<(), Failure> {
+    let socket = config(start)?.control_socket;
+    match question(&socket) {
+        Ok(answer) => show(&answer),
+        Err(error) => {
+            let (advice, status) = match &error {
+                ClientError::Io(error) => match error.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                        ("roost does not run: ", EX_UNAVAILABLE)
+                    }
+                    io::ErrorKind::PermissionDenied => ("this takes root: ", EX_NOPERM),
+                    _ => ("", EX_IOERR),
+                },
+                ClientError::Refused(_) => ("", EX_UNAVAILABLE),
+            };
+            let text = match &error {
+                ClientError::Io(error) => format!("{advice}{}: {error}", socket.display()),
+                ClientError::Refused(text) => text.clone(),
+            };
+            Err(Failure { text, status })
+        }
+    }
+}
+
+fn test_login(start: &Start, user: &str) -> Result<(), Failure> {
+    let config = config(start)?;
+    roost::log::init(LevelFilter::Warn);
+    let password = terminal::read_password(&format!("Password of {user}: "));
+    let password = password.map_err(|error| system("standard input", error))?;
+    let report = auth::test(&config, user, Secret(password));
+    show(&report.to_string())?;
+    match report.admitted {
+        true => Ok(()),
+        false => Err(Failure {
+            text: format!("{user} is not let in"),
+            status: EX_NOPERM,
+        }),
+    }
+}
+
+/// What is in force; what is odd about it goes to standard error.
+fn config(start: &Start) -> Result<Config, Failure> {
+    let (config, warnings) = commands::read(start)?;
+    warn(&warnings);
+    Ok(config)
+}
+
+fn warn(lines: &[String]) {
+    for line in lines {
+        // If that fails, there is still the exit code.
+        let _ = writeln!(io::stderr(), "roost: {line}");
+    }
+}
+
+/// Says why the program ends; from inetd standard error may be the client.
+fn tell(text: &str, from_inetd: bool) {
+    if from_inetd {
+        roost::log::init_as(LogTarget::Auto, LevelFilter::Error, true);
+        for line in text.lines() {
+            log::error!(target: "roost", "{}", line.trim_start_matches("roost: "));
+        }
+    }
+    if !from_inetd || io::stderr().is_terminal() {
+        // If that fails, there is still the exit code.
+        let _ = writeln!(io::stderr(), "roost: {text}");
+    }
+}
+
+fn show(text: &str) -> Result<(), Failure> {
+    let result = io::stdout().write_all(text.as_bytes());
+    result.map_err(|error| Failure {
+        text: error.to_string(),
+        status: EX_IOERR,
+    })
 }
 
 /// Why the program ends, for a human and for a program.
@@ -45,145 +169,62 @@ struct Failure {
     status: u8,
 }
 
-/// What the arguments ask for.
-fn role() -> Result<Role, Failure> {
-    let mut arguments = std::env::args_os().skip(1).peekable();
-    let is_try = arguments.next_if(|argument| argument == "try").is_some();
-    let options = if is_try {
-        try_options()
-    } else {
-        main_options()
-    };
-    let matches = options
-        .parse(arguments)
-        .map_err(|error| usage(&error.to_string()))?;
-
-    if matches.opt_present("help") {
-        return Ok(Role::Help);
-    }
-    if is_try {
-        return try_role(&matches);
-    }
-    if matches.opt_present("version") {
-        return Ok(Role::Version);
-    }
-    match (matches.opt_present("preauth"), matches.free.first()) {
-        (_, Some(argument)) => Err(usage(&format!("what is '{argument}'?"))),
-        (false, None) => Err(usage("what is to be done?")),
-        (true, None) => Ok(Role::Preauth(
-            matches.opt_str("maildir").map(PathBuf::from),
-            // Standard error may be the user's screen: only what is wrong belongs there.
-            config(&matches, LevelFilter::Warn)?,
-        )),
-    }
-}
-
-fn try_role(matches: &Matches) -> Result<Role, Failure> {
-    if let Some(argument) = matches.free.get(1) {
-        return Err(usage(&format!("what is '{argument}'?")));
-    }
-    Ok(Role::Try(Trial {
-        maildir: matches.free.first().map(PathBuf::from),
-        listen: matches.opt_str("listen"),
-        listen_tls: matches.opt_str("listen-tls"),
-        user: matches.opt_str("user"),
-        password_file: matches.opt_str("password-file").map(PathBuf::from),
-        config: config(matches, LevelFilter::Info)?,
-    }))
-}
-
-fn config(matches: &Matches, log_level: LevelFilter) -> Result<Config, Failure> {
-    let mut config = Config {
-        log_level,
-        ..Config::default()
-    };
-    for assignment in matches.opt_strs("set") {
-        config
-            .set(&assignment)
-            .map_err(|error| usage(&error.to_string()))?;
-    }
-    Ok(config)
-}
-
-fn main_options() -> Options {
-    let mut options = Options::new();
-    options
-        .optflag("", "preauth", "speak IMAP on standard input and output")
-        .optopt("", "maildir", "serve this Maildir, not ~/Maildir", "DIR")
-        .optmulti("", "set", "change a setting (below)", "NAME=VALUE")
-        .optflag("h", "help", "print this")
-        .optflag("V", "version", "print the version");
-    options
-}
-
-fn try_options() -> Options {
-    let for_imap = format!("for IMAP, else {}", solo::LISTEN);
-    let for_imaps = format!("for IMAP under TLS, else {}", solo::LISTEN_TLS);
-    let mut options = Options::new();
-    options
-        .optopt("", "listen", &for_imap, "ADDRESS:PORT")
-        .optopt("", "listen-tls", &for_imaps, "ADDRESS:PORT")
-        .optopt(
-            "",
-            "user",
-            "the name to log in with, else the owner's",
-            "NAME",
-        )
-        .optopt(
-            "",
-            "password-file",
-            "its first line is the password",
-            "FILE",
-        )
-        .optmulti("", "set", "change a setting (below)", "NAME=VALUE")
-        .optflag("h", "help", "print this");
-    options
-}
-
-fn help() -> String {
-    let mut text = String::from(
-        "Roost, an IMAP server for the Maildir you have.\n\n\
-         roost --preauth [--maildir DIR] [--set NAME=VALUE]\n",
-    );
-    text.push_str(options_of(&main_options()).as_str());
-    text.push_str(
-        "\nroost try [MAILDIR] [--listen ADDRESS:PORT] [--listen-tls ADDRESS:PORT]\n          \
-         [--user NAME] [--password-file FILE] [--set NAME=VALUE]\n",
-    );
-    text.push_str(options_of(&try_options()).as_str());
-    text.push_str("\nSettings, and what they are if they are not set:\n");
-    let config = Config::default();
-    for setting in SETTINGS {
-        let (name, value) = (setting.name, setting.value(&config));
-        text.push_str(&format!(
-            "    {name}={value}\n        {}: {}\n",
-            setting.form, setting.help
-        ));
-    }
-    text.push_str(
-        "\nSee also roost(8), and roost-maildir(5) for what is written into a Maildir.\n",
-    );
-    text
-}
-
-/// Only the list of options.
-fn options_of(options: &Options) -> String {
-    options.usage_with_format(|lines| lines.map(|line| line + "\n").collect())
-}
-
-fn show(text: &str) -> Result<(), Failure> {
-    io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure {
-            text: error.to_string(),
-            status: EX_IOERR,
-        })
-}
-
-fn usage(text: &str) -> Failure {
+fn system(what: &str, error: io::Error) -> Failure {
     Failure {
-        text: format!("{text}\nroost --help says more"),
-        status: EX_USAGE,
+        text: format!("{what}: {error}"),
+        status: EX_OSERR,
+    }
+}
+
+impl From<UsageError> for Failure {
+    fn from(error: UsageError) -> Failure {
+        match error {
+            UsageError::Configuration(error) => Failure::from(error),
+            UsageError::Arguments(_) => Failure {
+                text: error.to_string(),
+                status: EX_USAGE,
+            },
+        }
+    }
+}
+
+impl From<BadConfiguration> for Failure {
+    fn from(error: BadConfiguration) -> Failure {
+        // There may be several lines.
+        Failure {
+            text: error.to_string().replace('\n', "\nroost: "),
+            status: EX_CONFIG,
+        }
+    }
+}
+
+impl From<MonitorError> for Failure {
+    fn from(error: MonitorError) -> Failure {
+        let status = match &error {
+            MonitorError::System(..) => EX_OSERR,
+        };
+        Failure {
+            text: error.to_string(),
+            status,
+        }
+    }
+}
+
+impl From<front::role::RoleError> for Failure {
+    fn from(error: front::role::RoleError) -> Failure {
+        Failure {
+            text: format!("front: {error}"),
+            status: EX_OSERR,
+        }
+    }
+}
+
+impl From<session::role::SessionError> for Failure {
+    fn from(error: session::role::SessionError) -> Failure {
+        Failure {
+            text: format!("session: {error}"),
+            status: EX_OSERR,
+        }
     }
 }
 
@@ -215,3 +256,4 @@ const EX_OSERR: u8 = 71;
 const EX_CANTCREAT: u8 = 73;
 const EX_IOERR: u8 = 74;
 const EX_NOPERM: u8 = 77;
+const EX_CONFIG: u8 = 78;

@@ -8,8 +8,12 @@
 
 mod support;
 
+#[path = "daemon/certificates.rs"]
+mod certificates;
 #[path = "daemon/clients.rs"]
 mod clients;
+#[path = "daemon/deaths.rs"]
+mod deaths;
 #[path = "daemon/inetd.rs"]
 mod inetd;
 #[path = "daemon/limits.rs"]
@@ -18,11 +22,19 @@ mod limits;
 mod logins;
 #[path = "daemon/operation.rs"]
 mod operation;
+#[path = "daemon/pam.rs"]
+mod pam;
 #[path = "daemon/postfix.rs"]
 mod postfix;
 #[path = "daemon/processes.rs"]
 mod processes;
 #[path = "daemon/proxy.rs"]
 mod proxy;
+#[path = "daemon/sasl.rs"]
+mod sasl;
+#[path = "daemon/sources.rs"]
+mod sources;
+#[path = "daemon/systemd.rs"]
+mod systemd;
 #[path = "daemon/tls.rs"]
 mod tls;

@@ -94,7 +94,10 @@ const LAYERS: &[Layer] = &[
         name: "auth",
         may_name: &["config", "ipc", "log", "sys"],
         may_touch: &[Io],
-        files: &[("passwd_file.rs", &[Files])],
+        files: &[
+            ("passwd_file.rs", &[Files]),
+            ("files.rs", &[Files, Processes]),
+        ],
     },
     Layer {
         name: "monitor",
@@ -122,6 +125,12 @@ const LAYERS: &[Layer] = &[
             "front", "session", "net", "ipc", "config", "log", "sys", "imap", "maildir",
         ],
         may_touch: &[Io, Network, Files, Environment],
+        files: &[],
+    },
+    Layer {
+        name: "commands",
+        may_name: &["config", "monitor", "net", "auth", "solo", "sys"],
+        may_touch: &[Io, Files],
         files: &[],
     },
 ];

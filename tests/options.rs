@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -11,32 +12,161 @@ use roost::config::{Config, SETTINGS};
 
 #[test]
 fn the_manual_has_every_setting_with_its_form_and_default_and_no_other() {
-    let manual = read("man/roost.8");
+    let manual = read("man/roost.toml.5");
     let (_, settings) = manual.split_once("\n.Sh SETTINGS\n").unwrap();
     let (settings, _) = settings.split_once("\n.Sh ").unwrap();
-    let items: Vec<&str> = settings.split("\n.It Cm ").skip(1).collect();
-    assert_eq!(items.len(), SETTINGS.len());
-
+    let mut found = Vec::new();
+    for section in settings.split("\n.Ss [").skip(1) {
+        let (group, items) = section.split_once("]\n").unwrap();
+        for item in items.split("\n.It Cm ").skip(1) {
+            let (key, text) = item.split_once('\n').unwrap();
+            let (form, meaning) = text.split_once("\n.Pp\n").unwrap();
+            assert!(!meaning.trim().is_empty(), "{key}");
+            found.push((format!("{group}.{key}"), form.replace('\n', " ")));
+        }
+    }
     let defaults = Config::default();
-    for (setting, item) in SETTINGS.iter().zip(items) {
-        let (head, text) = item.split_once('\n').unwrap();
-        let head = head.replace(" Ns = Ns ", "=").replace(" | ", "|");
-        let head = head
-            .replace("Cm ", "")
-            .replace("Ar ", "")
-            .replace("\\&", "");
-        assert_eq!(head, format!("{}={}", setting.name, setting.form));
-        let value = match setting.value(&defaults).as_str() {
-            "/" => "slash".to_owned(),
-            "" => "The default is to".to_owned(),
-            value => value.to_owned(),
-        };
-        assert!(
-            text.contains(&value),
-            "{}: the default {value} is missing",
-            setting.name
+    let settings = SETTINGS.iter().map(|setting| {
+        let (form, default) = (setting.toml_form(), setting.toml_value(&defaults));
+        let form = format!("{form}; the default is {default}.");
+        (setting.name.to_owned(), form)
+    });
+    assert_eq!(found, settings.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_example_has_every_setting_at_its_default_and_commented_out() {
+    let example = read("packaging/roost.toml");
+    let lines: Vec<&str> = example
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => rest,
+            _ => line,
+        })
+        .collect();
+    let (mut group, mut found) = ("", Vec::new());
+    for line in &lines {
+        if let Some(section) = line.strip_prefix('[') {
+            group = section.trim_end_matches(']');
+        } else if let Some((key, value)) = line.split_once(" = ")
+            && !line.starts_with('#')
+        {
+            let group = group.replace("mailbox.Sent", "mailbox.NAME");
+            found.push((format!("{group}.{key}"), value.to_owned()));
+        }
+    }
+    let defaults = Config::default();
+    let settings = SETTINGS
+        .iter()
+        .map(|setting| (setting.name.to_owned(), setting.toml_value(&defaults)));
+    assert_eq!(found, settings.collect::<Vec<_>>());
+
+    for text in [lines.join("\n"), example] {
+        assert_eq!(
+            Config::load(&text, &[]),
+            Ok((Config::default(), Vec::new()))
         );
     }
+    // What it shows as examples is right too, where it is whole lines.
+    assert!(
+        Config::load(
+            "[mailbox.Sent]\nauto = \"subscribe\"\nspecial_use = \"Sent\"",
+            &[]
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn the_examples_of_the_manual_pass_the_check() {
+    let manual = read("man/roost.toml.5");
+    let (_, examples) = manual.split_once("\n.Sh EXAMPLES\n").unwrap();
+    let examples: Vec<&str> = examples
+        .split(".Bd -literal -offset indent\n")
+        .skip(1)
+        .map(|example| example.split_once(".Ed").unwrap().0)
+        .collect();
+    assert!(examples.len() > 4);
+    for example in examples {
+        let file = Temporary::file(&example.replace("\\e", "\\"));
+        let output = roost(&["check", "--no-files", file.path()]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{example}{error}");
+        assert_eq!(error, "", "{example}");
+    }
+}
+
+#[test]
+fn what_config_prints_passes_the_check_and_says_the_same_again() {
+    let settings = [
+        "mail.fsync=never",
+        "tls.min_version=1.3",
+        "mailbox.Sent Items.special_use=Sent",
+        "auth.sources=passwd-file:/etc/roost/users,pam",
+        "limits.connections=7",
+        "mail.index_dir=/var/index/%u \\\"",
+    ];
+    for option in [&[][..], &["--all"]] {
+        let mut arguments = [&["config", "--config", "/dev/null"], option].concat();
+        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        let first = roost(&arguments);
+        assert_eq!(first.status.code(), Some(0), "{first:?}");
+
+        let file = Temporary::file(std::str::from_utf8(&first.stdout).unwrap());
+        let check = roost(&["check", "--no-files", file.path()]);
+        assert_eq!(check.status.code(), Some(0), "{check:?}");
+        let again = roost(&[&["config", "--config", file.path()], option].concat());
+        assert_eq!(again.stdout, first.stdout);
+    }
+    let nothing = roost(&["config", "--config", "/dev/null"]);
+    assert_eq!(nothing.stdout, b"");
+}
+
+#[test]
+fn the_check_tells_every_mistake_with_its_place() {
+    let file = Temporary::file("[mail]\nfsync = \"no\"\n[tls\nkey = 1\n[imap]\n");
+    let output = roost(&["check", file.path()]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(output.stdout.is_empty());
+    let error = String::from_utf8(output.stderr).unwrap();
+    let places: Vec<&str> = error
+        .lines()
+        .filter_map(|line| line.strip_prefix(&format!("roost: {}:", file.path())))
+        .filter_map(|line| line.split(": ").next())
+        .collect();
+    assert_eq!(places.len(), error.lines().count(), "{error}");
+    assert!(
+        places.contains(&"2:9") && places.contains(&"5:2"),
+        "{error}"
+    );
+    assert!(
+        places.iter().any(|place| place.starts_with("3:")),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_check_looks_at_the_files_that_are_named() {
+    let file = Temporary::file(
+        "[tls]\ncertificate = \"/nonexistent/cert\"\nkey = \"/nonexistent/key\"\n\
+         [auth]\nsources = \"passwd-file:/nonexistent/users\"\n\
+         [listen]\nsasl = \"/nonexistent/private/auth\"\n",
+    );
+    let output = roost(&["check", file.path()]);
+    assert_eq!(output.status.code(), Some(78));
+    let error = String::from_utf8(output.stderr).unwrap();
+    for text in [
+        "tls.certificate: /nonexistent/cert: ",
+        "tls.key: /nonexistent/key: ",
+        "auth.sources: /nonexistent/users: ",
+        "listen.sasl: ",
+    ] {
+        assert!(error.contains(text), "{error}");
+    }
+    assert_eq!(
+        roost(&["check", "--no-files", file.path()]).status.code(),
+        Some(0)
+    );
 }
 
 #[test]
@@ -58,6 +188,21 @@ fn the_manual_has_every_option_and_no_other() {
         .collect();
     assert_eq!(in_manual, in_help);
 
+    let (_, commands) = manual.split_once("\n.Sh COMMANDS\n").unwrap();
+    let (commands, _) = commands.split_once("\n.Sh ").unwrap();
+    let in_manual: Vec<&str> = commands
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Cm "))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let in_help: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("roost "))
+        .filter_map(|line| line.split(' ').next())
+        .filter(|word| !word.starts_with('['))
+        .collect();
+    assert_eq!(in_manual, in_help);
+
     for address in [roost::solo::LISTEN, roost::solo::LISTEN_TLS] {
         assert!(
             manual.contains(address) && help.contains(address),
@@ -71,7 +216,7 @@ fn the_manual_has_every_option_and_no_other() {
 
 #[test]
 fn the_manual_pages_are_well_formed() {
-    for page in ["man/roost.8", "man/roost-maildir.5"] {
+    for page in ["man/roost.8", "man/roost.toml.5", "man/roost-maildir.5"] {
         let mandoc = Command::new("mandoc")
             .args(["-T", "lint", "-W", "warning", page])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -91,8 +236,26 @@ fn wrong_use_says_what_is_wrong_and_leaves_standard_output_alone() {
     for (arguments, status, text) in [
         (&["--preauth", "--nonsense"][..], 64, "nonsense"),
         (&["--preauth", "left"], 64, "left"),
-        (&[], 64, "--help"),
+        (&["--nonsense"], 64, "--help"),
         (&["try", "a", "b"], 64, "'b'"),
+        (&["--maildir", "/x"], 64, "--preauth"),
+        (&["kick"], 64, "USER"),
+        (&["kick", "bob", "--session", "x"], 64, "USER"),
+        (&["auth-test"], 64, "USER"),
+        (&["who", "bob"], 64, "'bob'"),
+        (&["front"], 64, "started by roost itself"),
+        (&["session"], 64, "started by roost itself"),
+        (&["session", "x"], 64, "for roost itself"),
+        (
+            &["check", "/nonexistent/roost.toml"],
+            78,
+            "/nonexistent/roost.toml",
+        ),
+        (
+            &["config", "--set", "mail.fsync=perhaps"],
+            78,
+            "always|optimized|never",
+        ),
         (
             &["--preauth", "--set", "mail.fsync=perhaps"],
             64,
@@ -151,9 +314,69 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
+/// A file that goes with the test.
+struct Temporary(std::path::PathBuf);
+
+impl Temporary {
+    fn file(text: &str) -> Temporary {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("roost-options-{}-{number}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        Temporary(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// The name after `mark`.
 fn long_option(line: &str, mark: &str) -> String {
     let (_, name) = line.split_once(mark).unwrap();
     let end = name.find([' ', '\n']).unwrap_or(name.len());
     name[..end].to_owned()
+}
+
+/// Somebody without rights, if the tests are run by root; else whoever runs them.
+#[test]
+fn an_ordinary_user_is_told_of_root_and_of_another_way() {
+    use std::os::unix::process::CommandExt;
+    // The program may lie where nobody else can look.  Another process copies it: a descriptor of ours for
+    // writing could live on in what another test starts, and no such file can be run.
+    let program = Temporary::file("");
+    let copy = Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_roost"), program.path()])
+        .status();
+    assert!(copy.unwrap().success());
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(program.path(), mode).unwrap();
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mut command = Command::new(program.path());
+    if is_root {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.current_dir("/").output().unwrap();
+    assert_eq!(output.status.code(), Some(77), "{output:?}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("root") && error.contains("`roost try`"),
+        "{error}"
+    );
+
+    // From inetd, where it might be the client who reads that, not a word.
+    let output = command.arg("--inetd").output().unwrap();
+    assert_eq!(output.status.code(), Some(77), "{output:?}");
+    assert!(
+        output.stdout.is_empty() && output.stderr.is_empty(),
+        "{output:?}"
+    );
 }

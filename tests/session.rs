@@ -35,6 +35,8 @@ mod list;
 mod login;
 #[path = "session/maildir.rs"]
 mod maildir;
+#[path = "session/namespaces.rs"]
+mod namespaces;
 #[path = "session/pipeline.rs"]
 mod pipeline;
 #[path = "session/qresync.rs"]

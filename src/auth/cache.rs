@@ -4,7 +4,7 @@
 //! each start: what is in memory can be compared with a password, not turned into one.  Only success is
 //! kept; another password is another key, so it is never answered from here.  Held in the monitor.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;

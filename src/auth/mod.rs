@@ -2,20 +2,50 @@
 //!
 //! Runs in a login child only: everything here may block, and what it links to (PAM modules, NSS) may
 //! do anything.  It never sees a socket.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | a login from proof to account |
+//! | `password` | LOGIN, SASL PLAIN and LOGIN, EXTERNAL: the sources one by one |
+//! | `exchange` | SASL SCRAM-SHA-256, in several steps |
+//! | `account` | what is needed of a user who has shown who he is, and who is never let in |
+//! | `pam` | PAM as a source |
+//! | `passwd_file` | Dovecot's passwd-file |
+//! | `scheme`, `verifier` | passwords as they are kept |
+//! | `scram` | the messages of SCRAM |
+//! | `files` | the files around it |
+//! | `trace` | the log |
+//! | `report` | `roost auth-test` |
+//! | `cache` | logins that were right a moment ago; for the monitor |
+//!
+//! # What the client may learn
+//!
+//! A wrong password and an unknown user are one [`Refusal::Mismatch`], and cost the same as far as it is in our
+//! hands: if no source compared a password, one is compared with nobody's.  (The front makes the rest
+//! equal: it answers all failures after the same time.)  That an account has expired or is disabled is told only
+//! to who knows its password.  Root is refused before anybody looks at the password: no answer tells whether
+//! it was right.
 
+mod account;
 pub mod cache;
+mod exchange;
+mod files;
 mod pam;
+pub mod passwd_file;
+mod password;
 mod report;
 pub mod scheme;
 pub mod scram;
+mod trace;
 pub mod verifier;
 
+pub use files::{check, stamps};
 pub use pam::PamSession;
 pub use report::{Report, test};
 
 use crate::config::Config;
-use crate::ipc::{Account, LoginRequest, Refusal, Secret};
-use cache::Stamps;
+use crate::ipc::{Account, LoginRequest, Proof, Refusal, Secret};
+use trace::Trace;
 
 /// The client's side of an exchange of several steps (SCRAM).
 pub trait Dialogue {
@@ -30,19 +60,84 @@ pub struct Admission {
     pub pam: Option<PamSession>,
 }
 
+/// Who it is, in the words of the source that knows him; what is missing is the system's to say.
+struct Identity {
+    user: String,
+    source: &'static str,
+    /// Numbers or names.
+    uid: Option<String>,
+    gid: Option<String>,
+    home: Option<String>,
+    /// A template for his mail location.
+    mail: Option<String>,
+    pam: Option<PamSession>,
+}
+
+/// What a source says of somebody who it does not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Denial {
+    Unknown,
+    Mismatch,
+    Expired,
+    Disabled,
+    NotPermitted,
+    Unavailable,
+}
+
 /// Finds out who it is.  Writes the log lines that outsiders parse (`auth: pam(bob,203.0.113.5,<session>): ..`).
 pub fn authenticate(
     config: &Config,
     request: &LoginRequest,
     dialogue: &mut dyn Dialogue,
 ) -> Result<Admission, Refusal> {
-    let _ = (config, request, dialogue);
-    todo!()
+    let mut trace = Trace::new(name_of(&request.proof), &request.origin);
+    let result = judge(config, request, dialogue, &mut trace);
+    trace.write(result.is_ok());
+    result
 }
 
-/// What the files look like that passwords are in: a login found in the [`cache`] holds as long as
-/// this is the same.
-pub fn stamps(config: &Config) -> Stamps {
-    let _ = config;
-    todo!()
+fn judge(
+    config: &Config,
+    request: &LoginRequest,
+    dialogue: &mut dyn Dialogue,
+    trace: &mut Trace,
+) -> Result<Admission, Refusal> {
+    let origin = &request.origin;
+    let identity = match &request.proof {
+        Proof::Password { user, password, .. } => {
+            password::check(config, origin, user, password, trace)?
+        }
+        Proof::External {
+            certified,
+            authorize,
+        } => password::look_up(config, origin, certified, authorize, trace)?,
+        Proof::Scram { first, binding } => {
+            return exchange::run(config, request, first, binding, dialogue, trace);
+        }
+    };
+    account::admit(config, request.service, identity, trace)
+}
+
+/// The name as it was sent, for the log.
+fn name_of(proof: &Proof) -> &[u8] {
+    match proof {
+        Proof::Password { user, .. } => user,
+        Proof::External { certified, .. } => certified,
+        Proof::Scram { first, .. } => scram::name_in(first.expose()),
+    }
+}
+
+impl Identity {
+    /// Of whom the system knows the rest.
+    fn of_system(user: String, source: &'static str) -> Identity {
+        Identity {
+            user,
+            source,
+            uid: None,
+            gid: None,
+            home: None,
+            mail: None,
+            pam: None,
+        }
+    }
 }

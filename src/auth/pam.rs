@@ -2,31 +2,173 @@
 
 use std::ffi::OsString;
 
-use crate::ipc::Refusal;
+use super::trace::{Trace, address};
+use super::{Denial, Identity};
+use crate::config::Config;
+use crate::ipc::{Origin, Refusal, Secret};
+use crate::sys::pam::{Failure, Pam, PamError};
 
 /// A PAM handle after authentication, whose credentials are established.  Dropping it closes its session if
 /// one is open, deletes the credentials and ends PAM.
-pub struct PamSession {}
+pub struct PamSession {
+    pam: Pam,
+}
 
 impl PamSession {
     /// Opens the session.  As root, in the process that becomes the user's session or stays to close it.
     pub fn open(&mut self) -> Result<(), Refusal> {
-        todo!()
+        self.pam.open_session().map_err(|error| {
+            log::error!("auth: pam: pam_open_session() failed: {error}");
+            Refusal::Unavailable
+        })
     }
 
     /// Closes the session, deletes the credentials and ends PAM.
-    pub fn close(self) {
-        todo!()
+    pub fn close(mut self) {
+        if let Err(error) = self.pam.close_session() {
+            log::warn!("auth: pam: pam_close_session() failed: {error}");
+        }
+        if let Err(error) = self.pam.delete_credentials() {
+            log::warn!("auth: pam: pam_setcred() failed: {error}");
+        }
     }
 
     /// Forgets the handle without a word to the modules: in the fork that becomes the user, while its
     /// parent keeps the handle; and before exec if nobody is to close anything.
     pub fn leave(self) {
-        todo!()
+        self.pam.leave();
     }
 
     /// What the modules want in the environment of the session.
     pub fn environment(&mut self) -> Vec<(OsString, OsString)> {
-        todo!()
+        self.pam.environment()
+    }
+
+    /// `pam_setcred`, which belongs to every login, and comes last: for somebody who is let in.
+    pub(super) fn establish(&mut self, trace: &mut Trace) -> Result<(), Refusal> {
+        self.pam.establish().map_err(|error| {
+            let text = format!("pam_setcred() failed: {error}");
+            match error.failure() {
+                Failure::Expired => {
+                    trace.failure(SOURCE, text);
+                    Refusal::Expired
+                }
+                _ => {
+                    trace.problem(SOURCE, text);
+                    Refusal::Unavailable
+                }
+            }
+        })
     }
 }
+
+/// Asks PAM.  Without a password only whether the account may be used: somebody else knows who it is.
+pub(super) fn login(
+    config: &Config,
+    origin: &Origin,
+    user: &str,
+    password: Option<&Secret>,
+    trace: &mut Trace,
+) -> Result<Identity, Denial> {
+    let mut pam = start(config, origin, user).map_err(|error| {
+        trace.problem(SOURCE, format!("pam_start() failed: {error}"));
+        Denial::Unavailable
+    })?;
+    let result = ask(&mut pam, config, password, trace);
+    for message in pam.take_messages() {
+        let text = format!("a module says: {message}");
+        match result {
+            Ok(()) => trace.detail(SOURCE, text),
+            Err(_) => trace.failure(SOURCE, text),
+        }
+    }
+    result?;
+
+    let name = pam.user().map_err(|error| {
+        trace.problem(SOURCE, format!("pam_get_item(PAM_USER) failed: {error}"));
+        Denial::Unavailable
+    })?;
+    let mut user = user.to_owned();
+    if name != user {
+        let new = config.normalise_user(name.as_bytes()).map_err(|error| {
+            trace.problem(SOURCE, format!("username changed to {name:?}: {error}"));
+            Denial::Mismatch
+        })?;
+        trace.detail(SOURCE, format!("username changed {user} -> {new}"));
+        user = new;
+    }
+    Ok(Identity {
+        pam: Some(PamSession { pam }),
+        ..Identity::of_system(user, SOURCE)
+    })
+}
+
+fn start(config: &Config, origin: &Origin, user: &str) -> Result<Pam, PamError> {
+    let mut pam = Pam::start(&config.auth_pam_service, user)?;
+    if let Some(host) = address(origin.remote) {
+        pam.set_remote_host(&host)?;
+    }
+    pam.set_remote_user(user)?;
+    // pam_unix writes it to the log, where fail2ban looks for this word; pam_access needs one.
+    pam.set_terminal("dovecot")?;
+    Ok(pam)
+}
+
+fn ask(
+    pam: &mut Pam,
+    config: &Config,
+    password: Option<&Secret>,
+    trace: &mut Trace,
+) -> Result<(), Denial> {
+    if let Some(password) = password
+        && let Err(error) = pam.authenticate(password.expose())
+    {
+        return Err(not_authenticated(&error, config, trace));
+    }
+    let Err(error) = pam.check_account() else {
+        return Ok(());
+    };
+    let text = format!("pam_acct_mgmt() failed: {error}");
+    let denial = match error.failure() {
+        Failure::Expired => Denial::Expired,
+        Failure::UnknownUser => Denial::Unknown,
+        // The password was right: pam_nologin says "authentication failure", pam_access "permission denied".
+        Failure::Mismatch | Failure::Denied => Denial::Disabled,
+        Failure::Unavailable => {
+            trace.problem(SOURCE, text);
+            return Err(Denial::Unavailable);
+        }
+    };
+    trace.failure(SOURCE, text);
+    Err(denial)
+}
+
+fn not_authenticated(error: &PamError, config: &Config, trace: &mut Trace) -> Denial {
+    let text = format!("pam_authenticate() failed: {error}");
+    match error.failure() {
+        Failure::Mismatch => {
+            trace.failure(SOURCE, format!("{text} (password mismatch?)"));
+            Denial::Mismatch
+        }
+        Failure::UnknownUser => {
+            trace.failure(SOURCE, "unknown user");
+            Denial::Unknown
+        }
+        Failure::Expired => {
+            trace.failure(SOURCE, text);
+            Denial::Expired
+        }
+        // By a rule that did not ask for the password: whether it was right is not to be told.
+        Failure::Denied => {
+            trace.failure(SOURCE, text);
+            Denial::Mismatch
+        }
+        Failure::Unavailable => {
+            let service = &config.auth_pam_service;
+            trace.problem(SOURCE, format!("{text} (/etc/pam.d/{service} missing?)"));
+            Denial::Unavailable
+        }
+    }
+}
+
+pub(super) const SOURCE: &str = "pam";

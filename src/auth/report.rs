@@ -2,23 +2,132 @@
 
 use std::fmt;
 
-use crate::config::Config;
-use crate::ipc::Secret;
+use super::trace::{Kind, Trace};
+use super::{Dialogue, files, judge};
+use crate::config::{AuthSource, Config};
+use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal, Secret, Service};
+use crate::sys::users;
 
 /// What came of a login, step by step.
 pub struct Report {
     pub admitted: bool,
-    lines: Vec<String>,
+    lines: Vec<(&'static str, String)>,
 }
 
-/// Logs in as a client would, and says what was found.
+/// Logs in as a client would, from this host, and says what was found.  As root.
 pub fn test(config: &Config, user: &str, password: Secret) -> Report {
-    let _ = (config, user, password);
-    todo!()
+    let mut report = Report {
+        admitted: false,
+        lines: Vec::new(),
+    };
+    for source in &config.auth_sources {
+        match source {
+            AuthSource::Pam => {
+                report.line(
+                    "source",
+                    format!("pam, service {}", config.auth_pam_service),
+                );
+                if let Some(text) = files::missing_service(&config.auth_pam_service) {
+                    report.line("warning", text);
+                }
+            }
+            AuthSource::PasswdFile(path) => {
+                report.line("source", format!("passwd-file {}", path.display()));
+            }
+        }
+    }
+    let origin = Origin {
+        remote: None,
+        local: None,
+        tls: false,
+        session: String::new(),
+    };
+    let mut trace = Trace::new(user.as_bytes(), &origin);
+    let request = LoginRequest {
+        service: Service::Imap,
+        origin,
+        proof: Proof::Password {
+            mechanism: "PLAIN",
+            user: user.as_bytes().to_vec(),
+            password,
+        },
+    };
+    let result = judge(config, &request, &mut Silence, &mut trace);
+    for step in trace.steps() {
+        let name = match step.kind {
+            Kind::Problem => "problem",
+            Kind::Failure | Kind::Detail => "step",
+        };
+        report.line(name, format!("{}: {}", step.source, step.text));
+    }
+    match result {
+        Err(refusal) => report.line("result", format!("refused: {}", why(refusal))),
+        Ok(admission) => {
+            report.admitted = true;
+            report.line("result", String::from("let in"));
+            report.tell(&admission.account);
+            if admission.pam.is_some() {
+                let session = match config.auth_pam_session {
+                    true => "a PAM session is opened for him, which may make his home",
+                    false => "no PAM session is opened (auth.pam_session)",
+                };
+                report.line("pam", session.to_owned());
+            }
+        }
+    }
+    report
+}
+
+impl Report {
+    fn line(&mut self, name: &'static str, text: String) {
+        self.lines.push((name, text));
+    }
+
+    fn tell(&mut self, account: &Account) {
+        self.line("user", account.user.clone());
+        self.line("uid", account.uid.to_string());
+        self.line("gid", account.gid.to_string());
+        // The groups of a name are his only if the number is.
+        let system = users::named(&account.user).ok().flatten();
+        if system.is_some_and(|user| user.uid == account.uid) {
+            let groups = users::groups_of(&account.user, account.gid);
+            self.line(
+                "groups",
+                groups.map_or_else(|error| error.to_string(), |groups| groups.join(" ")),
+            );
+        }
+        self.line("home", files::describe(&account.home));
+        self.line("maildir", files::describe(&account.location.maildir));
+        if let Some(index_dir) = &account.location.index_dir {
+            self.line("index_dir", files::describe(index_dir));
+        }
+    }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+        let mut lines = self.lines.iter();
+        lines.try_for_each(|(name, text)| writeln!(f, "{name:<9} {text}"))
+    }
+}
+
+/// A password needs no exchange.
+struct Silence;
+
+impl Dialogue for Silence {
+    fn challenge(&mut self, _challenge: Secret) -> Option<Secret> {
+        None
+    }
+}
+
+fn why(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Mismatch => "no such user, or another password",
+        Refusal::Expired => "the password or the account has expired",
+        Refusal::Disabled => "the account is not to be used now",
+        Refusal::NotPermitted => "this user may not be served",
+        Refusal::Unavailable => "it cannot be found out now",
+        Refusal::TooMany => "there are too many connections",
+        Refusal::NoMail => "there is something wrong with the mail location",
     }
 }

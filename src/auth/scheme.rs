@@ -151,15 +151,6 @@ impl Stored {
             Stored::Scram(verifier) => verifier.admits(password),
         }
     }
-
-    /// What to use for SCRAM, if it can be had: `salt` and `iterations` are for a password that is kept as it is.
-    pub fn verifier(&self, salt: &[u8], iterations: u32) -> Option<Verifier> {
-        match self {
-            Stored::Scram(verifier) => Some(verifier.clone()),
-            Stored::Plain(password) => Some(Verifier::derive(password, salt, iterations)),
-            _ => None,
-        }
-    }
 }
 
 /// Spends what a login of a user of this system costs who has a password as they are made today.
@@ -306,7 +297,7 @@ fn crypt_cost(method: &str, rest: &str) -> Option<u64> {
             None => Some(0),
         },
         "$7$" => {
-            let mut digits = rest.bytes().map(|byte| itoa64(byte));
+            let mut digits = rest.bytes().map(itoa64);
             let log = digits.next()??;
             let mut number =
                 || (0..5).try_fold(0, |sum, place| Some(sum + (digits.next()?? << (6 * place))));

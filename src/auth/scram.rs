@@ -178,6 +178,13 @@ impl ScramError {
     }
 }
 
+/// The name in a first message that may be wrong, for the log.
+pub fn name_in(message: &[u8]) -> &[u8] {
+    let fields = message.split(|&byte| byte == b',').skip(2);
+    let mut names = fields.filter_map(|field| field.strip_prefix(b"n="));
+    names.next().unwrap_or_default()
+}
+
 /// `gs2-cbind-flag = ("p=" cb-name) / "n" / "y"`: what the client says of the channel's binding, against what
 /// we know; the octets that the channel is bound to.
 fn channel_data<'a>(flag: &str, binding: &'a Binding) -> Result<&'a [u8], ScramError> {

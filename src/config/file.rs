@@ -251,7 +251,7 @@ fn element_of(value: &DeValue<'_>) -> Result<String, &'static str> {
 }
 
 /// What a value looks like in TOML.
-fn form(setting: &Setting) -> String {
+pub(super) fn form(setting: &Setting) -> String {
     let form = setting.form;
     match setting.kind {
         Kind::Switch => "true|false".to_owned(),

@@ -25,7 +25,7 @@ mod show;
 mod username;
 mod value;
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -221,6 +221,8 @@ pub enum Layout {
     MaildirPlusPlus,
     /// `Parent/Child` in the root.
     Fs,
+    /// As the folders that are there have it; `.Parent.Child` where there are none.
+    Detect,
 }
 
 /// When a change is forced to the disk.

@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::value::*;
-use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, location};
+use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, file, location, show};
 
 /// One setting.
 pub struct Setting {
@@ -136,7 +136,7 @@ pub const SETTINGS: &[Setting] = &[
 
     setting!("mail.location", Text, "[maildir:]PATH[:LAYOUT=fs][:INDEX=PATH]", "where a user's mail is; %u %n %d %h ~ stand for user, name, domain, home",
         mail_location, |v| location::check(v).map(|()| String::from(v)), String::clone),
-    setting!("mail.layout", Word, "maildir++|fs", "where a child mailbox lies: .Parent.Child or Parent/Child",
+    setting!("mail.layout", Word, "maildir++|fs|detect", "where a child mailbox lies: .Parent.Child or Parent/Child, or as it is",
         layout, |v| word(v, LAYOUT), |&v: &_| show_word(v, LAYOUT)),
     setting!("mail.index_dir", Text, "PATH", "where index and cache files go, in folders like those of the Maildir",
         index_dir, |v| location::check_index_dir(v).map(|()| Some(v).filter(|v| !v.is_empty()).map(Into::into)), |v: &Option<_>| show_path(v.as_ref())),
@@ -200,6 +200,16 @@ impl Setting {
             Access::One { get, .. } => get(config),
             Access::OfMailbox { get, .. } => get(&MailboxSetting::default()),
         }
+    }
+
+    /// What a value looks like in roost.toml.
+    pub fn toml_form(&self) -> String {
+        file::form(self)
+    }
+
+    /// The value in `config`, as roost.toml has it.
+    pub fn toml_value(&self, config: &Config) -> String {
+        show::toml_value(self.kind, &self.value(config))
     }
 
     /// `mail`

@@ -1,6 +1,6 @@
 //! What a value looks like: from text and back.  What comes back is taken again.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -350,8 +350,11 @@ pub(super) const FSYNC: &[(&str, Fsync)] = &[
     ("never", Fsync::Never),
 ];
 
-pub(super) const LAYOUT: &[(&str, Layout)] =
-    &[("maildir++", Layout::MaildirPlusPlus), ("fs", Layout::Fs)];
+pub(super) const LAYOUT: &[(&str, Layout)] = &[
+    ("maildir++", Layout::MaildirPlusPlus),
+    ("fs", Layout::Fs),
+    ("detect", Layout::Detect),
+];
 
 pub(super) const LOG_LEVEL: &[(&str, LevelFilter)] = &[
     ("error", LevelFilter::Error),

@@ -526,6 +526,10 @@ impl Login {
 
 /// What stays within this machine need not be encrypted.
 fn is_same_host(peer: Peer) -> bool {
+    if peer.proxy.is_some() {
+        // Whatever the client's address is, the way from the proxy to us is not known to be safe.
+        return false;
+    }
     match (peer.address, peer.local) {
         (Some(address), Some(local)) => {
             let address = address.ip().to_canonical();

@@ -99,7 +99,17 @@ impl MailboxName {
 
     /// The same for a name that has its prefix already.
     pub fn write_shown(&self, out: &mut Vec<u8>, dialect: Dialect<'_>) {
-        write_levels(&self.0, out, dialect);
+        let is_same = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'&';
+        if dialect.separator == b'/' && (dialect.utf8 || self.0.bytes().all(is_same)) {
+            return write_astring(out, self.0.as_bytes(), dialect.utf8);
+        }
+        let separator = char::from(dialect.separator);
+        let name = self.0.replace('/', separator.encode_utf8(&mut [0; 4]));
+        if dialect.utf8 {
+            write_astring(out, name.as_bytes(), true);
+        } else {
+            write_astring(out, encode_utf7(&name).as_bytes(), false);
+        }
     }
 
     /// The name with this prefix, which ends in `/` or is empty.
@@ -135,20 +145,6 @@ impl MailboxName {
 impl fmt::Display for MailboxName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Writes levels joined by `/`, which may also come last.
-pub fn write_levels(levels: &str, out: &mut Vec<u8>, dialect: Dialect<'_>) {
-    let is_same = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'&';
-    if dialect.separator == b'/' && (dialect.utf8 || levels.bytes().all(is_same)) {
-        return write_astring(out, levels.as_bytes(), dialect.utf8);
-    }
-    let name = levels.replace('/', char::from(dialect.separator).encode_utf8(&mut [0; 4]));
-    if dialect.utf8 {
-        write_astring(out, name.as_bytes(), true);
-    } else {
-        write_astring(out, encode_utf7(&name).as_bytes(), false);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::command::{Extension, Tag};
 use super::flag::SYSTEM_FLAGS;
 use super::list::Attributes;
-use super::mailbox::{Dialect, MailboxName, write_levels};
+use super::mailbox::{Dialect, MailboxName, encode_utf7};
 use super::sequence::Ranges;
 use super::status::StatusItem;
 use super::syntax::{write_number, write_string};
@@ -168,7 +168,7 @@ pub fn id(out: &mut Vec<u8>, fields: &[(&str, &str)]) {
 /// `* NAMESPACE (("" "/")) NIL NIL`
 pub fn namespace(out: &mut Vec<u8>, dialect: Dialect<'_>) {
     out.extend_from_slice(b"* NAMESPACE ((");
-    write_levels(dialect.namespaces.prefix(), out, dialect);
+    write_root(dialect.namespaces.prefix(), out, dialect);
     out.push(b' ');
     write_separator(out, dialect);
     out.extend_from_slice(b")) NIL NIL\r\n");
@@ -253,7 +253,7 @@ pub fn list_root(out: &mut Vec<u8>, lsub: bool, root: &str, dialect: Dialect<'_>
     out.extend_from_slice(b" (\\Noselect) ");
     write_separator(out, dialect);
     out.push(b' ');
-    write_levels(root, out, dialect);
+    write_root(root, out, dialect);
     out.extend_from_slice(LINE_END);
 }
 
@@ -462,6 +462,17 @@ fn write_object_id(out: &mut Vec<u8>, id: &str) {
     out.push(b'(');
     out.extend_from_slice(id.as_bytes());
     out.push(b')');
+}
+
+/// A prefix that ends in `/`, or nothing, as a string: an atom is not allowed in NAMESPACE.
+fn write_root(prefix: &str, out: &mut Vec<u8>, dialect: Dialect<'_>) {
+    let separator = char::from(dialect.separator);
+    let prefix = prefix.replace('/', separator.encode_utf8(&mut [0; 4]));
+    let prefix = match dialect.utf8 {
+        true => prefix,
+        false => encode_utf7(&prefix),
+    };
+    write_string(out, prefix.as_bytes(), dialect.utf8);
 }
 
 /// `"/"`

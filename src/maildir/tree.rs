@@ -55,6 +55,15 @@ pub struct Mailbox {
     pub role: Option<Role>,
 }
 
+/// A mailbox that the configuration speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    pub name: MailboxName,
+    /// It is there for everybody: where it has no folder it gets one when it is needed.
+    pub is_there: bool,
+    pub role: Option<Role>,
+}
+
 /// Why a mailbox operation was refused or failed.
 #[derive(Debug)]
 pub enum TreeError {
@@ -82,6 +91,7 @@ pub struct Tree {
     inbox: Vec<u8>,
     /// A tree of the same shape with our own indexes, whose folders go where those of the mail go.
     indexes: Option<PathBuf>,
+    given: Vec<Given>,
 }
 
 /// A directory that is a mailbox, or with `LAYOUT=fs` one above mailboxes.
@@ -96,6 +106,9 @@ struct Folder {
 impl Tree {
     /// The tree at `root`.  Looks at the disk to find the layout, and INBOX.
     pub fn open(root: &Path, layout: Layout) -> io::Result<Tree> {
+        if list::is_indexed(root)? {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, INDEXED));
+        }
         let layout = match layout {
             Layout::Detect => list::detect(root)?,
             layout => layout,
@@ -108,12 +121,18 @@ impl Tree {
             layout,
             inbox: if apart { b"INBOX".to_vec() } else { Vec::new() },
             indexes: None,
+            given: Vec::new(),
         })
     }
 
     /// Moves and removes the folders of this tree along with those of the mail.
     pub fn with_indexes(self, indexes: Option<PathBuf>) -> Tree {
         Tree { indexes, ..self }
+    }
+
+    /// Knows what the configuration says of mailboxes.
+    pub fn with_given(self, given: Vec<Given>) -> Tree {
+        Tree { given, ..self }
     }
 
     /// Never `Layout::Detect`.
@@ -132,15 +151,33 @@ impl Tree {
         }
     }
 
+    /// The same, and if it has no folder though it is there for everybody, it gets one.
+    pub fn find_or_make(&self, name: &MailboxName, now: SystemTime) -> Result<PathBuf, TreeError> {
+        match self.find(name) {
+            Err(TreeError::NotFound) if self.is_given(name) => match self.create(name, &[], now) {
+                // Somebody was faster.
+                Err(TreeError::Exists) => self.find(name),
+                made => made,
+            },
+            found => found,
+        }
+    }
+
+    /// Whether the mailbox is there for everybody.
+    pub fn is_given(&self, name: &MailboxName) -> bool {
+        let mut there = self.given.iter().filter(|given| given.is_there);
+        there.any(|given| given.name == *name)
+    }
+
     /// Every mailbox, and every name above one that has no folder, sorted by name with INBOX first.
     pub fn list(&self) -> Result<Vec<Mailbox>, TreeError> {
         let root = match self.open_root() {
             // INBOX is always there (RFC 9051 5.1).
-            Err(TreeError::NotFound) => return Ok(list::with_parents(Vec::new())),
+            Err(TreeError::NotFound) => return Ok(list::with_parents(Vec::new(), &self.given)),
             root => root?,
         };
-        let mut mailboxes = list::with_parents(self.folders(&root)?);
-        roles::assign(&root, &mut mailboxes)?;
+        let mut mailboxes = list::with_parents(self.folders(&root)?, &self.given);
+        roles::assign(&root, &mut mailboxes, &self.given)?;
         Ok(mailboxes)
     }
 
@@ -152,7 +189,13 @@ impl Tree {
             return Err(TreeError::Refused("INBOX cannot be deleted."));
         }
         let root = self.open_root()?;
-        let folder = self.locate(&root, name)?.ok_or(TreeError::NotFound)?;
+        let Some(folder) = self.locate(&root, name)? else {
+            // It comes back however often it is deleted, and so it does if it was not there yet.
+            return match self.is_given(name) {
+                true => Ok(()),
+                false => Err(TreeError::NotFound),
+            };
+        };
         let (above, last) = open_above(&root, &folder.path)?;
         if !folder.is_mailbox {
             return above.remove_dir(last).map_err(|e| match e.kind() {
@@ -331,6 +374,8 @@ impl From<io::Error> for TreeError {
 }
 
 const HAS_CHILDREN: &str = "There are mailboxes below it; delete them first.";
+const INDEXED: &str = "its folders are Dovecot's LAYOUT=index, which Roost cannot serve; with Dovecot, \
+     doveadm sync copies them into a Maildir of another layout";
 const FILE_IN_THE_WAY: &str = "A file of this name is in the way.";
 
 #[cfg(test)]

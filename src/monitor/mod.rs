@@ -4,6 +4,9 @@
 //! permits, starts login children and sessions, reaps, reloads.  Reads no byte that came from the network
 //! except inside those messages; knows no IMAP, no MIME, no TLS; opens no mail.
 
+pub mod client;
+
+use std::fmt;
 use std::path::PathBuf;
 
 /// How Roost was started.
@@ -34,3 +37,13 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
 pub enum MonitorError {
     System(&'static str, std::io::Error),
 }
+
+impl fmt::Display for MonitorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MonitorError::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for MonitorError {}

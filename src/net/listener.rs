@@ -123,6 +123,7 @@ impl Listener {
             address: Some(canonical(address)),
             local: socket.local_addr().ok().map(canonical),
             tls: self.kind.tls,
+            proxy: None,
             listener: self.kind.id,
         };
         Accepted::Connection(Stream::Tcp(socket), peer)

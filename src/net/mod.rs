@@ -22,13 +22,16 @@
 //! | `stream` | TCP, TLS, unix socket, standard input and output as one type |
 //! | `tls` | rustls over a TCP socket |
 //! | `listener` | accepting |
+//! | `arrival`, `proxy` | connections that come through a proxy |
 //! | `change` | what a service wants of the loop |
 //! | `token` | which event is whose |
 
+mod arrival;
 mod buffer;
 mod change;
 mod connection;
 mod listener;
+pub mod proxy;
 mod service;
 pub mod stream;
 pub mod tls;
@@ -50,6 +53,7 @@ pub use buffer::Buffer;
 pub use service::{Change, ConnectionId, Run, Secured, Service, SourceId};
 
 use crate::sys::process::{Signalled, Signals, Watched, trim_heap};
+use arrival::Arrival;
 use connection::{Connection, Turn};
 use listener::{Accepted, Kind, Listener};
 use stream::{Peer, Stream};
@@ -64,6 +68,8 @@ pub struct Loop {
     certificates: Option<Arc<Certificates>>,
     sources: HashMap<SourceId, Rc<OwnedFd>>,
     connections: HashMap<ConnectionId, Connection>,
+    /// Numbered as the connections that they become.
+    arrivals: HashMap<ConnectionId, Arrival>,
     next_id: usize,
     limit: usize,
     fresh: VecDeque<ConnectionId>,
@@ -126,6 +132,7 @@ impl Loop {
             certificates: None,
             sources: HashMap::new(),
             connections: HashMap::new(),
+            arrivals: HashMap::new(),
             next_id: token::FIRST_CONNECTION,
             limit: usize::MAX,
             fresh: VecDeque::new(),
@@ -240,7 +247,11 @@ impl Loop {
         let left = match self.stopping {
             // A client that lingers has been told all.
             true => !self.connections.values().all(Connection::is_lingering),
-            false => !self.connections.is_empty() || !self.listeners.is_empty(),
+            false => {
+                !self.connections.is_empty()
+                    || !self.listeners.is_empty()
+                    || !self.arrivals.is_empty()
+            }
         };
         self.hurried || (!left && service.is_done())
     }
@@ -289,6 +300,8 @@ impl Loop {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.handle_event(event);
                     self.enqueue(id);
+                } else {
+                    self.handle_arrival(id, event, service);
                 }
             }
         }
@@ -318,6 +331,9 @@ impl Loop {
         }
         let now = Now::read();
         self.unlisten();
+        for id in self.arrivals.keys().copied().collect::<Vec<_>>() {
+            self.drop_arrival(id);
+        }
         self.stopping = true;
         self.cut_at = now.instant.checked_add(GRACE);
         service.handle_stop(now);
@@ -344,6 +360,7 @@ impl Loop {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.timer = None;
             }
+            self.drop_arrival(id);
             self.enqueue(id);
         }
         if self.hurried || self.cut_at.is_some_and(|time| time <= now.instant) {
@@ -360,7 +377,8 @@ impl Loop {
     }
 
     fn may_accept(&self, now: Instant) -> bool {
-        self.accept_at.is_none_or(|time| time <= now) && self.connections.len() < self.limit
+        self.accept_at.is_none_or(|time| time <= now)
+            && self.connections.len() + self.arrivals.len() < self.limit
     }
 
     fn accept(&mut self, service: &mut dyn Service) {
@@ -371,25 +389,26 @@ impl Loop {
                 if !self.may_accept(now) {
                     return;
                 }
-                match self.listeners.get_mut(index) {
-                    Some(listener) if listener.ready => match listener.accept() {
-                        Accepted::Connection(stream, peer) => {
-                            self.accept_at = None;
-                            if let Err(error) = self.welcome(stream, peer, service) {
-                                log::warn!("Cannot serve a connection: {error}");
-                            }
+                let Some(listener) = self.listeners.get_mut(index).filter(|l| l.ready) else {
+                    break;
+                };
+                match listener.accept() {
+                    Accepted::Connection(stream, peer) => {
+                        self.accept_at = None;
+                        let kind = listener.kind.clone();
+                        if let Err(error) = self.welcome(stream, peer, &kind, service) {
+                            log::warn!("Cannot serve a connection: {error}");
                         }
-                        Accepted::Nobody => break,
-                        Accepted::Lost => {}
-                        Accepted::Exhausted(error) => {
-                            if self.accept_at.is_none() {
-                                log::warn!("Cannot accept connections for now: {error}");
-                            }
-                            self.accept_at = now.checked_add(ACCEPT_PAUSE);
-                            return;
+                    }
+                    Accepted::Nobody => break,
+                    Accepted::Lost => {}
+                    Accepted::Exhausted(error) => {
+                        if self.accept_at.is_none() {
+                            log::warn!("Cannot accept connections for now: {error}");
                         }
-                    },
-                    _ => break,
+                        self.accept_at = now.checked_add(ACCEPT_PAUSE);
+                        return;
+                    }
                 }
             }
         }
@@ -400,14 +419,27 @@ impl Loop {
         &mut self,
         stream: Stream,
         peer: Peer,
+        kind: &Kind,
         service: &mut dyn Service,
-    ) -> io::Result<ConnectionId> {
-        let stream = match (peer.tls, &self.certificates) {
-            (false, _) => stream,
-            (true, Some(certificates)) => stream.secured(certificates)?,
-            (true, None) => return Err(io::Error::other("there is no certificate")),
-        };
-        self.add(stream, peer, service)
+    ) -> io::Result<()> {
+        match stream {
+            Stream::Tcp(socket) if kind.proxy.is_some() => {
+                self.await_header(socket, peer, kind, service)
+            }
+            stream => {
+                let stream = self.begin(stream, peer.tls)?;
+                self.add(stream, peer, service).map(drop)
+            }
+        }
+    }
+
+    /// What a new connection is read from.
+    fn begin(&self, stream: Stream, tls: bool) -> io::Result<Stream> {
+        match (tls, &self.certificates) {
+            (false, _) => Ok(stream),
+            (true, Some(certificates)) => stream.secured(certificates),
+            (true, None) => Err(io::Error::other("there is no certificate")),
+        }
     }
 
     fn enqueue(&mut self, id: ConnectionId) {

@@ -23,7 +23,7 @@ pub enum Stream {
     Standard { input: Standard, output: Standard },
 }
 
-/// The other end, as far as the kernel says.
+/// The other end, as far as the kernel says, or a proxy that is trusted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Peer {
     /// None: a unix socket, a pipe, a terminal, a file.
@@ -31,6 +31,9 @@ pub struct Peer {
     pub local: Option<SocketAddr>,
     /// TLS is negotiated before the greeting (port 993).
     pub tls: bool,
+    /// What the addresses are from: a proxy at this address.  The connection between the two of us is
+    /// another one, of which they tell nothing.
+    pub proxy: Option<SocketAddr>,
     /// Which listener accepted it.
     pub listener: ListenerId,
 }

@@ -182,11 +182,7 @@ fn a_watched_descriptor_is_told_of_until_it_is_unwatched_and_keeps_the_loop_if_t
     let (sender, heard) = mpsc::channel();
     let (ended, end) = mpsc::channel();
     serve(move |_, service| {
-        let theirs = Rc::new(OwnedFd::from(theirs));
-        service
-            .changes
-            .push_back(Change::Watch(SourceId(3), Rc::clone(&theirs)));
-        service.source = Some(theirs);
+        service.watch(SourceId(3), theirs);
         service.heard = Some(sender);
         service.ended = Some(ended);
         service.busy = true;
@@ -206,11 +202,7 @@ fn told_to_stop_the_loop_lets_every_client_end_and_accepts_no_more() {
     theirs.set_nonblocking(true).unwrap();
     let (ended, end) = mpsc::channel();
     let address = serve(move |event_loop, service| {
-        let theirs = Rc::new(OwnedFd::from(theirs));
-        service
-            .changes
-            .push_back(Change::Watch(SourceId(1), Rc::clone(&theirs)));
-        service.source = Some(theirs);
+        service.watch(SourceId(1), theirs);
         service.ended = Some(ended);
         listen(event_loop, false)
     });
@@ -270,6 +262,140 @@ fn a_signal_reloads_or_tells_of_a_child_if_that_was_asked_for() {
     assert_eq!(signals.poll().unwrap(), None);
 }
 
+#[test]
+fn a_client_that_breaks_off_its_handshake_or_talks_nonsense_is_told_of_in_words() {
+    let (sender, heard) = mpsc::channel();
+    let address = serve(move |event_loop, service| {
+        event_loop.set_certificates(certificates().0);
+        service.heard = Some(sender);
+        listen(event_loop, true)
+    });
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"a1 CAPABILITY\r\n").unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    // An alert (RFC 8446 6), and no word in the clear.
+    assert_eq!((answer.len(), answer[0]), (7, 21));
+    assert!(heard.recv().unwrap().starts_with("127.0.0.1:"));
+    let reason = heard.recv().unwrap();
+    assert!(reason.contains("corrupt message"), "{reason}");
+
+    drop(TcpStream::connect(address).unwrap());
+    assert!(heard.recv().unwrap().starts_with("127.0.0.1:"));
+    assert_eq!(
+        heard.recv().unwrap(),
+        "the client has closed the connection"
+    );
+}
+
+#[test]
+fn clients_that_never_finish_their_handshake_are_in_nobodys_way_and_end_when_the_service_says() {
+    let (certificates, roots) = certificates();
+    let (sender, heard) = mpsc::channel();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let address = serve(move |event_loop, service| {
+        event_loop.set_certificates(certificates);
+        service.watch(SourceId(1), theirs);
+        service.heard = Some(sender);
+        listen(event_loop, true)
+    });
+    let mut half_open: Vec<TcpStream> = (0..100)
+        .map(|number| {
+            let mut client = TcpStream::connect(address).unwrap();
+            // The beginning of a ClientHello, or nothing.
+            client
+                .write_all(&[22, 3, 1, 2, 0, 1, 0][..number % 8])
+                .unwrap();
+            client
+        })
+        .collect();
+    let mut client = tls_client(TcpStream::connect(address).unwrap(), roots);
+    client.write_all(b"one\nQUIT\n").unwrap();
+    assert_eq!(read_all(&mut client), "hello\none\nbye\n");
+    (&ours).write_all(b"time").unwrap();
+    for client in &mut half_open {
+        // Nothing is said in the clear.
+        assert_eq!(client.read(&mut [0; 10]).unwrap(), 0);
+    }
+    assert_eq!(
+        heard
+            .iter()
+            .filter(|text| text == "secured")
+            .take(1)
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_trusted_proxy_says_who_its_clients_are_and_what_follows_is_theirs() {
+    for tls in [false, true] {
+        for header in [
+            b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 143\r\n".to_vec(),
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x8f\x04\0\0".to_vec(),
+        ] {
+            for cut in [0, 1, 5, 13, 16, 30, header.len() - 1, header.len()] {
+                let (roots, address, heard) = serve_proxy("127.0.0.0", tls);
+                let mut socket = TcpStream::connect(address).unwrap();
+                socket.set_nodelay(true).unwrap();
+                socket.write_all(&header[..cut]).unwrap();
+                // The other part is another packet, most of the time.
+                thread::yield_now();
+                let rest = &header[cut..];
+                let text = match tls {
+                    false => {
+                        socket.write_all(&[rest, b"one\nQUIT\n"].concat()).unwrap();
+                        read_all(&mut socket)
+                    }
+                    true => {
+                        socket.write_all(rest).unwrap();
+                        let mut client = tls_client(socket, roots);
+                        client.write_all(b"one\nQUIT\n").unwrap();
+                        read_all(&mut client)
+                    }
+                };
+                assert_eq!(text, "hello\none\nbye\n");
+                let expected = "192.0.2.1:56324 198.51.100.2:143 true";
+                assert_eq!(heard.recv().unwrap(), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_speaks_for_itself_is_a_client_like_any_other() {
+    let (_, address, heard) = serve_proxy("127.0.0.0", false);
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"PROXY UNKNOWN\r\nQUIT\n").unwrap();
+    assert_eq!(read_all(&mut client), "hello\nbye\n");
+    let own = client.local_addr().unwrap();
+    assert_eq!(heard.recv().unwrap(), format!("{own} {address} false"));
+}
+
+#[test]
+fn without_a_header_or_from_elsewhere_nothing_is_served() {
+    for (network, sent) in [
+        ("127.0.0.0", &b"a1 NOOP\r\n"[..]),
+        ("127.0.0.0", b"PROXY TCP4 1.2.3.4 nonsense\r\n"),
+        (
+            "192.0.2.0",
+            b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 143\r\n",
+        ),
+        ("192.0.2.0", b""),
+        ("127.0.0.0", b"PROXY TCP4 192.0.2.1"),
+    ] {
+        let (_, address, _) = serve_proxy(network, false);
+        let mut client = TcpStream::connect(address).unwrap();
+        // It may be gone already.
+        let _ = client.write_all(sent);
+        let _ = client.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer);
+        assert!(answer.is_empty());
+    }
+}
+
 /// A service that echoes lines, says `hello` first and `end` or `bye` last.
 #[derive(Default)]
 struct Lines {
@@ -282,6 +408,7 @@ struct Lines {
     /// A watched socket, whose lines every client is told.
     source: Option<Rc<OwnedFd>>,
     busy: bool,
+    deadline: Option<Instant>,
     ended: Option<mpsc::Sender<()>>,
 }
 
@@ -301,7 +428,10 @@ enum Task {
 }
 
 impl Service for Lines {
-    fn handle_connect(&mut self, id: ConnectionId, _: Peer, _: Now) {
+    fn handle_connect(&mut self, id: ConnectionId, peer: Peer, _: Now) {
+        if let (Some(address), Some(local)) = (peer.address, peer.local) {
+            self.hear(format!("{address} {local} {}", peer.proxy.is_some()));
+        }
         let mut client = Client::default();
         client.output.writer().extend(b"hello\n");
         self.clients.insert(id, client);
@@ -321,12 +451,30 @@ impl Service for Lines {
 
     fn handle_wake(&mut self, _: Now) {}
 
-    fn handle_timeout(&mut self, _: Now) {}
+    fn handle_timeout(&mut self, _: Now) {
+        // Time is up for everybody.
+        for (&id, client) in &mut self.clients {
+            client.ended = true;
+            self.ready.push(id);
+        }
+        self.deadline = None;
+    }
 
     fn handle_stop(&mut self, _: Now) {
         for client in self.clients.values_mut() {
             client.ended = true;
         }
+    }
+
+    fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
+        assert!(self.client(id).input.is_empty());
+        assert!(secured.exporter.is_some() && secured.end_point.is_some());
+        self.hear("secured".into());
+    }
+
+    fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
+        assert!(self.clients.contains_key(&id));
+        self.hear(reason.into());
     }
 
     fn handle_added(&mut self, id: ConnectionId, context: u64, now: Now) {
@@ -358,8 +506,10 @@ impl Service for Lines {
                 }
                 Ok(count) => {
                     let text = String::from_utf8(buffer[..count].to_vec()).unwrap();
-                    if text == "stop" {
-                        self.changes.push_back(Change::Stop);
+                    match text.as_str() {
+                        "stop" => self.changes.push_back(Change::Stop),
+                        "time" => self.deadline = Some(Instant::now()),
+                        _ => {}
                     }
                     return self.hear(format!("{}: {text}", source.0));
                 }
@@ -477,7 +627,7 @@ impl Service for Lines {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        None
+        self.deadline
     }
 
     fn wants_input(&self, id: ConnectionId) -> bool {
@@ -493,6 +643,13 @@ impl Service for Lines {
 impl Lines {
     fn client(&mut self, id: ConnectionId) -> &mut Client {
         self.clients.get_mut(&id).unwrap()
+    }
+
+    fn watch(&mut self, source: SourceId, socket: UnixStream) {
+        let socket = Rc::new(OwnedFd::from(socket));
+        self.changes
+            .push_back(Change::Watch(source, Rc::clone(&socket)));
+        self.source = Some(socket);
     }
 
     fn hear(&mut self, text: String) {
@@ -552,6 +709,26 @@ fn serve_tcp_with_starttls(certificates: Arc<Certificates>) -> SocketAddr {
         event_loop.set_certificates(certificates);
         listen(event_loop, false)
     })
+}
+
+/// A listener for proxies from one /8 only.
+fn serve_proxy(network: &str, tls: bool) -> (RootCertStore, SocketAddr, mpsc::Receiver<String>) {
+    let (certificates, roots) = certificates();
+    let (sender, heard) = mpsc::channel();
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let network = network.parse().unwrap();
+    serve(move |event_loop, service| {
+        event_loop.set_certificates(certificates);
+        service.heard = Some(sender);
+        service.changes.push_back(Change::Listen {
+            socket: socket.into(),
+            listener: ListenerId(1),
+            tls,
+            proxy: Some(vec![(network, 8)]),
+        });
+    });
+    (roots, address, heard)
 }
 
 fn listen(event_loop: &mut Loop, tls: bool) -> SocketAddr {

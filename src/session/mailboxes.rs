@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::given;
 use super::mailbox::{Effort, Hold, Mailbox};
 use crate::config::Config;
 use crate::imap::mailbox::MailboxName;
@@ -28,6 +29,8 @@ pub struct Mailboxes {
     lost: HashMap<MailboxName, Told>,
     next_key: u32,
     subscriptions: Option<Subscriptions>,
+    /// Everybody is subscribed to these.
+    subscribed: Vec<MailboxName>,
     watcher: Option<Watcher>,
     poll_interval: Duration,
     /// Clients in IDLE that have something to be told.
@@ -65,6 +68,7 @@ impl Mailboxes {
             lost: HashMap::new(),
             next_key: 1,
             subscriptions: None,
+            subscribed: given::subscribed(config),
             watcher: watcher.and_then(Result::ok),
             poll_interval: config.poll_interval,
             woken: Vec::new(),
@@ -79,7 +83,8 @@ impl Mailboxes {
             }
             return Ok(key);
         }
-        let directory = self.tree.find(name).map_err(OpenError::Tree)?;
+        let directory = self.tree.find_or_make(name, now.time);
+        let directory = directory.map_err(OpenError::Tree)?;
         let mut folder =
             Folder::open(&self.maildir, &directory, now.time).map_err(OpenError::Folder)?;
         if let Some(told) = self.lost.remove(name) {
@@ -126,10 +131,16 @@ impl Mailboxes {
         keys
     }
 
-    /// The names subscribed to, in the file's order.
+    /// The names subscribed to, in the file's order, and those that everybody is subscribed to.
     pub fn subscriptions(&mut self, now: Now) -> Result<Vec<MailboxName>, TreeError> {
         let subscriptions = self.refreshed_subscriptions(now)?;
-        Ok(subscriptions.iter().cloned().collect())
+        let mut names: Vec<MailboxName> = subscriptions.iter().cloned().collect();
+        for name in &self.subscribed {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Ok(names)
     }
 
     /// `Ok(None)`: another program holds the lock; else whether that changed anything.

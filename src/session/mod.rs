@@ -9,6 +9,7 @@ pub mod command;
 mod connection;
 mod counters;
 mod flags;
+mod given;
 mod mailbox;
 mod mailboxes;
 mod reply;
@@ -68,8 +69,11 @@ impl Session {
         let layout = match config.layout {
             config::Layout::MaildirPlusPlus => tree::Layout::MaildirPlusPlus,
             config::Layout::Fs => tree::Layout::Fs,
+            config::Layout::Detect => tree::Layout::Detect,
         };
-        let tree = Tree::open(&root, layout)?.with_indexes(config.index_dir.clone());
+        let tree = Tree::open(&root, layout)?
+            .with_indexes(config.index_dir.clone())
+            .with_given(given::mailboxes(config));
         let maildir = Maildir::new(root, settings(config));
         let separator = config.separator.octet();
         let namespaces = Namespaces::new(&config.prefix, &config.hidden_prefix, separator)

@@ -13,11 +13,13 @@
 //! | `fs` | directory listings in large pieces |
 //! | `packet` | packets with descriptors between processes |
 //! | `pam` | logins through PAM |
+//! | `inherited` | what a role is given by whoever starts it |
 //! | `process` | signals as a descriptor, limits, memory given back |
 //! | `sandbox` | Landlock, seccomp and limits for each role |
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
 //! | `syslog` | the system's log |
 //! | `terminal` | a password typed unseen |
+//! | `users` | users and groups by name |
 
 mod capabilities;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod child;
 pub mod credentials;
 pub mod crypt;
 pub mod fs;
+pub mod inherited;
 pub mod packet;
 pub mod pam;
 pub mod process;
@@ -32,3 +35,4 @@ pub mod sandbox;
 pub mod standard;
 pub mod syslog;
 pub mod terminal;
+pub mod users;

@@ -7,8 +7,6 @@ use std::time::Duration;
 use crate::support::daemon::{line, rest, say, tcp_from};
 use crate::support::*;
 
-const PASSWORD: &str = User::PASSWORD;
-
 /// A connection from 127.0.0.`last`, nothing read.
 fn from(daemon: &Daemon, last: u8) -> TcpStream {
     tcp_from(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), daemon.address()).expect("a connection")

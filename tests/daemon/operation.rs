@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::daemon::{line, rest};
+use crate::support::daemon::line;
 use crate::support::*;
 
 const PASSWORD: &str = User::PASSWORD;
@@ -367,215 +366,6 @@ fn what_was_promised_before_a_restart_is_there_after_it() {
 }
 
 #[test]
-fn systemd_is_told_of_readiness_reload_and_the_end() {
-    as_root!();
-    let place = Place::new();
-    let path = place.join("notify");
-    let socket = UnixDatagram::bind(&path).expect("a socket");
-    socket
-        .set_read_timeout(Some(patience()))
-        .expect("a timeout");
-    let mut daemon = Daemon::prepare_in(place, &[]);
-    daemon.with_environment("NOTIFY_SOCKET", &path.display().to_string());
-    let hear = |words: &str| {
-        let mut window = [0; 4096];
-        let start = std::time::Instant::now();
-        loop {
-            let count = socket.recv(&mut window).expect("a notification");
-            let text = String::from_utf8_lossy(&window[..count]).into_owned();
-            if text.lines().any(|line| line == words) {
-                return text;
-            }
-            assert!(start.elapsed() < patience(), "no {words}");
-        }
-    };
-    daemon.run();
-    hear("READY=1");
-    daemon.hang_up();
-    let text = hear("RELOADING=1");
-    assert!(text.contains("MONOTONIC_USEC="), "{text}");
-    hear("READY=1");
-    daemon.terminate();
-    hear("STOPPING=1");
-    assert_eq!(daemon.wait_for_end(), Some(0));
-}
-
-#[test]
-fn readiness_means_that_the_first_connection_is_served() {
-    as_root!();
-    let place = Place::new();
-    let path = place.join("notify");
-    let socket = UnixDatagram::bind(&path).expect("a socket");
-    socket
-        .set_read_timeout(Some(patience()))
-        .expect("a timeout");
-    let mut daemon = Daemon::prepare_in(place, &[]);
-    daemon.with_environment("NOTIFY_SOCKET", &path.display().to_string());
-    let address = daemon.address();
-    let command = daemon.command();
-    let before = std::thread::spawn(move || {
-        let mut window = [0; 4096];
-        let _ = socket.recv(&mut window).expect("a notification");
-        std::net::TcpStream::connect(address).is_ok()
-    });
-    daemon.run_by(command);
-    assert!(before.join().expect("no panic"));
-}
-
-/// Binds what systemd would bind and becomes Roost.
-const ACTIVATE: &str = "\
-import os, socket, sys
-ports, names, command = sys.argv[1], sys.argv[2], sys.argv[3:]
-sockets = []
-for port in ports.split(','):
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(('127.0.0.1', int(port)))
-    s.listen(64)
-    sockets.append(s)
-spare = [os.dup(s.fileno()) for s in sockets for _ in range(4)]
-for n, s in enumerate(sockets):
-    os.dup2(s.fileno(), 3 + n, inheritable=True)
-os.closerange(3 + len(sockets), 100)
-os.environ.update(LISTEN_FDS=str(len(sockets)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=names)
-os.execv(command[0], command)
-";
-
-#[test]
-fn sockets_from_systemd_are_served_instead_of_the_listeners_in_the_configuration() {
-    as_root!();
-    let alice = User::new();
-    let mut daemon = Daemon::prepare(&[]);
-    let script = daemon.place().write("activate.py", ACTIVATE);
-    let roost = daemon.command();
-    let mut command = Command::new("/usr/bin/python3");
-    command
-        .arg(script)
-        .args([
-            format!("{},{}", daemon.port, daemon.tls_port),
-            "imap:imaps".into(),
-        ])
-        .arg(roost.get_program())
-        .args(roost.get_args());
-    daemon.adopt(&mut command);
-    // Were they bound as well, there would be an error.
-    daemon.run_by(command);
-    daemon.connect(&alice).ok("SELECT INBOX");
-    daemon.connect_tls(&alice).ok("SELECT INBOX");
-    for process in daemon.monitor().descendants() {
-        let environment = process.environment();
-        assert!(
-            !environment
-                .iter()
-                .any(|variable| variable.starts_with("LISTEN_")),
-            "{environment:?}"
-        );
-    }
-}
-
-#[test]
-fn the_log_goes_to_syslog_if_it_is_to() {
-    as_root!();
-    let alice = User::new();
-    let mut daemon = Daemon::prepare(&["log.target = \"syslog\""]);
-    let (syslog, devices) = super::inetd::devices(daemon.place());
-    let roost = daemon.command();
-    let mut line = format!("exec {}", roost.get_program().display());
-    for argument in roost.get_args() {
-        line += &format!(" '{}'", argument.display());
-    }
-    let mut command = super::inetd::with_devices(&devices, &line);
-    daemon.adopt(&mut command);
-    daemon.run_by(command);
-    let mut client = daemon.connect_tls(&alice);
-    client.ok("SELECT INBOX");
-    client.logout();
-    let mut all = String::new();
-    let mut window = [0; 8192];
-    eventually("both lines", || {
-        while let Ok(count) = syslog.recv(&mut window) {
-            all += &String::from_utf8_lossy(&window[..count]);
-            all += "\n";
-        }
-        (all.contains("imap-login: Login: user=<") && all.contains("Logged out")).then_some(())
-    });
-    // <22>: facility mail, severity info.
-    assert!(
-        all.lines()
-            .any(|line| line.starts_with("<22>") && line.contains("Login: user=<")),
-        "{all}"
-    );
-}
-
-#[test]
-fn fail2ban_finds_those_who_guess_in_our_log_with_its_own_filter_and_with_ours() {
-    as_root!();
-    if !std::path::Path::new("/usr/bin/fail2ban-regex").exists() {
-        skip!("fail2ban is not installed");
-    }
-    let alice = User::new();
-    let mut daemon = Daemon::start(&["tls.required = \"yes\"", "log.level = \"info\""]);
-    // A right one, then three wrong ones from three addresses.
-    daemon.connect(&alice).logout();
-    for (last, user, tls) in [
-        (21, alice.name.as_str(), false),
-        (22, "roost-nobody-of-this-name", false),
-        (23, "not!permitted", false),
-    ] {
-        let _ = tls;
-        let mut client = daemon.dial_from([127, 0, 0, last]);
-        client.no(&format!("LOGIN \"{user}\" wrong"));
-        client.logout();
-        daemon.logs(&format!("rip=127.0.0.{last}"));
-    }
-    daemon.terminate();
-    daemon.wait_for_end();
-    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/fail2ban");
-    let mut filters = vec![("/etc/fail2ban/filter.d/dovecot.conf".to_owned(), "dovecot")];
-    if let Some(filter) =
-        find(&ours, "roost.conf").filter(|path| path.to_string_lossy().contains("filter"))
-    {
-        filters.push((filter.display().to_string(), "roost"));
-    }
-    for (filter, tag) in filters {
-        // As syslog writes it.
-        let lines = daemon
-            .log()
-            .lines()
-            .map(|line| format!("Nov 28 12:00:00 host {tag}: {line}\n"))
-            .collect::<String>();
-        let log = daemon.place().write("mail.log", lines);
-        let mut command = Command::new("fail2ban-regex");
-        command
-            .args(["--print-all-matched", "--raw"])
-            .arg(&log)
-            .arg(&filter);
-        let (_, printed) = place::output(&mut command);
-        for last in [21, 22, 23] {
-            let found = printed.contains(&format!("rip=127.0.0.{last},"))
-                || printed.contains(&format!(",127.0.0.{last},"));
-            assert!(found, "127.0.0.{last} is not found by {filter}\n{printed}");
-        }
-        assert!(!printed.contains("Login: user=<"), "{printed}");
-    }
-}
-
-/// A file of this name below a directory.
-fn find(directory: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
-    for entry in fs::read_dir(directory).ok()?.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            if let Some(found) = find(&path, name) {
-                return Some(found);
-            }
-        } else if entry.file_name() == name {
-            return Some(path);
-        }
-    }
-    None
-}
-
-#[test]
 fn every_process_says_in_its_title_what_it_does_for_whom() {
     as_root!();
     let alice = User::new();
@@ -616,14 +406,4 @@ fn a_second_daemon_on_the_same_ports_says_so_and_the_first_goes_on() {
     });
     first.run();
     first.connect(&alice).ok("NOOP");
-    let _ = rest(
-        &mut first
-            .tcp()
-            .try_clone()
-            .map(|tcp| {
-                let _ = tcp.shutdown(std::net::Shutdown::Both);
-                tcp
-            })
-            .expect("a socket"),
-    );
 }

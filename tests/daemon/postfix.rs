@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::processes::Gate;
+use super::sasl::plain;
 use crate::support::*;
 
 const PASSWORD: &str = User::PASSWORD;
@@ -208,10 +209,6 @@ impl Asker {
         self.say(&format!("{text}\n"));
         self.hear()
     }
-}
-
-fn plain(user: &str, password: &str) -> String {
-    STANDARD.encode(format!("\0{user}\0{password}"))
 }
 
 const WHERE: &str =

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use super::{Folder, Layout, Mailbox, names};
+use super::{Folder, Given, Layout, Mailbox, names};
 use crate::imap::mailbox::MailboxName;
 use crate::maildir::dir::{self, Dir, Kind, Stat, is_gone};
 
@@ -100,15 +100,20 @@ fn tell_apart(folders: &mut [Folder], layout: Layout) {
     }
 }
 
-/// What LIST shows: INBOX, the folders, and the names above them.
-pub(super) fn with_parents(folders: Vec<Folder>) -> Vec<Mailbox> {
+/// What LIST shows: INBOX, the folders, what is there without a folder, and the names above them.
+pub(super) fn with_parents(folders: Vec<Folder>, given: &[Given]) -> Vec<Mailbox> {
     /// (there is a folder, there is something below)
     type Found = (bool, bool);
     let mut found: HashMap<MailboxName, Found> = HashMap::with_capacity(folders.len() + 1);
     found.insert(MailboxName::inbox(), (true, false));
-    for folder in folders {
-        let mut above = folder.name.parent();
-        found.entry(folder.name).or_default().0 |= folder.is_mailbox;
+    let folders = folders
+        .into_iter()
+        .map(|folder| (folder.name, folder.is_mailbox));
+    let given = given.iter().filter(|given| given.is_there);
+    let given = given.map(|given| (given.name.clone(), true));
+    for (name, is_mailbox) in folders.chain(given) {
+        let mut above = name.parent();
+        found.entry(name).or_default().0 |= is_mailbox;
         while let Some(name) = above {
             above = name.parent();
             let (_, children) = found.entry(name).or_default();
@@ -153,6 +158,22 @@ pub(super) fn detect(root: &Path) -> io::Result<Layout> {
         true => Layout::Fs,
         false => Layout::MaildirPlusPlus,
     })
+}
+
+/// Whether Dovecot keeps folders here under names of its own making (`LAYOUT=index`): 32 hexadecimal digits,
+/// and what they mean is in its list index.
+pub(super) fn is_indexed(root: &Path) -> io::Result<bool> {
+    let root = match Dir::open(root) {
+        Err(e) if is_gone(&e) => return Ok(false),
+        root => root?,
+    };
+    // Other layouts have a list index too, but none of them without one is this.
+    let index = root.stat(b"dovecot.list.index")?;
+    if index.or(root.stat(b"dovecot.list.index.log")?).is_none() {
+        return Ok(false);
+    }
+    let is_guid = |name: &[u8]| name.len() == 32 && name.iter().all(u8::is_ascii_hexdigit);
+    Ok(!directories(&root, &is_guid)?.is_empty())
 }
 
 /// Whether the name is that of a folder in Maildir++.

@@ -1,26 +1,31 @@
-//! What mailboxes are for (RFC 6154): what a client said with CREATE-SPECIAL-USE, else what their
-//! names say.
+//! What mailboxes are for (RFC 6154): what a client said with CREATE-SPECIAL-USE, else what the
+//! configuration says, else what their names say.
 //!
-//! The former is in `roost.special-use` in the root: lines `\Sent`, a space, and the mailbox's name.
+//! The first is in `roost.special-use` in the root: lines `\Sent`, a space, and the mailbox's name.
 //! A role that is not in it, or whose mailbox there is not any more, is given to the first mailbox
-//! with one of the names that mail programs are known to use.  No role has two mailboxes, and no
-//! mailbox two roles.
+//! with one of the names that mail programs are known to use.  No role has two mailboxes, unless the
+//! configuration gives it to both, and no mailbox two roles.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 
-use super::{Mailbox, Role};
+use super::{Given, Mailbox, Role};
 use crate::imap::mailbox::MailboxName;
 use crate::maildir::dir::{Dir, Target};
 
 /// Gives their roles to the mailboxes that have one.
-pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox]) -> io::Result<()> {
+pub(super) fn assign(
+    root: &Dir,
+    mailboxes: &mut [Mailbox],
+    configured: &[Given],
+) -> io::Result<()> {
     let stored = read(root)?;
     let known: HashSet<&str> = KNOWN.iter().flat_map(|(_, names)| split(names)).collect();
     let mut said = HashMap::new();
     let mut likely = HashMap::new();
     for (place, mailbox) in mailboxes.iter().enumerate().filter(|(_, m)| m.exists) {
-        if stored.iter().any(|(_, name)| *name == mailbox.name) {
+        let is_configured = configured.iter().any(|given| given.name == mailbox.name);
+        if is_configured || stored.iter().any(|(_, name)| *name == mailbox.name) {
             said.insert(mailbox.name.clone(), place);
         }
         let plain = plain(&mailbox.name);
@@ -34,6 +39,17 @@ pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox]) -> io::Result<()> {
         if let Some(mailbox) = said.get(name).and_then(|&p| mailboxes.get_mut(p))
             && mailbox.role.is_none()
             && !given.contains(role)
+        {
+            mailbox.role = Some(*role);
+            given.push(*role);
+        }
+    }
+    let by_client = given.len();
+    for Given { name, role, .. } in configured {
+        if let Some(role) = role
+            && let Some(mailbox) = said.get(name).and_then(|&p| mailboxes.get_mut(p))
+            && mailbox.role.is_none()
+            && !given.iter().take(by_client).any(|given| given == role)
         {
             mailbox.role = Some(*role);
             given.push(*role);

@@ -132,7 +132,7 @@ fn try_subscribe(
     mailboxes: &mut Mailboxes,
     now: Now,
 ) -> Result<(), Reply> {
-    if subscribe {
+    if subscribe && !mailboxes.tree.is_given(name) {
         mailboxes.tree.find(name)?;
     }
     match mailboxes.subscribe(name, subscribe, now) {

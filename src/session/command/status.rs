@@ -114,7 +114,7 @@ impl Inquiry {
         let mut folder = match self.folder.take() {
             Some(folder) => folder,
             None => {
-                let directory = context.mailboxes.tree.find(&self.name)?;
+                let directory = context.mailboxes.tree.find_or_make(&self.name, now.time)?;
                 let maildir = &context.mailboxes.maildir;
                 if let Some(status) = folder::status(maildir, &directory, now.time)?
                     && (status.counts.unmeasured == 0 || !self.items.contains(&StatusItem::Size))

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, Config};
+use crate::config::{Config, Layout};
 use crate::ipc::Account;
 use crate::maildir;
 use crate::maildir::tree;
@@ -21,8 +21,11 @@ impl Place {
     /// gets a Maildir.  The error is a text for the log.
     pub fn find(account: &Account, config: &mut Config) -> Result<Place, String> {
         let location = &account.location;
-        if location.fs_layout {
-            config.layout = config::Layout::Fs;
+        match (location.fs_layout, config.layout) {
+            (true, _) => config.layout = Layout::Fs,
+            // It was this user's location that said otherwise.
+            (false, Layout::Fs) => config.layout = Layout::MaildirPlusPlus,
+            (false, _) => {}
         }
         config.index_dir = location.index_dir.as_ref().map(PathBuf::from);
 

@@ -4,6 +4,7 @@
 //! Used twice: by the fuzzer (`../fuzz_targets`), and by `tests/corpus.rs`, which replays what was
 //! found.
 
+mod auth;
 mod files;
 mod folder;
 mod message;
@@ -74,6 +75,26 @@ pub const TARGETS: &[Target] = &[
         name: "modseq_log",
         corpora: &["modseq_logs"],
         run: folder::modseq_log,
+    },
+    Target {
+        name: "passwd_file",
+        corpora: &["passwd_files"],
+        run: auth::passwd_file,
+    },
+    Target {
+        name: "proxy",
+        corpora: &["proxy_headers"],
+        run: protocol::proxy,
+    },
+    Target {
+        name: "scheme",
+        corpora: &["schemes"],
+        run: auth::scheme,
+    },
+    Target {
+        name: "scram",
+        corpora: &["scrams"],
+        run: auth::scram,
     },
     Target {
         name: "search",

@@ -9,6 +9,22 @@ use roost::imap::list::Pattern;
 use roost::imap::mailbox::{Dialect, MailboxArgument, MailboxName, decode_utf7, encode_utf7};
 use roost::imap::sequence::{Ranges, Set};
 use roost::imap::syntax::{Reader, write_astring, write_date_time, write_string};
+use roost::net::proxy::parse;
+
+/// What a proxy says first. It is known when it is complete, not before and not otherwise after, and at
+/// the latest when the longest header has come.
+pub fn proxy(input: &[u8]) {
+    let whole = parse(input);
+    assert!(whole != Ok(None) || input.len() < 536);
+    for end in 0..=input.len().min(600) {
+        let part = parse(&input[..end]);
+        match whole {
+            Ok(Some(header)) if end >= header.length => assert_eq!(part, whole),
+            Ok(_) => assert_eq!(part, Ok(None)),
+            Err(_) => assert!(matches!(part, Ok(None) | Err(_)), "{part:?}"),
+        }
+    }
+}
 
 /// A whole conversation. Events, and what the connection says itself, do not depend on the cuts.
 pub fn dialogue(input: &[u8]) {

@@ -1,0 +1,151 @@
+//! Files around logins: what they look like, what is wrong with them, and the secret of this host.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use aws_lc_rs::rand;
+
+use super::cache::{Stamp, Stamps};
+use super::passwd_file::{self, Entry};
+use super::verifier::Key;
+use crate::config::{AuthSource, Config};
+
+/// What the files look like that passwords are in: a login found in the [`cache`](super::cache) holds as long as
+/// this is the same.
+pub fn stamps(config: &Config) -> Stamps {
+    let stamp = |path: &Path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    };
+    // Who is a user, which groups he has, whether his account has expired; and what PAM is to do.
+    let mut stamps: Vec<_> = SYSTEM_FILES
+        .iter()
+        .map(|path| stamp(Path::new(path)))
+        .collect();
+    for source in &config.auth_sources {
+        stamps.push(match source {
+            AuthSource::Pam => stamp(&Path::new("/etc/pam.d").join(&config.auth_pam_service)),
+            AuthSource::PasswdFile(path) => stamp(path),
+        });
+    }
+    Stamps(stamps)
+}
+
+/// What an administrator should know of the sources: to be logged at start, and shown by `roost check`.
+pub fn check(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in &config.auth_sources {
+        match source {
+            AuthSource::Pam => found.extend(missing_service(&config.auth_pam_service)),
+            AuthSource::PasswdFile(path) => match check_passwd_file(path, &mut found) {
+                Ok(()) => {}
+                Err(error) => found.push(format!("{}: {error}", path.display())),
+            },
+        }
+    }
+    found
+}
+
+/// A text if PAM has no rules for that service, and so takes those of `other`.
+pub fn missing_service(service: &str) -> Option<String> {
+    let exists = |folder: &&str| Path::new(folder).join(service).exists();
+    let ruled =
+        PAM_FOLDERS.iter().any(|folder| exists(folder)) || !Path::new("/etc/pam.d").exists();
+    (!ruled)
+        .then(|| format!("/etc/pam.d/{service} is missing: /etc/pam.d/other decides who logs in"))
+}
+
+/// A directory, and what is there.
+pub fn describe(path: &str) -> String {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => format!("{path} (uid {})", metadata.uid()),
+        Ok(_) => format!("{path} (no directory)"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("{path} (not there yet)"),
+        Err(error) => format!("{path} ({error})"),
+    }
+}
+
+/// The key of all salts that are made up.  Made once and kept, as a salt that changes tells that it is made up.
+pub fn salt_key(config: &Config) -> io::Result<Key> {
+    let path = config.state_dir.join(SALT_KEY);
+    match read_key(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path),
+        key => key,
+    }
+}
+
+fn read_key(path: &Path) -> io::Result<Key> {
+    let mut key = Key::default();
+    File::open(path)?.read_exact(&mut key)?;
+    Ok(key)
+}
+
+fn make_key(path: &Path) -> io::Result<Key> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut key = Key::default();
+    rand::fill(&mut key).map_err(|_| io::Error::other("no random numbers"))?;
+    // Complete under a name of its own first: another login may be doing the same.
+    let name = format!("{SALT_KEY}.{}", std::process::id());
+    let temporary = path.with_file_name(name);
+    let options = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary);
+    let written = options.and_then(|mut file| file.write_all(&key));
+    let linked = written.and_then(|()| fs::hard_link(&temporary, path));
+    fs::remove_file(&temporary)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_key(path),
+        linked => linked.map(|()| key),
+    }
+}
+
+fn check_passwd_file(path: &Path, found: &mut Vec<String>) -> io::Result<()> {
+    let mode = fs::metadata(path)?.mode();
+    if mode & 0o007 != 0 {
+        found.push(format!(
+            "{}: everybody may read it (mode {:o}): chmod o= it",
+            path.display(),
+            mode & 0o7777
+        ));
+    }
+    let mut wrong = 0_usize;
+    passwd_file::each(&mut File::open(path)?, |number, entry: Entry| {
+        let problem = match entry.password() {
+            Err(error) => error.to_string(),
+            Ok(_) => match entry.unusable {
+                Some(field) => format!("{field} is not supported"),
+                None => return,
+            },
+        };
+        wrong += 1;
+        if wrong <= MAX_SHOWN {
+            let user = &entry.user;
+            found.push(format!("{}:{number}: {user}: {problem}", path.display()));
+        }
+    })?;
+    if wrong > MAX_SHOWN {
+        let more = wrong - MAX_SHOWN;
+        found.push(format!("{}: {more} more lines of the kind", path.display()));
+    }
+    Ok(())
+}
+
+const SYSTEM_FILES: &[&str] = &["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/nologin"];
+
+const PAM_FOLDERS: &[&str] = &["/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d"];
+
+const SALT_KEY: &str = "scram-salt.key";
+
+const MAX_SHOWN: usize = 10;

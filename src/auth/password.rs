@@ -1,0 +1,213 @@
+//! One source after the other is asked for a password, or only for a name.
+//!
+//! Who is unknown to one, or has another password there, may be right at the next (as in Dovecot).  Whose password
+//! was right but may not be used now is not asked for again.  If no source lets him in, and one of them could not
+//! say, nobody can say.
+
+use std::path::Path;
+
+use super::passwd_file::{self, Entry, Found};
+use super::scheme::{self, SchemeError, Stored};
+use super::trace::Trace;
+use super::{Denial, Identity, account, pam};
+use crate::config::{AuthSource, Config};
+use crate::ipc::{Origin, Refusal, Secret};
+
+/// Who has this name and this password.
+pub(super) fn check(
+    config: &Config,
+    origin: &Origin,
+    user: &[u8],
+    password: &Secret,
+    trace: &mut Trace,
+) -> Result<Identity, Refusal> {
+    let user = normalise(config, user, trace)?;
+    account::refuse_root(config, &user, trace)?;
+    let mut effort = Effort::default();
+    let result = each_source(config, |source| match source {
+        AuthSource::Pam => {
+            let result = pam::login(config, origin, &user, Some(password), trace);
+            effort.compared |= !matches!(result, Err(Denial::Unknown));
+            result
+        }
+        AuthSource::PasswdFile(path) => {
+            let mut found = find(path, &user, trace)?;
+            effort.sample = effort.sample.take().or(found.sample.take());
+            let entry = known(found, trace)?;
+            effort.compared = true;
+            check_entry(entry, origin, password, trace)
+        }
+    });
+    if result.is_err() {
+        effort.make_up(password);
+    }
+    result
+}
+
+/// Who has this name: that it is him somebody else has found out.
+pub(super) fn look_up(
+    config: &Config,
+    origin: &Origin,
+    certified: &[u8],
+    authorize: &[u8],
+    trace: &mut Trace,
+) -> Result<Identity, Refusal> {
+    let user = normalise(config, certified, trace)?;
+    // RFC 4422 A: empty is who the certificate is for.
+    if !authorize.is_empty() && normalise(config, authorize, trace)? != user {
+        trace.failure("external", "authorization as somebody else is not possible");
+        return Err(Refusal::Mismatch);
+    }
+    account::refuse_root(config, &user, trace)?;
+    each_source(config, |source| match source {
+        AuthSource::Pam => pam::login(config, origin, &user, None, trace),
+        AuthSource::PasswdFile(path) => {
+            let entry = known(find(path, &user, trace)?, trace)?;
+            refuse_odd(&entry, trace)?;
+            permit(entry, origin, trace)
+        }
+    })
+}
+
+/// The one form of a name.
+pub(super) fn normalise(
+    config: &Config,
+    user: &[u8],
+    trace: &mut Trace,
+) -> Result<String, Refusal> {
+    config.normalise_user(user).map_err(|error| {
+        trace.failure("login", error.to_string());
+        Refusal::Mismatch
+    })
+}
+
+pub(super) fn find(path: &Path, user: &str, trace: &mut Trace) -> Result<Found, Denial> {
+    passwd_file::find(path, user).map_err(|error| {
+        trace.problem(SOURCE, format!("{}: {error}", path.display()));
+        Denial::Unavailable
+    })
+}
+
+/// What is kept of the password, if it can be compared.
+pub(super) fn stored(entry: &Entry, trace: &mut Trace) -> Option<Stored> {
+    refuse_odd(entry, trace).ok()?;
+    match entry.password() {
+        Ok(stored) => Some(stored),
+        // As a locked password is marked.
+        Err(error @ (SchemeError::Empty | SchemeError::Form)) => {
+            trace.detail(SOURCE, error.to_string());
+            None
+        }
+        Err(error) => {
+            trace.problem(SOURCE, error.to_string());
+            None
+        }
+    }
+}
+
+/// Somebody who has shown who he is: may he, from there?
+pub(super) fn permit(entry: Entry, origin: &Origin, trace: &mut Trace) -> Result<Identity, Denial> {
+    let address = origin.remote.map(|remote| remote.ip());
+    if !entry.allows(address) {
+        trace.failure(SOURCE, "allow_nets check failed: not in allowed networks");
+        return Err(Denial::Mismatch);
+    }
+    if entry.no_login {
+        trace.failure(SOURCE, "User not allowed to log in (nologin)");
+        return Err(Denial::Disabled);
+    }
+    for field in &entry.ignored {
+        trace.detail(SOURCE, format!("the field {field} means nothing here"));
+    }
+    Ok(Identity {
+        uid: entry.uid,
+        gid: entry.gid,
+        home: entry.home,
+        mail: entry.mail,
+        ..Identity::of_system(entry.user, SOURCE)
+    })
+}
+
+fn check_entry(
+    entry: Entry,
+    origin: &Origin,
+    password: &Secret,
+    trace: &mut Trace,
+) -> Result<Identity, Denial> {
+    if entry.uid.as_deref().is_some_and(account::is_root) {
+        trace.failure(SOURCE, account::ROOT);
+        return Err(Denial::NotPermitted);
+    }
+    let right = match stored(&entry, trace) {
+        Some(stored) => stored.admits(password.expose()),
+        None => {
+            scheme::spend(password.expose());
+            false
+        }
+    };
+    match right {
+        true => permit(entry, origin, trace),
+        false => {
+            trace.failure(SOURCE, "Password mismatch");
+            Err(Denial::Mismatch)
+        }
+    }
+}
+
+/// Fields that mean something else than a login here must not be passed over.
+fn refuse_odd(entry: &Entry, trace: &mut Trace) -> Result<(), Denial> {
+    match entry.unusable {
+        Some(field) => {
+            trace.problem(SOURCE, format!("the field {field} is not supported"));
+            Err(Denial::Unavailable)
+        }
+        None => Ok(()),
+    }
+}
+
+fn known(found: Found, trace: &mut Trace) -> Result<Entry, Denial> {
+    found.entry.ok_or_else(|| {
+        trace.failure(SOURCE, "unknown user");
+        Denial::Unknown
+    })
+}
+
+fn each_source(
+    config: &Config,
+    mut ask: impl FnMut(&AuthSource) -> Result<Identity, Denial>,
+) -> Result<Identity, Refusal> {
+    let mut refusal = Refusal::Mismatch;
+    for source in &config.auth_sources {
+        match ask(source) {
+            Ok(identity) => return Ok(identity),
+            Err(Denial::Unknown | Denial::Mismatch) => {}
+            Err(Denial::Unavailable) => refusal = Refusal::Unavailable,
+            Err(Denial::Expired) => return Err(Refusal::Expired),
+            Err(Denial::Disabled) => return Err(Refusal::Disabled),
+            Err(Denial::NotPermitted) => return Err(Refusal::NotPermitted),
+        }
+    }
+    Err(refusal)
+}
+
+/// What has been spent on comparing.
+#[derive(Default)]
+struct Effort {
+    compared: bool,
+    /// What costs as much as a comparison would have.
+    sample: Option<Stored>,
+}
+
+impl Effort {
+    /// Spends on an unknown user what a wrong password costs.
+    fn make_up(self, password: &Secret) {
+        match self.sample {
+            _ if self.compared => {}
+            // Nobody's: what came out does not matter.
+            Some(sample) => drop(sample.admits(password.expose())),
+            None => scheme::spend(password.expose()),
+        }
+    }
+}
+
+pub(super) const SOURCE: &str = "passwd-file";

@@ -1,0 +1,130 @@
+//! What happened in a login, for the log: in the words of Dovecot 2.3, which other programs read
+//! (`auth: pam(bob,203.0.113.5,<session>): unknown user`).
+//!
+//! Written when all sources have been asked: that somebody is unknown in one of them is worth a line for
+//! whoever bans addresses only if he was let in by no other.
+
+use core::net::SocketAddr;
+
+use log::Level;
+
+use crate::ipc::Origin;
+
+pub struct Trace {
+    /// `bob,203.0.113.5,<session>`
+    subject: String,
+    steps: Vec<Step>,
+}
+
+pub struct Step {
+    pub kind: Kind,
+    /// Which source says it.
+    pub source: &'static str,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// For somebody who looks for a reason.
+    Detail,
+    /// Why he is not let in, if he is not.
+    Failure,
+    /// Something does not work, whoever it is.
+    Problem,
+}
+
+impl Trace {
+    /// `user`: as the client sent it.
+    pub fn new(user: &[u8], origin: &Origin) -> Trace {
+        let mut subject = shown(user);
+        if let Some(address) = address(origin.remote) {
+            subject.push_str(&format!(",{address}"));
+        }
+        if !origin.session.is_empty() {
+            subject.push_str(&format!(",<{}>", origin.session));
+        }
+        Trace {
+            subject,
+            steps: Vec::new(),
+        }
+    }
+
+    pub fn detail(&mut self, source: &'static str, text: impl Into<String>) {
+        self.add(Kind::Detail, source, text.into());
+    }
+
+    pub fn failure(&mut self, source: &'static str, text: impl Into<String>) {
+        self.add(Kind::Failure, source, text.into());
+    }
+
+    pub fn problem(&mut self, source: &'static str, text: impl Into<String>) {
+        self.add(Kind::Problem, source, text.into());
+    }
+
+    fn add(&mut self, kind: Kind, source: &'static str, text: String) {
+        self.steps.push(Step { kind, source, text });
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub fn write(&self, admitted: bool) {
+        for step in &self.steps {
+            let level = match step.kind {
+                Kind::Problem => Level::Error,
+                Kind::Failure if !admitted => Level::Info,
+                Kind::Failure | Kind::Detail => Level::Debug,
+            };
+            log::log!(
+                level,
+                "auth: {}({}): {}",
+                step.source,
+                self.subject,
+                step.text
+            );
+        }
+    }
+}
+
+/// Where the client is, as PAM and the log have it.
+pub fn address(remote: Option<SocketAddr>) -> Option<String> {
+    remote.map(|remote| remote.ip().to_canonical().to_string())
+}
+
+/// A name that somebody has sent: no letter of it can be taken for another part of the line.
+fn shown(user: &[u8]) -> String {
+    let text = String::from_utf8_lossy(user);
+    let plain = |c: char| match c {
+        ',' | '(' | ')' | '<' | '>' | ':' => '?',
+        c if c.is_control() || c.is_whitespace() => '?',
+        c => c,
+    };
+    text.chars().take(MAX_SHOWN).map(plain).collect()
+}
+
+/// As Dovecot's.
+const MAX_SHOWN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_bring_an_address_of_its_own() {
+        let origin = Origin {
+            remote: Some("[::ffff:203.0.113.5]:4711".parse().unwrap()),
+            local: None,
+            tls: false,
+            session: String::from("abc"),
+        };
+        let subject = |user: &[u8]| Trace::new(user, &origin).subject;
+        assert_eq!(subject(b"bob"), "bob,203.0.113.5,<abc>");
+        assert_eq!(subject(b""), ",203.0.113.5,<abc>");
+        assert_eq!(
+            subject(b"x,192.0.2.1,<y>): unknown user\n"),
+            "x?192.0.2.1??y????unknown?user?,203.0.113.5,<abc>"
+        );
+        assert_eq!(subject(&[b'a'; 500]).len(), 64 + 18);
+    }
+}

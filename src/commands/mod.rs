@@ -1,0 +1,15 @@
+//! What is typed: the arguments of the program, and the commands that are done with quickly.
+//!
+//! | file | what |
+//! |---|---|
+//! | `arguments` | arguments to what is to be done; `roost --help` |
+//! | `check` | `roost check`: the configuration, and the files it names |
+//! | `configuration` | the file, if there is one, and what the command line changes |
+
+mod arguments;
+mod check;
+mod configuration;
+
+pub use arguments::{Role, UsageError, help, parse};
+pub use check::check;
+pub use configuration::{BadConfiguration, FILE, read};

@@ -1,0 +1,245 @@
+//! The PROXY protocol, versions 1 and 2
+//! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>): what a proxy says of the client
+//! behind it, before anything of the client's.
+//!
+//! Pure: octets in, a header out.  What a header says is only as good as the proxy that sent it, so the loop
+//! takes one only from networks that were named as trusted.  Of a header's extensions (TLVs) nothing is
+//! believed or even read: not that there was TLS (a password is not safe on the way to us because it was
+//! so before), nor a name, nor a checksum (TCP has its own).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// How many octets it has.
+    pub length: usize,
+    /// None: the proxy speaks for itself (to see whether we are there), or does not know the client's; the
+    /// addresses of the connection itself hold.
+    pub addresses: Option<Addresses>,
+}
+
+/// The ends of the connection between client and proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    pub client: SocketAddr,
+    pub proxy: SocketAddr,
+}
+
+/// Why something is no header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyError {
+    /// It begins otherwise.
+    NoHeader,
+    /// A version 1 line with something wrong in it.
+    BadLine,
+    /// A version, command or family of version 2 that does not exist.
+    Unknown,
+    /// Less than the addresses must be there.
+    Short,
+    /// More than anybody sends.
+    Long,
+}
+
+/// Octets from the beginning of a connection; none if the header is not complete.
+pub fn parse(input: &[u8]) -> Result<Option<Header>, ProxyError> {
+    if input.starts_with(SIGNATURE) {
+        return parse_binary(input);
+    }
+    if input.starts_with(PREFIX) {
+        return parse_line(input);
+    }
+    match SIGNATURE.starts_with(input) || PREFIX.starts_with(input) {
+        true => Ok(None),
+        false => Err(ProxyError::NoHeader),
+    }
+}
+
+/// 2.1: `PROXY TCP4 192.0.2.1 198.51.100.2 56324 143`, CRLF.
+fn parse_line(input: &[u8]) -> Result<Option<Header>, ProxyError> {
+    let line = input.get(..LONGEST_LINE).unwrap_or(input);
+    let Some(end) = memchr::memmem::find(line, b"\r\n") else {
+        return match line.len() < LONGEST_LINE {
+            true => Ok(None),
+            false => Err(ProxyError::BadLine),
+        };
+    };
+    let text = line
+        .get(PREFIX.len()..end)
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .ok_or(ProxyError::BadLine)?;
+    let length = end + b"\r\n".len();
+    let mut words = text.split(' ');
+    let addresses = match words.next() {
+        // "The receiver must ignore anything presented before the CRLF."
+        Some("UNKNOWN") => {
+            return Ok(Some(Header {
+                length,
+                addresses: None,
+            }));
+        }
+        Some("TCP4") => read_words::<Ipv4Addr>(words),
+        Some("TCP6") => read_words::<Ipv6Addr>(words),
+        _ => None,
+    };
+    let addresses = addresses.ok_or(ProxyError::BadLine)?;
+    Ok(Some(Header {
+        length,
+        addresses: Some(addresses),
+    }))
+}
+
+/// Source address, destination address, source port, destination port.
+fn read_words<'a, A>(mut words: impl Iterator<Item = &'a str>) -> Option<Addresses>
+where
+    A: std::str::FromStr + Into<IpAddr>,
+{
+    let mut address = || words.next()?.parse::<A>().ok().map(Into::into);
+    let (client, proxy) = (address()?, address()?);
+    let mut port = || read_port(words.next()?);
+    let (client_port, proxy_port) = (port()?, port()?);
+    if words.next().is_some() {
+        return None;
+    }
+    Some(Addresses {
+        client: end(client, client_port),
+        proxy: end(proxy, proxy_port),
+    })
+}
+
+/// A decimal number without leading zeros.
+fn read_port(word: &str) -> Option<u16> {
+    let is_plain =
+        word.bytes().all(|byte| byte.is_ascii_digit()) && (word == "0" || !word.starts_with('0'));
+    word.parse().ok().filter(|_| is_plain)
+}
+
+/// 2.2: signature, version and command, family, length, addresses, extensions.
+fn parse_binary(input: &[u8]) -> Result<Option<Header>, ProxyError> {
+    let Some(&[command, family, high, low]) = input.get(SIGNATURE.len()..FIXED) else {
+        return Ok(None);
+    };
+    let wanted = usize::from(u16::from_be_bytes([high, low]));
+    let length = FIXED + wanted;
+    let addresses = match (command, family) {
+        // LOCAL: whatever the family is, "the receiver must accept this connection [...] and must use the
+        // real connection endpoints".
+        (0x20, _) => Family::None,
+        (0x21, 0x11) => Family::V4,
+        (0x21, 0x21) => Family::V6,
+        // AF_UNSPEC, and unix sockets, which have no address that means anything here.
+        (0x21, 0x00 | 0x31) => Family::None,
+        _ => return Err(ProxyError::Unknown),
+    };
+    if wanted < addresses.length() {
+        return Err(ProxyError::Short);
+    }
+    if length > LONGEST {
+        return Err(ProxyError::Long);
+    }
+    let Some(body) = input.get(FIXED..length) else {
+        return Ok(None);
+    };
+    Ok(Some(Header {
+        length,
+        addresses: addresses.read(body),
+    }))
+}
+
+enum Family {
+    None,
+    V4,
+    V6,
+}
+
+impl Family {
+    fn length(&self) -> usize {
+        match self {
+            Family::None => 0,
+            Family::V4 => 12,
+            Family::V6 => 36,
+        }
+    }
+
+    /// Both addresses, then both ports.
+    fn read(&self, body: &[u8]) -> Option<Addresses> {
+        let (client, rest) = self.read_address(body)?;
+        let (proxy, rest) = self.read_address(rest)?;
+        let (client_port, rest) = rest.split_first_chunk()?;
+        let (proxy_port, _) = rest.split_first_chunk()?;
+        Some(Addresses {
+            client: end(client, u16::from_be_bytes(*client_port)),
+            proxy: end(proxy, u16::from_be_bytes(*proxy_port)),
+        })
+    }
+
+    fn read_address<'a>(&self, body: &'a [u8]) -> Option<(IpAddr, &'a [u8])> {
+        match self {
+            Family::None => None,
+            Family::V4 => {
+                let (address, rest) = body.split_first_chunk::<4>()?;
+                Some((Ipv4Addr::from(*address).into(), rest))
+            }
+            Family::V6 => {
+                let (address, rest) = body.split_first_chunk::<16>()?;
+                Some((Ipv6Addr::from(*address).into(), rest))
+            }
+        }
+    }
+}
+
+/// An IPv4 address is written as one, however the proxy came by it.
+fn end(address: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(address.to_canonical(), port)
+}
+
+/// Whether an address is in one of the networks, each an address and how many bits of it count.
+pub(super) fn is_within(address: IpAddr, networks: &[(IpAddr, u8)]) -> bool {
+    let address = address.to_canonical();
+    networks
+        .iter()
+        .any(|&(network, bits)| match (address, network) {
+            (IpAddr::V4(address), IpAddr::V4(network)) => {
+                let difference = u32::from(address) ^ u32::from(network);
+                difference.leading_zeros() >= u32::from(bits)
+            }
+            (IpAddr::V6(address), IpAddr::V6(network)) => {
+                let difference = u128::from(address) ^ u128::from(network);
+                difference.leading_zeros() >= u32::from(bits)
+            }
+            _ => false,
+        })
+}
+
+impl std::fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ProxyError::NoHeader => "there is no PROXY header",
+            ProxyError::BadLine => "there is something wrong with its PROXY line",
+            ProxyError::Unknown => "its PROXY header is of an unknown kind",
+            ProxyError::Short => "its PROXY header is too short for its addresses",
+            ProxyError::Long => "its PROXY header is too long",
+        })
+    }
+}
+
+impl std::error::Error for ProxyError {}
+
+/// With which a header of version 1 begins.
+const PREFIX: &[u8] = b"PROXY ";
+
+/// With which a header of version 2 begins.
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// The longest line of version 1, CRLF included.
+const LONGEST_LINE: usize = 107;
+
+/// What is always there in version 2.
+const FIXED: usize = 16;
+
+/// The longest header: as much as is sure to come in one segment (2.2: "receivers are expected to support
+/// at least 536").
+pub(super) const LONGEST: usize = 536;
+
+#[cfg(test)]
+mod tests;
