@@ -150,7 +150,7 @@ fn a_session_that_dies_closes_its_clients_connection_and_no_other() {
 
 #[test]
 fn one_address_has_only_so_many_places() {
-    let mut daemon = Daemon::start(Config {
+    let daemon = Daemon::start(Config {
         waiting_connections_per_address: 3,
         ..quick()
     });
@@ -179,7 +179,7 @@ fn one_address_has_only_so_many_places() {
 
 #[test]
 fn when_all_places_are_taken_the_oldest_goes() {
-    let mut daemon = Daemon::start(Config {
+    let daemon = Daemon::start(Config {
         waiting_connections: 2,
         ..quick()
     });
