@@ -210,8 +210,8 @@ impl From<MonitorError> for Failure {
     }
 }
 
-impl From<front::role::RoleError> for Failure {
-    fn from(error: front::role::RoleError) -> Failure {
+impl From<front::role::FrontError> for Failure {
+    fn from(error: front::role::FrontError) -> Failure {
         Failure {
             text: format!("front: {error}"),
             status: EX_OSERR,

@@ -5,5 +5,6 @@ mod support;
 
 mod roles {
     mod preauth;
+    mod session;
     mod trial;
 }

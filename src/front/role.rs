@@ -33,7 +33,7 @@ use server::Server;
 
 /// Why the front cannot begin or go on.
 #[derive(Debug)]
-pub enum RoleError {
+pub enum FrontError {
     Channel(ChannelError),
     /// The monitor said something else than what is to be said here.
     Unexpected(&'static str),
@@ -46,41 +46,42 @@ pub enum RoleError {
 }
 
 /// Serves until the monitor says that it is enough, or is gone.
-pub fn run(channel: OwnedFd) -> Result<(), RoleError> {
+pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     process::set_private_umask();
     process::use_one_arena();
-    let mut channel = Channel::new(channel).map_err(|error| RoleError::System("channel", error))?;
+    let mut channel =
+        Channel::new(channel).map_err(|error| FrontError::System("channel", error))?;
     let config = settings(&mut channel)?;
     let channel = Rc::new(RefCell::new(channel));
     start_log(&config, &channel);
-    let files = process::raise_file_limit().map_err(|error| RoleError::System("limits", error))?;
+    let files = process::raise_file_limit().map_err(|error| FrontError::System("limits", error))?;
 
     give_up_rights(&config)?;
-    let mut event_loop = Loop::new().map_err(|error| RoleError::System("event loop", error))?;
+    let mut event_loop = Loop::new().map_err(|error| FrontError::System("event loop", error))?;
     sandbox::confine_calls(Role::Front)?;
 
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     event_loop.set_connection_limit(files.saturating_sub(SPARE_FILES));
     let mut server = Server::new(config, channel);
     let served = event_loop.run(&mut server);
-    served.map_err(|error| RoleError::System("event loop", error))
+    served.map_err(|error| FrontError::System("event loop", error))
 }
 
-fn settings(channel: &mut Channel) -> Result<Config, RoleError> {
+fn settings(channel: &mut Channel) -> Result<Config, FrontError> {
     match channel.wait()? {
-        Message::Settings(lines) => Config::from_lines(&lines).map_err(RoleError::Config),
-        _ => Err(RoleError::Unexpected("the settings")),
+        Message::Settings(lines) => Config::from_lines(&lines).map_err(FrontError::Config),
+        _ => Err(FrontError::Unexpected("the settings")),
     }
 }
 
 /// Root becomes the front's user, and sees no file from then on; whoever is not root has nothing to give up
 /// but files.
-fn give_up_rights(config: &Config) -> Result<(), RoleError> {
+fn give_up_rights(config: &Config) -> Result<(), FrontError> {
     if process::is_root() {
         let account = Account::named(&config.front_user)
-            .map_err(|error| RoleError::System("user database", error))?
-            .ok_or_else(|| RoleError::NoUser(config.front_user.clone()))?;
-        account.become_confined().map_err(RoleError::Credentials)?;
+            .map_err(|error| FrontError::System("user database", error))?
+            .ok_or_else(|| FrontError::NoUser(config.front_user.clone()))?;
+        account.become_confined().map_err(FrontError::Credentials)?;
     }
     sandbox::forbid_core_dumps()?;
     sandbox::forbid_processes()?;
@@ -123,33 +124,33 @@ fn ipc_level(level: log::Level) -> Level {
 /// pairs that are on their way to a session.
 const SPARE_FILES: usize = 128;
 
-impl From<ChannelError> for RoleError {
-    fn from(error: ChannelError) -> RoleError {
-        RoleError::Channel(error)
+impl From<ChannelError> for FrontError {
+    fn from(error: ChannelError) -> FrontError {
+        FrontError::Channel(error)
     }
 }
 
-impl From<SandboxError> for RoleError {
-    fn from(error: SandboxError) -> RoleError {
-        RoleError::Sandbox(error)
+impl From<SandboxError> for FrontError {
+    fn from(error: SandboxError) -> FrontError {
+        FrontError::Sandbox(error)
     }
 }
 
-impl fmt::Display for RoleError {
+impl fmt::Display for FrontError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RoleError::Channel(error) => write!(f, "the channel to the monitor: {error}"),
-            RoleError::Unexpected(what) => write!(f, "the monitor did not begin with {what}"),
-            RoleError::Config(error) => write!(f, "the settings: {error}"),
-            RoleError::NoUser(name) => write!(
+            FrontError::Channel(error) => write!(f, "the channel to the monitor: {error}"),
+            FrontError::Unexpected(what) => write!(f, "the monitor did not begin with {what}"),
+            FrontError::Config(error) => write!(f, "the settings: {error}"),
+            FrontError::NoUser(name) => write!(
                 f,
                 "there is no user {name} (process.front_user) to become before anybody is talked to"
             ),
-            RoleError::Credentials(error) => write!(f, "cannot become the front's user: {error}"),
-            RoleError::Sandbox(error) => write!(f, "{error}"),
-            RoleError::System(what, error) => write!(f, "{what}: {error}"),
+            FrontError::Credentials(error) => write!(f, "cannot become the front's user: {error}"),
+            FrontError::Sandbox(error) => write!(f, "{error}"),
+            FrontError::System(what, error) => write!(f, "{what}: {error}"),
         }
     }
 }
 
-impl std::error::Error for RoleError {}
+impl std::error::Error for FrontError {}
