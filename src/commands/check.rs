@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::configuration::{self, BadConfiguration, FILE};
 use crate::config::{AuthSource, Config};
 use crate::monitor::Start;
+use crate::monitor::configuration::{self, BadConfiguration, FILE};
 use crate::sys::credentials::Account;
 use crate::sys::process;
 
