@@ -39,6 +39,7 @@ fn run(role: Role) -> Result<(), Failure> {
         Role::Daemon(start, mode) => run_daemon(&start, mode),
         Role::Front => Ok(front::role::run(channel()?)?),
         Role::Session => Ok(session::role::run(channel()?)?),
+        Role::Certificate => show(&monitor::certificate()?),
         Role::Preauth(maildir, config) => {
             roost::log::init(config.log_level);
             Ok(solo::preauth(maildir, config)?)
@@ -201,6 +202,9 @@ impl From<BadConfiguration> for Failure {
 impl From<MonitorError> for Failure {
     fn from(error: MonitorError) -> Failure {
         let status = match &error {
+            MonitorError::Configuration(_) => EX_CONFIG,
+            MonitorError::Listen(_) => EX_UNAVAILABLE,
+            MonitorError::Certificate(..) => EX_NOINPUT,
             MonitorError::System(..) => EX_OSERR,
         };
         Failure {

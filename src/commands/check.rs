@@ -6,10 +6,10 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::configuration::{self, BadConfiguration, FILE};
 use crate::auth;
 use crate::config::{AuthSource, Config};
 use crate::monitor::Start;
+use crate::monitor::configuration::{self, BadConfiguration, FILE};
 use crate::net::tls::{Certificates, Clients, Pair, Policy, TlsError};
 use crate::sys::credentials::Account;
 use crate::sys::process;
