@@ -7,6 +7,7 @@
 mod auth;
 mod files;
 mod folder;
+mod ipc;
 mod message;
 mod protocol;
 mod settings;
@@ -60,6 +61,11 @@ pub const TARGETS: &[Target] = &[
         name: "header",
         corpora: &["headers", "mime", "messages"],
         run: message::header,
+    },
+    Target {
+        name: "ipc",
+        corpora: &["ipc"],
+        run: ipc::ipc,
     },
     Target {
         name: "keywords",
