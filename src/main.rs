@@ -240,6 +240,7 @@ impl From<SoloError> for Failure {
             }
             SoloError::RootsMaildir(_) | SoloError::Become(..) => EX_NOPERM,
             SoloError::NoHome => EX_NOUSER,
+            SoloError::Location(_) => EX_CONFIG,
             SoloError::NotLoopback(_) => EX_USAGE,
             SoloError::Listen(..) => EX_UNAVAILABLE,
             SoloError::Sample(..) => EX_CANTCREAT,

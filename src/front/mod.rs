@@ -27,7 +27,7 @@ mod refusal;
 mod relay;
 pub mod role;
 mod sasl;
-mod sasl_socket;
+pub mod sasl_socket;
 
 use std::collections::VecDeque;
 use std::rc::Rc;

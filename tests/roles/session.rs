@@ -210,7 +210,7 @@ fn folders_that_are_links_to_another_place_are_served() {
 fn mail_in_another_layout_and_indexes_in_another_place_are_found() {
     let mail = Mail::new();
     let indexes = mail.work().join("indexes/alice");
-    own(&mail.work().to_path_buf());
+    own(mail.work());
     let mut account = account(&mail);
     account.location.fs_layout = true;
     account.location.index_dir = Some(indexes.display().to_string());
