@@ -1,3 +1,6 @@
+# shellcheck shell=sh
+# For the scripts of both kinds of package, and for packaging/run.
+
 # The user roost, whom the part becomes that talks to clients before login: a system user who cannot
 # log in, owns nothing and stays when the package goes, so that nobody else gets his number.
 make_user() {
@@ -22,7 +25,7 @@ port_holder() {
         case $port in 143) hex=:008F ;; 993) hex=:03E1 ;; esac
         # 0A: listening
         inode=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-            awk -v hex=$hex '$4 == "0A" && substr($2, length($2) - 4) == hex { print $10; exit }')
+            awk -v hex="$hex" '$4 == "0A" && substr($2, length($2) - 4) == hex { print $10; exit }')
         [ -n "$inode" ] || continue
         holder='another program'
         pid=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null | head -n 1 | cut -d / -f 3)

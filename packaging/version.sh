@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2154
 # What both kinds of package say of themselves; $top is the source tree.
 
 # 1.0.0-rc.1 comes before 1.0.0: both kinds of package write that with a tilde.

@@ -62,7 +62,8 @@ pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
     let mut event_loop = Loop::new().map_err(|error| SessionError::System("event loop", error))?;
     let session = place.and_then(|place| {
         let opened = Session::new(&config, place.maildir.clone(), event_loop.wake_function());
-        opened.map_err(|error| place::problem(&place.maildir, &error))
+        let opened = opened.map_err(|error| place::problem(&place.maildir, &error));
+        Ok((opened?, place.root()))
     });
     sandbox::confine_calls(Role::Session)?;
     let session = session

@@ -60,13 +60,13 @@ impl Drop for Gate {
 
 /// What no process but the monitor may be able to do.
 #[track_caller]
-fn is_confined(process: Proc) {
+fn is_confined(process: Proc, threads: usize) {
     for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         assert_eq!(process.capabilities(set), 0, "{set} of {}", process.title());
     }
     assert_eq!(process.status("NoNewPrivs"), "1", "{}", process.title());
     assert_eq!(process.status("Seccomp"), "2", "{}", process.title());
-    assert_eq!(process.threads(), 1, "{}", process.title());
+    assert!(process.threads() <= threads, "{}", process.title());
 }
 
 /// Every descriptor is one of these: beginnings of what /proc says of it.
@@ -130,7 +130,7 @@ fn each_process_is_and_holds_what_the_table_says() {
     );
 
     let front = daemon.front();
-    is_confined(front);
+    is_confined(front, 1);
     let front_user = nix::unistd::User::from_name(daemon::front_user())
         .expect("a database")
         .expect("a user");
@@ -152,7 +152,8 @@ fn each_process_is_and_holds_what_the_table_says() {
 
     for (user, connected) in [(&alice, 1), (&bob, 0)] {
         let session = daemon.session_of(user);
-        is_confined(session);
+        // One waits for what happens to the mail.
+        is_confined(session, 2);
         assert_eq!(session.uids(), [user.uid; 4]);
         assert_eq!(session.gids(), [user.gid; 4]);
         let home = user.home.display().to_string();

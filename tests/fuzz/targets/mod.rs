@@ -7,6 +7,7 @@
 mod auth;
 mod files;
 mod folder;
+mod front;
 mod message;
 mod protocol;
 mod settings;
@@ -82,9 +83,19 @@ pub const TARGETS: &[Target] = &[
         run: auth::passwd_file,
     },
     Target {
+        name: "prelogin",
+        corpora: &["prelogin", "dialogues"],
+        run: front::prelogin,
+    },
+    Target {
         name: "proxy",
         corpora: &["proxy_headers"],
         run: protocol::proxy,
+    },
+    Target {
+        name: "sasl_socket",
+        corpora: &["sasl_socket"],
+        run: front::sasl_socket,
     },
     Target {
         name: "scheme",
