@@ -29,6 +29,7 @@ use crate::net::Loop;
 use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::process;
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
+use crate::sys::title;
 use server::Server;
 
 /// Why the front cannot begin or go on.
@@ -49,6 +50,7 @@ pub enum FrontError {
 pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     process::set_private_umask();
     process::use_one_arena();
+    title::set("front");
     let mut channel =
         Channel::new(channel).map_err(|error| FrontError::System("channel", error))?;
     let config = settings(&mut channel)?;
@@ -62,7 +64,7 @@ pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
 
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     event_loop.set_connection_limit(files.saturating_sub(SPARE_FILES));
-    let mut server = Server::new(config, channel);
+    let mut server = Server::new(config, channel, title::set);
     let served = event_loop.run(&mut server);
     served.map_err(|error| FrontError::System("event loop", error))
 }
