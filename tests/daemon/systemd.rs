@@ -76,6 +76,7 @@ for port in ports.split(','):
 spare = [os.dup(s.fileno()) for s in sockets for _ in range(4)]
 for n, s in enumerate(sockets):
     os.dup2(s.fileno(), 3 + n, inheritable=True)
+    os.set_inheritable(3 + n, True)
 os.closerange(3 + len(sockets), 100)
 os.environ.update(LISTEN_FDS=str(len(sockets)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=names)
 os.execv(command[0], command)
