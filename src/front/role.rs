@@ -27,8 +27,8 @@ use crate::ipc::channel::{Channel, ChannelError};
 use crate::ipc::{Level, Message};
 use crate::net::Loop;
 use crate::sys::credentials::{Account, BecomeError};
-use crate::sys::process;
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
+use crate::sys::{process, title};
 use server::Server;
 
 /// Why the front cannot begin or go on.
@@ -48,6 +48,7 @@ pub enum FrontError {
 /// Serves until the monitor says that it is enough, or is gone.
 pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     process::set_private_umask();
+    title::set("front");
     process::use_one_arena();
     let mut channel =
         Channel::new(channel).map_err(|error| FrontError::System("channel", error))?;
@@ -62,7 +63,7 @@ pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
 
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     event_loop.set_connection_limit(files.saturating_sub(SPARE_FILES));
-    let mut server = Server::new(config, channel);
+    let mut server = Server::new(config, channel, title::set);
     let served = event_loop.run(&mut server);
     served.map_err(|error| FrontError::System("event loop", error))
 }

@@ -85,10 +85,11 @@ pub enum MonitorError {
 pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
     process::set_private_umask();
     title::set("monitor");
+    let start = start_anywhere(start)?;
     // Nothing keeps a file system from being unmounted.
     nix::unistd::chdir("/").map_err(|errno| MonitorError::System("/", errno.into()))?;
     let from_inetd = matches!(mode, Mode::Inetd { .. });
-    let (config, warnings) = configuration::read(start).map_err(MonitorError::Configuration)?;
+    let (config, warnings) = configuration::read(&start).map_err(MonitorError::Configuration)?;
     crate::log::init_as(config.log_target, config.log_level, from_inetd);
     for warning in warnings {
         log::warn!("{warning}");
@@ -98,7 +99,7 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
     process::use_one_arena();
 
     let certificates = daemon::read_certificates(&config)?;
-    let mut daemon = Daemon::new(start.clone(), config, certificates)?;
+    let mut daemon = Daemon::new(start, config, certificates)?;
     match mode {
         Mode::Daemon => daemon.open()?,
         Mode::Inetd { tls } => {
@@ -121,6 +122,15 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
     let result = event_loop.run(&mut daemon);
     daemon.close();
     result.map_err(|error| MonitorError::System("event loop", error))
+}
+
+/// The same, wherever the process is: the file is read again at each reload.
+fn start_anywhere(start: &Start) -> Result<Start, MonitorError> {
+    let config = start.config.as_deref().map(std::path::absolute).transpose();
+    Ok(Start {
+        config: config.map_err(|error| MonitorError::System("--config", error))?,
+        set: start.set.clone(),
+    })
 }
 
 /// The role `roost certificate`: what it prints.

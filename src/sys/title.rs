@@ -126,13 +126,40 @@ const MAX_AREA: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::child::{holds, in_child};
     use super::*;
+
+    fn shown() -> Vec<u8> {
+        std::fs::read("/proc/self/cmdline").unwrap()
+    }
+
+    #[test]
+    fn titles_are_shown_and_the_environment_stays() {
+        in_child(|| {
+            let before = std::env::vars_os().collect::<Vec<_>>();
+            let long = "x".repeat(100_000);
+            for title in ["front", "session [bob 203.0.113.5]", "login", &long, ""] {
+                set(title);
+                let shown = shown();
+                let end = shown.iter().position(|&octet| octet == 0);
+                let expected = format!("roost: {title}");
+                let is_cut = title.len() > 1000;
+                let shown = &shown[..end.unwrap_or(shown.len())];
+                holds(1, expected.as_bytes().starts_with(shown))?;
+                holds(2, is_cut || shown == expected.as_bytes())?;
+                holds(3, shown.len() > 7 || title.is_empty())?;
+            }
+            holds(4, std::env::vars_os().collect::<Vec<_>>() == before)?;
+            let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
+            holds(5, comm == "roost\n")
+        })
+        .unwrap();
+    }
 
     #[test]
     fn the_bounds_are_those_of_our_arguments() {
         let bounds = Bounds::read().unwrap();
         let length = bounds.arguments_end - bounds.start;
-        let shown = std::fs::read("/proc/self/cmdline").unwrap();
-        assert!(shown.len() >= length);
+        assert_eq!(shown().len(), length);
     }
 }

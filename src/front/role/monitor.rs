@@ -12,6 +12,7 @@ use crate::ipc::channel::ChannelError;
 use crate::ipc::{Attempt, FrontCounters, HandOver, ListenerKind, Message, Refusal};
 use crate::net::stream::{ListenerId, Peer, Stream};
 use crate::net::{Change, ConnectionId, Now};
+use crate::sys::title;
 
 impl Server {
     /// Something has come, or there is room for more to say.
@@ -48,6 +49,10 @@ impl Server {
     pub(super) fn send_counters(&mut self, counters: FrontCounters) -> bool {
         let may_send = self.may_send();
         if may_send {
+            let FrontCounters {
+                waiting, relayed, ..
+            } = counters;
+            title::set(&format!("front [{waiting} waiting, {relayed} TLS]"));
             self.send(Message::Counted(counters));
         }
         may_send

@@ -18,6 +18,7 @@ use crate::net::{Buffer, Change, ConnectionId, Now, Run, Service, SourceId};
 use crate::session::counters::Departure;
 use crate::session::role::place::Root;
 use crate::session::{Greeting, Session};
+use crate::sys::title;
 
 pub struct Served {
     user: String,
@@ -252,19 +253,15 @@ impl Served {
     fn show(&self) {
         let user = &self.user;
         let mut clients = self.clients.values();
-        log::debug!(
-            "{}",
-            match (clients.next(), clients.next()) {
-                (None, _) => format!("session [{user}]"),
-                (Some(only), None) => match only.origin.remote {
-                    Some(address) => format!("session [{user} {}]", address.ip()),
-                    None => format!("session [{user}]"),
-                },
-                (Some(_), Some(_)) => {
-                    format!("session [{user} {} connections]", self.clients.len())
-                }
-            }
-        );
+        let title = match (clients.next(), clients.next()) {
+            (None, _) => format!("session [{user}]"),
+            (Some(only), None) => match only.origin.remote {
+                Some(address) => format!("session [{user} {}]", address.ip()),
+                None => format!("session [{user}]"),
+            },
+            (Some(_), Some(_)) => format!("session [{user} {} connections]", self.clients.len()),
+        };
+        title::set(&title);
     }
 }
 

@@ -8,6 +8,7 @@ mod auth;
 mod files;
 mod folder;
 mod front;
+mod ipc;
 mod message;
 mod protocol;
 mod settings;
@@ -61,6 +62,11 @@ pub const TARGETS: &[Target] = &[
         name: "header",
         corpora: &["headers", "mime", "messages"],
         run: message::header,
+    },
+    Target {
+        name: "ipc",
+        corpora: &["ipc"],
+        run: ipc::ipc,
     },
     Target {
         name: "keywords",
