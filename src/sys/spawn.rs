@@ -97,8 +97,11 @@ fn try_become(
     let channel = keep_only(channel)?;
     fcntl(&channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     let arguments = [CString::from(c"roost"), text(OsStr::new(role))?];
+    // Room for a title, where arguments and environment are written over by it.
+    let room = (ROOM.into(), ".".repeat(TITLE).into());
     let variables = environment
         .iter()
+        .chain(std::iter::once(&room))
         .map(|(name, value)| {
             let mut variable = name.clone();
             variable.push("=");
@@ -216,6 +219,12 @@ fn number(pid: Pid) -> u32 {
 const PROGRAM: &std::ffi::CStr = c"/proc/self/exe";
 
 const CHANNEL: RawFd = 3;
+
+/// The variable that is there for its length.
+pub(super) const ROOM: &str = "ROOST_TITLE";
+
+/// As much as ps(1) shows of a line.
+const TITLE: usize = 160;
 
 const PASSED_ON: &[&str] = &["JOURNAL_STREAM", "TZ"];
 
