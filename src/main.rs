@@ -39,6 +39,7 @@ fn run(role: Role) -> Result<(), Failure> {
         Role::Daemon(start, mode) => run_daemon(&start, mode),
         Role::Front => Ok(front::role::run(channel()?)?),
         Role::Session => Ok(session::role::run(channel()?)?),
+        Role::Certificate => show(&monitor::certificate()?),
         Role::Preauth(maildir, config) => {
             roost::log::init(config.log_level);
             Ok(solo::preauth(maildir, config)?)
@@ -201,6 +202,9 @@ impl From<BadConfiguration> for Failure {
 impl From<MonitorError> for Failure {
     fn from(error: MonitorError) -> Failure {
         let status = match &error {
+            MonitorError::Configuration(_) => EX_CONFIG,
+            MonitorError::Listen(_) => EX_UNAVAILABLE,
+            MonitorError::Certificate(..) => EX_NOINPUT,
             MonitorError::System(..) => EX_OSERR,
         };
         Failure {
@@ -210,8 +214,8 @@ impl From<MonitorError> for Failure {
     }
 }
 
-impl From<front::role::RoleError> for Failure {
-    fn from(error: front::role::RoleError) -> Failure {
+impl From<front::role::FrontError> for Failure {
+    fn from(error: front::role::FrontError) -> Failure {
         Failure {
             text: format!("front: {error}"),
             status: EX_OSERR,
@@ -236,6 +240,7 @@ impl From<SoloError> for Failure {
             }
             SoloError::RootsMaildir(_) | SoloError::Become(..) => EX_NOPERM,
             SoloError::NoHome => EX_NOUSER,
+            SoloError::Location(_) => EX_CONFIG,
             SoloError::NotLoopback(_) => EX_USAGE,
             SoloError::Listen(..) => EX_UNAVAILABLE,
             SoloError::Sample(..) => EX_CANTCREAT,

@@ -4,11 +4,13 @@
 //! | file | what |
 //! |---|---|
 //! | `trial` | the role `roost try`: which Maildir, as whom, where |
+//! | `place` | where the mail is |
 //! | `password` | who is let in by it |
 //! | `sample` | the small Maildir that it makes if there is none |
 //! | `welcome` | what it prints: how to connect |
 
 mod password;
+mod place;
 mod sample;
 mod trial;
 mod welcome;
@@ -17,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, LocationError};
 use crate::front::{Front, Question, Step};
 use crate::imap;
 use crate::imap::connection::State;
@@ -42,6 +44,8 @@ pub enum SoloError {
     RootsMaildir(PathBuf),
     /// Neither `--maildir` nor a home directory.
     NoHome,
+    /// `mail.location` or `mail.index_dir` is nothing for this user.
+    Location(LocationError),
     Become(String, BecomeError),
     NoPassword(PathBuf, Option<io::Error>),
     NotLoopback(String),
@@ -54,9 +58,15 @@ pub enum SoloError {
 /// asked for.  The list of what happens:
 pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError> {
     process::set_private_umask();
-    let maildir = match maildir {
-        Some(maildir) => maildir,
-        None => make_if_missing(home_maildir()?)?,
+    let (maildir, config) = match maildir {
+        Some(maildir) => {
+            let config = place::named(&config, &owner_of(&maildir)?)?;
+            (maildir, config)
+        }
+        None => {
+            let (maildir, config) = place::own(&config)?;
+            (make_if_missing(maildir)?, config)
+        }
     };
     // As the user who starts us: another one may not open these streams anew.
     let stream = Stream::standard().map_err(standard_error)?;
@@ -236,15 +246,6 @@ impl Service for Solo {
     }
 }
 
-fn home_maildir() -> Result<PathBuf, SoloError> {
-    let account = Account::current().map_err(|error| SoloError::System("user database", error))?;
-    let home = match std::env::var_os("HOME") {
-        Some(home) if Path::new(&home).is_absolute() => Some(PathBuf::from(home)),
-        _ => account.home().map(Path::to_path_buf),
-    };
-    Ok(home.ok_or(SoloError::NoHome)?.join("Maildir"))
-}
-
 /// Somebody who has not got any mail yet can connect all the same.
 fn make_if_missing(maildir: PathBuf) -> Result<PathBuf, SoloError> {
     match std::fs::create_dir(&maildir) {
@@ -282,6 +283,7 @@ impl std::fmt::Display for SoloError {
                 path.display()
             ),
             SoloError::NoHome => write!(f, "no home directory; say where the Maildir is"),
+            SoloError::Location(error) => error.fmt(f),
             SoloError::Become(name, error) => write!(f, "cannot become user {name}: {error}"),
             SoloError::NoPassword(path, Some(error)) => write!(f, "{}: {error}", path.display()),
             SoloError::NoPassword(path, None) => {

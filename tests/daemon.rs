@@ -12,6 +12,8 @@ mod support;
 mod certificates;
 #[path = "daemon/clients.rs"]
 mod clients;
+#[path = "daemon/confinement.rs"]
+mod confinement;
 #[path = "daemon/deaths.rs"]
 mod deaths;
 #[path = "daemon/inetd.rs"]

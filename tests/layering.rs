@@ -42,7 +42,7 @@ const LAYERS: &[Layer] = &[
         name: "sys",
         may_name: &[],
         may_touch: &[Io, Files, Processes, System],
-        files: &[],
+        files: &[("spawn.rs", &[Environment]), ("title.rs", &[Environment])],
     },
     Layer {
         name: "config",

@@ -7,8 +7,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::SystemTime;
 
 use roost::config::{Config, SETTINGS};
+use roost::net::tls::make_self_signed;
 
 #[test]
 fn the_manual_has_every_setting_with_its_form_and_default_and_no_other() {
@@ -26,12 +28,12 @@ fn the_manual_has_every_setting_with_its_form_and_default_and_no_other() {
         }
     }
     let defaults = Config::default();
-    let settings = SETTINGS.iter().map(|setting| {
+    for (setting, found) in SETTINGS.iter().zip(&found) {
         let (form, default) = (setting.toml_form(), setting.toml_value(&defaults));
         let form = format!("{form}; the default is {default}.");
-        (setting.name.to_owned(), form)
-    });
-    assert_eq!(found, settings.collect::<Vec<_>>());
+        assert_eq!(*found, (setting.name.to_owned(), form));
+    }
+    assert_eq!(found.len(), SETTINGS.len());
 }
 
 #[test]
@@ -150,7 +152,7 @@ fn the_check_looks_at_the_files_that_are_named() {
     let file = Temporary::file(
         "[tls]\ncertificate = \"/nonexistent/cert\"\nkey = \"/nonexistent/key\"\n\
          [auth]\nsources = \"passwd-file:/nonexistent/users\"\n\
-         [listen]\nsasl = \"/nonexistent/private/auth\"\n",
+         [listen]\nsasl = \"/nonexistent/private/auth\"\nsasl_owner = \"nonexistent\"\n",
     );
     let output = roost(&["check", file.path()]);
     assert_eq!(output.status.code(), Some(78));
@@ -160,6 +162,7 @@ fn the_check_looks_at_the_files_that_are_named() {
         "tls.key: /nonexistent/key: ",
         "auth.sources: /nonexistent/users: ",
         "listen.sasl: ",
+        "listen.sasl_owner: ",
     ] {
         assert!(error.contains(text), "{error}");
     }
@@ -167,6 +170,43 @@ fn the_check_looks_at_the_files_that_are_named() {
         roost(&["check", "--no-files", file.path()]).status.code(),
         Some(0)
     );
+}
+
+#[test]
+fn the_check_knows_which_key_belongs_to_which_certificate() {
+    let make = || {
+        let (chain, key) = make_self_signed(&["mail.example.org"], SystemTime::now()).unwrap();
+        (Temporary::file(&chain), Temporary::file(&key))
+    };
+    let (first, second) = (make(), make());
+    for (key, authority, status, text) in [
+        (&first.1, &first.0, 0, ""),
+        (
+            &second.1,
+            &first.0,
+            78,
+            "does not belong to the certificate",
+        ),
+        (&first.0, &first.0, 78, "there is no private key in it"),
+        (&first.1, &first.1, 78, "tls.client_ca: "),
+    ] {
+        let output = roost(&[
+            "check",
+            "--config",
+            "/dev/null",
+            "--set",
+            &format!("tls.certificate={}", first.0.path()),
+            "--set",
+            &format!("tls.key={}", key.path()),
+            "--set",
+            &format!("tls.client_ca={}", authority.path()),
+            "--set",
+            "tls.client_certificate=optional",
+        ]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{error}");
+        assert!(error.contains(text), "{error}");
+    }
 }
 
 #[test]
@@ -294,6 +334,31 @@ fn wrong_use_says_what_is_wrong_and_leaves_standard_output_alone() {
         );
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn the_location_says_where_preauth_finds_the_mail() {
+    let name = format!("roost-options-{}-home", std::process::id());
+    let home = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(home.join("index")).unwrap();
+    let run = |location: &str| {
+        Command::new(env!("CARGO_BIN_EXE_roost"))
+            .args(["--preauth", "--set", location])
+            .args(["--set", "mail.index_dir=%h/index"])
+            .env("HOME", &home)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let output = run("mail.location=maildir:%h/mail%%");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stdout.starts_with(b"* PREAUTH"), "{output:?}");
+    assert!(home.join("mail%").is_dir());
+    assert!(!home.join("Maildir").exists());
+
+    let output = run("mail.location=/nonexistent/%d");
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    std::fs::remove_dir_all(home).unwrap();
 }
 
 #[test]

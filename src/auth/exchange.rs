@@ -10,7 +10,7 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use super::passwd_file::Entry;
+use super::passwd_file::{Entry, Extent};
 use super::password::{SOURCE, find, normalise, permit, stored};
 use super::scheme::Stored;
 use super::scram::{ClientFirst, ScramError};
@@ -85,7 +85,7 @@ fn choose(
         let AuthSource::PasswdFile(path) = source else {
             continue;
         };
-        let Ok(found) = find(path, user, trace) else {
+        let Ok(found) = find(path, user, Extent::Whole, trace) else {
             unavailable = true;
             continue;
         };

@@ -57,8 +57,7 @@ pub fn check(config: &Config) -> Vec<String> {
 /// A text if PAM has no rules for that service, and so takes those of `other`.
 pub fn missing_service(service: &str) -> Option<String> {
     let exists = |folder: &&str| Path::new(folder).join(service).exists();
-    let ruled =
-        PAM_FOLDERS.iter().any(|folder| exists(folder)) || !Path::new("/etc/pam.d").exists();
+    let ruled = PAM_FOLDERS.iter().any(exists) || !Path::new("/etc/pam.d").exists();
     (!ruled)
         .then(|| format!("/etc/pam.d/{service} is missing: /etc/pam.d/other decides who logs in"))
 }

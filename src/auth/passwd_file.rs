@@ -5,8 +5,7 @@
 //! ```
 //!
 //! All but the first two fields may be missing: what there is of the user then comes from the system.  The file
-//! is read anew for each login, from one end to the other whoever is looked for, so that it can be changed at
-//! any time, and so that the time it takes tells nothing: 100,000 users take some milliseconds.
+//! is read anew for each login, so that it can be changed at any time: 100,000 users take some milliseconds.
 
 use core::net::IpAddr;
 use std::fs::File;
@@ -49,12 +48,22 @@ pub struct Found {
     pub iterations: Option<u32>,
 }
 
-/// Looks for a user.  Of several lines the first counts.
-pub fn find(path: &Path, user: &str) -> io::Result<Found> {
-    find_in(&mut File::open(path)?, user)
+/// How far a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// To the line that is looked for.
+    Line,
+    /// To its end, whoever is looked for, as the client is answered at once and could measure it; and with a look at
+    /// what SCRAM needs.
+    Whole,
 }
 
-pub fn find_in(file: &mut impl Read, user: &str) -> io::Result<Found> {
+/// Looks for a user.  Of several lines the first counts.
+pub fn find(path: &Path, user: &str, extent: Extent) -> io::Result<Found> {
+    find_in(&mut File::open(path)?, user, extent)
+}
+
+pub fn find_in(file: &mut impl Read, user: &str, extent: Extent) -> io::Result<Found> {
     let needle = format!("\n{user}:");
     // Nobody has such a name, so nobody's line begins with it.
     let possible = !user.is_empty() && !user.starts_with('#') && !user.contains([':', '\n', '\r']);
@@ -65,7 +74,7 @@ pub fn find_in(file: &mut impl Read, user: &str) -> io::Result<Found> {
             let first = text.split(|&byte| byte == b'\n').find_map(Entry::parse);
             found.sample = first.and_then(|entry| entry.password().ok());
         }
-        if found.iterations.is_none() {
+        if extent == Extent::Whole && found.iterations.is_none() {
             found.iterations = iterations(text);
         }
         if possible
@@ -76,6 +85,7 @@ pub fn find_in(file: &mut impl Read, user: &str) -> io::Result<Found> {
             let end = memchr(b'\n', rest).unwrap_or(rest.len());
             found.entry = rest.get(..end).and_then(Entry::parse);
         }
+        extent == Extent::Whole || found.entry.is_none()
     })?;
     Ok(found)
 }
@@ -91,6 +101,7 @@ pub fn each(file: &mut impl Read, mut look: impl FnMut(usize, Entry)) -> io::Res
                 look(number, entry);
             }
         }
+        true
     })
 }
 
@@ -193,8 +204,9 @@ fn holds(network: &str, address: IpAddr) -> Option<bool> {
     }
 }
 
-/// Calls `look` with the text piece by piece; each begins with the end of a line, and ends before one.
-fn each_piece(file: &mut impl Read, mut look: impl FnMut(&[u8])) -> io::Result<()> {
+/// Calls `look` with the text piece by piece, as long as it wants more; each begins with the end of a line, and
+/// ends before one.
+fn each_piece(file: &mut impl Read, mut look: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     let mut buffer = Zeroizing::new(vec![b'\n'; PIECE]);
     let mut filled = 1;
     loop {
@@ -213,7 +225,9 @@ fn each_piece(file: &mut impl Read, mut look: impl FnMut(&[u8])) -> io::Result<(
             return Ok(());
         }
         let whole = memrchr(b'\n', text).unwrap_or(0);
-        look(text.get(..whole).unwrap_or_default());
+        if !look(text.get(..whole).unwrap_or_default()) {
+            return Ok(());
+        }
         buffer.copy_within(whole..filled, 0);
         filled -= whole;
     }

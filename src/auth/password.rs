@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::passwd_file::{self, Entry, Found};
+use super::passwd_file::{self, Entry, Extent, Found};
 use super::scheme::{self, SchemeError, Stored};
 use super::trace::Trace;
 use super::{Denial, Identity, account, pam};
@@ -31,7 +31,7 @@ pub(super) fn check(
             result
         }
         AuthSource::PasswdFile(path) => {
-            let mut found = find(path, &user, trace)?;
+            let mut found = find(path, &user, Extent::Line, trace)?;
             effort.sample = effort.sample.take().or(found.sample.take());
             let entry = known(found, trace)?;
             effort.compared = true;
@@ -62,7 +62,7 @@ pub(super) fn look_up(
     each_source(config, |source| match source {
         AuthSource::Pam => pam::login(config, origin, &user, None, trace),
         AuthSource::PasswdFile(path) => {
-            let entry = known(find(path, &user, trace)?, trace)?;
+            let entry = known(find(path, &user, Extent::Line, trace)?, trace)?;
             refuse_odd(&entry, trace)?;
             permit(entry, origin, trace)
         }
@@ -81,8 +81,13 @@ pub(super) fn normalise(
     })
 }
 
-pub(super) fn find(path: &Path, user: &str, trace: &mut Trace) -> Result<Found, Denial> {
-    passwd_file::find(path, user).map_err(|error| {
+pub(super) fn find(
+    path: &Path,
+    user: &str,
+    extent: Extent,
+    trace: &mut Trace,
+) -> Result<Found, Denial> {
+    passwd_file::find(path, user, extent).map_err(|error| {
         trace.problem(SOURCE, format!("{}: {error}", path.display()));
         Denial::Unavailable
     })

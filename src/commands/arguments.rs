@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use getopts::{Matches, Options};
 use log::LevelFilter;
 
-use super::configuration::{self, BadConfiguration};
 use crate::config::{Config, SETTINGS};
 use crate::monitor::client::Whom;
+use crate::monitor::configuration::{self, BadConfiguration};
 use crate::monitor::{Mode, Start};
 use crate::solo::{self, Trial};
 
@@ -36,6 +36,7 @@ pub enum Role {
     /// Started by the monitor only.
     Front,
     Session,
+    Certificate,
 }
 
 /// What is wrong with the arguments.
@@ -58,6 +59,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Role, UsageError> {
     match name.as_str() {
         "front" if rest.is_empty() => return Ok(Role::Front),
         "session" if rest.is_empty() => return Ok(Role::Session),
+        "certificate" if rest.is_empty() => return Ok(Role::Certificate),
         _ => {}
     }
     let matches = options(&name)

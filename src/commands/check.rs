@@ -4,9 +4,13 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::configuration::{self, BadConfiguration, FILE};
+use zeroize::Zeroizing;
+
+use crate::auth;
 use crate::config::{AuthSource, Config};
 use crate::monitor::Start;
+use crate::monitor::configuration::{self, BadConfiguration, FILE};
+use crate::net::tls::{Certificates, Clients, Pair, Policy, TlsError};
 use crate::sys::credentials::Account;
 use crate::sys::process;
 
@@ -43,40 +47,60 @@ struct Checker {
 }
 
 impl Checker {
+    /// Each pair alone, to say which is wrong; then what becomes of all of them together.
     fn check_certificates(&mut self, config: &Config) {
+        let mut pairs = Vec::new();
         for (chain, key) in config.tls_certificate.iter().zip(&config.tls_key) {
             let chain_text = self.read("tls.certificate", chain);
-            let key_text = self.read("tls.key", key);
+            let key_text = self.read("tls.key", key).map(Zeroizing::new);
             let (Some(chain_text), Some(key_text)) = (chain_text, key_text) else {
                 continue;
             };
-            let _ = (chain_text, key_text);
+            match Certificates::check(&chain_text, &key_text) {
+                Ok(_) => pairs.push((chain_text, key_text)),
+                Err(error) => {
+                    let (chain, key) = (chain.display(), key.display());
+                    let text = format!("tls.certificate: {chain} with {key}: {error}");
+                    self.errors.push(text);
+                }
+            }
         }
-        if let Some(authority) = &config.tls_client_ca {
-            self.read("tls.client_ca", authority);
+        let Some(authority) = &config.tls_client_ca else {
+            return;
+        };
+        let Some(text) = self.read("tls.client_ca", authority) else {
+            return;
+        };
+        let pairs: Vec<Pair<'_>> = pairs
+            .iter()
+            .map(|(chain, key)| Pair { chain, key })
+            .collect();
+        let policy = Policy {
+            clients: Clients::MayCertify(text),
+            ..Policy::default()
+        };
+        match Certificates::new(&pairs, policy, None) {
+            // Without any of its own Roost makes one.
+            Ok(_) | Err(TlsError::Nothing) => {}
+            Err(error) => {
+                let path = authority.display();
+                self.errors.push(format!("tls.client_ca: {path}: {error}"));
+            }
         }
     }
 
     fn check_sources(&mut self, config: &Config) {
+        let mut are_read = true;
         for source in &config.auth_sources {
-            match source {
-                AuthSource::PasswdFile(path) => {
-                    self.read("auth.sources", path);
-                }
-                AuthSource::Pam => {
-                    let service = &config.auth_pam_service;
-                    let places = ["/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d"];
-                    if !places
-                        .iter()
-                        .any(|place| Path::new(place).join(service).exists())
-                    {
-                        self.warnings.push(format!(
-                            "auth.pam_service: there is no /etc/pam.d/{service}, so that PAM goes \
-                             by /etc/pam.d/other, which mostly lets nobody in"
-                        ));
-                    }
-                }
+            if let AuthSource::PasswdFile(path) = source {
+                are_read &= self.read("auth.sources", path).is_some();
             }
+        }
+        // What is in them, and whether PAM has rules.
+        if are_read {
+            let found = auth::check(config).into_iter();
+            self.warnings
+                .extend(found.map(|text| format!("auth.sources: {text}")));
         }
     }
 
@@ -98,6 +122,11 @@ impl Checker {
             let directory = directory.display();
             self.errors
                 .push(format!("listen.sasl: there is no directory {directory}"));
+        }
+        let owner = config.sasl_owner.split(':').next().unwrap_or_default();
+        if config.listen_sasl.is_some() && matches!(Account::named(owner), Ok(None)) {
+            self.errors
+                .push(format!("listen.sasl_owner: there is no user {owner}"));
         }
     }
 

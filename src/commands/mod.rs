@@ -8,8 +8,7 @@
 
 mod arguments;
 mod check;
-mod configuration;
 
+pub use crate::monitor::configuration::{BadConfiguration, FILE, read};
 pub use arguments::{Role, UsageError, help, parse};
 pub use check::check;
-pub use configuration::{BadConfiguration, FILE, read};

@@ -362,11 +362,11 @@ fn poll_interval(value: &str) -> Result<std::time::Duration, Wrong> {
     }
 }
 
-fn endpoints(endpoints: &Vec<super::Endpoint>) -> String {
+fn endpoints(endpoints: &[super::Endpoint]) -> String {
     show_elements(endpoints.iter().map(show_endpoint))
 }
 
-fn paths(paths: &Vec<std::path::PathBuf>) -> String {
+fn paths(paths: &[std::path::PathBuf]) -> String {
     show_elements(paths.iter().map(|path| path.display().to_string()))
 }
 

@@ -43,3 +43,39 @@ fn text(value: &Any) -> Option<String> {
         .or_else(|_| teletex.map(|text| text.as_str().to_owned()))
         .ok()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
+
+    use super::*;
+
+    #[test]
+    fn the_mail_address_comes_before_the_common_name() {
+        let both = made(Some("bob@example.org"), "Bob");
+        assert_eq!(name(&both).as_deref(), Some(&b"bob@example.org"[..]));
+        let common = made(None, "bob");
+        assert_eq!(name(&common).as_deref(), Some(&b"bob"[..]));
+    }
+
+    #[test]
+    fn what_says_nothing_of_use_is_nobody() {
+        assert_eq!(name(&made(None, "")), None);
+        assert_eq!(name(&made(None, "bob\0root")), None);
+        assert_eq!(name(b""), None);
+        let whole = made(Some("bob@example.org"), "Bob");
+        for end in 0..whole.len() {
+            assert_eq!(name(&whole[..end]), None);
+        }
+    }
+
+    pub fn made(mail: Option<&str>, common: &str) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common);
+        let mail = mail.map(|mail| SanType::Rfc822Name(mail.try_into().unwrap()));
+        params.subject_alt_names.extend(mail);
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+}

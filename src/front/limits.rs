@@ -53,10 +53,6 @@ impl Places {
         self.per_address = per_address.max(1);
     }
 
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Somebody comes; unless the answer is `None`, he waits from now on.
     pub fn enter(&mut self, id: ConnectionId, from: Prefix) -> Place {
         let number = self.by_address.get(&from).map_or(0, |queue| queue.number);
@@ -125,7 +121,7 @@ mod tests {
         assert_eq!(places.enter(ConnectionId(4), prefix(2)), Place::Free);
         places.leave(ConnectionId(1));
         assert_eq!(places.enter(ConnectionId(5), prefix(1)), Place::Free);
-        assert_eq!(places.len(), 4);
+        assert_eq!(places.waiting.len(), 4);
     }
 
     #[test]
@@ -141,9 +137,9 @@ mod tests {
         assert_eq!(place, Place::InsteadOf(ConnectionId(2)));
         let place = places.enter(ConnectionId(8), prefix(2));
         assert_eq!(place, Place::InsteadOf(ConnectionId(3)));
-        assert_eq!(places.len(), 6);
+        assert_eq!(places.waiting.len(), 6);
         places.leave(ConnectionId(2));
-        assert_eq!(places.len(), 6);
+        assert_eq!(places.waiting.len(), 6);
     }
 
     #[test]
@@ -162,8 +158,8 @@ mod tests {
                 next += 1;
             }
             let numbers: usize = places.by_address.values().map(|queue| queue.number).sum();
-            assert_eq!(numbers, places.len());
-            assert!(places.len() <= 40);
+            assert_eq!(numbers, places.waiting.len());
+            assert!(places.waiting.len() <= 40);
             assert_eq!(places.by_number.len(), places.by_address.len());
             let queued: usize = places.by_address.values().map(|q| q.order.len()).sum();
             assert!(queued <= 2 * 40 + 7);

@@ -26,6 +26,7 @@ pub(super) struct Login {
     bad_commands: u32,
     /// How much was sent since the last thing that made sense.
     unanswered: usize,
+    is_turned_away: bool,
 }
 
 enum Phase {
@@ -60,6 +61,7 @@ impl Login {
             ended: false,
             bad_commands: 0,
             unanswered: 0,
+            is_turned_away: false,
         };
         if !peer.tls {
             login.greet();
@@ -79,7 +81,17 @@ impl Login {
         login.output = Buffer::new();
         response::bye(login.output.writer(), Some(Code::Limit), text);
         login.close("Too many connections");
+        login.is_turned_away = true;
         login
+    }
+
+    pub fn is_turned_away(&self) -> bool {
+        self.is_turned_away
+    }
+
+    /// Somebody will close the connection without a word.
+    pub fn give_up_on(&mut self, why: &'static str) {
+        self.close(why);
     }
 
     /// TLS has been agreed on.

@@ -27,7 +27,7 @@ mod refusal;
 mod relay;
 pub mod role;
 mod sasl;
-mod sasl_socket;
+pub mod sasl_socket;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -237,6 +237,23 @@ impl Front {
             login.refuse(why, time);
             self.ready.push_back(id);
         }
+    }
+
+    /// Whether it was [turned away](Front::turn_away).
+    pub fn is_turned_away(&self, id: ConnectionId) -> bool {
+        self.logins.get(&id).is_some_and(Login::is_turned_away)
+    }
+
+    /// Somebody will close this connection: `why` is for the log.
+    pub fn give_up(&mut self, id: ConnectionId, why: &'static str) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.give_up_on(why);
+        }
+    }
+
+    /// Has the connection run once more, whosever it is by now.
+    pub fn wake(&mut self, id: ConnectionId) {
+        self.ready.push_back(id);
     }
 
     pub fn poll_ready(&mut self) -> Option<ConnectionId> {

@@ -1,26 +1,157 @@
-//! The process that talks to everybody: no root, no files, no way out.
+//! The role `roost front`: the process that talks to everybody.  The list of what happens is [`run`]: hear
+//! the settings, become a user who owns nothing in a directory that has nothing, give up every system call
+//! that moving bytes does not need, serve.
+//!
+//! Not a byte of a client is read before that.  What it serves comes as descriptors from the monitor, and
+//! who is let in is the monitor's to say: a front that is taken over can lie to its clients, and let in
+//! nobody.
+//!
+//! | file | what |
+//! |---|---|
+//! | `server` | to whom each connection belongs: waiting to log in, relayed, of the auth socket |
+//! | `monitor` | what the monitor says, and is told |
+//! | `certificates` | what it sends of certificates until there is a whole |
 
+mod certificates;
+mod monitor;
+mod server;
+
+use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
-/// Why the front cannot go on.
+use crate::config::{Config, ConfigError, LogTarget};
+use crate::ipc::channel::{Channel, ChannelError};
+use crate::ipc::{Level, Message};
+use crate::net::Loop;
+use crate::sys::credentials::{Account, BecomeError};
+use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
+use crate::sys::{process, title};
+use server::Server;
+
+/// Why the front cannot begin or go on.
 #[derive(Debug)]
-pub enum RoleError {
+pub enum FrontError {
+    Channel(ChannelError),
+    /// The monitor said something else than what is to be said here.
+    Unexpected(&'static str),
+    Config(ConfigError),
+    /// There is no such user as `process.front_user`.
+    NoUser(String),
+    Credentials(BecomeError),
+    Sandbox(SandboxError),
     System(&'static str, io::Error),
 }
 
-/// The role `roost front`, with its channel to the monitor.
-pub fn run(channel: OwnedFd) -> Result<(), RoleError> {
-    let _ = channel;
-    todo!()
+/// Serves until the monitor says that it is enough, or is gone.
+pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
+    process::set_private_umask();
+    title::set("front");
+    process::use_one_arena();
+    let mut channel =
+        Channel::new(channel).map_err(|error| FrontError::System("channel", error))?;
+    let config = settings(&mut channel)?;
+    let channel = Rc::new(RefCell::new(channel));
+    start_log(&config, &channel);
+    let files = process::raise_file_limit().map_err(|error| FrontError::System("limits", error))?;
+
+    give_up_rights(&config)?;
+    let mut event_loop = Loop::new().map_err(|error| FrontError::System("event loop", error))?;
+    sandbox::confine_calls(Role::Front)?;
+
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    event_loop.set_connection_limit(files.saturating_sub(SPARE_FILES));
+    let mut server = Server::new(config, channel, title::set);
+    let served = event_loop.run(&mut server);
+    served.map_err(|error| FrontError::System("event loop", error))
 }
 
-impl std::fmt::Display for RoleError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+fn settings(channel: &mut Channel) -> Result<Config, FrontError> {
+    match channel.wait()? {
+        Message::Settings(lines) => Config::from_lines(&lines).map_err(FrontError::Config),
+        _ => Err(FrontError::Unexpected("the settings")),
+    }
+}
+
+/// Root becomes the front's user, and sees no file from then on; whoever is not root has nothing to give up
+/// but files.
+fn give_up_rights(config: &Config) -> Result<(), FrontError> {
+    if process::is_root() {
+        let account = Account::named(&config.front_user)
+            .map_err(|error| FrontError::System("user database", error))?
+            .ok_or_else(|| FrontError::NoUser(config.front_user.clone()))?;
+        account.become_confined().map_err(FrontError::Credentials)?;
+    }
+    sandbox::forbid_core_dumps()?;
+    sandbox::forbid_processes()?;
+    match sandbox::confine_files(&[])? {
+        Enforced::Fully => {}
+        Enforced::Partly => log::debug!("imap-login: Landlock is of an older kind here"),
+        Enforced::Not => log::debug!("imap-login: this kernel has no Landlock, or too old a one"),
+    }
+    Ok(())
+}
+
+/// Standard error is the monitor's; if that is not the log, the monitor writes it.
+fn start_log(config: &Config, channel: &Rc<RefCell<Channel>>) {
+    let level = config.log_level;
+    if config.log_target != LogTarget::Syslog {
+        return crate::log::init(level);
+    }
+    let channel = Rc::clone(channel);
+    let pass_on = move |level: log::Level, text: &str| {
+        // A line less is better than a process that waits for its log.
+        if let Ok(mut channel) = channel.try_borrow_mut()
+            && !channel.is_full()
+        {
+            let _ = channel.send(Message::Log(ipc_level(level), text.to_owned()));
+        }
+    };
+    crate::log::init_with(level, Box::new(pass_on));
+}
+
+fn ipc_level(level: log::Level) -> Level {
+    match level {
+        log::Level::Error => Level::Error,
+        log::Level::Warn => Level::Warn,
+        log::Level::Info => Level::Info,
+        log::Level::Debug | log::Level::Trace => Level::Debug,
+    }
+}
+
+/// Descriptors that are no connections: the channel, the log, the loop's own, listening sockets, and the
+/// pairs that are on their way to a session.
+const SPARE_FILES: usize = 128;
+
+impl From<ChannelError> for FrontError {
+    fn from(error: ChannelError) -> FrontError {
+        FrontError::Channel(error)
+    }
+}
+
+impl From<SandboxError> for FrontError {
+    fn from(error: SandboxError) -> FrontError {
+        FrontError::Sandbox(error)
+    }
+}
+
+impl fmt::Display for FrontError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RoleError::System(what, error) => write!(f, "{what}: {error}"),
+            FrontError::Channel(error) => write!(f, "the channel to the monitor: {error}"),
+            FrontError::Unexpected(what) => write!(f, "the monitor did not begin with {what}"),
+            FrontError::Config(error) => write!(f, "the settings: {error}"),
+            FrontError::NoUser(name) => write!(
+                f,
+                "there is no user {name} (process.front_user) to become before anybody is talked to"
+            ),
+            FrontError::Credentials(error) => write!(f, "cannot become the front's user: {error}"),
+            FrontError::Sandbox(error) => write!(f, "{error}"),
+            FrontError::System(what, error) => write!(f, "{what}: {error}"),
         }
     }
 }
 
-impl std::error::Error for RoleError {}
+impl std::error::Error for FrontError {}

@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::ipc::Proof;
+use crate::config::Mechanism;
+use crate::ipc::{Binding, Proof};
 
 #[test]
 fn the_greeting_offers_what_can_be_done_now() {
@@ -230,6 +231,370 @@ fn complete_commands_are_answered_after_the_client_has_ended() {
     talk.front.handle_end(ID);
     assert_eq!(talk.say(""), "a OK Nothing done\r\n");
     assert!(talk.closed);
+}
+
+#[test]
+fn what_is_asked_has_the_whole_of_it() {
+    let mut talk = Talk::begin(remote(true));
+    talk.front.handle_secured(ID, Secured::default());
+    talk.front.handle_input(ID, b"a LOGIN bob x\r\n");
+    let Step::Ask(Question::Login(request)) = talk.front.run(ID, talk.now, &|| false) else {
+        panic!("nothing was asked");
+    };
+    assert_eq!(request.service, crate::ipc::Service::Imap);
+    assert_eq!(request.origin.remote, remote(true).address);
+    assert_eq!(request.origin.local, remote(true).local);
+    assert!(request.origin.tls && request.origin.session.ends_with("-63"));
+    let Proof::Password {
+        mechanism,
+        user,
+        password,
+    } = &request.proof
+    else {
+        panic!("{request:?}");
+    };
+    assert_eq!(*mechanism, "PLAIN");
+    assert_eq!(
+        (user.as_slice(), password.expose()),
+        (&b"bob"[..], &b"x"[..])
+    );
+    assert!(format!("{request:?}").contains("password: Secret"));
+}
+
+#[test]
+fn under_implicit_tls_nothing_is_said_before_it_is_agreed_on() {
+    let mut talk = Talk::begin(remote(true));
+    assert_eq!(talk.say(""), "");
+    talk.front.handle_secured(ID, Secured::default());
+    let greeting = talk.say("");
+    assert!(greeting.starts_with("* OK [CAPABILITY "), "{greeting}");
+    assert!(greeting.contains("AUTH=PLAIN") && !greeting.contains("STARTTLS"));
+
+    // Nor if it never is.
+    let mut talk = Talk::begin(remote(true));
+    talk.now.instant = talk.front.next_timeout().unwrap();
+    talk.front.handle_timeout(talk.now);
+    assert_eq!(talk.say(""), "");
+    assert!(talk.closed);
+}
+
+#[test]
+fn where_passwords_are_taken_is_the_administrators_to_say() {
+    let far = remote(false);
+    let near = Peer::default();
+    for (required, peer, starttls, login) in [
+        (TlsRequired::Off, far, false, true),
+        (TlsRequired::Off, near, false, true),
+        (TlsRequired::No, far, true, true),
+        (TlsRequired::Yes, far, true, false),
+        (TlsRequired::Yes, near, true, true),
+        (TlsRequired::Always, far, true, false),
+        (TlsRequired::Always, near, true, false),
+    ] {
+        let config = Config {
+            tls_required: required,
+            ..Config::default()
+        };
+        let mut talk = Talk::with(&config, peer);
+        let greeting = talk.say("");
+        assert_eq!(greeting.contains(" STARTTLS"), starttls, "{required:?}");
+        assert_eq!(greeting.contains(" LOGINDISABLED"), !login, "{required:?}");
+        assert_eq!(greeting.contains(" AUTH=PLAIN"), login, "{required:?}");
+        let answer = talk.say("a LOGIN alice secret\r\n");
+        match login {
+            true => assert!(talk.admitted.is_some(), "{required:?}"),
+            false => assert!(answer.starts_with("a NO [PRIVACYREQUIRED]"), "{answer}"),
+        }
+    }
+}
+
+#[test]
+fn whoever_must_have_a_certificate_cannot_log_in_without_tls() {
+    let config = Config {
+        tls_required: TlsRequired::No,
+        tls_client_certificate: ClientCertificate::Required,
+        ..Config::default()
+    };
+    let mut talk = Talk::with(&config, Peer::default());
+    assert!(talk.say("").contains(" LOGINDISABLED"));
+    let answer = talk.say("a LOGIN alice secret\r\n");
+    assert!(answer.starts_with("a NO [PRIVACYREQUIRED]"), "{answer}");
+}
+
+#[test]
+fn what_is_not_offered_is_refused_by_name_and_is_no_failure() {
+    let mut talk = Talk::begin(Peer::default());
+    talk.say("");
+    for name in ["XOAUTH2", "OAUTHBEARER", "EXTERNAL", "SCRAM-SHA-256"] {
+        let answer = talk.say(&format!("a AUTHENTICATE {name} dXNlcj1ib2I=\r\n"));
+        assert_eq!(
+            answer,
+            format!("a NO [CANNOT] {name} is not offered here; offered: PLAIN LOGIN\r\n")
+        );
+        assert_eq!(talk.waited, Duration::ZERO);
+    }
+    talk.say("b LOGIN alice secret\r\n");
+    assert!(talk.admitted.is_some());
+}
+
+#[test]
+fn without_mechanisms_that_send_passwords_there_is_no_login() {
+    let config = Config {
+        auth_mechanisms: vec![Mechanism::ScramSha256],
+        ..Config::default()
+    };
+    let mut talk = Talk::with(&config, Peer::default());
+    let greeting = talk.say("");
+    assert!(
+        greeting.contains(" LOGINDISABLED AUTH=SCRAM-SHA-256]"),
+        "{greeting}"
+    );
+    let answer = talk.say("a LOGIN alice secret\r\n");
+    assert!(answer.starts_with("a NO [CANNOT] LOGIN is not"), "{answer}");
+}
+
+#[test]
+fn scram_is_passed_on_in_both_directions() {
+    let mut talk = Talk::with(&everything(), Peer::default());
+    talk.say("");
+    // With and without an initial response.
+    assert_eq!(talk.say("a AUTHENTICATE SCRAM-SHA-256\r\n"), "+ \r\n");
+    assert_eq!(talk.say("biwsbj1ib2Iscj1h\r\n"), "");
+    let Some(Question::Login(request)) = talk.asked.pop() else {
+        panic!("nothing was asked");
+    };
+    let Proof::Scram { first, binding } = request.proof else {
+        panic!("{request:?}");
+    };
+    assert_eq!(first.expose(), b"n,,n=bob,r=a");
+    assert_eq!(binding, Binding::default());
+    talk.front.challenge(ID, &Secret::new(b"r=ab".to_vec()));
+    assert_eq!(talk.say(""), "+ cj1hYg==\r\n");
+    assert_eq!(talk.say("Yz1iaXdz\r\n"), "");
+    assert!(matches!(
+        talk.asked.pop(),
+        Some(Question::Respond(response)) if response.expose() == b"c=biws"
+    ));
+    talk.front.challenge(ID, &Secret::new(b"v=".to_vec()));
+    assert_eq!(talk.say(""), "+ dj0=\r\n");
+    talk.say("\r\n");
+    assert!(matches!(
+        talk.asked.pop(),
+        Some(Question::Respond(response)) if response.expose().is_empty()
+    ));
+    let admitted = talk.front.admit(ID, "bob", 4711, talk.now);
+    assert_eq!(admitted.unwrap().tag.as_bytes(), b"a");
+}
+
+#[test]
+fn who_gives_scram_up_lets_nobody_wait() {
+    for (word, answer) in [
+        ("*", "a BAD Authentication given up\r\n"),
+        ("!", "a BAD Invalid base64\r\n"),
+    ] {
+        let mut talk = Talk::with(&everything(), Peer::default());
+        talk.say("");
+        talk.say("a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj1h\r\n");
+        talk.asked.clear();
+        talk.front.challenge(ID, &Secret::new(b"r=ab".to_vec()));
+        talk.say("");
+        assert_eq!(talk.say(&format!("{word}\r\n")), answer);
+        assert!(matches!(talk.asked.pop(), Some(Question::GiveUp)));
+        assert!(talk.say("b NOOP\r\n").starts_with("b OK"));
+    }
+    let mut talk = Talk::with(&everything(), Peer::default());
+    talk.say("");
+    talk.say("a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj1h\r\n");
+    talk.front.challenge(ID, &Secret::new(b"r=ab".to_vec()));
+    talk.front.handle_end(ID);
+    talk.say("");
+    assert!(matches!(talk.asked.pop(), Some(Question::GiveUp)));
+    assert!(talk.closed);
+}
+
+#[test]
+fn scram_plus_is_offered_where_there_is_a_channel_to_bind_to() {
+    let mut talk = Talk::with(&everything(), remote(true));
+    let secured = Secured {
+        exporter: Some(vec![1; 32]),
+        end_point: Some(vec![2; 32]),
+        certificate: None,
+    };
+    talk.front.handle_secured(ID, secured);
+    let greeting = talk.say("");
+    assert!(
+        greeting.contains(" AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256"),
+        "{greeting}"
+    );
+    for (name, plus) in [("SCRAM-SHA-256-PLUS", true), ("SCRAM-SHA-256", false)] {
+        talk.say(&format!("a AUTHENTICATE {name} biwsbj1ib2Iscj1h\r\n"));
+        let Some(Question::Login(request)) = talk.asked.pop() else {
+            panic!("nothing was asked");
+        };
+        let expected = Binding {
+            plus,
+            offered: true,
+            exporter: Some(vec![1; 32]),
+            end_point: Some(vec![2; 32]),
+        };
+        assert!(matches!(request.proof, Proof::Scram { binding, .. } if binding == expected));
+        talk.front.refuse(ID, Refusal::Mismatch, talk.now.instant);
+        assert!(talk.say("").starts_with("a NO [AUTHENTICATIONFAILED]"));
+    }
+    // In the clear it is not, and SCRAM is, as it shows no password.
+    let mut talk = Talk::with(&everything(), remote(false));
+    let greeting = talk.say("");
+    assert!(
+        greeting.contains(" LOGINDISABLED AUTH=SCRAM-SHA-256]"),
+        "{greeting}"
+    );
+    let answer = talk.say("a AUTHENTICATE SCRAM-SHA-256-PLUS\r\n");
+    assert!(answer.starts_with("a NO [PRIVACYREQUIRED]"), "{answer}");
+}
+
+#[test]
+fn a_certificate_is_enough_for_external() {
+    let der = rcgen_certificate();
+    let mut talk = Talk::with(&everything(), remote(true));
+    let secured = Secured {
+        certificate: Some(der),
+        ..Secured::default()
+    };
+    talk.front.handle_secured(ID, secured);
+    assert!(talk.say("").contains(" AUTH=EXTERNAL"));
+    for (script, name) in [
+        ("a AUTHENTICATE EXTERNAL =\r\n", ""),
+        ("a AUTHENTICATE EXTERNAL Ym9i\r\n", "bob"),
+        ("a AUTHENTICATE EXTERNAL\r\n\r\n", ""),
+    ] {
+        talk.say(script);
+        let Some(Question::Login(request)) = talk.asked.pop() else {
+            panic!("nothing was asked");
+        };
+        let expected = Proof::External {
+            certified: b"bob@example.org".to_vec(),
+            authorize: name.as_bytes().to_vec(),
+        };
+        assert_eq!(request.proof, expected);
+        talk.front
+            .refuse(ID, Refusal::NotPermitted, talk.now.instant);
+        let answer = talk.say("");
+        assert!(answer.ends_with("a NO [AUTHORIZATIONFAILED] This user has no mail here\r\n"));
+    }
+}
+
+#[test]
+fn each_refusal_has_its_code() {
+    for (why, code) in [
+        (Refusal::Mismatch, "AUTHENTICATIONFAILED"),
+        (Refusal::Expired, "EXPIRED"),
+        (Refusal::Disabled, "AUTHORIZATIONFAILED"),
+        (Refusal::NotPermitted, "AUTHORIZATIONFAILED"),
+        (Refusal::Unavailable, "UNAVAILABLE"),
+        (Refusal::TooMany, "LIMIT"),
+        (Refusal::NoMail, "SERVERBUG"),
+    ] {
+        let mut talk = Talk::with(&everything(), Peer::default());
+        talk.say("");
+        talk.say("a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj1h\r\n");
+        let time = talk.now.instant + Duration::from_secs(2);
+        talk.front.refuse(ID, why, time);
+        let answer = talk.say("");
+        assert!(answer.starts_with(&format!("a NO [{code}] ")), "{answer}");
+        assert_eq!(talk.waited, Duration::from_secs(2));
+        assert_eq!(
+            answer.contains("limits.connections_per_user_and_address"),
+            why == Refusal::TooMany
+        );
+    }
+}
+
+#[test]
+fn a_verdict_that_comes_too_late_is_nobodys() {
+    let mut talk = Talk::begin(Peer::default());
+    talk.say("");
+    talk.front.refuse(ID, Refusal::Mismatch, talk.now.instant);
+    talk.front.challenge(ID, &Secret::new(b"x".to_vec()));
+    assert_eq!(talk.say(""), "");
+    assert!(talk.front.admit(ID, "alice", 1, talk.now).is_none());
+    assert!(!talk.front.contains(ID));
+}
+
+#[test]
+fn bombs_cost_no_more_than_their_octets() {
+    let deep = "(".repeat(8_000);
+    let long = "x".repeat(2_000);
+    for command in [
+        format!("a ID {deep}"),
+        format!("a {deep}"),
+        deep.clone(),
+        format!("{long} NOOP"),
+        format!("a LOGIN {deep} x"),
+        format!("a AUTHENTICATE {deep}"),
+        format!("a AUTHENTICATE PLAIN {}!", long),
+        "a LOGIN {99999999+}".to_owned(),
+        "a LOGIN {16385+}".to_owned(),
+        "a NOOP\0".to_owned(),
+        "\0\0\0".to_owned(),
+        "a LOGIN \"bob\" \"x\0\"".to_owned(),
+        "GET / HTTP/1.1".to_owned(),
+    ] {
+        let mut talk = Talk::begin(Peer::default());
+        talk.say("");
+        let answer = talk.say(&format!("{command}\r\n"));
+        assert_eq!(answer.lines().count(), 1, "{answer}");
+        assert!(answer.contains("BAD "), "{answer}");
+        assert!(answer.len() < 200, "{answer}");
+        assert!(!talk.closed);
+    }
+}
+
+#[test]
+fn a_conversation_does_not_depend_on_how_it_is_cut() {
+    let script = "a CAPABILITY\r\nb LOGIN alice {5}\r\nwrong\r\nc AUTHENTICATE PLAIN\r\n*\r\n\
+        d AUTHENTICATE LOGIN YWxpY2U=\r\nc2VjcmV0\r\ne NOOP\r\n";
+    let hold = |pieces: &mut dyn Iterator<Item = &str>| {
+        let mut talk = Talk::begin(Peer::default());
+        let mut said = talk.say("");
+        for piece in pieces {
+            // It is not read from while it waits for an answer.
+            if talk.admitted.is_none() {
+                said += &talk.say(piece);
+            }
+        }
+        said += &String::from_utf8_lossy(talk.admitted.unwrap().output.pending());
+        said
+    };
+    let whole = hold(&mut std::iter::once(script));
+    for cut in 0..script.len() {
+        let (first, second) = script.split_at(cut);
+        assert_eq!(hold(&mut [first, second].into_iter()), whole, "{cut}");
+    }
+    assert_eq!(hold(&mut script.split_inclusive(|_| true)), whole);
+}
+
+fn everything() -> Config {
+    Config {
+        auth_mechanisms: vec![
+            Mechanism::Plain,
+            Mechanism::ScramSha256,
+            Mechanism::External,
+        ],
+        ..Config::default()
+    }
+}
+
+fn remote(tls: bool) -> Peer {
+    Peer {
+        address: Some("192.0.2.1:5000".parse().unwrap()),
+        local: Some("192.0.2.2:143".parse().unwrap()),
+        tls,
+        ..Peer::default()
+    }
+}
+
+fn rcgen_certificate() -> Vec<u8> {
+    certificate::tests::made(Some("bob@example.org"), "Bob")
 }
 
 const ID: ConnectionId = ConnectionId(99);

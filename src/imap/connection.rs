@@ -125,8 +125,12 @@ pub enum State {
 
 impl Connection {
     pub fn new(state: State, separator: u8) -> Connection {
+        let framer = match state {
+            State::NotAuthenticated => Framer::wiping(),
+            _ => Framer::new(),
+        };
         Connection {
-            framer: Framer::new(),
+            framer,
             state,
             phase: Phase::Command,
             utf8: false,
@@ -154,6 +158,11 @@ impl Connection {
         if self.state != State::Logout {
             self.framer.handle_input(bytes);
         }
+    }
+
+    /// Takes out what has come and was not looked at yet, for another connection that goes on.
+    pub fn take_input(&mut self) -> Vec<u8> {
+        self.framer.take_unread()
     }
 
     /// Whether the driver may read on; false while plenty of unread input waits.
@@ -232,7 +241,7 @@ impl Connection {
 
     /// Forgets all unread input: nothing sent before TLS counts after it (RFC 3501 6.2.1).
     pub fn start_tls(&mut self) {
-        self.framer = Framer::new();
+        self.framer = Framer::wiping();
         self.phase = Phase::Command;
     }
 
@@ -241,6 +250,9 @@ impl Connection {
     }
 
     pub fn set_state(&mut self, state: State) {
+        if self.state == State::NotAuthenticated {
+            self.framer.stop_wiping();
+        }
         self.state = state;
     }
 

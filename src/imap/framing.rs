@@ -8,10 +8,14 @@
 //! them; octets of an APPEND's message are not kept but handed on as they come.  A command that is given
 //! up (`discard`) is passed over to its end without being kept.
 //!
+//! Before login a command may have a password in it: then what has been dealt with is wiped, and nothing is
+//! left behind where the buffer was before it grew (`wiping`).
+//!
 //! Invariant: `start <= line <= scanned <= buffer.len()`.
 
 use super::syntax::{Literal, Reader};
 use std::fmt;
+use zeroize::Zeroize;
 
 /// Input that has come, and how far it has been understood.
 pub struct Framer {
@@ -27,6 +31,8 @@ pub struct Framer {
     literal_octets: u64,
     /// It is a sequence set that makes the line longer than lines may be.
     long_set: bool,
+    /// There may be secrets in the buffer.
+    wipes: bool,
     mode: Mode,
 }
 
@@ -66,13 +72,39 @@ impl Framer {
             line_octets: 0,
             literal_octets: 0,
             long_set: false,
+            wipes: false,
             mode: Mode::Line,
         }
     }
 
+    /// One that keeps no secrets.
+    pub fn wiping() -> Framer {
+        let mut framer = Framer::new();
+        framer.wipes = true;
+        framer
+    }
+
+    /// No secrets come from now on.
+    pub fn stop_wiping(&mut self) {
+        if self.wipes {
+            self.wipe();
+            self.wipes = false;
+        }
+    }
+
+    /// Takes out what has not been looked at.
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        let unread = self.unread().to_vec();
+        self.scanned = self.buffer.len();
+        self.begin_line();
+        unread
+    }
+
     pub fn handle_input(&mut self, bytes: &[u8]) {
-        // Move what is alive to the front when no more than that is moved.
-        if self.start > 0 && self.start >= self.buffer.len() - self.start {
+        if self.wipes {
+            self.move_alive(bytes.len());
+        } else if self.start > 0 && self.start >= self.buffer.len() - self.start {
+            // Move what is alive to the front when no more than that is moved.
             self.buffer.drain(..self.start);
             self.scanned -= self.start;
             self.line -= self.start;
@@ -150,7 +182,9 @@ impl Framer {
         self.begin_line();
         // An idle connection shall cost little.
         if self.unread().is_empty() && self.buffer.capacity() > IDLE_CAPACITY {
+            let wipes = self.wipes;
             *self = Framer::new();
+            self.wipes = wipes;
         }
     }
 
@@ -305,6 +339,33 @@ impl Framer {
         self.line_octets = 0;
         self.literal_octets = 0;
         self.long_set = false;
+        if self.wipes {
+            self.wipe();
+        }
+    }
+
+    /// Overwrites what has been dealt with.
+    fn wipe(&mut self) {
+        if let Some(dealt_with) = self.buffer.get_mut(..self.start) {
+            dealt_with.zeroize();
+        }
+    }
+
+    /// Makes room for `more` octets in a buffer of its own: what is alive moves there, and of what was
+    /// here nothing is left.
+    fn move_alive(&mut self, more: usize) {
+        if self.start == 0 && self.buffer.capacity() - self.buffer.len() >= more {
+            return;
+        }
+        let alive = self.buffer.get(self.start..).unwrap_or_default();
+        // A command that comes octet by octet is not copied for each of them.
+        let mut buffer = Vec::with_capacity((alive.len() + more).next_power_of_two());
+        buffer.extend_from_slice(alive);
+        self.buffer.zeroize();
+        self.buffer = buffer;
+        self.scanned -= self.start;
+        self.line -= self.start;
+        self.start = 0;
     }
 
     fn last_line(&self) -> &[u8] {
@@ -313,6 +374,14 @@ impl Framer {
 
     fn unread(&self) -> &[u8] {
         self.buffer.get(self.scanned..).unwrap_or_default()
+    }
+}
+
+impl Drop for Framer {
+    fn drop(&mut self) {
+        if self.wipes {
+            self.buffer.zeroize();
+        }
     }
 }
 

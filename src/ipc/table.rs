@@ -292,6 +292,13 @@ impl Gate {
         self.things.len()
     }
 
+    /// No more is to be said of this one: an attempt that succeeded and has no connection to be handed over.
+    pub fn end(&mut self, number: u64) {
+        if self.state(number) != New {
+            self.set(number, Over);
+        }
+    }
+
     fn set(&mut self, number: u64, state: State) {
         self.highest = self.highest.max(Some(number));
         match state {

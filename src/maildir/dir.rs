@@ -336,6 +336,14 @@ pub fn is_gone(error: &io::Error) -> bool {
     )
 }
 
+/// What is at a path; nothing is opened for it.
+pub fn stat_path(path: &Path) -> io::Result<Stat> {
+    call("stat", path.as_os_str().as_encoded_bytes(), || {
+        stat::stat(path)
+    })
+    .map(|stat| Stat::from(&stat))
+}
+
 /// Do symbolic links lead round in a circle?
 pub fn is_loop(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::ELOOP as i32)

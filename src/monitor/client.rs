@@ -1,7 +1,12 @@
 //! The other end of the control socket: what `roost who` and its like ask, and what is answered.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 use std::{fmt, io};
+
+use super::control::Command;
 
 /// Who is to be sent away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,26 +27,54 @@ pub enum ClientError {
 
 /// Who is logged in; text for people.
 pub fn who(socket: &Path) -> Result<String, ClientError> {
-    let _ = socket;
-    todo!()
+    ask(socket, &Command::Who)
 }
 
 /// Ends connections; says how many.
 pub fn kick(socket: &Path, whom: &Whom) -> Result<String, ClientError> {
-    let _ = (socket, whom);
-    todo!()
+    ask(socket, &Command::Kick(whom.clone()))
 }
 
 /// Has the configuration read again; says what came of it.
 pub fn reload(socket: &Path) -> Result<String, ClientError> {
-    let _ = socket;
-    todo!()
+    ask(socket, &Command::Reload)
 }
 
 /// OpenMetrics text.
 pub fn metrics(socket: &Path) -> Result<String, ClientError> {
-    let _ = socket;
-    todo!()
+    ask(socket, &Command::Metrics)
+}
+
+fn ask(socket: &Path, command: &Command) -> Result<String, ClientError> {
+    let Some(line) = command.line() else {
+        return Err(ClientError::Refused(
+            "a name has no line end in it".to_owned(),
+        ));
+    };
+    let answer = exchange(socket, &line)?;
+    if let Some(text) = answer.strip_prefix("OK\n") {
+        return Ok(text.to_owned());
+    }
+    match answer.strip_prefix("NO ") {
+        Some(reason) => Err(ClientError::Refused(reason.trim_end().to_owned())),
+        None => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is cut off").into()),
+    }
+}
+
+fn exchange(socket: &Path, line: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{line}\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> ClientError {
+        ClientError::Io(error)
+    }
 }
 
 impl fmt::Display for ClientError {
@@ -54,3 +87,6 @@ impl fmt::Display for ClientError {
 }
 
 impl std::error::Error for ClientError {}
+
+/// A daemon that says nothing for so long will not say anything.
+const PATIENCE: Duration = Duration::from_secs(30);

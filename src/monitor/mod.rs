@@ -3,11 +3,55 @@
 //! Binds, reads the configuration and key files, starts the front, answers what the table of `ipc`
 //! permits, starts login children and sessions, reaps, reloads.  Reads no byte that came from the network
 //! except inside those messages; knows no IMAP, no MIME, no TLS; opens no mail.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | the role: the list of what happens |
+//! | `configuration` | roost.toml and `--set` |
+//! | `listeners` | sockets: bound, or inherited from systemd |
+//! | `certificates` | the files of certificates and keys |
+//! | `daemon` | the service of the loop: files, sockets and processes for what `state` decides; reload |
+//! | `state` | who there is, and what is decided; no process, no clock |
+//! | `peer` | a child at the other end of a channel |
+//! | `front`, `login`, `sessions` | what `state` does with each kind of child |
+//! | `child` | what runs in a login child |
+//! | `control`, `client` | the two ends of the control socket |
+//! | `counters` | OpenMetrics |
+//!
+//! # Whom it trusts
+//!
+//! Nobody with anything but what the table gives him to decide.  The front says who wants to log in and what the
+//! password is; a login child says whether that is right; the monitor says so to the front, and gives the one
+//! connection of that attempt to that user's session.  A front that has been taken over can read what goes through it,
+//! and can ask for logins whose passwords it knows; it can be nobody whose password it does not know.  A session
+//! that has been taken over is that user, and can tell the monitor only that clients have gone.
 
+mod certificates;
+mod child;
 pub mod client;
+pub mod configuration;
+mod control;
+mod counters;
+mod daemon;
+mod front;
+mod listeners;
+mod login;
+mod peer;
+mod sessions;
+mod state;
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
+
+use crate::config::{Config, LogTarget};
+use crate::ipc::ListenerKind;
+use crate::net::Loop;
+use crate::sys::process::{self, Watched};
+use crate::sys::{inherited, title, users};
+use configuration::BadConfiguration;
+use daemon::Daemon;
+pub use listeners::ListenError;
 
 /// How Roost was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,23 +71,98 @@ pub struct Start {
     pub set: Vec<String>,
 }
 
-pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
-    let _ = (start, mode);
-    todo!()
-}
-
 /// Why the daemon cannot run.
 #[derive(Debug)]
 pub enum MonitorError {
-    System(&'static str, std::io::Error),
+    Configuration(BadConfiguration),
+    Listen(ListenError),
+    /// This file of a certificate or key cannot be read.
+    Certificate(PathBuf, io::Error),
+    System(&'static str, io::Error),
+}
+
+/// The list of what happens.
+pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
+    process::set_private_umask();
+    title::set("monitor");
+    let start = start_anywhere(start)?;
+    // Nothing keeps a file system from being unmounted.
+    nix::unistd::chdir("/").map_err(|errno| MonitorError::System("/", errno.into()))?;
+    let from_inetd = matches!(mode, Mode::Inetd { .. });
+    let (config, warnings) = configuration::read(&start).map_err(MonitorError::Configuration)?;
+    crate::log::init_as(config.log_target, config.log_level, from_inetd);
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    let config = adapt(config, from_inetd);
+    process::raise_file_limit().map_err(|error| MonitorError::System("limits", error))?;
+    process::use_one_arena();
+
+    let certificates = daemon::read_certificates(&config)?;
+    let mut daemon = Daemon::new(start, config, certificates)?;
+    match mode {
+        Mode::Daemon => daemon.open()?,
+        Mode::Inetd { tls } => {
+            let client =
+                inherited::take_client().map_err(|error| MonitorError::System("inetd", error))?;
+            let kind = match tls {
+                true => ListenerKind::Imaps { proxy: false },
+                false => ListenerKind::Imap { proxy: false },
+            };
+            daemon.serve_one(kind, client);
+        }
+    }
+    let watched = Watched {
+        reload: true,
+        children: true,
+    };
+    let mut event_loop =
+        Loop::with_signals(watched).map_err(|error| MonitorError::System("event loop", error))?;
+    daemon.begin();
+    let result = event_loop.run(&mut daemon);
+    daemon.close();
+    result.map_err(|error| MonitorError::System("event loop", error))
+}
+
+/// The same, wherever the process is: the file is read again at each reload.
+fn start_anywhere(start: &Start) -> Result<Start, MonitorError> {
+    let config = start.config.as_deref().map(std::path::absolute).transpose();
+    Ok(Start {
+        config: config.map_err(|error| MonitorError::System("--config", error))?,
+        set: start.set.clone(),
+    })
+}
+
+/// The role `roost certificate`: what it prints.
+pub fn certificate() -> Result<String, MonitorError> {
+    certificates::make()
+}
+
+/// What is in force on this host, started in this way.
+fn adapt(mut config: Config, from_inetd: bool) -> Config {
+    if from_inetd {
+        config.log_target = LogTarget::Syslog;
+    }
+    if let Ok(None) = users::named(&config.front_user) {
+        let user = &config.front_user;
+        log::warn!("There is no user {user}; the front becomes {NOBODY} (see process.front_user)");
+        config.front_user = NOBODY.to_owned();
+    }
+    config
 }
 
 impl fmt::Display for MonitorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            MonitorError::Configuration(error) => error.fmt(f),
+            MonitorError::Listen(error) => error.fmt(f),
+            MonitorError::Certificate(path, error) => write!(f, "{}: {error}", path.display()),
             MonitorError::System(what, error) => write!(f, "{what}: {error}"),
         }
     }
 }
 
 impl std::error::Error for MonitorError {}
+
+/// There is one on every host, though others use it too.
+const NOBODY: &str = "nobody";

@@ -138,6 +138,7 @@ impl Connection {
             },
             Phase::Open | Phase::Securing | Phase::Closing => {}
         }
+        self.named = false;
         self.wait = None;
         let mut again = false;
         let mut run = true;

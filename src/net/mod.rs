@@ -11,7 +11,7 @@
 //! * **Bounded memory.**  See `connection.rs` on back-pressure.  One buffer is read into for all
 //!   connections; an idle one holds no buffer at all.
 //! * **Nobody is in the way.**  Handshakes are what costs most of what a stranger can ask for.  They have
-//!   a queue of their own, `handshakes`, and one slice for all of them between two rounds of the others.
+//!   a queue of their own, `handshakes`, and little time for all of them between two rounds of the others.
 //! * **No spinning.**  When the process runs out of descriptors it stops accepting for a moment.
 //!
 //! | file | what |
@@ -473,7 +473,7 @@ impl Loop {
     }
 
     /// One turn for each connection that something has happened to, then one for the longest-waiting of
-    /// those with much to do, then a slice of time for handshakes.
+    /// those with much to do, then a little time for handshakes.
     fn take_turns(&mut self, service: &mut dyn Service) {
         if !self.has_turns() {
             return;
@@ -487,7 +487,7 @@ impl Loop {
         if let Some(id) = self.again.pop_front() {
             self.take_turn(id, service);
         }
-        let end = Instant::now().checked_add(SLICE);
+        let end = Instant::now().checked_add(HANDSHAKES);
         for _ in 0..self.handshakes.len() {
             if let Some(id) = self.handshakes.pop_front() {
                 self.take_turn(id, service);
@@ -606,6 +606,9 @@ fn is_tls_failure(error: &io::Error) -> bool {
 
 /// How long one connection may work before the others have a turn.
 pub const SLICE: Duration = Duration::from_millis(10);
+
+/// How long handshakes may take, all together, before the others have a turn.
+const HANDSHAKES: Duration = Duration::from_millis(2);
 
 /// How much is read from a client at once.
 pub const READ_SIZE: usize = 64 * 1024;

@@ -116,11 +116,11 @@ pub trait Service {
     fn handle_source(&mut self, source: SourceId, now: Now) {
         let _ = (source, now);
     }
-    /// SIGHUP
+    /// SIGHUP, if the loop was told that it means that (`sys::process::Watched`).
     fn handle_reload(&mut self, now: Now) {
         let _ = now;
     }
-    /// SIGCHLD
+    /// SIGCHLD: one child or several have ended.
     fn handle_child(&mut self, now: Now) {
         let _ = now;
     }

@@ -492,29 +492,24 @@ impl Service for Lines {
     }
 
     fn handle_source(&mut self, source: SourceId, _: Now) {
-        let Some(descriptor) = &self.source else {
+        let Some(descriptor) = self.source.clone() else {
             return;
         };
         let mut buffer = [0; 64];
-        loop {
-            match nix::unistd::read(descriptor, &mut buffer) {
-                Ok(0) => {
+        while let Ok(count) = nix::unistd::read(&descriptor, &mut buffer) {
+            let text = String::from_utf8(buffer[..count].to_vec()).unwrap();
+            match text.as_str() {
+                "" => {
                     self.changes.push_back(Change::Unwatch(source));
                     self.source = None;
                     self.busy = false;
                     return self.hear(format!("end of {}", source.0));
                 }
-                Ok(count) => {
-                    let text = String::from_utf8(buffer[..count].to_vec()).unwrap();
-                    match text.as_str() {
-                        "stop" => self.changes.push_back(Change::Stop),
-                        "time" => self.deadline = Some(Instant::now()),
-                        _ => {}
-                    }
-                    return self.hear(format!("{}: {text}", source.0));
-                }
-                Err(_) => return,
+                "stop" => self.changes.push_back(Change::Stop),
+                "time" => self.deadline = Some(Instant::now()),
+                _ => {}
             }
+            self.hear(format!("{}: {text}", source.0));
         }
     }
 

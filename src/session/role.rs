@@ -23,8 +23,8 @@ use crate::ipc::{Account, Level, Message};
 use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::sys::credentials::{self, BecomeError};
-use crate::sys::process;
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
+use crate::sys::{process, title};
 use place::Place;
 use service::Served;
 
@@ -44,6 +44,7 @@ pub enum SessionError {
 /// Serves until the monitor closes the channel.
 pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
     process::set_private_umask();
+    title::set("session");
     process::use_one_arena();
     let mut channel =
         Channel::new(channel).map_err(|error| SessionError::System("channel", error))?;
@@ -62,7 +63,8 @@ pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
     let mut event_loop = Loop::new().map_err(|error| SessionError::System("event loop", error))?;
     let session = place.and_then(|place| {
         let opened = Session::new(&config, place.maildir.clone(), event_loop.wake_function());
-        opened.map_err(|error| place::problem(&place.maildir, &error))
+        let opened = opened.map_err(|error| place::problem(&place.maildir, &error));
+        Ok((opened?, place.root()))
     });
     sandbox::confine_calls(Role::Session)?;
     let session = session

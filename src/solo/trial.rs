@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::password::{self, Password};
 use super::welcome::{Shown, Welcome};
-use super::{Door, Solo, SoloError, become_owner, home_maildir, owner_of, sample};
+use super::{Door, Solo, SoloError, become_owner, owner_of, place, sample};
 use crate::config::{Config, Mechanism};
 use crate::front::Front;
 use crate::net::tls::Certificates;
@@ -46,7 +46,7 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
     let plain = listen(&mut event_loop, plain, false)?;
     let tls = listen(&mut event_loop, tls, true)?;
 
-    let place = find_maildir(trial.maildir.as_deref())?;
+    let place = find_maildir(trial.maildir.as_deref(), &trial.config)?;
     if process::is_root() {
         become_owner(&place.owner)?;
     }
@@ -57,18 +57,18 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
 
     let user = trial.user.as_deref().unwrap_or(place.owner.name());
     let session = Session::new(
-        &trial.config,
+        &place.config,
         place.maildir.clone(),
         event_loop.wake_function(),
     )
     .map_err(|error| SoloError::NoMaildir(place.maildir.clone(), error))?;
     let mut solo = Solo {
         door: Door::Guarded(
-            Box::new(Front::new(&with_passwords(&trial.config), true)),
+            Box::new(Front::new(&with_passwords(&place.config), true)),
             Password::new(user, &password),
         ),
         session,
-        config: trial.config.clone(),
+        config: place.config.clone(),
     };
 
     let made = String::from_utf8_lossy(password.expose());
@@ -100,19 +100,29 @@ struct Place {
     owner: Account,
     /// It is an empty directory of ours, to be filled.
     is_sample: bool,
+    /// What is said of it.
+    config: Config,
 }
 
 /// The Maildir asked for, else the user's own, else a new one.
-fn find_maildir(asked: Option<&Path>) -> Result<Place, SoloError> {
-    let maildir = match asked {
-        Some(maildir) => std::path::absolute(maildir)
-            .map_err(|error| SoloError::NoMaildir(maildir.to_path_buf(), error))?,
-        None => match home_maildir() {
-            Ok(maildir) if maildir.is_dir() => maildir,
-            _ => return make_place(),
+fn find_maildir(asked: Option<&Path>, config: &Config) -> Result<Place, SoloError> {
+    let (maildir, owner, config) = match asked {
+        Some(maildir) => {
+            let maildir = std::path::absolute(maildir)
+                .map_err(|error| SoloError::NoMaildir(maildir.to_path_buf(), error))?;
+            let owner = owner_of(&maildir)?;
+            let config = place::named(config, &owner)?;
+            (maildir, owner, config)
+        }
+        None => match place::own(config) {
+            Ok((maildir, config)) if maildir.is_dir() => {
+                let owner = owner_of(&maildir)?;
+                (maildir, owner, config)
+            }
+            Ok(_) | Err(SoloError::NoHome) => return make_place(config),
+            Err(error) => return Err(error),
         },
     };
-    let owner = owner_of(&maildir)?;
     if owner.is_root() {
         return Err(SoloError::RootsMaildir(maildir));
     }
@@ -123,6 +133,7 @@ fn find_maildir(asked: Option<&Path>) -> Result<Place, SoloError> {
         maildir,
         owner,
         is_sample: false,
+        config,
     })
 }
 
@@ -134,7 +145,7 @@ fn is_maildir(path: &Path) -> bool {
 }
 
 /// An empty directory for a Maildir: the invoking user's, or nobody's if that is root.
-fn make_place() -> Result<Place, SoloError> {
+fn make_place(config: &Config) -> Result<Place, SoloError> {
     let parent = std::env::temp_dir();
     let fail = |error| SoloError::Sample(parent.clone(), error);
     let owner = match process::is_root() {
@@ -153,6 +164,7 @@ fn make_place() -> Result<Place, SoloError> {
         })
         .map_err(fail)?;
     Ok(Place {
+        config: place::named(config, &owner)?,
         maildir,
         owner,
         is_sample: true,

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
-use nix::sys::socket::{GetSockOpt, SockType, sockopt};
-use nix::unistd::{dup2_stderr, dup2_stdout};
+use nix::sys::socket::{GetSockOpt, SockType, SockaddrStorage, getsockname, sockopt};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// The channel to the monitor, which is no further process's.  `None` if there is none, or if it has been
 /// taken.
@@ -43,6 +43,48 @@ pub fn mute() -> io::Result<()> {
     dup2_stdout(&null)?;
     dup2_stderr(&null)?;
     Ok(())
+}
+
+/// A listening socket of systemd's (sd_listen_fds(3)), and what its unit calls it.
+pub struct Inherited {
+    pub socket: OwnedFd,
+    pub name: String,
+}
+
+/// Those that were passed to us; to be asked for once.
+pub fn listeners() -> io::Result<Vec<Inherited>> {
+    static ARE_TAKEN: AtomicBool = AtomicBool::new(false);
+    if ARE_TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    let passed = sd_notify::listen_fds_with_names()?;
+    Ok(passed
+        .map(|(raw, name)| Inherited {
+            // SAFETY: whoever started us says, for this very process, that this descriptor is open and ours
+            // (LISTEN_PID, LISTEN_FDS); nobody gets it twice, thanks to the flag.
+            socket: unsafe { OwnedFd::from_raw_fd(raw) },
+            name,
+        })
+        .collect())
+}
+
+/// Of a TCP socket.
+pub fn port(socket: &OwnedFd) -> Option<u16> {
+    let address = getsockname::<SockaddrStorage>(socket.as_raw_fd()).ok()?;
+    let v4 = address.as_sockaddr_in().map(|address| address.port());
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| address.port()))
+}
+
+/// The client on standard input (inetd), which is `/dev/null` from now on; so are standard output and error.
+pub fn take_client() -> io::Result<OwnedFd> {
+    let client = io::stdin().as_fd().try_clone_to_owned()?;
+    match sockopt::SockType.get(&client) {
+        Ok(SockType::Stream) => {}
+        _ => return Err(io::Error::other("standard input is no connection")),
+    }
+    dup2_stdin(File::open("/dev/null")?)?;
+    mute()?;
+    Ok(client)
 }
 
 const CHANNEL: RawFd = 3;

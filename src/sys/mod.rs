@@ -16,8 +16,10 @@
 //! | `inherited` | what a role is given by whoever starts it |
 //! | `process` | signals as a descriptor, limits, memory given back |
 //! | `sandbox` | Landlock, seccomp and limits for each role |
+//! | `spawn` | fork, exec of another role, children that have ended |
 //! | `standard` | standard input and output without blocking and without harm to who shares them |
 //! | `syslog` | the system's log |
+//! | `title` | what ps(1) shows |
 //! | `terminal` | a password typed unseen |
 //! | `users` | users and groups by name |
 
@@ -32,7 +34,9 @@ pub mod packet;
 pub mod pam;
 pub mod process;
 pub mod sandbox;
+pub mod spawn;
 pub mod standard;
 pub mod syslog;
 pub mod terminal;
+pub mod title;
 pub mod users;

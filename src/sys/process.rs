@@ -1,6 +1,7 @@
 //! The process as a whole: signals, limits, memory.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -95,6 +96,13 @@ pub fn set_private_umask() {
 /// The number of this process.
 pub fn id() -> u32 {
     std::process::id()
+}
+
+/// What nobody can guess.
+pub fn random() -> io::Result<[u8; 32]> {
+    let mut octets = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut octets)?;
+    Ok(octets)
 }
 
 /// Whether the process has root's rights.

@@ -60,13 +60,13 @@ impl Drop for Gate {
 
 /// What no process but the monitor may be able to do.
 #[track_caller]
-fn is_confined(process: Proc) {
+fn is_confined(process: Proc, threads: usize) {
     for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         assert_eq!(process.capabilities(set), 0, "{set} of {}", process.title());
     }
     assert_eq!(process.status("NoNewPrivs"), "1", "{}", process.title());
     assert_eq!(process.status("Seccomp"), "2", "{}", process.title());
-    assert_eq!(process.threads(), 1, "{}", process.title());
+    assert!(process.threads() <= threads, "{}", process.title());
 }
 
 /// Every descriptor is one of these: beginnings of what /proc says of it.
@@ -130,13 +130,14 @@ fn each_process_is_and_holds_what_the_table_says() {
     );
 
     let front = daemon.front();
-    is_confined(front);
+    is_confined(front, 1);
     let front_user = nix::unistd::User::from_name(daemon::front_user())
         .expect("a database")
         .expect("a user");
     assert_eq!(front.uids(), [front_user.uid.as_raw(); 4]);
     assert_eq!(front.gids(), [front_user.gid.as_raw(); 4]);
-    assert_eq!(front.groups(), [0_u32; 0]);
+    let own_group = front_user.gid.as_raw();
+    assert!(front.groups().iter().all(|&group| group == own_group));
     assert_ne!(front.root(), PathBuf::from("/"));
     assert_eq!(
         fs::read_dir(format!("/proc/{}/root/", front.0))
@@ -152,7 +153,8 @@ fn each_process_is_and_holds_what_the_table_says() {
 
     for (user, connected) in [(&alice, 1), (&bob, 0)] {
         let session = daemon.session_of(user);
-        is_confined(session);
+        // One waits for what happens to the mail.
+        is_confined(session, 2);
         assert_eq!(session.uids(), [user.uid; 4]);
         assert_eq!(session.gids(), [user.gid; 4]);
         let home = user.home.display().to_string();
@@ -306,7 +308,8 @@ fn so_many_passwords_are_verified_at_a_time_and_the_others_wait() {
     let alice = User::new();
     let gate = Gate::new();
     let daemon = Daemon::start(&[&gate.setting(), "auth.processes = 2"]);
-    let mut clients: Vec<Client> = (0..7).map(|_| daemon.dial()).collect();
+    // Of different addresses, for one has its share only.
+    let mut clients: Vec<Client> = (2..9).map(|n| daemon.dial_from([127, 0, 0, n])).collect();
     let tags: Vec<String> = clients
         .iter_mut()
         .map(|client| client.start(&alice.login()))

@@ -164,7 +164,7 @@ fn gsasl_logs_in_by_every_mechanism() {
     ] {
         let mut gsasl = std::process::Command::new("gsasl");
         gsasl
-            .args(["--imap", "--no-verbose", "--mechanism", mechanism])
+            .args(["--imap", "--quiet", "--mechanism", mechanism])
             .args([
                 "--authentication-id",
                 "ann",

@@ -49,6 +49,11 @@ impl Client {
         Client::new(Wire::Pair(socket), Some(Process::start(command, mail)))
     }
 
+    /// A client of whoever has the other end of `socket`.
+    pub fn of_socket(socket: UnixStream) -> Client {
+        Client::new(Wire::Pair(socket), None)
+    }
+
     /// Runs a command that must succeed.
     #[track_caller]
     pub fn ok(&mut self, command: &str) -> Reply {

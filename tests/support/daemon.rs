@@ -159,12 +159,21 @@ impl Daemon {
 
     /// Starts it by this command ([`Daemon::adopt`]) and waits until it greets.
     #[track_caller]
-    pub fn run_by(&mut self, mut command: Command) {
+    pub fn run_by(&mut self, command: Command) {
+        self.spawn(command);
+        self.wait_for_greeting();
+    }
+
+    /// Starts it by this command.
+    #[track_caller]
+    pub fn spawn(&mut self, mut command: Command) {
         assert!(self.child.is_none(), "it runs already");
-        let child = command
-            .spawn()
-            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        self.child = Some(child);
+        let child = command.spawn();
+        self.child = Some(child.unwrap_or_else(|e| panic!("{command:?}: {e}")));
+    }
+
+    #[track_caller]
+    pub fn wait_for_greeting(&self) {
         let start = Instant::now();
         while !self.greets() {
             assert!(!self.has_ended(), "it did not start\n{}", self.log());
@@ -247,14 +256,12 @@ impl Daemon {
     /// `roost --config FILE ARGUMENTS`
     pub fn roost(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
-        let (subcommands, options): (Vec<&str>, Vec<&str>) = arguments
-            .iter()
-            .partition(|argument| !argument.starts_with("--"));
-        command
-            .args(subcommands)
-            .arg("--config")
-            .arg(self.configuration())
-            .args(options);
+        command.args(arguments);
+        // It is what `check` is about.
+        if arguments.first() != Some(&"check") {
+            command.arg("--config");
+        }
+        command.arg(self.configuration());
         command.env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS");
         if let Ok(level) = std::env::var("ROOST_TEST_LOG") {
             command.env("RUST_LOG", level);

@@ -5,7 +5,7 @@ fn entry(line: &str) -> Entry {
 }
 
 fn found(text: &str, user: &str) -> Option<String> {
-    let found = find_in(&mut text.as_bytes(), user).unwrap();
+    let found = find_in(&mut text.as_bytes(), user, Extent::Line).unwrap();
     let entry = found.entry?;
     assert_eq!(entry.user, user);
     Some(String::from_utf8(entry.password.to_vec()).unwrap())
@@ -117,13 +117,13 @@ fn where_the_pieces_end_does_not_matter() {
     let text = b"alice:1\nbob:2\n\ncarol:3\n";
     for size in 1..text.len() {
         for (user, password) in [("alice", "1"), ("bob", "2"), ("carol", "3")] {
-            let found = find_in(&mut Slowly(text, size), user).unwrap();
+            let found = find_in(&mut Slowly(text, size), user, Extent::Line).unwrap();
             assert_eq!(
                 found.entry.unwrap().password.as_slice(),
                 password.as_bytes()
             );
         }
-        let found = find_in(&mut Slowly(text, size), "dave").unwrap();
+        let found = find_in(&mut Slowly(text, size), "dave", Extent::Line).unwrap();
         assert!(found.entry.is_none());
     }
 }
@@ -131,13 +131,13 @@ fn where_the_pieces_end_does_not_matter() {
 #[test]
 fn an_endless_line_is_an_error() {
     let text = "x".repeat(PIECE + 1);
-    assert!(find_in(&mut text.as_bytes(), "bob").is_err());
+    assert!(find_in(&mut text.as_bytes(), "bob", Extent::Whole).is_err());
 }
 
 #[test]
 fn others_in_the_file_show_what_a_password_is_like_there() {
     let text = "#\nalice:{PLAIN}x\nbob:{SCRAM-SHA-256}10000,AA==,AA==,AA==\n";
-    let found = find_in(&mut text.as_bytes(), "nobody").unwrap();
+    let found = find_in(&mut text.as_bytes(), "nobody", Extent::Whole).unwrap();
     assert!(matches!(found.sample, Some(Stored::Plain(_))));
     assert_eq!(found.iterations, Some(10_000));
 }

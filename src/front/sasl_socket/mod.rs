@@ -31,7 +31,7 @@ use line::{Auth, Line};
 
 /// All clients of the socket.  Its methods have the contract of those of the same names in
 /// [`net::Service`](crate::net::Service).
-pub(super) struct SaslSocket {
+pub struct SaslSocket {
     settings: Rc<Settings>,
     clients: HashMap<ConnectionId, Client>,
     ready: VecDeque<ConnectionId>,
@@ -40,7 +40,7 @@ pub(super) struct SaslSocket {
 
 /// What a client waits for, or what it wants.
 #[derive(Debug)]
-pub(super) enum SaslStep {
+pub enum SaslStep {
     Idle,
     Again,
     Wait(Duration),

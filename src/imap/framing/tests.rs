@@ -228,3 +228,36 @@ proptest! {
         prop_assert_eq!(frames(input.as_bytes(), piece), frames(input.as_bytes(), usize::MAX));
     }
 }
+
+#[test]
+fn what_was_dealt_with_before_login_is_wiped() {
+    let mut framer = Framer::wiping();
+    framer.handle_input(b"a LOGIN bob sec");
+    assert_eq!(framer.poll_frame(), None);
+    // The first buffer is too small for this.
+    framer.handle_input(b"ret\r\nb NOOP\r\n");
+    assert_eq!(framer.poll_frame(), Some(Frame::Command));
+    assert_eq!(framer.text(), b"a LOGIN bob secret");
+    framer.finish();
+    let (wiped, alive) = framer.buffer.split_at(framer.start);
+    assert!(wiped.len() == 20 && wiped.iter().all(|&octet| octet == 0));
+    assert_eq!(alive, b"b NOOP\r\n");
+    assert_eq!(framer.poll_frame(), Some(Frame::Command));
+    assert_eq!(framer.text(), b"b NOOP");
+    framer.finish();
+    framer.handle_input(b"c");
+    assert_eq!(framer.buffer, b"c");
+}
+
+#[test]
+fn what_was_not_looked_at_can_be_taken_out() {
+    let mut framer = Framer::new();
+    framer.handle_input(b"a LOGIN bob secret\r\nb NOOP\r\nc NO");
+    framer.poll_frame();
+    framer.finish();
+    assert_eq!(framer.take_unread(), b"b NOOP\r\nc NO");
+    assert_eq!(framer.poll_frame(), None);
+    framer.handle_input(b"d NOOP\r\n");
+    assert_eq!(framer.poll_frame(), Some(Frame::Command));
+    assert_eq!(framer.text(), b"d NOOP");
+}

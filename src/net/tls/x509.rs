@@ -138,3 +138,6 @@ const HASHES: &[(ObjectIdentifier, Hash)] = &[
 const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
+
+#[cfg(test)]
+mod tests;

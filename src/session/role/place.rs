@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, Layout};
 use crate::ipc::Account;
 use crate::maildir;
+use crate::maildir::dir::{self, Stat};
 use crate::maildir::tree;
 
 /// The directories that a session works in.
@@ -14,6 +15,29 @@ pub struct Place {
     index_dir: Option<PathBuf>,
     /// Where links in the Maildir lead.
     elsewhere: Vec<PathBuf>,
+    root: Root,
+}
+
+/// The Maildir, to see whether another one takes its place: a process that is kept to the directory that it found
+/// (Landlock) cannot serve a backup that is put there.
+#[derive(Clone)]
+pub struct Root {
+    path: PathBuf,
+    stat: Stat,
+}
+
+impl Root {
+    fn find(path: &Path) -> io::Result<Root> {
+        Ok(Root {
+            path: path.to_owned(),
+            stat: dir::stat_path(path)?,
+        })
+    }
+
+    /// While there is none at all, nothing took its place.
+    pub fn is_replaced(&self) -> bool {
+        dir::stat_path(&self.path).is_ok_and(|stat| !stat.is_same_file(&self.stat))
+    }
 }
 
 impl Place {
@@ -35,11 +59,17 @@ impl Place {
             maildir::make_directory(index_dir).map_err(|error| problem(index_dir, &error))?;
         }
         let elsewhere = tree::elsewhere(&maildir).map_err(|error| problem(&maildir, &error))?;
+        let root = Root::find(&maildir).map_err(|error| problem(&maildir, &error))?;
         Ok(Place {
+            root,
             maildir,
             index_dir: config.index_dir.clone(),
             elsewhere,
         })
+    }
+
+    pub fn root(&self) -> Root {
+        self.root.clone()
     }
 
     pub fn directories(&self) -> impl Iterator<Item = &Path> {

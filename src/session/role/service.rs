@@ -16,7 +16,9 @@ use crate::ipc::{self, ConnectionNumber, HandOver, Message, Origin, SessionCount
 use crate::net::stream::{Peer, Stream};
 use crate::net::{Buffer, Change, ConnectionId, Now, Run, Service, SourceId};
 use crate::session::counters::Departure;
+use crate::session::role::place::Root;
 use crate::session::{Greeting, Session};
+use crate::sys::title;
 
 pub struct Served {
     user: String,
@@ -25,6 +27,7 @@ pub struct Served {
     channel: Rc<RefCell<Channel>>,
     /// `None`: the mail cannot be opened.
     session: Option<Session>,
+    root: Option<Root>,
     /// What is left to be said to those who are not served.
     turned_away: BTreeMap<ConnectionId, Buffer>,
     /// On their way into the loop.
@@ -55,9 +58,10 @@ impl Served {
     pub fn new(
         user: String,
         config: &Config,
-        session: Option<Session>,
+        mail: Option<(Session, Root)>,
         channel: Rc<RefCell<Channel>>,
     ) -> Served {
+        let (session, root) = mail.unzip();
         let watch = Change::Watch(CHANNEL, channel.borrow().fd());
         let served = Served {
             user,
@@ -65,6 +69,7 @@ impl Served {
             linger: config.session_linger,
             channel,
             session,
+            root,
             turned_away: BTreeMap::new(),
             joining: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -190,6 +195,23 @@ impl Served {
         self.changes.push_back(Change::Stop);
     }
 
+    /// Another Maildir is where ours was: it is for another session, which the next login starts.
+    fn check_root(&mut self) {
+        if self.ending || !self.root.as_ref().is_some_and(Root::is_replaced) {
+            return;
+        }
+        log::warn!(
+            "imap({}): another Maildir took the place of the one that was there",
+            self.user
+        );
+        if let Some(session) = &mut self.session {
+            for &id in self.clients.keys() {
+                session.dismiss(id, REPLACED);
+            }
+        }
+        self.end();
+    }
+
     fn tell(&mut self, message: Message) {
         let sent = self.channel.borrow_mut().send(message);
         if let Err(error) = sent {
@@ -231,19 +253,15 @@ impl Served {
     fn show(&self) {
         let user = &self.user;
         let mut clients = self.clients.values();
-        log::debug!(
-            "{}",
-            match (clients.next(), clients.next()) {
-                (None, _) => format!("session [{user}]"),
-                (Some(only), None) => match only.origin.remote {
-                    Some(address) => format!("session [{user} {}]", address.ip()),
-                    None => format!("session [{user}]"),
-                },
-                (Some(_), Some(_)) => {
-                    format!("session [{user} {} connections]", self.clients.len())
-                }
-            }
-        );
+        let title = match (clients.next(), clients.next()) {
+            (None, _) => format!("session [{user}]"),
+            (Some(only), None) => match only.origin.remote {
+                Some(address) => format!("session [{user} {}]", address.ip()),
+                None => format!("session [{user}]"),
+            },
+            (Some(_), Some(_)) => format!("session [{user} {} connections]", self.clients.len()),
+        };
+        title::set(&title);
     }
 }
 
@@ -256,12 +274,14 @@ impl Service for Served {
         if let Some(joining) = self.joining.remove(&number) {
             let origin = joining.hand_over.origin.clone();
             self.clients.insert(id, Client { number, origin });
+            self.check_root();
             self.greet(id, joining, now);
             self.show();
         }
     }
 
     fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {
+        self.check_root();
         if let Some(session) = &mut self.session {
             session.handle_input(id, bytes, now);
         }
@@ -296,6 +316,7 @@ impl Service for Served {
     }
 
     fn handle_wake(&mut self, now: Now) {
+        self.check_root();
         if let Some(session) = &mut self.session {
             session.handle_wake(now);
         }
@@ -365,5 +386,6 @@ impl Service for Served {
 const CHANNEL: SourceId = SourceId(0);
 
 const KICKED: &str = "Disconnected by the administrator.";
+const REPLACED: &str = "The mail was replaced; please log in again.";
 const STOPPING: &str = "Server shutting down.";
 const NO_MAIL: &str = "Your mail cannot be opened now; the reason is in the server's log.";

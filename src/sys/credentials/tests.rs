@@ -1,3 +1,8 @@
+//! Each test becomes somebody in a child of its own.
+
+// A test says what it skips.
+#![allow(clippy::print_stderr)]
+
 use std::fs;
 use std::os::fd::AsRawFd;
 

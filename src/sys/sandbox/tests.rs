@@ -1,5 +1,8 @@
 //! Each test does what is refused in a child of its own.
 
+// A test says what it skips.
+#![allow(clippy::print_stderr)]
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use roost::auth::passwd_file::{Entry, each, find_in};
+use roost::auth::passwd_file::{Entry, Extent, each, find_in};
 use roost::auth::scheme::Stored;
 use roost::auth::scram::{ClientFirst, name_in};
 use roost::auth::verifier::Verifier;
@@ -22,8 +22,10 @@ pub fn passwd_file(input: &[u8]) {
             continue;
         }
         for size in [1, 7, 100_000] {
-            let found = find_in(&mut Slowly(input, size), &entry.user).expect("a small file");
-            assert!(found.entry.as_ref() == first);
+            for extent in [Extent::Line, Extent::Whole] {
+                let found = find_in(&mut Slowly(input, size), &entry.user, extent);
+                assert!(found.expect("a small file").entry.as_ref() == first);
+            }
         }
         for address in ["203.0.113.5", "::ffff:10.1.2.3", "2001:db8::1"] {
             entry.allows(address.parse().ok());
@@ -31,7 +33,7 @@ pub fn passwd_file(input: &[u8]) {
         entry.allows(None);
         let _ = entry.password();
     }
-    let nobody = find_in(&mut &input[..], "no:body").expect("a small file");
+    let nobody = find_in(&mut &input[..], "no:body", Extent::Whole).expect("a small file");
     assert!(nobody.entry.is_none());
 }
 

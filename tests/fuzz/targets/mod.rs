@@ -7,6 +7,8 @@
 mod auth;
 mod files;
 mod folder;
+mod front;
+mod ipc;
 mod message;
 mod protocol;
 mod settings;
@@ -62,6 +64,11 @@ pub const TARGETS: &[Target] = &[
         run: message::header,
     },
     Target {
+        name: "ipc",
+        corpora: &["ipc"],
+        run: ipc::ipc,
+    },
+    Target {
         name: "keywords",
         corpora: &["keywords"],
         run: files::keywords,
@@ -82,9 +89,19 @@ pub const TARGETS: &[Target] = &[
         run: auth::passwd_file,
     },
     Target {
+        name: "prelogin",
+        corpora: &["prelogin", "dialogues"],
+        run: front::prelogin,
+    },
+    Target {
         name: "proxy",
         corpora: &["proxy_headers"],
         run: protocol::proxy,
+    },
+    Target {
+        name: "sasl_socket",
+        corpora: &["sasl_socket"],
+        run: front::sasl_socket,
     },
     Target {
         name: "scheme",

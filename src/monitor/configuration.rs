@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Start;
 use crate::config::{Config, Problem};
-use crate::monitor::Start;
 
 /// Where it is looked for.  It need not be there.
 pub const FILE: &str = "/etc/roost/roost.toml";
@@ -36,7 +36,7 @@ pub fn read(start: &Start) -> Result<(Config, Vec<String>), BadConfiguration> {
     }
 }
 
-pub(super) fn path(start: &Start) -> &Path {
+pub fn path(start: &Start) -> &Path {
     start.config.as_deref().unwrap_or(Path::new(FILE))
 }
 

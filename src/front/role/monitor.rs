@@ -1,0 +1,303 @@
+//! What the monitor says to the front, and what it is told.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use super::server::{Phase, Server};
+use crate::config::Config;
+use crate::front::Admitted;
+use crate::front::desk::{Answer, Asker};
+use crate::imap::response;
+use crate::ipc::channel::ChannelError;
+use crate::ipc::{Attempt, FrontCounters, HandOver, ListenerKind, Message, Refusal};
+use crate::net::stream::{ListenerId, Peer, Stream};
+use crate::net::{Change, ConnectionId, Now};
+use crate::sys::title;
+
+impl Server {
+    /// Something has come, or there is room for more to say.
+    pub(super) fn listen_to_monitor(&mut self, now: Now) {
+        let flushed = self.channel.borrow_mut().flush();
+        if let Err(error) = flushed {
+            return self.lose_monitor(&error);
+        }
+        loop {
+            let received = self.channel.borrow_mut().receive();
+            match received {
+                Ok(Some(message)) => self.handle_message(message, now),
+                Ok(None) => break,
+                Err(error) => return self.lose_monitor(&error),
+            }
+        }
+        self.send_due(now);
+    }
+
+    /// Tells the monitor what it is to hear now.
+    pub(super) fn send_due(&mut self, now: Now) {
+        while self.may_send()
+            && let Some(message) = self.desk.poll_message(now.instant)
+        {
+            self.send(message);
+        }
+    }
+
+    /// Whether anything may be said that can wait.
+    pub(super) fn may_send(&self) -> bool {
+        self.phase != Phase::Alone && !self.channel.borrow().is_full()
+    }
+
+    pub(super) fn send_counters(&mut self, counters: FrontCounters) -> bool {
+        let may_send = self.may_send();
+        if may_send {
+            let FrontCounters {
+                waiting, relayed, ..
+            } = counters;
+            title::set(&format!("front [{waiting} waiting, {relayed} TLS]"));
+            self.send(Message::Counted(counters));
+        }
+        may_send
+    }
+
+    /// A connection that was given to the loop: the only client, or the session's side of a relayed one.
+    pub(super) fn add(&mut self, id: ConnectionId, context: u64, now: Now) {
+        match self.only_client.take() {
+            Some(peer) if context == ONLY_CLIENT => self.welcome(id, peer, now),
+            only_client => {
+                self.only_client = only_client;
+                let client = ConnectionId(usize::try_from(context).unwrap_or(usize::MAX));
+                if !self.relay.join(client, id) {
+                    self.changes.push_back(Change::Cut(id));
+                }
+            }
+        }
+    }
+
+    /// A client in the clear goes to its session as it is.
+    pub(super) fn hand_over(&mut self, attempt: Attempt, mut admitted: Admitted, stream: Stream) {
+        let output = admitted.output.pending().to_vec();
+        match stream.into_socket() {
+            Some(socket) => self.send_connection(attempt, &mut admitted, output, socket),
+            None => self.desk.return_unused(attempt),
+        }
+    }
+
+    fn handle_message(&mut self, message: Message, now: Now) {
+        match message {
+            Message::Settings(lines) => self.configure(&lines),
+            Message::Certificate { chain, key } => self.certificates.add_pair(chain, key),
+            Message::ClientAuthority(authority) => self.certificates.set_authority(authority),
+            Message::UseCertificates => self.use_certificates(),
+            Message::Listener(kind, socket) => self.listen(kind, socket),
+            Message::Unlisten => self.changes.push_back(Change::Unlisten),
+            Message::Client(kind, socket) => self.serve_one(kind, socket),
+            Message::Serve => {
+                self.counted_at = Some(now.instant);
+                if self.phase == Phase::Preparing {
+                    self.phase = Phase::Serving;
+                }
+            }
+            Message::Verdict(attempt, verdict) => {
+                let answer = self.desk.handle_verdict(attempt, verdict, now.instant);
+                match answer {
+                    Some((Asker::Client(id), answer)) => self.answer_client(id, answer, now),
+                    Some((Asker::Sasl(id, request), answer)) => {
+                        self.answer_sasl(id, request, answer);
+                    }
+                    None => {}
+                }
+            }
+            Message::Stop => self.changes.push_back(Change::Stop),
+            _ => self.lose_monitor(&ChannelError::Broken("it is not for the front")),
+        }
+    }
+
+    fn configure(&mut self, lines: &str) {
+        match Config::from_lines(lines) {
+            Ok(config) => {
+                crate::log::set_level(config.log_level);
+                self.desk
+                    .set_delays(config.failure_delay, config.auth_penalty);
+                self.places.set_limits(
+                    config.waiting_connections,
+                    config.waiting_connections_per_address,
+                );
+                self.sasl.set_config(&config);
+                self.config = config;
+                self.configure_dialogues();
+            }
+            Err(error) => log::error!("imap-login: the settings stay as they were: {error}"),
+        }
+    }
+
+    fn configure_dialogues(&mut self) {
+        let starttls = self.certificates.in_use().is_some();
+        self.front.set_config(&self.config, starttls);
+    }
+
+    fn use_certificates(&mut self) {
+        match self.certificates.finish(&self.config) {
+            Ok(certificates) => {
+                self.changes
+                    .push_back(Change::UseCertificates(certificates));
+                self.configure_dialogues();
+            }
+            Err(error) if self.certificates.in_use().is_some() => {
+                log::error!("imap-login: the certificates stay as they were: {error}");
+            }
+            Err(error) => log::error!("imap-login: there is no TLS: {error}"),
+        }
+    }
+
+    fn listen(&mut self, kind: ListenerKind, socket: OwnedFd) {
+        let Ok(number) = u32::try_from(self.listeners.len()) else {
+            return;
+        };
+        self.listeners.push(kind);
+        let networks = || {
+            let networks = self.config.trusted_proxies.iter();
+            networks
+                .map(|network| (network.address, network.bits))
+                .collect()
+        };
+        let (tls, proxy) = match kind {
+            ListenerKind::Imap { proxy } => (false, proxy),
+            ListenerKind::Imaps { proxy } => (true, proxy),
+            ListenerKind::Sasl => (false, false),
+        };
+        self.changes.push_back(Change::Listen {
+            socket,
+            listener: ListenerId(number),
+            tls,
+            proxy: proxy.then(networks),
+        });
+    }
+
+    /// inetd: the client is there already.
+    fn serve_one(&mut self, kind: ListenerKind, socket: OwnedFd) {
+        self.phase = Phase::ServingOne;
+        let tls = matches!(kind, ListenerKind::Imaps { .. });
+        let stream = Stream::adopt(socket).and_then(|stream| {
+            let peer = Peer {
+                tls,
+                ..stream.peer()
+            };
+            let stream = match (tls, self.certificates.in_use()) {
+                (false, _) => stream,
+                (true, Some(certificates)) => stream.secured(certificates)?,
+                (true, None) => return Err(std::io::Error::other("there is no certificate")),
+            };
+            Ok((stream, peer))
+        });
+        match stream {
+            Ok((stream, peer)) => {
+                self.only_client = Some(peer);
+                self.changes.push_back(Change::Add {
+                    stream,
+                    peer,
+                    context: ONLY_CLIENT,
+                });
+            }
+            Err(error) => log::error!("imap-login: cannot serve the client: {error}"),
+        }
+    }
+
+    fn answer_client(&mut self, id: ConnectionId, answer: Answer, now: Now) {
+        match answer {
+            Answer::Challenge(challenge) => self.front.challenge(id, &challenge),
+            Answer::Refused(why, time) => self.front.refuse(id, why, time),
+            Answer::Admitted { attempt, user, pid } => {
+                match self.front.admit(id, &user, pid, now) {
+                    Some(admitted) => self.let_in(id, attempt, admitted),
+                    None => self.desk.return_unused(attempt),
+                }
+                self.places.leave(id);
+            }
+        }
+    }
+
+    fn answer_sasl(&mut self, id: ConnectionId, request: u32, answer: Answer) {
+        match answer {
+            Answer::Challenge(challenge) => self.sasl.challenge(id, request, &challenge),
+            Answer::Refused(why, time) => self.sasl.refuse(id, request, why, time),
+            Answer::Admitted { user, .. } => self.sasl.admit(id, request, &user),
+        }
+    }
+
+    fn let_in(&mut self, id: ConnectionId, attempt: Attempt, mut admitted: Admitted) {
+        if !admitted.origin.tls {
+            self.leaving.insert(id, (attempt, Box::new(admitted)));
+            self.front.wake(id);
+            return;
+        }
+        // What the client has not read yet stays here, before all that its session will say.
+        let output = std::mem::take(&mut admitted.output);
+        self.relay.expect(id, output);
+        let pair = UnixStream::pair().and_then(|(ours, theirs)| {
+            let stream = Stream::adopt(OwnedFd::from(ours))?;
+            Ok((stream, OwnedFd::from(theirs)))
+        });
+        match pair {
+            Ok((stream, theirs)) => {
+                self.send_connection(attempt, &mut admitted, Vec::new(), theirs);
+                self.changes.push_back(Change::Add {
+                    stream,
+                    peer: Peer::default(),
+                    context: id.0 as u64,
+                });
+            }
+            Err(error) => {
+                log::error!("imap-login: cannot relay a connection: {error}");
+                self.desk.return_unused(attempt);
+                let mut text = Vec::new();
+                let (code, reason) = crate::front::refusal::reply(Refusal::Unavailable);
+                response::bye(&mut text, Some(code), reason);
+                self.relay.send_away(id, &text);
+            }
+        }
+    }
+
+    fn send_connection(
+        &mut self,
+        attempt: Attempt,
+        admitted: &mut Admitted,
+        output: Vec<u8>,
+        socket: OwnedFd,
+    ) {
+        let hand_over = HandOver {
+            origin: admitted.origin.clone(),
+            tag: admitted.tag.as_bytes().to_vec(),
+            input: admitted.connection.take_input(),
+            output,
+            bad_commands: admitted.bad_commands,
+        };
+        self.send(Message::HandOver(attempt, hand_over, socket));
+    }
+
+    fn send(&mut self, message: Message) {
+        if self.phase == Phase::Alone {
+            return;
+        }
+        let sent = self.channel.borrow_mut().send(message);
+        match sent {
+            Ok(()) => {}
+            // A client that has sent so much in advance is cut off; the monitor waits for it in vain, until
+            // its time for that is over.
+            Err(ChannelError::TooLarge) => log::warn!("imap-login: a message is too large"),
+            Err(error) => self.lose_monitor(&error),
+        }
+    }
+
+    /// Without it nobody can be let in.
+    fn lose_monitor(&mut self, error: &ChannelError) {
+        if self.phase != Phase::Alone {
+            self.phase = Phase::Alone;
+            log::warn!("imap-login: the channel to the monitor: {error}");
+            self.changes
+                .push_back(Change::Unwatch(super::server::CHANNEL));
+            self.changes.push_back(Change::Stop);
+        }
+    }
+}
+
+/// The context of the client that inetd has accepted; no connection has this number.
+const ONLY_CLIENT: u64 = u64::MAX;

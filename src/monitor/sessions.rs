@@ -1,0 +1,454 @@
+//! Sessions: which process serves which user, and which connections it has.
+//!
+//! A session is known by the user's name; the first admitted login of a user starts it (`login.rs`).  It ends
+//! when the monitor closes the channel: after `Idle`, unless a further connection has been sent.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use crate::ipc::table::Role;
+use crate::ipc::{
+    Account, Attempt, Connection, ConnectionNumber, HandOver, Message, Origin, Refusal,
+};
+use crate::net::SourceId;
+use crate::sys::spawn::Exit;
+
+use super::client::Whom;
+use super::login::Stage;
+use super::peer::{Peer, PeerError};
+use super::state::{Action, Child, Kind, Monitor};
+
+#[derive(Default)]
+pub(super) struct Sessions {
+    all: HashMap<SourceId, Session>,
+    /// Those that further logins go to.
+    by_user: HashMap<String, SourceId>,
+    /// Connections of a user from an address, with those that are about to be handed over.
+    counts: HashMap<(String, Option<IpAddr>), usize>,
+    total: usize,
+    next_number: u64,
+    /// Processes that have been told to end, and until when they may take.
+    ending: VecDeque<(Instant, u32)>,
+}
+
+struct Session {
+    peer: Peer,
+    account: Account,
+    /// None: it is not at work yet.
+    pid: Option<u32>,
+    /// Our own child, if the session is that one's child.
+    keeper: Option<u32>,
+    clients: BTreeMap<ConnectionNumber, Client>,
+    /// Connections that were sent to it.
+    sent: u64,
+    /// Attempts that are to be answered when it is at work.
+    waiting: Vec<Attempt>,
+    /// It has said that it has nothing to do, and got nothing since.
+    is_idle: bool,
+}
+
+struct Client {
+    origin: Origin,
+    since: Instant,
+}
+
+impl Monitor {
+    /// Makes a session for a user who has none, and gives the channel for its process.
+    pub(super) fn begin_session(&mut self, account: &Account) -> Option<(SourceId, OwnedFd)> {
+        let source = self.new_source();
+        let (peer, theirs) = Peer::pair(Role::Session, source)
+            .inspect_err(|error| log::error!("Cannot start a session: {error}"))
+            .ok()?;
+        // Somebody of that name had another uid or mailbox before: his clients go.
+        if let Some(former) = self.sessions.by_user.remove(&account.user) {
+            self.send(Kind::Session, former, Message::Stop);
+        }
+        self.watch(Kind::Session, &peer);
+        let session = Session {
+            peer,
+            account: account.clone(),
+            pid: None,
+            keeper: None,
+            clients: BTreeMap::new(),
+            sent: 0,
+            waiting: Vec::new(),
+            is_idle: false,
+        };
+        self.sessions.all.insert(source, session);
+        self.sessions.by_user.insert(account.user.clone(), source);
+        self.send(
+            Kind::Session,
+            source,
+            Message::Settings(self.config.lines()),
+        );
+        self.send(Kind::Session, source, Message::Account(account.clone()));
+        Some((source, theirs))
+    }
+
+    /// The login child has become the session; or `pid` is its child, and it keeps a PAM session.
+    pub(super) fn session_started(&mut self, child: SourceId, pid: u32) {
+        let Some((child, source)) = self.forget_login(child) else {
+            return;
+        };
+        let Some(session) = self.sessions.all.get_mut(&source) else {
+            // Its channel is closed; it will end by itself.
+            return;
+        };
+        let user = session.account.user.clone();
+        session.pid = Some(pid);
+        let kind = match pid == child {
+            true => Child::Session(user),
+            false => {
+                session.keeper = Some(child);
+                Child::Keeper(user)
+            }
+        };
+        self.children.insert(child, kind);
+        self.counters.count_session_start();
+        for attempt in std::mem::take(&mut session.waiting) {
+            self.confirm(attempt, source);
+        }
+        if self.is_stopping() {
+            self.send(Kind::Session, source, Message::Stop);
+        }
+    }
+
+    /// The login child that was to become the session has ended; unless it has become it.
+    pub(super) fn abandon_session(&mut self, source: SourceId) {
+        if self
+            .sessions
+            .all
+            .get(&source)
+            .is_some_and(|session| session.pid.is_none())
+        {
+            self.forget_session(source);
+        }
+    }
+
+    /// One more client for a session; if that has gone, so has the client.
+    pub(super) fn connect(&mut self, source: SourceId, hand_over: HandOver, descriptor: OwnedFd) {
+        let number = ConnectionNumber(self.sessions.next_number);
+        let Some(session) = self.sessions.all.get_mut(&source) else {
+            return;
+        };
+        self.sessions.next_number += 1;
+        session.sent += 1;
+        session.is_idle = false;
+        let client = Client {
+            origin: hand_over.origin.clone(),
+            since: self.now,
+        };
+        session.clients.insert(number, client);
+        let connection = Connection { number, hand_over };
+        let message = Message::Connection(connection, descriptor);
+        if !self.send(Kind::Session, source, message) {
+            self.disconnect(source, number);
+        }
+    }
+
+    pub(super) fn handle_session(&mut self, source: SourceId, message: Message) {
+        match message {
+            Message::Closed(number, counters) => {
+                self.counters.add_session(counters);
+                self.disconnect(source, number);
+            }
+            Message::Idle { connections } => {
+                if let Some(session) = self.sessions.all.get_mut(&source) {
+                    session.is_idle = session.sent == connections;
+                }
+                self.close_if_unused(source);
+            }
+            _ => {}
+        }
+    }
+
+    fn disconnect(&mut self, source: SourceId, number: ConnectionNumber) {
+        let Some(session) = self.sessions.all.get_mut(&source) else {
+            return;
+        };
+        if let Some(client) = session.clients.remove(&number) {
+            let user = session.account.user.clone();
+            self.unreserve(&user, &client.origin);
+        }
+        if self.is_inetd {
+            self.close_if_unused(source);
+        }
+    }
+
+    /// An attempt that was counted, and that the front has given up.
+    pub(super) fn release(&mut self, source: SourceId, origin: &Origin, waits: Option<Attempt>) {
+        let Some(session) = self.sessions.all.get_mut(&source) else {
+            return;
+        };
+        session.waiting.retain(|attempt| Some(*attempt) != waits);
+        let user = session.account.user.clone();
+        self.unreserve(&user, origin);
+        self.close_if_unused(source);
+    }
+
+    /// From inetd, nobody else will come.
+    pub(super) fn close_unused(&mut self) {
+        let sources: Vec<SourceId> = self.sessions.all.keys().copied().collect();
+        for source in sources {
+            self.close_if_unused(source);
+        }
+    }
+
+    /// Ends a session that has said that it is idle, unless a connection is on its way.
+    fn close_if_unused(&mut self, source: SourceId) {
+        let Some(session) = self.sessions.all.get(&source) else {
+            return;
+        };
+        let nobody_comes = self.is_inetd && self.front.is_none() && session.pid.is_some();
+        let is_expected = self.logins.attempts.values().any(|asked| {
+            matches!(asked.stage, Stage::Starting(to) | Stage::Admitted(to) if to == source)
+        });
+        if (session.is_idle || nobody_comes) && session.clients.is_empty() && !is_expected {
+            self.forget_session(source);
+        }
+    }
+
+    /// The channel of a session has ended, or it has broken the rules.
+    pub(super) fn lose_session(&mut self, source: SourceId, error: &PeerError) {
+        let Some(session) = self.sessions.all.get(&source) else {
+            return;
+        };
+        if !error.is_end() {
+            let user = &session.account.user;
+            log::error!("imap({user}): the session is ended: {error}");
+            let kill = match (session.keeper, session.pid) {
+                (Some(keeper), _) => Some(Action::Terminate(keeper)),
+                (None, pid) => pid.map(Action::Kill),
+            };
+            if let Some(kill) = kill {
+                self.push(kill);
+            }
+        }
+        self.forget_session(source);
+    }
+
+    /// Closes the channel, with which the session ends if it has not.
+    fn forget_session(&mut self, source: SourceId) {
+        let Some(session) = self.sessions.all.remove(&source) else {
+            return;
+        };
+        self.unwatch(source);
+        let user = &session.account.user;
+        if self.sessions.by_user.get(user) == Some(&source) {
+            self.sessions.by_user.remove(user);
+        }
+        for client in session.clients.values() {
+            self.unreserve(user, &client.origin);
+        }
+        let attempts: Vec<(Attempt, Stage, Origin)> = self
+            .logins
+            .attempts
+            .iter()
+            .map(|(&attempt, asked)| (attempt, asked.stage, asked.origin.clone()))
+            .filter(|(_, stage, _)| {
+                matches!(stage, Stage::Starting(to) | Stage::Admitted(to) if *to == source)
+            })
+            .collect();
+        for (attempt, stage, origin) in attempts {
+            self.unreserve(user, &origin);
+            if matches!(stage, Stage::Starting(_)) {
+                self.refuse(attempt, Refusal::Unavailable);
+            }
+        }
+        if let Some(pid) = session.keeper.or(session.pid)
+            && let Some(time) = self.now.checked_add(PATIENCE)
+        {
+            self.sessions.ending.push_back((time, pid));
+        }
+    }
+
+    /// Sessions that have not ended though they were told to.
+    pub(super) fn end_late_sessions(&mut self) {
+        while let Some(&(time, pid)) = self.sessions.ending.front()
+            && time <= self.now
+        {
+            self.sessions.ending.pop_front();
+            match self.children.get(&pid) {
+                Some(Child::Session(user)) => {
+                    log::error!("imap({user}): process {pid} does not end and is killed");
+                    self.push(Action::Kill(pid));
+                }
+                Some(Child::Keeper(user)) => {
+                    log::error!(
+                        "imap({user}): the child of process {pid} does not end and is killed"
+                    );
+                    self.push(Action::Terminate(pid));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn handle_session_exit(&mut self, user: &str, pid: u32, exit: Exit) {
+        match exit {
+            Exit::Code(0) => return,
+            Exit::Code(code) => log::error!("imap({user}): process {pid} ended with code {code}"),
+            Exit::Signal(signal) => {
+                log::error!("imap({user}): process {pid} was ended by {signal}");
+            }
+        }
+        self.counters.count_session_crash();
+    }
+
+    pub(super) fn stop_sessions(&mut self) {
+        let sources: Vec<SourceId> = self.sessions.all.keys().copied().collect();
+        for source in sources {
+            self.send(Kind::Session, source, Message::Stop);
+        }
+    }
+
+    /// Sends clients away; says how many.
+    pub fn kick(&mut self, whom: &Whom) -> usize {
+        let chosen: Vec<(SourceId, ConnectionNumber)> = self
+            .sessions
+            .all
+            .iter()
+            .flat_map(|(&source, session)| {
+                session
+                    .clients
+                    .iter()
+                    .filter(|(_, client)| match whom {
+                        Whom::User(user) => session.account.user == *user,
+                        Whom::Session(id) => client.origin.session == *id,
+                    })
+                    .map(move |(&number, _)| (source, number))
+            })
+            .collect();
+        let mut count = 0;
+        for (source, number) in chosen {
+            count += usize::from(self.send(Kind::Session, source, Message::Drop(number)));
+        }
+        count
+    }
+
+    /// A table of connections.
+    pub fn who(&self) -> String {
+        let mut rows = Vec::new();
+        for session in self.sessions.all.values() {
+            for client in session.clients.values() {
+                let origin = &client.origin;
+                rows.push([
+                    session.account.user.clone(),
+                    session.pid.map_or_else(String::new, |pid| pid.to_string()),
+                    origin
+                        .remote
+                        .map_or_else(|| "-".to_owned(), |remote| remote.ip().to_string()),
+                    if origin.tls { "yes" } else { "no" }.to_owned(),
+                    age(self.now.saturating_duration_since(client.since)),
+                    origin.session.clone(),
+                ]);
+            }
+        }
+        rows.sort();
+        let head = ["USER", "PID", "ADDRESS", "TLS", "SINCE", "SESSION"].map(str::to_owned);
+        let mut text = String::new();
+        for [user, pid, address, tls, age, session] in std::iter::once(head).chain(rows) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "{user:<20} {pid:>7} {address:<24} {tls:<3} {age:>8} {session}"
+            );
+        }
+        text
+    }
+
+    /// Counts one more connection, unless that would be too many.
+    pub(super) fn reserve(&mut self, user: &str, origin: &Origin) -> bool {
+        let key = key(user, origin);
+        let of_user = self.sessions.counts.get(&key).copied().unwrap_or(0);
+        if self.sessions.total >= self.config.connections {
+            log::warn!("Too many connections; see limits.connections");
+            return false;
+        }
+        if of_user >= self.config.connections_per_user_and_address {
+            return false;
+        }
+        self.sessions.total += 1;
+        self.sessions.counts.insert(key, of_user + 1);
+        true
+    }
+
+    pub(super) fn unreserve(&mut self, user: &str, origin: &Origin) {
+        let key = key(user, origin);
+        let left = self
+            .sessions
+            .counts
+            .get(&key)
+            .map(|count| count.saturating_sub(1));
+        match left {
+            Some(0) => drop(self.sessions.counts.remove(&key)),
+            Some(left) => drop(self.sessions.counts.insert(key, left)),
+            None => return,
+        }
+        self.sessions.total = self.sessions.total.saturating_sub(1);
+    }
+}
+
+impl Sessions {
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.all.values().map(|session| session.clients.len()).sum()
+    }
+
+    pub fn peer(&mut self, source: SourceId) -> Option<&mut Peer> {
+        self.all.get_mut(&source).map(|session| &mut session.peer)
+    }
+
+    /// The session of this user, and its process if it is at work.  One that serves the same name as another
+    /// user, or other mail, is none.
+    pub fn find(&self, account: &Account) -> Option<(SourceId, Option<u32>)> {
+        let source = *self.by_user.get(&account.user)?;
+        let session = self.all.get(&source)?;
+        (session.account == *account).then_some((source, session.pid))
+    }
+
+    /// The attempt is to be answered when the session is at work.
+    pub fn wait(&mut self, source: SourceId, attempt: Attempt) {
+        if let Some(session) = self.all.get_mut(&source) {
+            session.waiting.push(attempt);
+        }
+    }
+
+    /// User and process.
+    pub fn name(&self, source: SourceId) -> Option<(String, u32)> {
+        let session = self.all.get(&source)?;
+        Some((session.account.user.clone(), session.pid?))
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.ending.front().map(|&(time, _)| time)
+    }
+}
+
+fn key(user: &str, origin: &Origin) -> (String, Option<IpAddr>) {
+    let address = origin.remote.map(|remote| remote.ip().to_canonical());
+    (user.to_owned(), address)
+}
+
+fn age(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, minutes) => format!("{hours}h{minutes:02}m"),
+        (days, hours, _) => format!("{days}d{hours:02}h"),
+    }
+}
+
+/// How long a session may take to end when its channel is closed; a message is being written, perhaps.
+const PATIENCE: Duration = Duration::from_secs(60);

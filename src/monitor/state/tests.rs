@@ -1,0 +1,812 @@
+//! The monitor with a front, login children and sessions that are played by the tests.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+
+use crate::ipc::channel::Channel;
+use crate::ipc::{
+    Account, Attempt, ConnectionNumber, HandOver, Judgement, Location, LoginRequest, Origin, Proof,
+    Refusal, Secret, Service, SessionCounters, Verdict,
+};
+
+use super::super::client::Whom;
+use super::*;
+
+#[test]
+fn the_first_login_of_a_user_starts_his_session_and_the_client_is_handed_over_to_it() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    assert_eq!(rig.verdict(1), admitted("bob", session.pid));
+    rig.hand_over(1);
+    let (number, hand_over) = session.connection();
+    assert_eq!(number, 0);
+    assert_eq!(hand_over.tag, b"a1");
+    assert_eq!(hand_over.origin, origin("203.0.113.5"));
+    let who = rig.monitor.who();
+    assert!(who.contains("bob") && who.contains("203.0.113.5"), "{who}");
+}
+
+#[test]
+fn a_further_login_goes_to_the_session_that_is_there() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.hand_over(1);
+    session.connection();
+    rig.ask(2, "198.51.100.7");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    assert!(login.is_let_go());
+    assert_eq!(rig.verdict(2), admitted("bob", session.pid));
+    rig.hand_over(2);
+    assert_eq!(session.connection().0, 1);
+}
+
+#[test]
+fn logins_that_come_while_the_session_is_started_wait_for_it() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    rig.ask(2, "203.0.113.6");
+    let (mut first, mut second) = (rig.login(), rig.login());
+    first.say(judged("bob"));
+    second.say(judged("bob"));
+    rig.pump();
+    let Message::Start(_) = first.hear() else {
+        panic!();
+    };
+    assert!(second.is_let_go());
+    assert!(rig.front_hears().is_none());
+    first.say(Message::Started { pid: first.pid });
+    rig.pump();
+    assert_eq!(rig.verdict(1), admitted("bob", first.pid));
+    assert_eq!(rig.verdict(2), admitted("bob", first.pid));
+}
+
+#[test]
+fn the_front_is_told_why_somebody_is_not_let_in() {
+    for refusal in [Refusal::Mismatch, Refusal::Expired, Refusal::NoMail] {
+        let mut rig = Rig::new();
+        rig.ask(1, "203.0.113.5");
+        let mut login = rig.login();
+        login.say(Message::Judged(Judgement::Refused(refusal)));
+        rig.pump();
+        assert_eq!(rig.verdict(1), Verdict::Refused(refusal));
+        assert!(login.is_let_go());
+    }
+}
+
+#[test]
+fn challenges_and_answers_are_passed_on() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut login = rig.login();
+    for round in [b"r1", b"r2"] {
+        let challenge = Secret::new(round.to_vec());
+        login.say(Message::Judged(Judgement::Challenge(challenge.clone())));
+        rig.pump();
+        assert_eq!(rig.verdict(1), Verdict::Challenge(challenge));
+        rig.say(Message::Respond(
+            Attempt(1),
+            Secret::new(b"answer".to_vec()),
+        ));
+        let Message::Respond(_, answer) = login.hear() else {
+            panic!();
+        };
+        assert_eq!(answer.expose(), b"answer");
+    }
+}
+
+#[test]
+fn the_child_of_a_client_that_has_gone_is_ended() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let login = rig.login();
+    rig.say(Message::GiveUp(Attempt(1)));
+    assert!(rig.killed.contains(&login.pid));
+    rig.exit(login.pid, Exit::Signal("SIGKILL"));
+    assert!(rig.front_hears().is_none());
+    assert_eq!(rig.monitor.logins.running(), 0);
+}
+
+#[test]
+fn a_child_that_crashes_or_says_nothing_makes_the_attempt_unavailable() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let login = rig.login();
+    let pid = login.pid;
+    drop(login);
+    rig.pump();
+    assert_eq!(rig.verdict(1), Verdict::Refused(Refusal::Unavailable));
+    rig.exit(pid, Exit::Signal("SIGSEGV"));
+    assert_eq!(rig.monitor.logins.running(), 0);
+
+    rig.ask(2, "203.0.113.5");
+    let login = rig.login();
+    rig.wait(rig.monitor.config.auth_timeout);
+    assert_eq!(rig.verdict(2), Verdict::Refused(Refusal::Unavailable));
+    assert!(rig.killed.contains(&login.pid));
+}
+
+#[test]
+fn a_child_that_ends_without_having_become_the_session_lets_nobody_in() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    assert!(matches!(login.hear(), Message::Start(_)));
+    let pid = login.pid;
+    drop(login);
+    rig.exit(pid, Exit::Code(71));
+    assert_eq!(rig.verdict(1), Verdict::Refused(Refusal::Unavailable));
+    assert_eq!(rig.monitor.sessions.count(), 0);
+    // And nothing is left of it.
+    rig.ask(2, "203.0.113.5");
+    let session = rig.admit(2, "bob");
+    assert_eq!(rig.verdict(2), admitted("bob", session.pid));
+}
+
+#[test]
+fn there_are_so_many_children_at_a_time_and_a_quarter_of_them_for_one_address() {
+    let mut rig = Rig::with(|config| config.auth_processes = 8);
+    for attempt in 1..=10 {
+        rig.ask(attempt, "203.0.113.5");
+    }
+    assert_eq!(rig.logins.len(), 2);
+    for attempt in 11..=30 {
+        rig.ask(attempt, &format!("198.51.100.{attempt}"));
+    }
+    assert_eq!(rig.logins.len(), 8);
+    // Whoever has waited longest is next; of the flood too, when it has room again.
+    let mut login = rig.login();
+    assert!(matches!(login.task, Task::Authenticate(Attempt(1), _)));
+    login.say(Message::Judged(Judgement::Refused(Refusal::Mismatch)));
+    rig.pump();
+    assert_eq!(rig.logins.len(), 7, "the child has not ended yet");
+    rig.exit(login.pid, Exit::Code(0));
+    assert_eq!(rig.logins.len(), 8);
+    let last = rig.logins.last().unwrap();
+    assert!(matches!(last.task, Task::Authenticate(Attempt(3), _)));
+}
+
+#[test]
+fn a_queue_that_is_full_or_too_old_is_answered() {
+    let mut rig = Rig::with(|config| config.auth_processes = 4);
+    for attempt in 1..=18 {
+        rig.ask(attempt, "203.0.113.5");
+    }
+    // One runs, 16 wait.
+    assert_eq!(rig.verdict(18), Verdict::Refused(Refusal::Unavailable));
+    assert!(rig.front_hears().is_none());
+    rig.wait(rig.monitor.config.auth_timeout);
+    let mut refused = BTreeSet::new();
+    while let Some(Message::Verdict(Attempt(attempt), verdict)) = rig.front_hears() {
+        assert_eq!(verdict, Verdict::Refused(Refusal::Unavailable));
+        refused.insert(attempt);
+    }
+    assert_eq!(refused, (1..=17).collect());
+}
+
+#[test]
+fn a_user_has_so_many_connections_from_an_address() {
+    let mut rig = Rig::with(|config| config.connections_per_user_and_address = 2);
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.hand_over(1);
+    session.connection();
+    let judge = |rig: &mut Rig, attempt, address: &str| {
+        rig.ask(attempt, address);
+        let mut login = rig.login();
+        login.say(judged("bob"));
+        rig.pump();
+        rig.exit(login.pid, Exit::Code(0));
+        rig.verdict(attempt)
+    };
+    // One that was admitted counts before it is handed over.
+    assert_eq!(
+        judge(&mut rig, 2, "203.0.113.5"),
+        admitted("bob", session.pid)
+    );
+    assert_eq!(
+        judge(&mut rig, 3, "203.0.113.5"),
+        Verdict::Refused(Refusal::TooMany)
+    );
+    assert_eq!(
+        judge(&mut rig, 4, "203.0.113.6"),
+        admitted("bob", session.pid)
+    );
+    session.say(Message::Closed(
+        ConnectionNumber(0),
+        SessionCounters::default(),
+    ));
+    rig.pump();
+    assert_eq!(
+        judge(&mut rig, 5, "203.0.113.5"),
+        admitted("bob", session.pid)
+    );
+    rig.say(Message::GiveUp(Attempt(5)));
+    assert_eq!(
+        judge(&mut rig, 6, "203.0.113.5"),
+        admitted("bob", session.pid)
+    );
+    assert_eq!(
+        judge(&mut rig, 7, "203.0.113.5"),
+        Verdict::Refused(Refusal::TooMany)
+    );
+}
+
+#[test]
+fn there_are_so_many_connections_in_all() {
+    let mut rig = Rig::with(|config| config.connections = 1);
+    rig.ask(1, "203.0.113.5");
+    let _session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.ask(2, "203.0.113.6");
+    let mut login = rig.login();
+    login.say(judged("alice"));
+    rig.pump();
+    assert_eq!(rig.verdict(2), Verdict::Refused(Refusal::TooMany));
+}
+
+#[test]
+fn a_hand_over_that_was_not_admitted_ends_the_front_and_gets_nowhere() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    let first = rig.front_pid;
+    rig.hand_over(2);
+    assert!(rig.killed.contains(&first));
+    assert!(session.hears_nothing());
+    // Another one takes its place.
+    rig.exit(first, Exit::Signal("SIGKILL"));
+    rig.wait(Duration::from_millis(200));
+    assert_ne!(rig.front_pid, first);
+    rig.ask(1, "203.0.113.5");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    assert_eq!(rig.verdict(1), admitted("bob", session.pid));
+}
+
+#[test]
+fn everything_that_a_front_may_not_say_ends_it() {
+    let wrong: Vec<fn() -> Message> = vec![
+        || Message::Settings(String::new()),
+        || Message::Stop,
+        || Message::Serve,
+        || {
+            Message::Judged(Judgement::Admitted {
+                account: account("bob"),
+            })
+        },
+        || Message::Started { pid: 1 },
+        || Message::Account(account("bob")),
+        || Message::Closed(ConnectionNumber(0), SessionCounters::default()),
+        || Message::Respond(Attempt(9), Secret::new(Vec::new())),
+        || Message::GiveUp(Attempt(9)),
+        || Message::Verdict(Attempt(1), admitted("bob", 1)),
+        || Message::Start(null()),
+    ];
+    for message in wrong {
+        let mut rig = Rig::new();
+        let front = rig.front_pid;
+        rig.say(message());
+        assert_eq!(rig.killed, [front], "{:?}", message());
+        assert!(rig.logins.is_empty());
+    }
+}
+
+#[test]
+fn a_front_that_dies_at_once_again_and_again_is_started_less_and_less_often() {
+    let mut rig = Rig::new();
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let before = rig.front_pid;
+        rig.front = None;
+        rig.pump();
+        rig.exit(before, Exit::Signal("SIGSYS"));
+        let time = rig.monitor.next_timeout().unwrap();
+        waits.push(time.duration_since(rig.now));
+        rig.wait(time.duration_since(rig.now));
+        assert_ne!(rig.front_pid, before);
+    }
+    assert!(waits.is_sorted() && waits[0] < waits[5]);
+    assert_eq!(waits.last(), Some(&Duration::from_secs(30)));
+}
+
+#[test]
+fn a_session_that_dies_takes_its_own_connections_only_and_is_started_anew() {
+    let mut rig = Rig::new();
+    let mut sessions = Vec::new();
+    for (attempt, user) in [(1, "bob"), (2, "alice")] {
+        rig.ask(attempt, "203.0.113.5");
+        let mut session = rig.admit(attempt, user);
+        rig.verdict(attempt);
+        rig.hand_over(attempt);
+        session.connection();
+        sessions.push(session);
+    }
+    let bob = sessions.remove(0);
+    let pid = bob.pid;
+    drop(bob);
+    rig.exit(pid, Exit::Signal("SIGSEGV"));
+    let who = rig.monitor.who();
+    assert!(!who.contains("bob") && who.contains("alice"), "{who}");
+    rig.ask(3, "203.0.113.5");
+    let mut session = rig.admit(3, "bob");
+    assert_eq!(rig.verdict(3), admitted("bob", session.pid));
+    rig.hand_over(3);
+    session.connection();
+    assert!(rig.killed.is_empty());
+}
+
+#[test]
+fn a_session_that_breaks_the_rules_is_killed() {
+    let wrong: Vec<fn() -> Message> = vec![
+        || Message::Closed(ConnectionNumber(7), SessionCounters::default()),
+        || Message::Idle { connections: 5 },
+        || Message::Login(Attempt(1), request("203.0.113.5")),
+        || Message::HandOver(Attempt(1), hand_over(), null()),
+        || Message::Drop(ConnectionNumber(0)),
+    ];
+    for message in wrong {
+        let mut rig = Rig::new();
+        rig.ask(1, "203.0.113.5");
+        let mut session = rig.admit(1, "bob");
+        rig.verdict(1);
+        session.say(message());
+        rig.pump();
+        assert_eq!(rig.killed, [session.pid], "{:?}", message());
+    }
+}
+
+#[test]
+fn an_idle_session_ends_unless_a_connection_is_on_its_way() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.hand_over(1);
+    session.connection();
+    session.say(Message::Closed(
+        ConnectionNumber(0),
+        SessionCounters::default(),
+    ));
+    rig.pump();
+    // It says that it is idle just when somebody has been admitted.
+    rig.ask(2, "203.0.113.5");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    session.say(Message::Idle { connections: 1 });
+    rig.pump();
+    assert!(!session.has_ended());
+    assert_eq!(rig.verdict(2), admitted("bob", session.pid));
+    rig.hand_over(2);
+    session.connection();
+    session.say(Message::Closed(
+        ConnectionNumber(1),
+        SessionCounters::default(),
+    ));
+    session.say(Message::Idle { connections: 2 });
+    rig.pump();
+    assert!(session.has_ended());
+    rig.exit(session.pid, Exit::Code(0));
+    assert_eq!(rig.monitor.sessions.count(), 0);
+}
+
+#[test]
+fn a_session_that_was_started_for_a_client_that_has_gone_ends() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    session.say(Message::Idle { connections: 0 });
+    rig.pump();
+    assert!(!session.has_ended());
+    rig.say(Message::GiveUp(Attempt(1)));
+    assert!(session.has_ended());
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.killed, [session.pid], "it does not end by itself");
+}
+
+#[test]
+fn a_pam_session_is_kept_by_the_child_whose_child_is_the_session() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    let Message::Start(channel) = login.hear() else {
+        panic!();
+    };
+    let mut session = Channel::new(channel).unwrap();
+    login.say(Message::Started { pid: 77 });
+    rig.pump();
+    assert_eq!(rig.verdict(1), admitted("bob", 77));
+    assert_eq!(rig.monitor.logins.running(), 0);
+    // Not 77, which is not our child: by the time it could be somebody else's number.
+    session.send(Message::Idle { connections: 9 }).unwrap();
+    rig.pump();
+    assert_eq!(rig.terminated, [login.pid]);
+    assert!(rig.killed.is_empty());
+}
+
+#[test]
+fn an_account_that_has_changed_gets_a_session_of_its_own() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut before = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.ask(2, "203.0.113.5");
+    let mut login = rig.login();
+    let account = Account {
+        uid: 2000,
+        ..account("bob")
+    };
+    login.say(Message::Judged(Judgement::Admitted { account }));
+    rig.pump();
+    assert!(matches!(login.hear(), Message::Start(_)));
+    assert!(matches!(before.hear(), Message::Stop));
+}
+
+#[test]
+fn root_is_not_let_in_whatever_a_child_says() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut login = rig.login();
+    let account = Account {
+        uid: 0,
+        ..account("root")
+    };
+    login.say(Message::Judged(Judgement::Admitted { account }));
+    rig.pump();
+    assert_eq!(rig.verdict(1), Verdict::Refused(Refusal::NotPermitted));
+}
+
+#[test]
+fn a_login_for_postfix_starts_no_session_and_cannot_be_handed_over() {
+    let mut rig = Rig::new();
+    let request = LoginRequest {
+        service: Service::Sasl,
+        ..request("203.0.113.5")
+    };
+    rig.say(Message::Login(Attempt(1), request));
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    assert_eq!(rig.verdict(1), admitted("bob", login.pid));
+    assert!(login.is_let_go());
+    assert_eq!(rig.monitor.sessions.count(), 0);
+    rig.hand_over(1);
+    assert_eq!(rig.killed, [rig.front_pid]);
+}
+
+#[test]
+fn clients_are_kicked_by_user_and_by_session() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.hand_over(1);
+    session.connection();
+    assert_eq!(rig.monitor.kick(&Whom::User("alice".to_owned())), 0);
+    assert_eq!(rig.monitor.kick(&Whom::User("bob".to_owned())), 1);
+    assert!(matches!(session.hear(), Message::Drop(ConnectionNumber(0))));
+    let id = origin("203.0.113.5").session;
+    assert_eq!(rig.monitor.kick(&Whom::Session(id)), 1);
+    assert!(matches!(session.hear(), Message::Drop(ConnectionNumber(0))));
+}
+
+#[test]
+fn everybody_is_told_to_stop_and_those_who_do_not_are_killed() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.ask(2, "203.0.113.5");
+    let login = rig.login();
+    rig.monitor.stop(rig.now);
+    rig.perform();
+    assert!(matches!(rig.front_hears(), Some(Message::Stop)));
+    assert_eq!(rig.verdict(2), Verdict::Refused(Refusal::Unavailable));
+    assert!(matches!(session.hear(), Message::Stop));
+    assert_eq!(rig.killed, [login.pid]);
+    rig.exit(login.pid, Exit::Signal("SIGKILL"));
+    assert!(!rig.monitor.is_finished());
+    let pid = session.pid;
+    drop(session);
+    rig.exit(pid, Exit::Code(0));
+    rig.wait(GRACE);
+    assert!(rig.killed.contains(&rig.front_pid));
+    rig.front = None;
+    rig.pump();
+    rig.exit(rig.front_pid, Exit::Signal("SIGKILL"));
+    assert!(rig.monitor.is_finished());
+}
+
+#[test]
+fn from_inetd_all_ends_with_the_client() {
+    let mut rig = Rig::new();
+    rig.monitor.is_inetd = true;
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.hand_over(1);
+    session.connection();
+    rig.front = None;
+    rig.pump();
+    rig.exit(rig.front_pid, Exit::Code(0));
+    assert!(!rig.monitor.is_finished() && !session.has_ended());
+    session.say(Message::Closed(
+        ConnectionNumber(0),
+        SessionCounters::default(),
+    ));
+    rig.pump();
+    assert!(session.has_ended());
+    rig.exit(session.pid, Exit::Code(0));
+    assert!(rig.monitor.is_finished());
+}
+
+/// The monitor, with the other ends of its channels.
+struct Rig {
+    monitor: Monitor,
+    front: Option<Channel>,
+    front_pid: u32,
+    logins: Vec<Played>,
+    sources: BTreeSet<SourceId>,
+    killed: Vec<u32>,
+    terminated: Vec<u32>,
+    now: Instant,
+    next_pid: u32,
+}
+
+struct Played {
+    channel: Channel,
+    task: Task,
+    pid: u32,
+}
+
+/// A session, past its settings and account.
+struct PlayedSession {
+    channel: Channel,
+    pid: u32,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        Rig::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Rig {
+        let mut config = Config::default();
+        change(&mut config);
+        let now = Instant::now();
+        let cache = Cache::new(&[7; 32], config.auth_cache_time);
+        let mut rig = Rig {
+            monitor: Monitor::new(Rc::new(config), false, cache, now),
+            front: None,
+            front_pid: 0,
+            logins: Vec::new(),
+            sources: BTreeSet::new(),
+            killed: Vec::new(),
+            terminated: Vec::new(),
+            now,
+            next_pid: 1000,
+        };
+        rig.monitor.start_front();
+        rig.perform();
+        rig
+    }
+
+    fn perform(&mut self) {
+        while let Some(action) = self.monitor.poll_action() {
+            match action {
+                Action::Watch(source, _) => drop(self.sources.insert(source)),
+                Action::Unwatch(source) => drop(self.sources.remove(&source)),
+                Action::Kill(pid) => self.killed.push(pid),
+                Action::Terminate(pid) => self.terminated.push(pid),
+                Action::StartFront(channel) => {
+                    self.front = Some(Channel::new(channel).unwrap());
+                    self.next_pid += 1;
+                    self.front_pid = self.next_pid;
+                    self.monitor.front_started(Ok(self.front_pid));
+                    self.monitor.tell_front(Message::Serve);
+                    assert!(matches!(self.front_hears(), Some(Message::Serve)));
+                }
+                Action::StartLogin(source, task, channel) => {
+                    self.next_pid += 1;
+                    self.logins.push(Played {
+                        channel: Channel::new(channel).unwrap(),
+                        task,
+                        pid: self.next_pid,
+                    });
+                    self.monitor.login_started(source, Ok(self.next_pid));
+                }
+            }
+        }
+    }
+
+    /// Everything that was said is heard.
+    fn pump(&mut self) {
+        for _ in 0..3 {
+            for source in self.sources.clone() {
+                self.monitor.handle_source(source, self.now);
+                self.perform();
+            }
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.monitor.handle_timeout(self.now);
+        self.perform();
+    }
+
+    fn exit(&mut self, pid: u32, exit: Exit) {
+        self.monitor.handle_exit(pid, exit, self.now);
+        self.perform();
+        self.pump();
+    }
+
+    /// The front says it.
+    fn say(&mut self, message: Message) {
+        self.front.as_mut().unwrap().send(message).unwrap();
+        self.pump();
+    }
+
+    fn ask(&mut self, attempt: u64, address: &str) {
+        self.say(Message::Login(Attempt(attempt), request(address)));
+    }
+
+    fn hand_over(&mut self, attempt: u64) {
+        self.say(Message::HandOver(Attempt(attempt), hand_over(), null()));
+    }
+
+    fn front_hears(&mut self) -> Option<Message> {
+        self.front.as_mut()?.receive().unwrap()
+    }
+
+    #[track_caller]
+    fn verdict(&mut self, attempt: u64) -> Verdict {
+        match self.front_hears() {
+            Some(Message::Verdict(Attempt(other), verdict)) if other == attempt => verdict,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The login child that was started first of those that were not taken yet.
+    fn login(&mut self) -> Played {
+        self.logins.remove(0)
+    }
+
+    /// Plays the child of the first login of a user.
+    fn admit(&mut self, attempt: u64, user: &str) -> PlayedSession {
+        let mut login = self.login();
+        assert!(matches!(login.task, Task::Authenticate(Attempt(of), _) if of == attempt));
+        login.say(judged(user));
+        self.pump();
+        let Message::Start(channel) = login.hear() else {
+            panic!();
+        };
+        login.say(Message::Started { pid: login.pid });
+        self.pump();
+        let mut session = PlayedSession {
+            channel: Channel::new(channel).unwrap(),
+            pid: login.pid,
+        };
+        assert!(matches!(session.hear(), Message::Settings(_)));
+        let Message::Account(account) = session.hear() else {
+            panic!();
+        };
+        assert_eq!(account.user, user);
+        session
+    }
+}
+
+impl Played {
+    fn say(&mut self, message: Message) {
+        self.channel.send(message).unwrap();
+    }
+
+    #[track_caller]
+    fn hear(&mut self) -> Message {
+        self.channel.receive().unwrap().unwrap()
+    }
+
+    fn is_let_go(&mut self) -> bool {
+        self.channel.receive().is_err()
+    }
+}
+
+impl PlayedSession {
+    fn say(&mut self, message: Message) {
+        self.channel.send(message).unwrap();
+    }
+
+    #[track_caller]
+    fn hear(&mut self) -> Message {
+        self.channel.receive().unwrap().unwrap()
+    }
+
+    fn hears_nothing(&mut self) -> bool {
+        self.channel.receive().unwrap().is_none()
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.channel.receive().is_err()
+    }
+
+    #[track_caller]
+    fn connection(&mut self) -> (u64, HandOver) {
+        let Message::Connection(connection, _) = self.hear() else {
+            panic!();
+        };
+        (connection.number.0, connection.hand_over)
+    }
+}
+
+fn request(address: &str) -> LoginRequest {
+    LoginRequest {
+        service: Service::Imap,
+        origin: origin(address),
+        proof: Proof::Password {
+            mechanism: "PLAIN",
+            user: b"bob".to_vec(),
+            password: Secret::new(b"sesame".to_vec()),
+        },
+    }
+}
+
+fn origin(address: &str) -> Origin {
+    Origin {
+        remote: Some(format!("{address}:4711").parse().unwrap()),
+        local: None,
+        tls: false,
+        session: format!("of {address}"),
+    }
+}
+
+/// With an origin that is not what the front said at first.
+fn hand_over() -> HandOver {
+    HandOver {
+        origin: origin("192.0.2.99"),
+        tag: b"a1".to_vec(),
+        input: Vec::new(),
+        output: Vec::new(),
+        bad_commands: 0,
+    }
+}
+
+fn account(user: &str) -> Account {
+    Account {
+        user: user.to_owned(),
+        uid: 1000,
+        gid: 1000,
+        home: format!("/home/{user}"),
+        location: Location {
+            maildir: format!("/home/{user}/Maildir"),
+            index_dir: None,
+            fs_layout: false,
+        },
+    }
+}
+
+fn judged(user: &str) -> Message {
+    let account = account(user);
+    Message::Judged(Judgement::Admitted { account })
+}
+
+fn admitted(user: &str, pid: u32) -> Verdict {
+    let user = user.to_owned();
+    Verdict::Admitted { user, pid }
+}
+
+fn null() -> OwnedFd {
+    File::open("/dev/null").unwrap().into()
+}

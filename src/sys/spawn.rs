@@ -1,0 +1,224 @@
+//! Processes: fork, become another role of this program, see what became of children.
+//!
+//! A child is forked from a process with one thread.  It begins with every signal as it is for a new
+//! program, and keeps of the descriptors only what it is told to keep: what belongs to the monitor, clients'
+//! sockets among it, is closed before anything else happens.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, execve, fork};
+
+/// How a child has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    /// By a signal, with its name.
+    Signal(&'static str),
+}
+
+/// Forks.  `body` runs in the child, which ends with the code that it gives; nothing of the parent's is
+/// dropped there.  No thread may have been started.
+pub fn fork_child(body: impl FnOnce() -> u8) -> io::Result<u32> {
+    // SAFETY: the process has one thread (every caller promises it), so no lock is held by a thread that is
+    // not there in the child; the child never returns from here, so nothing runs twice.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => Ok(number(child)),
+        ForkResult::Child => {
+            let code = match reset_signals() {
+                Ok(()) => catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED),
+                Err(_) => FAILED,
+            };
+            // SAFETY: it ends the process; what the parent has open or buffered is the parent's to finish.
+            unsafe { libc::_exit(i32::from(code)) }
+        }
+    }
+}
+
+/// As they are when a program begins that nobody has prepared: ours are blocked, and read by the parent.
+fn reset_signals() -> io::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+    ] {
+        // SAFETY: the default action runs no code of ours.
+        unsafe { sigaction(signal, &default) }?;
+    }
+    SigSet::empty().thread_set_mask()?;
+    Ok(())
+}
+
+/// Closes everything but standard input, output and error, and `channel`, which is number 3 afterwards.
+/// In a child only: what else had descriptors there must never be used or dropped.
+pub fn keep_only(channel: OwnedFd) -> io::Result<OwnedFd> {
+    let channel = channel.into_raw_fd();
+    if channel != CHANNEL {
+        // SAFETY: dup2 takes two numbers; whoever had number 3 is never used again in this process.
+        Errno::result(unsafe { libc::dup2(channel, CHANNEL) })?;
+    }
+    close_from(CHANNEL + 1)?;
+    // SAFETY: dup2 has just made it, or it was the channel before; everything else that may have known the
+    // number belongs to the parent.
+    let channel = unsafe { OwnedFd::from_raw_fd(CHANNEL) };
+    fcntl(&channel, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(channel)
+}
+
+/// Becomes another role of this program, with `channel` as number 3 and these variables, and no others.  Only
+/// comes back with an error.
+pub fn become_role(
+    role: &str,
+    channel: OwnedFd,
+    environment: &[(OsString, OsString)],
+) -> io::Error {
+    match try_become(role, channel, environment) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+fn try_become(
+    role: &str,
+    channel: OwnedFd,
+    environment: &[(OsString, OsString)],
+) -> io::Result<std::convert::Infallible> {
+    let channel = keep_only(channel)?;
+    fcntl(&channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    let arguments = [CString::from(c"roost"), text(OsStr::new(role))?];
+    let variables = environment
+        .iter()
+        .map(|(name, value)| {
+            let mut variable = name.clone();
+            variable.push("=");
+            variable.push(value);
+            text(&variable)
+        })
+        .collect::<io::Result<Vec<CString>>>()?;
+    Ok(execve(PROGRAM, &arguments, &variables)?)
+}
+
+/// The variables of ours that another role may have: where the journal is, and which time it is.
+pub fn environment() -> Vec<(OsString, OsString)> {
+    PASSED_ON
+        .iter()
+        .filter_map(|&name| Some((name.into(), std::env::var_os(name)?)))
+        .collect()
+}
+
+/// A child that has ended, with how it did; `None` if none has.
+pub fn reap() -> Option<(u32, Exit)> {
+    loop {
+        match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => return Some((number(pid), Exit::Code(code))),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                return Some((number(pid), Exit::Signal(signal.as_str())));
+            }
+            Ok(WaitStatus::StillAlive) => return None,
+            // Stopped or continued.
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Ends a child that has not been reaped yet, so that the number is still its own.
+pub fn kill_child(pid: u32) {
+    send(pid, Signal::SIGKILL);
+}
+
+/// Asks a child to end.
+pub fn terminate_child(pid: u32) {
+    send(pid, Signal::SIGTERM);
+}
+
+fn send(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid)
+        && pid > 1
+    {
+        // It may have ended meanwhile, which is as well.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Waits for this child, or ends it when SIGTERM comes and waits then.
+pub fn guard(pid: u32) -> io::Result<()> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    set.add(Signal::SIGCHLD);
+    set.thread_block()?;
+    let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?;
+    let child = Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?);
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Ok(()),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if let Ok(Some(signal)) = signals.read_signal()
+            && i32::try_from(signal.ssi_signo) == Ok(libc::SIGTERM)
+        {
+            kill_child(pid);
+        }
+    }
+}
+
+/// Keeps SIGTERM and SIGCHLD for [`guard`], from before the fork on: one that comes early is not lost.
+pub fn prepare_guard() -> io::Result<()> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    set.add(Signal::SIGCHLD);
+    Ok(set.thread_block()?)
+}
+
+fn close_from(first: RawFd) -> io::Result<()> {
+    let first = libc::c_uint::try_from(first).map_err(io::Error::other)?;
+    // SAFETY: nothing in this process uses the descriptors again (the contract of `keep_only`).
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    if closed == 0 {
+        return Ok(());
+    }
+    // Before Linux 5.9.
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let fd = name.to_str().and_then(|name| name.parse::<RawFd>().ok());
+        if let Some(fd) = fd
+            && u32::try_from(fd).is_ok_and(|fd| fd >= first)
+        {
+            // SAFETY: as above; the directory's own descriptor is closed twice at worst, when nobody else
+            // can have got its number.
+            let _ = unsafe { libc::close(fd) };
+        }
+    }
+    Ok(())
+}
+
+fn text(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes()).map_err(io::Error::other)
+}
+
+fn number(pid: Pid) -> u32 {
+    u32::try_from(pid.as_raw()).unwrap_or_default()
+}
+
+/// Still there when the file has been replaced by that of a newer version.
+const PROGRAM: &std::ffi::CStr = c"/proc/self/exe";
+
+const CHANNEL: RawFd = 3;
+
+const PASSED_ON: &[&str] = &["JOURNAL_STREAM", "TZ"];
+
+/// sysexits.h: EX_SOFTWARE, EX_OSERR
+const PANICKED: u8 = 70;
+const FAILED: u8 = 71;

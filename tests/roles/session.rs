@@ -1,0 +1,463 @@
+//! `roost session` as the monitor sees it: the test is the monitor, and hands clients over.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use roost::ipc::channel::Channel;
+use roost::ipc::{
+    Account, Connection, ConnectionNumber, HandOver, Location, Message, Origin, SessionCounters,
+};
+
+use crate::support::{Client, MAIL, Mail, eventually, own, patience};
+
+#[test]
+fn a_client_is_greeted_by_the_ok_to_its_login() {
+    let mail = Mail::numbered(3);
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut client = monitor.hand_over(1);
+    assert_eq!(client.read().tag, "tag1");
+    assert!(
+        client
+            .ok("SELECT INBOX")
+            .untagged
+            .iter()
+            .any(|r| r.raw == b"* 3 EXISTS\r\n")
+    );
+    client.ok("LOGOUT");
+    let (number, counters) = monitor.closed();
+    assert_eq!(number, 1);
+    assert_eq!(counters.commands, 2);
+    assert!(
+        counters.received > 20 && counters.sent > 100,
+        "{counters:?}"
+    );
+    assert!(monitor.end().success());
+}
+
+#[test]
+fn what_was_not_sent_goes_first_and_what_was_sent_ahead_is_done() {
+    let mail = Mail::numbered(1);
+    let mut monitor = Monitor::start(&mail, &[]);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut hand_over = hand_over(1);
+    hand_over.output = b"* OK still to be said\r\n".to_vec();
+    hand_over.input = b"a NOOP\r\nb LOGOUT\r\n".to_vec();
+    monitor.send_connection(1, hand_over, theirs.into());
+    let text = read_to_end(ours);
+    let starts: Vec<&str> = text.lines().map(|line| &line[..4]).collect();
+    assert_eq!(starts, ["* OK", "tag1", "a OK", "* BY", "b OK"], "{text}");
+}
+
+#[test]
+fn bad_commands_before_the_login_count() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut hand_over = hand_over(1);
+    hand_over.bad_commands = 1000;
+    hand_over.input = b"a NONSENSE\r\n".to_vec();
+    monitor.send_connection(1, hand_over, theirs.into());
+    let text = read_to_end(ours);
+    assert!(text.ends_with("\r\n") && text.contains("* BYE"), "{text}");
+}
+
+#[test]
+fn clients_of_one_user_hear_of_each_other_at_once() {
+    let mail = Mail::numbered(1);
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    let mut b = monitor.greeted(2);
+    a.ok("SELECT INBOX");
+    b.ok("SELECT INBOX");
+    b.ok("STORE 1 +FLAGS (\\Flagged)");
+    let seen = a.ok("NOOP");
+    let flagged = seen
+        .untagged
+        .iter()
+        .any(|r| String::from_utf8_lossy(&r.raw).contains("Flagged"));
+    assert!(flagged);
+}
+
+#[test]
+fn when_the_monitor_says_stop_every_client_is_told_and_the_process_ends() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    let mut b = monitor.greeted(2);
+    a.ok("SELECT INBOX");
+    monitor.send(Message::Stop);
+    for client in [&mut a, &mut b] {
+        assert_eq!(client.read().raw, b"* BYE Server shutting down.\r\n");
+    }
+    assert!(monitor.wait().success());
+}
+
+#[test]
+fn when_the_monitor_is_gone_every_client_is_told_and_the_process_ends() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    a.ok("SELECT INBOX");
+    let status = monitor.end();
+    assert_eq!(a.read().raw, b"* BYE Server shutting down.\r\n");
+    assert!(status.success());
+}
+
+#[test]
+fn a_client_can_be_sent_away() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    let mut b = monitor.greeted(2);
+    monitor.send(Message::Drop(ConnectionNumber(1)));
+    monitor.send(Message::Drop(ConnectionNumber(77)));
+    assert!(a.read().raw.starts_with(b"* BYE "));
+    assert_eq!(monitor.closed().0, 1);
+    b.ok("NOOP");
+}
+
+#[test]
+fn the_monitor_is_told_when_nobody_has_been_here_for_a_while() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &["mail.linger=10ms"]);
+    let mut a = monitor.greeted(1);
+    a.ok("LOGOUT");
+    assert_eq!(monitor.closed().0, 1);
+    assert!(matches!(
+        monitor.receive(),
+        Message::Idle { connections: 1 }
+    ));
+    // It was on its way already: no reason not to serve it.
+    let mut b = monitor.greeted(2);
+    b.ok("LOGOUT");
+    assert_eq!(monitor.closed().0, 2);
+    assert!(matches!(
+        monitor.receive(),
+        Message::Idle { connections: 2 }
+    ));
+    assert!(monitor.end().success());
+}
+
+#[test]
+fn a_message_that_is_not_for_a_session_ends_it() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    monitor.send(Message::Serve);
+    assert!(a.read().raw.starts_with(b"* BYE "));
+    monitor.wait();
+}
+
+#[test]
+fn a_maildir_that_is_missing_is_made_for_the_user_alone() {
+    let mail = Mail::new();
+    fs::remove_dir_all(mail.root()).unwrap();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    a.ok("SELECT INBOX");
+    let made = fs::metadata(mail.root()).unwrap();
+    assert_eq!(made.permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_client_whose_maildir_cannot_be_opened_is_told_so_and_the_log_says_why() {
+    let mail = Mail::new();
+    fs::remove_dir_all(mail.root()).unwrap();
+    fs::write(mail.root(), "not a directory").unwrap();
+    let mut monitor = Monitor::start(&mail, &[]);
+    for number in [1, 2] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        monitor.send_connection(number, hand_over(number), theirs.into());
+        let text = read_to_end(ours);
+        assert!(
+            text.starts_with(&format!("tag{number} NO [UNAVAILABLE] ")),
+            "{text}"
+        );
+        assert!(text.contains("\r\n* BYE "), "{text}");
+        assert_eq!(monitor.closed().0, number);
+    }
+    let log = monitor.log();
+    assert!(
+        log.contains("imap(alice): the mail cannot be opened: "),
+        "{log}"
+    );
+    assert!(log.contains("Maildir"), "{log}");
+}
+
+#[test]
+fn folders_that_are_links_to_another_place_are_served() {
+    let mail = Mail::new();
+    let shared = mail.directory("shared/cur").parent().unwrap().to_owned();
+    symlink(&shared, mail.root().join(".Shared")).unwrap();
+    own(&shared);
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    a.append("Shared", b"Subject: x\r\n\r\nx\r\n");
+    a.ok("SELECT Shared");
+    assert_eq!(
+        fs::read_dir(shared.join("new")).unwrap().count()
+            + fs::read_dir(shared.join("cur")).unwrap().count(),
+        1
+    );
+}
+
+#[test]
+fn mail_in_another_layout_and_indexes_in_another_place_are_found() {
+    let mail = Mail::new();
+    let indexes = mail.work().join("indexes/alice");
+    own(mail.work());
+    let mut account = account(&mail);
+    account.location.fs_layout = true;
+    account.location.index_dir = Some(indexes.display().to_string());
+    let mut monitor = Monitor::start_with(&mail, &[], account);
+    let mut a = monitor.greeted(1);
+    a.ok("CREATE a/b");
+    a.ok("SELECT a/b");
+    a.ok("LOGOUT");
+    assert!(mail.root().join("a/b/cur").is_dir());
+    assert!(monitor.end().success());
+    assert!(indexes.join("a/b").is_dir());
+}
+
+#[test]
+fn when_another_maildir_takes_the_place_clients_are_asked_to_log_in_again() {
+    let mail = Mail::numbered(1);
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    a.ok("SELECT INBOX");
+    fs::rename(mail.root(), mail.work().join("aside")).unwrap();
+    mail.inbox().create();
+    a.start("NOOP");
+    let told = a.read_to_end();
+    let bye = told
+        .iter()
+        .find(|response| response.raw.starts_with(b"* BYE "));
+    assert!(bye.is_some_and(|bye| String::from_utf8_lossy(&bye.raw).contains("replaced")));
+    assert!(monitor.wait().success());
+}
+
+#[test]
+fn the_log_tells_of_each_client_in_dovecots_words() {
+    let mail = Mail::numbered(2);
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut a = monitor.greeted(1);
+    a.ok("SELECT INBOX");
+    a.ok("FETCH 1 (BODY.PEEK[HEADER] BODY.PEEK[])");
+    a.ok("STORE 1:2 +FLAGS.SILENT (\\Deleted)");
+    a.ok("EXPUNGE");
+    a.ok("LOGOUT");
+    monitor.closed();
+    drop(monitor.greeted(2));
+    monitor.closed();
+    let pid = monitor.pid();
+    let log = monitor.log();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("Disconnected"))
+        .collect();
+    let [logout, lost] = lines.as_slice() else {
+        panic!("{log}");
+    };
+    assert!(logout.contains(&format!(
+        "imap(alice)<{pid}><session1>: Disconnected: Logged out in="
+    )));
+    assert!(
+        logout.contains(" deleted=2 expunged=2 trashed=0 hdr_count=1 hdr_bytes="),
+        "{logout}"
+    );
+    assert!(logout.contains(" body_count=1 body_bytes="), "{logout}");
+    assert!(
+        lost.contains("<session2>: Disconnected: Connection closed in=0 out="),
+        "{lost}"
+    );
+}
+
+#[test]
+fn a_session_is_confined() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut client = monitor.greeted(1);
+    client.ok("SELECT INBOX");
+    let status = fs::read_to_string(format!("/proc/{}/status", monitor.pid())).unwrap();
+    for (key, value) in [
+        ("Seccomp:", "2"),
+        ("NoNewPrivs:", "1"),
+        ("CapEff:", "0000000000000000"),
+    ] {
+        let found = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap();
+        assert_eq!(found.trim(), value, "{key}");
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", monitor.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"));
+}
+
+#[test]
+fn root_is_not_served_whatever_the_monitor_says() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can be root");
+        return;
+    }
+    let mail = Mail::new();
+    let mut account = account(&mail);
+    account.uid = 0;
+    let mut monitor = Monitor::start_with(&mail, &[], account);
+    assert!(!monitor.wait().success());
+}
+
+/// The other end of a session's channel.
+struct Monitor {
+    channel: Option<Channel>,
+    process: Child,
+    log: std::path::PathBuf,
+}
+
+impl Monitor {
+    fn start(mail: &Mail, settings: &[&str]) -> Monitor {
+        Monitor::start_with(mail, settings, account(mail))
+    }
+
+    fn start_with(mail: &Mail, settings: &[&str], account: Account) -> Monitor {
+        let (channel, theirs) = Channel::pair().unwrap();
+        let log = mail.write("session.log", "");
+        let mut command = Command::new("sh");
+        command
+            .args([
+                "-c",
+                "exec 3<&0 </dev/null; exec \"$0\" session",
+                env!("CARGO_BIN_EXE_roost"),
+            ])
+            .stdin(Stdio::from(theirs))
+            .stderr(File::create(&log).unwrap())
+            .env_clear();
+        if nix::unistd::geteuid().is_root() {
+            command.uid(MAIL).gid(MAIL);
+        }
+        let process = command.spawn().unwrap();
+        let mut monitor = Monitor {
+            channel: Some(channel),
+            process,
+            log,
+        };
+        monitor.send(Message::Settings(settings.join("\n")));
+        monitor.send(Message::Account(account));
+        monitor
+    }
+
+    fn send(&mut self, message: Message) {
+        // One that ended already does not hear it.
+        let _ = self.channel.as_mut().unwrap().send(message);
+    }
+
+    fn send_connection(&mut self, number: u64, hand_over: HandOver, socket: OwnedFd) {
+        let number = ConnectionNumber(number);
+        self.send(Message::Connection(
+            Connection { number, hand_over },
+            socket,
+        ));
+    }
+
+    /// A client whose greeting is not read yet.
+    fn hand_over(&mut self, number: u64) -> Client {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        self.send_connection(number, hand_over(number), theirs.into());
+        Client::of_socket(ours)
+    }
+
+    fn greeted(&mut self, number: u64) -> Client {
+        let mut client = self.hand_over(number);
+        let greeting = client.read();
+        assert_eq!(greeting.tag, format!("tag{number}"));
+        client
+    }
+
+    fn receive(&mut self) -> Message {
+        self.channel.as_mut().unwrap().wait().unwrap()
+    }
+
+    fn closed(&mut self) -> (u64, SessionCounters) {
+        match self.receive() {
+            Message::Closed(number, counters) => (number.0, counters),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Closes the channel; the process must end.
+    fn end(&mut self) -> ExitStatus {
+        self.channel = None;
+        self.wait()
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let process = &mut self.process;
+        eventually("the session to end", || process.try_wait().unwrap())
+    }
+
+    fn log(&mut self) -> String {
+        self.end();
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.channel = None;
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
+}
+
+fn account(mail: &Mail) -> Account {
+    let owner = fs::metadata(mail.home()).unwrap();
+    Account {
+        user: "alice".into(),
+        uid: owner.uid(),
+        gid: owner.gid(),
+        home: mail.home().display().to_string(),
+        location: Location {
+            maildir: mail.root().display().to_string(),
+            index_dir: None,
+            fs_layout: false,
+        },
+    }
+}
+
+fn hand_over(number: u64) -> HandOver {
+    HandOver {
+        origin: Origin {
+            remote: None,
+            local: None,
+            tls: true,
+            session: format!("session{number}"),
+        },
+        tag: format!("tag{number}").into_bytes(),
+        input: Vec::new(),
+        output: Vec::new(),
+        bad_commands: 0,
+    }
+}
+
+fn read_to_end(mut socket: UnixStream) -> String {
+    socket.set_read_timeout(Some(patience())).unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    text
+}
