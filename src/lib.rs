@@ -11,6 +11,7 @@
 //! | [`session`] | everything after login: one user's connections and open mailboxes | nothing itself |
 //! | [`front`] | everything before login | nothing itself |
 //! | [`net`] | the event loop, streams, TLS | sockets and the clock, and it alone |
+//! | [`auth`] | who somebody is: PAM, password files, SCRAM | those files, and what PAM does |
 //! | [`solo`] | `roost try` and `roost --preauth`: front and session in one process | the Maildir it finds or makes, the password file |
 //! | [`commands`] | arguments; `roost check` and `roost config` | the files that the configuration names |
 //! | [`sys`] | the operating system: standard streams, users, signals | `unsafe`, and it alone |

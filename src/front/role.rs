@@ -64,7 +64,7 @@ pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
 
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     event_loop.set_connection_limit(files.saturating_sub(SPARE_FILES));
-    let mut server = Server::new(config, channel);
+    let mut server = Server::new(config, channel, title::set);
     let served = event_loop.run(&mut server);
     served.map_err(|error| FrontError::System("event loop", error))
 }

@@ -80,7 +80,7 @@ impl Loop {
         self.poll
             .registry()
             .register(&mut socket, super::token::of_connection(id), both)?;
-        let now = Instant::now();
+        let now = Now::read().instant;
         let deadline = now.checked_add(PATIENCE).unwrap_or(now);
         let arrival = Arrival {
             socket,

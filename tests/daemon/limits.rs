@@ -317,7 +317,10 @@ fn bad_base64_is_answered_and_stalls_nobody() {
         "",
     ] {
         let mut client = daemon.dial();
-        let reply = client.command(&format!("AUTHENTICATE PLAIN {bad}"));
+        let tag = client.start("AUTHENTICATE PLAIN");
+        assert!(client.wait_for_continuation(&tag));
+        client.send_raw(format!("{bad}\r\n").as_bytes());
+        let reply = client.finish(&tag);
         assert!(
             ["BAD", "NO"].contains(&reply.tagged.word()),
             "{bad}: {reply}"

@@ -66,7 +66,6 @@ fn an_unknown_user_and_a_wrong_password_get_the_same_answer_after_the_same_delay
         ("roost-nobody-of-this-name", PASSWORD),
         // Not looked up at all.
         ("not!permitted", PASSWORD),
-        ("root", "wrong"),
         (&alice.name, ""),
     ] {
         let mut client = daemon.dial();
@@ -87,7 +86,7 @@ fn an_unknown_user_and_a_wrong_password_get_the_same_answer_after_the_same_delay
 fn a_right_password_is_not_delayed_by_another_clients_wrong_one() {
     as_root!();
     let (alice, bob) = (User::new(), User::new());
-    let daemon = Daemon::start(&["auth.failure_delay = \"1h\"", "auth.penalty = \"0s\""]);
+    let daemon = Daemon::start(&["auth.failure_delay = \"59s\"", "auth.penalty = \"0s\""]);
     let mut wrong = daemon.dial();
     wrong.start(&format!("LOGIN {} wrong", alice.name));
     daemon.connect(&bob).ok("SELECT INBOX");

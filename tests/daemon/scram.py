@@ -70,6 +70,9 @@ else:
     send(encode(header + first_bare))
 
 server_first = challenge()
+if server_first.startswith("e="):
+    send("")
+    refused(server_first + " " + receive())
 fields = dict(field.split("=", 1) for field in server_first.split(","))
 assert fields["r"].startswith(nonce) and len(fields["r"]) > len(nonce), server_first
 if way == "nonce-changed":

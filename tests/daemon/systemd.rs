@@ -75,7 +75,7 @@ for port in ports.split(','):
     sockets.append(s)
 spare = [os.dup(s.fileno()) for s in sockets for _ in range(4)]
 for n, s in enumerate(sockets):
-    os.dup2(s.fileno(), 3 + n, inheritable=True)
+    os.dup2(s.fileno(), 3 + n)
     os.set_inheritable(3 + n, True)
 os.closerange(3 + len(sockets), 100)
 os.environ.update(LISTEN_FDS=str(len(sockets)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=names)
@@ -183,6 +183,7 @@ fn fail2ban_finds_those_who_guess_in_our_log_with_its_own_filter_and_with_ours()
         let lines = daemon
             .log()
             .lines()
+            .map(|line| line.trim_start_matches("roost: "))
             .map(|line| format!("Nov 28 12:00:00 host {tag}: {line}\n"))
             .collect::<String>();
         let log = daemon.place().write("mail.log", lines);

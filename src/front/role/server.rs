@@ -51,6 +51,8 @@ pub(super) struct Server {
     counted: FrontCounters,
     pub(super) counted_at: Option<Instant>,
 
+    /// Shows what it does in ps(1).
+    show: fn(&str),
     pub(super) phase: Phase,
     /// inetd's client until the loop has it.
     pub(super) only_client: Option<Peer>,
@@ -69,7 +71,7 @@ pub(super) enum Phase {
 }
 
 impl Server {
-    pub fn new(config: Config, channel: Rc<RefCell<Channel>>) -> Server {
+    pub fn new(config: Config, channel: Rc<RefCell<Channel>>, show: fn(&str)) -> Server {
         let fd = channel.borrow().fd();
         Server {
             channel,
@@ -91,6 +93,7 @@ impl Server {
             counters: FrontCounters::default(),
             counted: FrontCounters::default(),
             counted_at: None,
+            show,
             phase: Phase::Preparing,
             only_client: None,
         }
@@ -190,6 +193,8 @@ impl Server {
             return;
         }
         let counters = self.counters();
+        let (waiting, relayed) = (counters.waiting, counters.relayed);
+        (self.show)(&format!("front [{waiting} waiting, {relayed} relayed]"));
         if self.send_counters(counters) {
             self.counters = FrontCounters::default();
             self.counted = FrontCounters {

@@ -314,7 +314,7 @@ impl Daemon {
         let thread = thread::spawn(move || {
             let channel = Rc::new(RefCell::new(Channel::new(theirs).unwrap()));
             let mut event_loop = Loop::new().unwrap();
-            let mut server = Server::new(config, channel);
+            let mut server = Server::new(config, channel, |_| {});
             event_loop.run(&mut server).unwrap();
         });
         Daemon {
