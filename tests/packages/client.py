@@ -6,6 +6,7 @@ says goodbye, and looks for the message when it is back. What is not as expected
 
 import imaplib
 import os
+import socket
 import ssl
 import sys
 
@@ -14,6 +15,8 @@ TEXT = b"Subject: while it was upgraded\r\n\r\nText.\r\n"
 
 server, tree = sys.argv[1:3]
 how = sys.argv[3] if len(sys.argv) > 3 else ""
+# Against a server that never answers, not a slow one.
+socket.setdefaulttimeout(120)
 context = ssl.create_default_context()
 context.check_hostname = False
 context.verify_mode = ssl.CERT_NONE
