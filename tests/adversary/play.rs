@@ -51,9 +51,7 @@ impl Player {
         self.act(scenario);
         if scenario.permitted {
             // The monitor still listens to us.
-            if !self.is_served(scenario) {
-                return;
-            }
+            self.be_served(scenario);
         } else {
             self.wait_to_be_killed();
         }
@@ -183,13 +181,13 @@ impl Player {
     }
 
     /// A login is still answered.
-    fn is_served(&mut self, scenario: Scenario) -> bool {
+    fn be_served(&mut self, scenario: Scenario) {
         if scenario.stage == Stage::Preparing {
             self.wait_for(|message| matches!(message, Message::Serve));
         }
-        let number = NUMBER + 100_000;
-        self.be_admitted(number);
-        true
+        // Another user: ann may have as many connections as she may have.
+        self.send(login(NUMBER + 100_000, "bob", "secret"));
+        self.wait_for(|message| matches!(message, Message::Verdict(_, Verdict::Admitted { .. })));
     }
 
     fn wait_to_be_killed(&self) {
