@@ -406,7 +406,7 @@ impl Service for Daemon {
 }
 
 /// How often it is looked whether certificate files have changed.
-const CHECK: Duration = Duration::from_secs(30);
+const CHECK: Duration = Duration::from_secs(5);
 
 /// sysexits.h: EX_OSERR
 const FAILED: u8 = 71;
