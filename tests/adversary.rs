@@ -186,8 +186,8 @@ impl Stage {
 
     /// What was wrong: each has been played, and only who said what he may is still there after it.
     fn judge(&self, number: usize, scenario: &Scenario) -> Option<String> {
-        if !self.is_there(number, "sent") {
-            Some(format!("{number} {scenario:?} did not come to its end"))
+        if !self.is_there(number, "begun") {
+            Some(format!("{number} {scenario:?} did not begin"))
         } else if self.is_there(number, "alive") != scenario.permitted {
             let what = match scenario.permitted {
                 true => "was killed",

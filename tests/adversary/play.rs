@@ -1,7 +1,7 @@
 //! Plays one scenario as the front, or as a session.
 //!
-//! What became of it is written into a directory: `N.sent` when everything was said, `N.alive` if we were
-//! there after that. Whoever is killed cannot write the latter.
+//! What became of it is written into a directory: `N.begun` when we were as far as the scenario begins, `N.alive`
+//! if we were there after it. Whoever is killed cannot write the latter.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -60,10 +60,19 @@ impl Player {
 
     /// As a session.
     pub fn play_session(mut self, scenario: Scenario) {
+        let mut act = scenario.act;
         if scenario.stage == Stage::Serving {
-            self.wait_for(|message| matches!(message, Message::Connection(..)));
+            let connection = loop {
+                if let Message::Connection(connection, _) = self.channel.wait().expect("a message")
+                {
+                    break connection;
+                }
+            };
+            if let Act::Send(Kind::Closed, NUMBER) = act {
+                act = Act::Send(Kind::Closed, connection.number.0);
+            }
         }
-        self.act(scenario);
+        self.act(Scenario { act, ..scenario });
         if !scenario.permitted {
             self.wait_to_be_killed();
         }
@@ -119,6 +128,7 @@ impl Player {
     }
 
     fn act(&mut self, scenario: Scenario) {
+        self.write("begun");
         match scenario.act {
             Act::Send(kind, number) if kind == Kind::Login && scenario.permitted => {
                 self.send(login(number, "ann", "secret"));
@@ -177,7 +187,6 @@ impl Player {
                 // No longer on descriptor 3 either.
             }
         }
-        self.write("sent");
     }
 
     /// A login is still answered.
