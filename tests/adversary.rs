@@ -129,7 +129,11 @@ struct Stage {
 
 impl Stage {
     fn new(role: &str) -> Stage {
-        let gate = PamService::new("auth required pam_exec.so /bin/sleep 1000\n");
+        // A wrong password is asked about here too; only one user waits.
+        let gate = PamService::new(
+            "auth requisite pam_succeed_if.so quiet user = slow\n\
+             auth required pam_exec.so /bin/sleep 1000\n",
+        );
         let place = Place::new();
         let home = place.directory_of("home", UID, UID);
         let users = [
@@ -182,8 +186,8 @@ impl Stage {
 
     /// What was wrong: each has been played, and only who said what he may is still there after it.
     fn judge(&self, number: usize, scenario: &Scenario) -> Option<String> {
-        if !self.is_there(number, "sent") {
-            Some(format!("{number} {scenario:?} did not come to its end"))
+        if !self.is_there(number, "begun") {
+            Some(format!("{number} {scenario:?} did not begin"))
         } else if self.is_there(number, "alive") != scenario.permitted {
             let what = match scenario.permitted {
                 true => "was killed",

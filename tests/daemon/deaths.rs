@@ -243,7 +243,7 @@ fn a_front_without_descriptors_pauses_and_goes_on_and_does_not_spin() {
     let front = daemon.front();
     let mut open: Vec<_> = (0..2 * MOST).map(|_| daemon.tcp()).collect();
     eventually("the front to have no more", || {
-        (front.descriptors().len() >= MOST - 4).then_some(())
+        (front.count(Socket::Connected) > 20).then_some(())
     });
     served.ok("SELECT INBOX");
     std::thread::sleep(Duration::from_millis(200));
@@ -299,5 +299,5 @@ fn a_monitor_without_descriptors_refuses_and_goes_on() {
     assert_eq!(daemon.front(), front);
 }
 
-/// Descriptors, in a process that may have few.
-const MOST: usize = 32;
+/// Descriptors, in a process that may have few: a front keeps 128 for other things than clients.
+const MOST: usize = 160;
