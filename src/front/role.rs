@@ -28,7 +28,7 @@ use crate::ipc::{Level, Message};
 use crate::net::Loop;
 use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
-use crate::sys::{process, title};
+use crate::sys::{process, spawn, title};
 use server::Server;
 
 /// Why the front cannot begin or go on.
@@ -48,6 +48,7 @@ pub enum FrontError {
 /// Serves until the monitor says that it is enough, or is gone.
 pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     process::set_private_umask();
+    spawn::die_of_faults();
     title::set("front");
     process::use_one_arena();
     let mut channel =

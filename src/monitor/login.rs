@@ -535,9 +535,9 @@ fn method(proof: &Proof) -> &'static str {
     }
 }
 
-/// What one address may have of `all`.
+/// What one address may have of `all`: a quarter, but where there are few, two.
 fn share(all: usize) -> usize {
-    (all / 4).max(1)
+    (all / 4).max(2).min(all)
 }
 
 /// How many may wait for each child that there may be.

@@ -52,7 +52,7 @@ use mio::{Events, Interest, Poll, Waker};
 pub use buffer::Buffer;
 pub use service::{Change, ConnectionId, Run, Secured, Service, SourceId};
 
-use crate::sys::process::{Signalled, Signals, Watched, trim_heap};
+use crate::sys::process::{Signalled, Signals, Watched, trim_memory};
 use arrival::Arrival;
 use connection::{Connection, Turn};
 use listener::{Accepted, Kind, Listener};
@@ -372,7 +372,7 @@ impl Loop {
         if self.trim_at.is_some_and(|time| time <= now.instant) {
             self.trim_at = None;
             self.scratch = Vec::new();
-            trim_heap();
+            trim_memory();
         }
     }
 

@@ -24,7 +24,7 @@ use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::sys::credentials::{self, BecomeError};
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
-use crate::sys::{process, title};
+use crate::sys::{process, spawn, title};
 use place::Place;
 use service::Served;
 
@@ -44,6 +44,7 @@ pub enum SessionError {
 /// Serves until the monitor closes the channel.
 pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
     process::set_private_umask();
+    spawn::die_of_faults();
     title::set("session");
     process::use_one_arena();
     let mut channel =

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 
+use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::geteuid;
+use nix::unistd::{SysconfVar, geteuid, getpid, gettid, sysconf};
 
 /// The signals that the process wants to hear of, as a descriptor that becomes readable.  A signal so
 /// blocked does not interrupt a system call, so no code is ever run between two others.  SIGPIPE needs
@@ -116,18 +117,87 @@ pub fn use_one_arena() {
     // SAFETY: mallopt takes no pointer; no other thread is there yet that could allocate meanwhile, and it
     // would do no harm (mallopt(3): MT-Safe const:mallopt).
     unsafe {
-        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
-/// Gives memory that is free, but still held by the allocator, back to the system.
-pub fn trim_heap() {
+/// Gives back to the system what the process does not use, but holds: free memory of the heap, and pages of the stack
+/// that deeper calls have left behind.
+pub fn trim_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim takes no pointer and may be called at any time from any thread
     // (malloc_trim(3): MT-Safe).
     unsafe {
-        nix::libc::malloc_trim(0);
+        libc::malloc_trim(0);
+    }
+    trim_stack();
+}
+
+/// Only the first thread's stack: nothing but a gap of 1 MiB lies below it (`stack_guard_gap`).
+fn trim_stack() {
+    let here = 0_u8;
+    let here = (&raw const here).addr();
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    let page = page.and_then(|page| usize::try_from(page).ok());
+    let (Some(page), true) = (page, gettid() == getpid()) else {
+        return;
+    };
+    let end = here.saturating_sub(STACK_KEPT) / page * page;
+    let start = end.saturating_sub(STACK_REACH);
+    // SAFETY: the pages lie below the stack pointer, by more than this and the calls that it makes need: nothing
+    // that lives is in them, and the kernel gives zeros when they are used again.  What is not mapped of
+    // them is passed over.
+    unsafe {
+        libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED);
     }
 }
 
+/// Below the stack pointer, for the calls that are about to be made.
+const STACK_KEPT: usize = 4096;
+
+/// Further down there is nothing to give back, or not much.
+const STACK_REACH: usize = 512 * 1024;
+
 const MAX_FILES: u64 = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_can_be_trimmed_in_the_midst_of_work() {
+        fn deep(levels: usize) -> usize {
+            let kept = std::hint::black_box([levels; 512]);
+            let below = match levels {
+                0 => {
+                    trim_memory();
+                    0
+                }
+                _ => deep(levels - 1),
+            };
+            assert!(kept.iter().all(|&level| level == levels));
+            below + kept.len()
+        }
+        assert_eq!(deep(20), 21 * 512);
+        assert_eq!(deep(20), 21 * 512);
+    }
+
+    #[test]
+    fn the_first_threads_stack_is_trimmed() {
+        use crate::sys::child::{holds, in_child};
+        // A forked child has one thread, which is its first.
+        let status = in_child(|| {
+            fn deep(levels: usize) -> usize {
+                let kept = std::hint::black_box([levels; 4096]);
+                match levels {
+                    0 => kept.len(),
+                    _ => deep(levels - 1) + kept.len(),
+                }
+            }
+            holds(1, deep(8) == 9 * 4096)?;
+            trim_memory();
+            holds(2, deep(8) == 9 * 4096)
+        });
+        assert_eq!(status, Ok(()));
+    }
+}

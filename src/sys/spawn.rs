@@ -56,8 +56,19 @@ fn reset_signals() -> io::Result<()> {
         // SAFETY: the default action runs no code of ours.
         unsafe { sigaction(signal, &default) }?;
     }
+    die_of_faults();
     SigSet::empty().thread_set_mask()?;
     Ok(())
+}
+
+/// A fault ends the process at once.  Rust's start-up code has handlers for two of them, to tell of an overflow of
+/// the stack; sent by somebody else, such a signal would be taken for none.
+pub fn die_of_faults() {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
+        // SAFETY: the default action runs no code of ours.
+        let _ = unsafe { sigaction(signal, &default) };
+    }
 }
 
 /// Closes everything but standard input, output and error, and `channel`, which is number 3 afterwards.
@@ -97,8 +108,11 @@ fn try_become(
     let channel = keep_only(channel)?;
     fcntl(&channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     let arguments = [CString::from(c"roost"), text(OsStr::new(role))?];
+    // Room for a title, where arguments and environment are written over by it.
+    let room = (ROOM.into(), ".".repeat(TITLE).into());
     let variables = environment
         .iter()
+        .chain(std::iter::once(&room))
         .map(|(name, value)| {
             let mut variable = name.clone();
             variable.push("=");
@@ -216,6 +230,12 @@ fn number(pid: Pid) -> u32 {
 const PROGRAM: &std::ffi::CStr = c"/proc/self/exe";
 
 const CHANNEL: RawFd = 3;
+
+/// The variable that is there for its length.
+pub(super) const ROOM: &str = "ROOST_TITLE";
+
+/// As much as ps(1) shows of a line.
+const TITLE: usize = 160;
 
 const PASSED_ON: &[&str] = &["JOURNAL_STREAM", "TZ"];
 

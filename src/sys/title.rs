@@ -10,6 +10,8 @@ use std::sync::Mutex;
 use nix::libc;
 use nix::sys::prctl;
 
+use super::spawn::ROOM;
+
 /// Shows `roost: TITLE`.  Where that is not possible nothing happens.  The first call must come while the process has
 /// one thread, for it moves the environment, and before it is confined; later ones only write.
 pub fn set(title: &str) {
@@ -92,6 +94,8 @@ impl Bounds {
 
 /// Copies the variables that lie in the area to the heap, for good.  Says whether none is left there.
 fn move_environment(bounds: &Bounds) -> bool {
+    // SAFETY: one thread (the contract of `set`), so nobody reads the environment meanwhile.
+    unsafe { std::env::remove_var(ROOM) };
     for (name, value) in std::env::vars_os() {
         // SAFETY: one thread (the contract of `set`), so nobody reads the environment meanwhile.
         unsafe { std::env::set_var(&name, &value) };

@@ -190,6 +190,57 @@ fn a_client_whose_maildir_cannot_be_opened_is_told_so_and_the_log_says_why() {
 }
 
 #[test]
+fn dovecots_layout_index_is_refused_and_the_log_names_it() {
+    let mail = Mail::new();
+    fs::create_dir_all(mail.root().join("a035931ed4430b6b1f65000083ecc375/cur")).unwrap();
+    fs::write(mail.root().join("dovecot.list.index.log"), "").unwrap();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    monitor.send_connection(1, hand_over(1), theirs.into());
+    assert!(read_to_end(ours).starts_with("tag1 NO [UNAVAILABLE] "));
+    let log = monitor.log();
+    assert!(log.contains("LAYOUT=index"), "{log}");
+}
+
+#[test]
+fn the_layout_of_what_is_there_is_found_out_if_that_is_wanted() {
+    let mail = Mail::new();
+    let child = mail.root().join("a/b");
+    for part in ["cur", "new", "tmp"] {
+        fs::create_dir_all(child.join(part)).unwrap();
+        own(&child.join(part));
+    }
+    own(&child);
+    own(child.parent().unwrap());
+    let mut monitor = Monitor::start(&mail, &["mail.layout=detect"]);
+    let mut a = monitor.greeted(1);
+    a.ok("SELECT a/b");
+    a.ok("CREATE c/d");
+    assert!(mail.root().join("c/d/cur").is_dir());
+}
+
+#[test]
+fn the_title_says_whose_session_it_is_and_who_is_there() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let title = format!("/proc/{}/cmdline", monitor.pid());
+    let title = || {
+        let shown = fs::read(&title).unwrap();
+        String::from_utf8_lossy(&shown)
+            .trim_end_matches('\0')
+            .to_owned()
+    };
+    let a = monitor.greeted(1);
+    assert_eq!(title(), "roost: session [alice]");
+    let b = monitor.greeted(2);
+    assert_eq!(title(), "roost: session [alice 2 connections]");
+    drop((a, b));
+    monitor.closed();
+    monitor.closed();
+    assert_eq!(title(), "roost: session [alice]");
+}
+
+#[test]
 fn folders_that_are_links_to_another_place_are_served() {
     let mail = Mail::new();
     let shared = mail.directory("shared/cur").parent().unwrap().to_owned();
