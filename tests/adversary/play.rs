@@ -19,18 +19,12 @@ use super::scenarios::{Act, NUMBER, Scenario, Stage};
 /// The scenario that is next in this directory, and its number.
 pub fn next(directory: &Path, scenarios: &[Scenario]) -> Option<(usize, Scenario)> {
     let path = directory.join("next");
-    let number: usize = fs::read_to_string(&path).ok()?.trim().parse().ok()?;
-    let scenario = *scenarios.get(number)?;
-    fs::write(path, (number + 1).to_string()).expect("the next number");
-    Some((number, scenario))
-}
-
-/// The value of a setting.
-pub fn setting(lines: &str, name: &str) -> PathBuf {
-    let found = lines
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    PathBuf::from(found.expect("the setting"))
+    let text = fs::read_to_string(&path).ok()?;
+    let (number, end) = text.trim().split_once("..")?;
+    let (number, end): (usize, usize) = (number.parse().ok()?, end.parse().ok()?);
+    let scenario = scenarios.get(number).filter(|_| number < end)?;
+    fs::write(path, format!("{}..{end}", number + 1)).expect("the next number");
+    Some((number, *scenario))
 }
 
 pub struct Player {

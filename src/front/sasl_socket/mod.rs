@@ -271,7 +271,7 @@ impl Client {
                 if unread.is_empty() {
                     self.drop_input();
                 }
-                // Some of the lines may have added failures.
+                // A line may have brought one more.
                 return match (is_too_long || self.ended, self.next_failure(now.instant)) {
                     (true, _) => SaslStep::Close,
                     (false, Some(time)) => SaslStep::Wait(time),
@@ -313,10 +313,10 @@ impl Client {
         self.failures = failures;
     }
 
-    /// How long it is until one is to be told.
+    /// How long it is to the next of them.
     fn next_failure(&self, now: Instant) -> Option<Duration> {
-        let first = self.failures.iter().map(|&(time, _, _)| time).min();
-        first.map(|time| time.saturating_duration_since(now))
+        let times = self.failures.iter().map(|&(time, ..)| time);
+        times.min().map(|time| time.saturating_duration_since(now))
     }
 
     fn write_failure(&mut self, id: u32, user: &[u8], why: Refusal) {

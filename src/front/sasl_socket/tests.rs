@@ -106,6 +106,15 @@ fn several_requests_go_on_at_a_time_and_one_can_be_given_up() {
 }
 
 #[test]
+fn a_response_that_cannot_be_read_is_a_failure_told_in_its_time() {
+    let mut talk = Talk::introduced();
+    assert_eq!(talk.say("AUTH\t1\tPLAIN\tresp=!!!!\n"), "");
+    assert_eq!(talk.wait, Some(Duration::from_secs(2)));
+    talk.now.instant += Duration::from_secs(2);
+    assert_eq!(talk.say(""), "FAIL\t1\n");
+}
+
+#[test]
 fn scram_is_passed_on_and_taken_back_if_the_client_gives_up() {
     let mut talk = Talk::introduced();
     assert_eq!(talk.say("AUTH\t1\tSCRAM-SHA-256\tresp=biwsbj1ib2Is\n"), "");
