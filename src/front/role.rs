@@ -90,7 +90,11 @@ fn give_up_rights(config: &Config) -> Result<(), FrontError> {
     match sandbox::confine_files(&[])? {
         Enforced::Fully => {}
         Enforced::Partly => log::debug!("imap-login: Landlock is of an older kind here"),
-        Enforced::Not => log::debug!("imap-login: this kernel has no Landlock, or too old a one"),
+        // Once for all: the sessions say so for debugging only.
+        Enforced::Not => log::warn!(
+            "This kernel has no Landlock, or too old a one: what keeps sessions from other files is \
+             their owners and modes"
+        ),
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{SHA256, digest};
 
 use super::cache::Cache;
 use super::counts::Tally;
@@ -411,8 +411,8 @@ impl Folder {
         if guid.len() == 32 && guid.iter().all(u8::is_ascii_hexdigit) {
             return String::from_utf8_lossy(guid).into_owned();
         }
-        let digest = Sha256::digest(guid);
-        digest
+        digest(&SHA256, guid)
+            .as_ref()
             .iter()
             .take(16)
             .map(|byte| format!("{byte:02x}"))

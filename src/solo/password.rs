@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 
 use crate::imap::command::Secret;
 use crate::ipc::Proof;
@@ -13,11 +14,9 @@ use crate::ipc::Proof;
 /// nor a common prefix can be measured from outside.
 pub(super) struct Password {
     name: String,
-    user: Hash,
-    password: Hash,
+    user: Digest,
+    password: Digest,
 }
-
-type Hash = [u8; 32];
 
 impl Password {
     pub fn new(user: &str, password: &Secret) -> Password {
@@ -36,9 +35,10 @@ impl Password {
         let Proof::Password { user, password, .. } = proof else {
             return false;
         };
-        let user = differ(&self.user, &hash(user));
-        let password = differ(&self.password, &hash(password.expose()));
-        user | password == 0
+        let user = is_equal(&self.user, &hash(user));
+        let password = is_equal(&self.password, &hash(password.expose()));
+        // Both are compared, whatever comes of the first.
+        user & password
     }
 }
 
@@ -60,14 +60,13 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Secret>> {
     Ok((!line.is_empty()).then(|| Secret::new(line.to_vec())))
 }
 
-fn hash(text: &[u8]) -> Hash {
-    Sha256::digest(text).into()
+fn hash(text: &[u8]) -> Digest {
+    digest(&SHA256, text)
 }
 
-/// 0 if they are equal; looks at every octet whatever it finds.
-fn differ(a: &Hash, b: &Hash) -> u8 {
-    let pairs = a.iter().zip(b);
-    std::hint::black_box(pairs.fold(0, |differ, (a, b)| differ | (a ^ b)))
+/// In a time that does not depend on where they differ.
+fn is_equal(a: &Digest, b: &Digest) -> bool {
+    verify_slices_are_equal(a.as_ref(), b.as_ref()).is_ok()
 }
 
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// All that a mail program has to know.
 pub(super) struct Welcome<'a> {
@@ -101,7 +101,11 @@ impl Welcome<'_> {
 
     fn fingerprint(&self) -> String {
         let mut text = String::new();
-        for (index, octet) in Sha256::digest(self.certificate).iter().enumerate() {
+        for (index, octet) in digest(&SHA256, self.certificate)
+            .as_ref()
+            .iter()
+            .enumerate()
+        {
             let separator = if index == 0 { "" } else { ":" };
             // Writing to a String cannot fail.
             let _ = write!(text, "{separator}{octet:02X}");

@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
@@ -20,7 +21,6 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, RootCertStore,
     SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
-use sha2::{Digest, Sha256};
 use x509_cert::der::asn1::{AnyRef, OctetStringRef};
 use x509_cert::der::{Decode, Reader};
 
@@ -101,7 +101,7 @@ fn the_lowest_version_is_kept_and_what_is_wrong_is_said_in_words() {
 fn both_sides_know_the_same_channel_bindings() {
     let made = [Made::ecdsa("localhost")];
     let certificates = certificates(&made);
-    let hash = Sha256::digest(&made[0].leaf).to_vec();
+    let hash = digest(&SHA256, &made[0].leaf).as_ref().to_vec();
     let met = meet(&certificates, client(&[&TLS13]), "localhost").unwrap();
     assert_eq!(met.secured.exporter, Some(met.exporter));
     assert_eq!(met.secured.end_point, Some(hash.clone()));

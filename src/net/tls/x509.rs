@@ -1,6 +1,6 @@
 //! What the server must know of an X.509 certificate (RFC 5280): whose it is, and its hash.
 
-use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+use aws_lc_rs::digest::{Algorithm, SHA224, SHA256, SHA384, SHA512, digest};
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Encode, Reader, Tag, TagNumber, Tagged};
@@ -58,25 +58,12 @@ impl Facts {
                 .find(|(oid, _)| *oid == algorithm.oid)
                 .map(|&(_, hash)| hash)?,
         };
-        Some(match hash {
-            Hash::Sha224 => Sha224::digest(der).to_vec(),
-            Hash::Sha256 => Sha256::digest(der).to_vec(),
-            Hash::Sha384 => Sha384::digest(der).to_vec(),
-            Hash::Sha512 => Sha512::digest(der).to_vec(),
-        })
+        Some(digest(hash, der).as_ref().to_vec())
     }
 }
 
-#[derive(Clone, Copy)]
-enum Hash {
-    Sha224,
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
 /// RFC 4055 3.1: `hashAlgorithm [0] HashAlgorithm DEFAULT sha1Identifier` is the first of the parameters.
-fn pss_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<Hash> {
+fn pss_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<&'static Algorithm> {
     let parameters = AnyRef::from(algorithm.parameters.as_ref()?);
     let oid = parameters
         .sequence(|reader| {
@@ -94,7 +81,7 @@ fn pss_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<Hash> {
         .and_then(|tagged| AlgorithmIdentifierOwned::from_der(tagged.value()).ok())
         .map(|hash| hash.oid);
     match oid {
-        None => Some(Hash::Sha256),
+        None => Some(&SHA256),
         Some(oid) => HASHES
             .iter()
             .find(|(known, _)| *known == oid)
@@ -111,27 +98,27 @@ const ZERO: Tag = Tag::ContextSpecific {
 const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
 
 /// Signature algorithms that hash, and hash functions.
-const HASHES: &[(ObjectIdentifier, Hash)] = &[
+const HASHES: &[(ObjectIdentifier, &Algorithm)] = &[
     // md5WithRSAEncryption to sha224WithRSAEncryption (RFC 8017 C)
-    (oid("1.2.840.113549.1.1.4"), Hash::Sha256),
-    (oid("1.2.840.113549.1.1.5"), Hash::Sha256),
-    (oid("1.2.840.113549.1.1.11"), Hash::Sha256),
-    (oid("1.2.840.113549.1.1.12"), Hash::Sha384),
-    (oid("1.2.840.113549.1.1.13"), Hash::Sha512),
-    (oid("1.2.840.113549.1.1.14"), Hash::Sha224),
+    (oid("1.2.840.113549.1.1.4"), &SHA256),
+    (oid("1.2.840.113549.1.1.5"), &SHA256),
+    (oid("1.2.840.113549.1.1.11"), &SHA256),
+    (oid("1.2.840.113549.1.1.12"), &SHA384),
+    (oid("1.2.840.113549.1.1.13"), &SHA512),
+    (oid("1.2.840.113549.1.1.14"), &SHA224),
     // ecdsa-with-SHA1 to -SHA512 (RFC 5758 3.2)
-    (oid("1.2.840.10045.4.1"), Hash::Sha256),
-    (oid("1.2.840.10045.4.3.1"), Hash::Sha224),
-    (oid("1.2.840.10045.4.3.2"), Hash::Sha256),
-    (oid("1.2.840.10045.4.3.3"), Hash::Sha384),
-    (oid("1.2.840.10045.4.3.4"), Hash::Sha512),
+    (oid("1.2.840.10045.4.1"), &SHA256),
+    (oid("1.2.840.10045.4.3.1"), &SHA224),
+    (oid("1.2.840.10045.4.3.2"), &SHA256),
+    (oid("1.2.840.10045.4.3.3"), &SHA384),
+    (oid("1.2.840.10045.4.3.4"), &SHA512),
     // id-md5, id-sha1, id-sha256 to id-sha224 (RFC 8017 B.1)
-    (oid("1.2.840.113549.2.5"), Hash::Sha256),
-    (oid("1.3.14.3.2.26"), Hash::Sha256),
-    (oid("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
-    (oid("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
-    (oid("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
-    (oid("2.16.840.1.101.3.4.2.4"), Hash::Sha224),
+    (oid("1.2.840.113549.2.5"), &SHA256),
+    (oid("1.3.14.3.2.26"), &SHA256),
+    (oid("2.16.840.1.101.3.4.2.1"), &SHA256),
+    (oid("2.16.840.1.101.3.4.2.2"), &SHA384),
+    (oid("2.16.840.1.101.3.4.2.3"), &SHA512),
+    (oid("2.16.840.1.101.3.4.2.4"), &SHA224),
 ];
 
 /// Of a number that is written right.
