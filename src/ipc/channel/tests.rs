@@ -173,6 +173,7 @@ fn a_descriptor_for_which_there_is_no_room_becomes_an_ended_connection() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, 40, hard).unwrap();
     let all: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let mut ended = Vec::new();
     for _ in 0..STAND_INS {
         let received = theirs.receive();
         let Ok(Some(Message::Start(fd))) = received else {
@@ -181,7 +182,7 @@ fn a_descriptor_for_which_there_is_no_room_becomes_an_ended_connection() {
         let mut stream = std::os::unix::net::UnixStream::from(fd);
         assert_eq!(io::Read::read(&mut stream, &mut [0]).unwrap(), 0);
         assert!(stream.write_all(b"x").is_err());
-        std::mem::forget(stream);
+        ended.push(stream);
     }
     drop(all);
     ours.send(Message::Start(null())).unwrap();
