@@ -54,6 +54,7 @@ pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     let mut channel =
         Channel::new(channel).map_err(|error| FrontError::System("channel", error))?;
     let config = settings(&mut channel)?;
+    channel.keep_stand_ins();
     let channel = Rc::new(RefCell::new(channel));
     start_log(&config, &channel);
     let files = process::raise_file_limit().map_err(|error| FrontError::System("limits", error))?;

@@ -51,6 +51,7 @@ pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
         Channel::new(channel).map_err(|error| SessionError::System("channel", error))?;
     let mut config = settings(&mut channel)?;
     let account = account(&mut channel)?;
+    channel.keep_stand_ins();
     let channel = Rc::new(RefCell::new(channel));
     start_log(&config, &channel);
 
