@@ -188,14 +188,14 @@ impl Front {
                 break;
             }
             self.deadlines.pop_front();
-            self.say_bye(id, "Inactivity", "It took too long to log in");
+            self.say_bye(id, "Inactivity", "It took too long to log in.");
         }
         self.forget_deadlines();
     }
 
     pub fn handle_stop(&mut self) {
         for (&id, login) in &mut self.logins {
-            login.say_bye("Shutting down", "The server is shutting down");
+            login.say_bye("Shutting down", "Server shutting down.");
             self.ready.push_back(id);
         }
     }
