@@ -12,6 +12,8 @@
 //! | [`front`] | everything before login | nothing itself |
 //! | [`net`] | the event loop, streams, TLS | sockets and the clock, and it alone |
 //! | [`auth`] | who somebody is: PAM, password files, SCRAM | those files, and what PAM does |
+//! | [`monitor`] | root: who is let in, which process serves whom | sockets before they are listened on, configuration and key files, processes |
+//! | [`ipc`] | what the processes say to each other, and who may say it when | the channel between them |
 //! | [`solo`] | `roost try` and `roost --preauth`: front and session in one process | the Maildir it finds or makes, the password file |
 //! | [`commands`] | arguments; `roost check` and `roost config` | the files that the configuration names |
 //! | [`sys`] | the operating system: standard streams, users, signals | `unsafe`, and it alone |

@@ -4,8 +4,8 @@
 //! characters never get into the log, whatever a client calls itself: a line stays a line.  Secrets
 //! cannot be formatted (`imap::command::Secret`, `ipc::Secret`), so they cannot be logged.
 //!
-//! syslog(3) keeps a socket of its own.  Who closes all descriptors that are not his must call
-//! [`close`] before: the C library would write into whatever gets the number next.
+//! The way to syslog is a socket.  Who closes all descriptors that are not his must call [`close`]
+//! before: a line would go into whatever gets the number next.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -30,7 +30,6 @@ pub fn init(level: LevelFilter) {
 pub fn init_as(target: LogTarget, level: LevelFilter, from_inetd: bool) {
     match (target, from_inetd) {
         (LogTarget::Syslog, _) | (_, true) => {
-            syslog::open();
             start(Destination::Syslog, level);
         }
         (LogTarget::Auto | LogTarget::Stderr, false) => init(level),

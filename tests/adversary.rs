@@ -20,8 +20,10 @@ mod play;
 mod scenarios;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roost::ipc::Message;
 use roost::ipc::channel::Channel;
@@ -118,139 +120,167 @@ fn test(words: &[String]) {
     );
 }
 
-/// A daemon of this program, whose front and sessions begin with the first scenario of `role`.
-fn start(role: &str) -> Daemon {
-    let gate = PamService::new("auth required pam_exec.so /bin/sleep 1000\n");
-    let place = Place::new();
-    let home = place.directory_of("home", UID, UID);
-    let lines: String = [
-        ("ann", "{PLAIN}secret"),
-        ("bob", "{PLAIN}secret"),
-        ("scram", SCRAM),
-    ]
-    .map(|(name, password)| format!("{name}:{password}:{UID}:{UID}::{}::\n", home.display()))
-    .concat();
-    let users = place.write("users", lines);
-    let scenarios = place.directory_of(role, UID, UID);
-    place.write(&format!("{role}/next"), "0");
-    place::set_mode(&scenarios, 0o777);
-    place::set_mode(&scenarios.join("next"), 0o666);
-    let daemon = Daemon::prepare_in(
-        place,
-        &[
-            &format!(
-                "auth.sources = [\"passwd-file:{}\", \"pam\"]",
-                users.display()
-            ),
-            &format!("auth.pam_service = \"{}\"", gate.name),
-            "auth.mechanisms = [\"PLAIN\", \"SCRAM-SHA-256\"]",
-            "auth.failure_delay = \"0s\"",
-            "mail.linger = \"0s\"",
-        ],
-    );
-    // It goes with the process, for there is no other use of its name.
-    std::mem::forget(gate);
-    daemon
+/// A daemon of this program, whose front, or sessions, will play these scenarios.
+struct Stage {
+    daemon: Daemon,
+    directory: PathBuf,
+    _gate: PamService,
 }
 
-fn command(daemon: &Daemon) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.arg("monitor").arg(daemon.configuration());
-    daemon.adopt(&mut command);
-    command
-}
-
-/// The number of the scenario that is next.
-fn reached(directory: &Path) -> usize {
-    let text = fs::read_to_string(directory.join("next")).unwrap_or_default();
-    text.trim().parse().unwrap_or(0)
-}
-
-/// All were played, and only those who said what they may are still there after it.
-fn judge(directory: &Path, scenarios: &[Scenario]) {
-    let mut wrong = Vec::new();
-    for (number, scenario) in scenarios.iter().enumerate() {
-        let is_there = |what: &str| directory.join(format!("{number}.{what}")).exists();
-        if !is_there("sent") {
-            wrong.push(format!("{scenario:?} did not come to an end"));
-        } else if is_there("alive") != scenario.permitted {
-            let what = if scenario.permitted {
-                "was killed"
-            } else {
-                "lived on"
-            };
-            wrong.push(format!("{scenario:?} {what}"));
+impl Stage {
+    fn new(role: &str) -> Stage {
+        // A wrong password is asked about here too; only one user waits.
+        let gate = PamService::new(
+            "auth requisite pam_succeed_if.so quiet user = slow\n\
+             auth required pam_exec.so /bin/sleep 1000\n",
+        );
+        let place = Place::new();
+        let home = place.directory_of("home", UID, UID);
+        let users = [
+            ("ann", "{PLAIN}secret"),
+            ("bob", "{PLAIN}secret"),
+            ("scram", SCRAM),
+        ];
+        let line =
+            |(name, password)| format!("{name}:{password}:{UID}:{UID}::{}::\n", home.display());
+        let users = place.write("users", users.map(line).concat());
+        let directory = place.directory_of(role, UID, UID);
+        place::set_mode(&directory, 0o777);
+        let daemon = Daemon::prepare_in(
+            place,
+            &[
+                &format!(
+                    "auth.sources = [\"passwd-file:{}\", \"pam\"]",
+                    users.display()
+                ),
+                &format!("auth.pam_service = \"{}\"", gate.name),
+                "auth.mechanisms = [\"PLAIN\", \"SCRAM-SHA-256\"]",
+                "auth.failure_delay = \"0s\"",
+                "mail.linger = \"0s\"",
+            ],
+        );
+        Stage {
+            daemon,
+            directory,
+            _gate: gate,
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        scenarios.len(),
-        wrong.join("\n")
-    );
+
+    /// The scenarios from one number to before another are next.
+    fn play(&self, from: usize, end: usize) {
+        let path = self.directory.join("next");
+        fs::write(&path, format!("{from}..{end}")).expect("written");
+        place::set_mode(&path, 0o666);
+    }
+
+    fn spawn(&mut self) {
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.arg("monitor").arg(self.daemon.configuration());
+        self.daemon.adopt(&mut command);
+        self.daemon.spawn(command);
+    }
+
+    fn is_there(&self, number: usize, what: &str) -> bool {
+        self.directory.join(format!("{number}.{what}")).exists()
+    }
+
+    /// What was wrong: each has been played, and only who said what he may is still there after it.
+    fn judge(&self, number: usize, scenario: &Scenario) -> Option<String> {
+        if !self.is_there(number, "begun") {
+            Some(format!("{number} {scenario:?} did not begin"))
+        } else if self.is_there(number, "alive") != scenario.permitted {
+            let what = match scenario.permitted {
+                true => "was killed",
+                false => "lived on",
+            };
+            Some(format!("{number} {scenario:?} {what}"))
+        } else {
+            None
+        }
+    }
+}
+
+fn complain(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 fn a_front_that_says_what_it_may_not_is_killed_and_lets_nobody_in() {
     as_root!();
-    let mut daemon = start("front");
-    let directory = daemon.place().join("front");
     let scenarios = scenarios::of_front();
-    let command = command(&daemon);
-    daemon.spawn(command);
-    let mut before = 0;
-    while before < scenarios.len() {
-        before = eventually("the next scenario", || {
-            assert!(
-                !daemon.has_ended(),
-                "the monitor ended at {:?}",
-                scenarios[before - 1]
-            );
-            let now = reached(&directory);
-            (now > before).then_some(now)
-        });
-    }
-    daemon.wait_for_greeting();
-    judge(&directory, &scenarios);
-    // Whoever was handed over had the right password.
-    let log = daemon.log();
-    assert!(!log.contains("user=<root>"), "{log}");
-    let mut client = daemon.dial();
-    client.no("LOGIN ann wrong").code("AUTHENTICATIONFAILED");
+    // A monitor waits longer and longer before it starts a front anew that keeps dying, so several play
+    // a few scenarios each.
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..STAGES {
+            scope.spawn(|| {
+                loop {
+                    let from = next.fetch_add(EACH, Ordering::Relaxed);
+                    if from >= scenarios.len() {
+                        return;
+                    }
+                    let end = scenarios.len().min(from + EACH);
+                    let found = fronts(&scenarios, from, end);
+                    wrong.lock().expect("no panic").extend(found);
+                }
+            });
+        }
+    });
+    complain(&wrong.into_inner().expect("no panic"));
+}
+
+/// Scenarios `from..end` with one monitor, and a login through the front that follows them.
+fn fronts(scenarios: &[Scenario], from: usize, end: usize) -> Vec<String> {
+    let mut stage = Stage::new("front");
+    stage.play(from, end);
+    stage.spawn();
+    stage.daemon.wait_for_greeting();
+    let log = stage.daemon.log();
+    assert!(
+        !log.contains("user=<root>") && !log.contains("panicked"),
+        "{log}"
+    );
+    let mut client = stage.daemon.dial();
     client.ok("LOGIN ann secret");
     client.ok("SELECT INBOX");
+    let judge = |number| stage.judge(number, &scenarios[number]);
+    (from..end).filter_map(judge).collect()
 }
 
 fn a_session_that_says_what_it_may_not_is_killed_and_no_other() {
     as_root!();
-    let mut daemon = start("session");
-    let directory = daemon.place().join("session");
     let scenarios = scenarios::of_session();
-    let command = command(&daemon);
+    let mut stage = Stage::new("session");
+    stage.spawn();
+    stage.daemon.wait_for_greeting();
     // The first session is a real one, and stays.
-    fs::rename(directory.join("next"), directory.join("later")).expect("put off");
-    daemon.run_by(command);
-    let mut bob = daemon.dial();
+    let mut bob = stage.daemon.dial();
     bob.ok("LOGIN bob secret");
-    fs::rename(directory.join("later"), directory.join("next")).expect("now");
-    let (monitor, front) = (daemon.monitor(), daemon.front());
+    let (monitor, front) = (stage.daemon.monitor(), stage.daemon.front());
     for number in 0..scenarios.len() {
-        let mut ann = daemon.tcp();
+        stage.play(number, number + 1);
+        let mut ann = stage.daemon.tcp();
         daemon::say(&mut ann, b"a1 LOGIN ann secret\r\n");
-        // It ends with its session, which never answers.
+        // The session never answers, and ends.
         let said = daemon::rest(&mut ann);
-        assert!(!said.contains("a1 OK"), "{said}");
-        eventually("the scenario to be played", || {
-            (reached(&directory) > number).then_some(())
-        });
+        assert!(!said.contains("a1 OK"), "{:?}: {said}", scenarios[number]);
         bob.ok("NOOP");
     }
-    judge(&directory, &scenarios);
-    assert_eq!((daemon.monitor(), daemon.front()), (monitor, front));
-    let mut ann = daemon.dial();
+    let judge = |number| stage.judge(number, &scenarios[number]);
+    let wrong: Vec<String> = (0..scenarios.len()).filter_map(judge).collect();
+    complain(&wrong);
+    assert_eq!(
+        (stage.daemon.monitor(), stage.daemon.front()),
+        (monitor, front)
+    );
+    let mut ann = stage.daemon.dial();
     ann.ok("LOGIN ann secret");
     ann.ok("SELECT INBOX");
 }
+
+/// Monitors at a time, and scenarios for each.
+const STAGES: usize = 8;
+const EACH: usize = 4;
 
 /// Nobody's on a Debian.
 const UID: u32 = 58_322;

@@ -28,7 +28,7 @@ use crate::ipc::channel::{self, Channel, ChannelError};
 use crate::net::Loop;
 use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
-use crate::sys::{process, title};
+use crate::sys::{process, spawn, title};
 use server::Server;
 
 /// Why the front cannot begin or go on.
@@ -48,11 +48,13 @@ pub enum FrontError {
 /// Serves until the monitor says that it is enough, or is gone.
 pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     process::set_private_umask();
+    spawn::die_of_faults();
     title::set("front");
     process::use_one_arena();
     let mut channel =
         Channel::new(channel).map_err(|error| FrontError::System("channel", error))?;
     let config = settings(&mut channel)?;
+    channel.keep_stand_ins();
     let channel = Rc::new(RefCell::new(channel));
     let pass_on = channel::pass_on_log(&channel);
     crate::log::init_below(config.log_target, config.log_level, Box::new(pass_on));
@@ -90,7 +92,11 @@ fn give_up_rights(config: &Config) -> Result<(), FrontError> {
     match sandbox::confine_files(&[])? {
         Enforced::Fully => {}
         Enforced::Partly => log::debug!("imap-login: Landlock is of an older kind here"),
-        Enforced::Not => log::debug!("imap-login: this kernel has no Landlock, or too old a one"),
+        // Once for all: the sessions say so for debugging only.
+        Enforced::Not => log::warn!(
+            "This kernel has no Landlock, or too old a one: what keeps sessions from other files is \
+             their owners and modes"
+        ),
     }
     Ok(())
 }

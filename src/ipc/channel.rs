@@ -22,6 +22,15 @@ pub struct Channel {
     queue: VecDeque<Waiting>,
     /// Octets in the queue.
     queued: usize,
+    stand_ins: Option<StandIns>,
+}
+
+/// What comes instead of descriptors when this process may have no more: connections that have ended.  So a
+/// client is lost, and its message still tells whose it was; else the peer would be taken for one that breaks
+/// the rules, and everybody who is connected through it would be lost.
+struct StandIns {
+    dead: OwnedFd,
+    ready: Vec<OwnedFd>,
 }
 
 /// What the kernel has not taken yet.
@@ -57,7 +66,29 @@ impl Channel {
             fd: Rc::new(fd),
             queue: VecDeque::new(),
             queued: 0,
+            stand_ins: None,
         })
+    }
+
+    /// Connections come through this one.
+    pub fn keep_stand_ins(&mut self) {
+        // Without any it goes on as before.
+        let dead = packet::dead_end().ok();
+        self.stand_ins = dead.map(|dead| StandIns {
+            dead,
+            ready: Vec::new(),
+        });
+        self.renew_stand_ins();
+    }
+
+    fn renew_stand_ins(&mut self) {
+        if let Some(StandIns { dead, ready }) = &mut self.stand_ins {
+            while ready.len() < STAND_INS
+                && let Ok(another) = dead.try_clone()
+            {
+                ready.push(another);
+            }
+        }
     }
 
     /// For the event loop to watch.
@@ -97,6 +128,7 @@ impl Channel {
 
     /// The next message; `None` if none has come.
     pub fn receive(&mut self) -> Result<Option<Message>, ChannelError> {
+        self.renew_stand_ins();
         let packet = loop {
             match packet::receive(self.fd.as_fd(), MAX_MESSAGE) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -110,7 +142,14 @@ impl Channel {
             return Err(ChannelError::Broken("it is too large"));
         }
         let mut descriptors = packet.descriptors.into_iter();
-        let descriptor = descriptors.next();
+        let mut descriptor = descriptors.next();
+        if packet.lost_descriptor {
+            log::warn!("Out of file descriptors: a connection is lost");
+            descriptor = self
+                .stand_ins
+                .as_mut()
+                .and_then(|stand_ins| stand_ins.ready.pop());
+        }
         if descriptors.next().is_some() {
             return Err(ChannelError::Broken("it has several descriptors"));
         }
@@ -179,6 +218,9 @@ impl std::error::Error for ChannelError {}
 
 /// Enough for the largest message.
 const SEND_BUFFER: usize = MAX_MESSAGE + 16 * 1024;
+
+/// As many connections may come at once when there is no room for any.
+const STAND_INS: usize = 8;
 
 const FULL: usize = 1024 * 1024;
 const FULL_WAITING: usize = 256;

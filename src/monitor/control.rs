@@ -1,6 +1,7 @@
 //! The control socket: one line of command in, text out, closed.
 //!
-//! Its mode lets root alone connect (0600, in a directory of root's).  The answer begins with a line `OK`, or
+//! Its mode lets root alone connect (0600, in a directory of root's), and who is not root gets no other answer
+//! than that.  The answer begins with a line `OK`, or
 //! `NO` and the reason.  A client that is slow or silent costs a buffer and, after [`PATIENCE`], nothing.
 //!
 //! | command | answer |

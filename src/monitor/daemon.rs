@@ -310,8 +310,13 @@ fn notify(states: &[NotifyState<'_>]) {
 impl Service for Daemon {
     // Connections are those of the control socket.
 
-    fn handle_connect(&mut self, id: ConnectionId, _peer: Peer, now: Now) {
+    fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         self.control.handle_connect(id, now);
+        // The mode of the socket says so already; it can be changed by mistake.
+        if peer.user != Some(0) {
+            let refusal = "this takes root".to_owned();
+            self.control.answer(id, Err(refusal));
+        }
     }
 
     fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], _now: Now) {
@@ -401,7 +406,7 @@ impl Service for Daemon {
 }
 
 /// How often it is looked whether certificate files have changed.
-const CHECK: Duration = Duration::from_secs(30);
+const CHECK: Duration = Duration::from_secs(5);
 
 /// sysexits.h: EX_OSERR
 const FAILED: u8 = 71;

@@ -404,7 +404,10 @@ impl Monitor {
             .is_none_or(|child| child.peer.is_none());
         match exit {
             Exit::Signal(signal) if !killed => log::error!("A login child was ended by {signal}"),
-            Exit::Code(code @ 1..) => log::error!("A login child ended with code {code}"),
+            // Somebody who is let go before he has begun does not find his channel.
+            Exit::Code(code @ 1..) if !killed => {
+                log::error!("A login child ended with code {code}");
+            }
             _ => {}
         }
         // What it said before is still to be read.
@@ -535,9 +538,9 @@ fn method(proof: &Proof) -> &'static str {
     }
 }
 
-/// What one address may have of `all`.
+/// What one address may have of `all`: a quarter, but where there are few, two.
 fn share(all: usize) -> usize {
-    (all / 4).max(1)
+    (all / 4).max(2).min(all)
 }
 
 /// How many may wait for each child that there may be.

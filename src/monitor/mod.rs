@@ -48,7 +48,7 @@ use crate::config::{Config, LogTarget};
 use crate::ipc::ListenerKind;
 use crate::net::Loop;
 use crate::sys::process::{self, Watched};
-use crate::sys::{inherited, title, users};
+use crate::sys::{inherited, sandbox, title, users};
 use configuration::BadConfiguration;
 use daemon::Daemon;
 pub use listeners::ListenError;
@@ -96,6 +96,9 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
     }
     let config = adapt(config, from_inetd);
     process::raise_file_limit().map_err(|error| MonitorError::System("limits", error))?;
+    // For the login children too, which hold passwords.
+    sandbox::forbid_core_dumps()
+        .map_err(|error| MonitorError::System("limits", io::Error::other(error)))?;
     process::use_one_arena();
 
     let certificates = daemon::read_certificates(&config)?;

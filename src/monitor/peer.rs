@@ -27,7 +27,10 @@ pub(super) enum PeerError {
 impl Peer {
     /// With the other end, which is for the child.
     pub fn pair(role: Role, source: SourceId) -> std::io::Result<(Peer, OwnedFd)> {
-        let (channel, theirs) = Channel::pair()?;
+        let (mut channel, theirs) = Channel::pair()?;
+        if role == Role::Front {
+            channel.keep_stand_ins();
+        }
         let peer = Peer {
             source,
             channel,

@@ -138,8 +138,9 @@ impl Loop {
         service: &mut dyn Service,
     ) {
         let mut peer = arrival.peer;
+        // Even if it did not say whose: the client need not be where the proxy is.
+        peer.proxy = peer.address;
         if let Some(addresses) = header.addresses {
-            peer.proxy = peer.address;
             peer.address = Some(addresses.client);
             peer.local = Some(addresses.proxy);
         }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 
 use super::stream::{Family, ListenerId, Peer, Stream, family};
 
@@ -124,13 +126,16 @@ impl Listener {
             local: socket.local_addr().ok().map(canonical),
             tls: self.kind.tls,
             proxy: None,
+            user: None,
             listener: self.kind.id,
         };
         Accepted::Connection(Stream::Tcp(socket), peer)
     }
 
     fn open_unix(&self, socket: UnixStream) -> Accepted {
+        let user = getsockopt(&socket, PeerCredentials).ok();
         let peer = Peer {
+            user: user.map(|credentials| credentials.uid()),
             listener: self.kind.id,
             ..Peer::default()
         };

@@ -34,6 +34,8 @@ pub struct Peer {
     /// What the addresses are from: a proxy at this address.  The connection between the two of us is
     /// another one, of which they tell nothing.
     pub proxy: Option<SocketAddr>,
+    /// Of a unix socket: who connected (unix(7), `SO_PEERCRED`).
+    pub user: Option<u32>,
     /// Which listener accepted it.
     pub listener: ListenerId,
 }

@@ -364,13 +364,13 @@ fn a_trusted_proxy_says_who_its_clients_are_and_what_follows_is_theirs() {
 }
 
 #[test]
-fn a_proxy_that_speaks_for_itself_is_a_client_like_any_other() {
+fn a_proxy_that_does_not_say_for_whom_it_speaks_is_still_a_proxy() {
     let (_, address, heard) = serve_proxy("127.0.0.0", false);
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"PROXY UNKNOWN\r\nQUIT\n").unwrap();
     assert_eq!(read_all(&mut client), "hello\nbye\n");
     let own = client.local_addr().unwrap();
-    assert_eq!(heard.recv().unwrap(), format!("{own} {address} false"));
+    assert_eq!(heard.recv().unwrap(), format!("{own} {address} true"));
 }
 
 #[test]

@@ -23,7 +23,8 @@ use crate::net::{ConnectionId, Now};
 pub struct Mailboxes {
     pub maildir: Maildir,
     pub tree: Tree,
-    open: BTreeMap<MailboxKey, Mailbox>,
+    /// Boxed: a node of the map has room for eleven, and most users have one open.
+    open: BTreeMap<MailboxKey, Box<Mailbox>>,
     by_name: HashMap<MailboxName, MailboxKey>,
     /// What was told of mailboxes whose folder another program took away.
     lost: HashMap<MailboxName, Told>,
@@ -99,7 +100,7 @@ impl Mailboxes {
                 Err(error) => log::warn!("{name} is polled, not watched: {error:?}"),
             }
         }
-        self.open.insert(key, mailbox);
+        self.open.insert(key, Box::new(mailbox));
         self.by_name.insert(name.clone(), key);
         self.close_unused(OPEN_UNUSED_MAX, Duration::ZERO, Some(key), now);
         Ok(key)
@@ -113,11 +114,11 @@ impl Mailboxes {
     /// Keeps the mailbox from being closed because nobody has it selected, for as long as a command
     /// takes that comes back to it step by step.
     pub fn hold(&self, key: MailboxKey) -> Option<Hold> {
-        self.open.get(&key).map(Mailbox::hold)
+        self.open.get(&key).map(|mailbox| mailbox.hold())
     }
 
     pub fn get(&mut self, key: MailboxKey) -> Option<&mut Mailbox> {
-        self.open.get_mut(&key)
+        self.open.get_mut(&key).map(Box::as_mut)
     }
 
     /// The open mailboxes with this name or one below it.

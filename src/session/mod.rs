@@ -45,7 +45,8 @@ pub struct Session {
     config: Config,
     mailboxes: Mailboxes,
     namespaces: Rc<Namespaces>,
-    connections: BTreeMap<ConnectionId, Connection>,
+    /// Boxed, as few users have as many as a node of the map has room for.
+    connections: BTreeMap<ConnectionId, Box<Connection>>,
     /// Connections that can run though nothing came from their client.
     ready: BTreeSet<ConnectionId>,
     /// No client's deadline is before this; `None` until one has to be computed.
@@ -116,7 +117,7 @@ impl Session {
         client.imap.set_state(State::Authenticated);
         client.imap.set_namespaces(Rc::clone(&self.namespaces));
         self.note_deadline(connection.deadline(&self.config));
-        self.connections.insert(id, connection);
+        self.connections.insert(id, Box::new(connection));
     }
 
     pub fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {
@@ -211,7 +212,7 @@ impl Session {
     pub fn wants_input(&self, id: ConnectionId) -> bool {
         self.connections
             .get(&id)
-            .is_some_and(Connection::wants_input)
+            .is_some_and(|connection| connection.wants_input())
     }
 
     pub fn output(&mut self, id: ConnectionId) -> &mut Buffer {

@@ -24,7 +24,7 @@ use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::sys::credentials::{self, BecomeError};
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
-use crate::sys::{process, title};
+use crate::sys::{process, spawn, title};
 use place::Place;
 use service::Served;
 
@@ -44,12 +44,14 @@ pub enum SessionError {
 /// Serves until the monitor closes the channel.
 pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
     process::set_private_umask();
+    spawn::die_of_faults();
     title::set("session");
     process::use_one_arena();
     let mut channel =
         Channel::new(channel).map_err(|error| SessionError::System("channel", error))?;
     let mut config = settings(&mut channel)?;
     let account = account(&mut channel)?;
+    channel.keep_stand_ins();
     let channel = Rc::new(RefCell::new(channel));
     let pass_on = channel::pass_on_log(&channel);
     crate::log::init_below(config.log_target, config.log_level, Box::new(pass_on));

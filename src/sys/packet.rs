@@ -21,6 +21,8 @@ pub struct Packet {
     pub descriptors: Vec<OwnedFd>,
     /// There was more than was taken, of octets or of descriptors.
     pub is_cut: bool,
+    /// There was a descriptor, and this process may have no more.
+    pub lost_descriptor: bool,
 }
 
 /// Two ends, both close-on-exec.
@@ -31,6 +33,12 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
         None,
         SockFlag::SOCK_CLOEXEC,
     )?)
+}
+
+/// A connection whose other end is gone.
+pub fn dead_end() -> io::Result<OwnedFd> {
+    let flag = SockFlag::SOCK_CLOEXEC;
+    Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, flag)?.0)
 }
 
 /// Lets packets of `size` octets be sent, as far as the system permits.
@@ -75,11 +83,13 @@ pub fn receive(fd: BorrowedFd<'_>, limit: usize) -> io::Result<Option<Packet>> {
     let mut slices = [IoSliceMut::new(&mut octets)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let received = recvmsg::<()>(fd.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
-    let cut = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
-    let is_cut = received.flags.intersects(cut);
-    let taken = received.bytes;
+    let (flags, taken) = (received.flags, received.bytes);
     let descriptors = descriptors(&control);
-    if taken == 0 && descriptors.is_empty() && !is_cut {
+    // There was room in the buffer: it is the process that has none.
+    let lost_descriptor = flags.contains(MsgFlags::MSG_CTRUNC) && descriptors.is_empty();
+    let is_cut = flags.contains(MsgFlags::MSG_TRUNC)
+        || (flags.contains(MsgFlags::MSG_CTRUNC) && !lost_descriptor);
+    if taken == 0 && descriptors.is_empty() && !is_cut && !lost_descriptor {
         return Ok(None);
     }
     octets.truncate(taken);
@@ -87,6 +97,7 @@ pub fn receive(fd: BorrowedFd<'_>, limit: usize) -> io::Result<Option<Packet>> {
         octets,
         descriptors,
         is_cut,
+        lost_descriptor,
     }))
 }
 

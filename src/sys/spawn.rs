@@ -56,8 +56,19 @@ fn reset_signals() -> io::Result<()> {
         // SAFETY: the default action runs no code of ours.
         unsafe { sigaction(signal, &default) }?;
     }
+    die_of_faults();
     SigSet::empty().thread_set_mask()?;
     Ok(())
+}
+
+/// A fault ends the process at once.  Rust's start-up code has handlers for two of them, to tell of an overflow of
+/// the stack; sent by somebody else, such a signal would be taken for none.
+pub fn die_of_faults() {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
+        // SAFETY: the default action runs no code of ours.
+        let _ = unsafe { sigaction(signal, &default) };
+    }
 }
 
 /// Closes everything but standard input, output and error, and `channel`, which is number 3 afterwards.

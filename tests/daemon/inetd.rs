@@ -5,6 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::daemon::{rest, say};
@@ -17,7 +18,7 @@ struct SuperServer {
     tls_port: u16,
     /// For its configuration, and the certificate.
     daemon: Daemon,
-    syslog: UnixDatagram,
+    syslog: Syslog,
 }
 
 #[derive(Clone, Copy)]
@@ -131,17 +132,6 @@ impl SuperServer {
         assert!(greeting.matches("OK ..."), "{greeting}");
         client
     }
-
-    /// Everything in the log so far.
-    fn logged(&self) -> String {
-        let mut all = String::new();
-        let mut window = [0; 8192];
-        while let Ok(count) = self.syslog.recv(&mut window) {
-            all += &String::from_utf8_lossy(&window[..count]);
-            all += "\n";
-        }
-        all
-    }
 }
 
 impl Drop for SuperServer {
@@ -154,7 +144,7 @@ impl Drop for SuperServer {
             eprintln!(
                 "--- super-server ---\n{}\n--- syslog ---\n{}",
                 log.unwrap_or_default(),
-                self.logged()
+                self.syslog.text()
             );
         }
     }
@@ -166,12 +156,33 @@ fn tcp(port: u16) -> TcpStream {
     tcp
 }
 
+/// What came to a syslog of our own.
+pub struct Syslog {
+    text: Arc<Mutex<String>>,
+}
+
+impl Syslog {
+    pub fn text(&self) -> String {
+        self.text.lock().expect("no panic").clone()
+    }
+}
+
 /// A /dev with a syslog of our own; for [`with_devices`].
-pub fn devices(place: &Place) -> (UnixDatagram, PathBuf) {
+pub fn devices(place: &Place) -> (Syslog, PathBuf) {
     let devices = place.directory_of("dev", 0, 0);
-    let syslog = UnixDatagram::bind(devices.join("log")).expect("a syslog");
-    syslog.set_nonblocking(true).expect("non-blocking");
-    (syslog, devices)
+    let socket = UnixDatagram::bind(devices.join("log")).expect("a syslog");
+    let text = Arc::new(Mutex::new(String::new()));
+    let all = Arc::clone(&text);
+    // As long as the program: it is read from at once, as syslogd does.
+    std::thread::spawn(move || {
+        let mut window = [0; 8192];
+        while let Ok(count) = socket.recv(&mut window) {
+            let mut all = all.lock().expect("no panic");
+            *all += &String::from_utf8_lossy(&window[..count]);
+            *all += "\n";
+        }
+    });
+    (Syslog { text }, devices)
 }
 
 /// A shell that sees that /dev, in a mount namespace of its own.
@@ -232,7 +243,11 @@ fn both(kind: Kind) {
     client.ok(&alice.login());
     drop(client);
     server.is_quiet();
-    let log = server.logged();
+    // The last line may be on its way.
+    eventually("the log", || {
+        server.syslog.text().contains("rip=127.0.0.1").then_some(())
+    });
+    let log = server.syslog.text();
     for words in [
         format!("imap-login: Login: user=<{}>", alice.name),
         "rip=127.0.0.1".into(),
@@ -310,7 +325,7 @@ fn whatever_goes_wrong_under_inetd_nothing_but_imap_is_on_the_socket() {
         assert!(lines, "{said}");
         server.is_quiet();
     }
-    let log = server.logged();
+    let log = server.syslog.text();
     assert!(log.contains("nonsense"), "{log}");
 }
 

@@ -266,14 +266,12 @@ fn the_login_cache_spares_pam_the_second_login_and_forgets_changed_passwords() {
             "auth.cache_time = \"1h\"",
         ],
     );
-    daemon.connect(&alice).ok("SELECT INBOX");
-    assert_eq!(asked(), 1);
-    daemon.connect(&alice).ok("SELECT INBOX");
-    assert_eq!(
-        asked(),
-        1,
-        "the second login was to be answered from the cache"
-    );
+    // Whenever another test makes a user of this host, all is forgotten.
+    eventually("a login that PAM does not hear of", || {
+        let before = asked();
+        daemon.connect(&alice).ok("SELECT INBOX");
+        (asked() == before).then_some(())
+    });
     daemon.dial().no(&format!("LOGIN {} wrong", alice.name));
     daemon.connect(&alice).ok("SELECT INBOX");
     alice.set_password_hash(OTHER_HASH);

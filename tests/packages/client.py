@@ -9,14 +9,16 @@ import os
 import socket
 import ssl
 import sys
+import time
 
 USER, PASSWORD = "alice", "wonderland"
 TEXT = b"Subject: while it was upgraded\r\n\r\nText.\r\n"
 
 server, tree = sys.argv[1:3]
 how = sys.argv[3] if len(sys.argv) > 3 else ""
-# Against a server that never answers, not a slow one.
-socket.setdefaulttimeout(120)
+# For a server that never answers, not for a slow one.
+PATIENCE = 120
+socket.setdefaulttimeout(PATIENCE)
 context = ssl.create_default_context()
 context.check_hostname = False
 context.verify_mode = ssl.CERT_NONE
@@ -71,15 +73,21 @@ def stay(imap):
     while line := line_or_end(imap):
         last = line
     assert last.startswith(b"* BYE"), last
-    # The port may refuse for a moment.
-    while True:
-        try:
-            imap = with_tls()
-            break
-        except (ConnectionError, imaplib.IMAP4.abort):
-            pass
+    imap = again(with_tls)
     read(imap)
     assert "while it was upgraded" in subjects(imap)
+
+
+def again(connect):
+    """The port may refuse for a while."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return connect()
+        except (ConnectionError, imaplib.IMAP4.abort):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 def line_or_end(imap):

@@ -257,7 +257,7 @@ impl Client {
     }
 
     fn run(&mut self, now: Now, over: &dyn Fn() -> bool) -> SaslStep {
-        let next_failure = self.tell_failures(now.instant);
+        self.tell_failures(now.instant);
         loop {
             if self.output.is_full() {
                 return SaslStep::Idle;
@@ -271,7 +271,8 @@ impl Client {
                 if unread.is_empty() {
                     self.drop_input();
                 }
-                return match (is_too_long || self.ended, next_failure) {
+                // A line may have brought one more.
+                return match (is_too_long || self.ended, self.next_failure(now.instant)) {
                     (true, _) => SaslStep::Close,
                     (false, Some(time)) => SaslStep::Wait(time),
                     (false, None) => SaslStep::Idle,
@@ -297,14 +298,11 @@ impl Client {
         }
     }
 
-    /// Tells the failures whose time has come, and how long it is to the next.
-    fn tell_failures(&mut self, now: Instant) -> Option<Duration> {
-        let mut next: Option<Duration> = None;
+    /// Tells the failures whose time has come.
+    fn tell_failures(&mut self, now: Instant) {
         let mut failures = std::mem::take(&mut self.failures);
         failures.retain(|&(time, id, why)| {
-            let left = time.saturating_duration_since(now);
-            if !left.is_zero() {
-                next = Some(next.map_or(left, |next| next.min(left)));
+            if time > now {
                 return true;
             }
             if let Some(request) = self.requests.remove(&id) {
@@ -313,7 +311,12 @@ impl Client {
             false
         });
         self.failures = failures;
-        next
+    }
+
+    /// How long it is to the next of them.
+    fn next_failure(&self, now: Instant) -> Option<Duration> {
+        let times = self.failures.iter().map(|&(time, ..)| time);
+        times.min().map(|time| time.saturating_duration_since(now))
     }
 
     fn write_failure(&mut self, id: u32, user: &[u8], why: Refusal) {

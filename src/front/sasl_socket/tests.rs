@@ -77,6 +77,19 @@ fn a_failure_is_told_at_its_time_and_says_why_if_it_may() {
 }
 
 #[test]
+fn what_cannot_be_read_fails_at_its_time_though_nobody_was_asked() {
+    for bad in ["bm9uc2Vuc2U=", "!!!", "eABib2IAc2VjcmV0"] {
+        let mut talk = Talk::introduced();
+        assert_eq!(talk.say(&format!("AUTH\t1\tPLAIN\tresp={bad}\n")), "");
+        assert!(talk.asked.is_empty());
+        assert_eq!(talk.wait, Some(Duration::from_secs(2)), "{bad}");
+        talk.now.instant += Duration::from_secs(2);
+        assert_eq!(talk.say(""), "FAIL\t1\n");
+        assert_eq!(talk.wait, None);
+    }
+}
+
+#[test]
 fn several_requests_go_on_at_a_time_and_one_can_be_given_up() {
     let mut talk = Talk::introduced();
     assert_eq!(
@@ -90,6 +103,15 @@ fn several_requests_go_on_at_a_time_and_one_can_be_given_up() {
     talk.now.instant += Duration::from_secs(10);
     assert_eq!(talk.say(""), "");
     assert!(talk.socket.handle_close(ID).is_empty());
+}
+
+#[test]
+fn a_response_that_cannot_be_read_is_a_failure_told_in_its_time() {
+    let mut talk = Talk::introduced();
+    assert_eq!(talk.say("AUTH\t1\tPLAIN\tresp=!!!!\n"), "");
+    assert_eq!(talk.wait, Some(Duration::from_secs(2)));
+    talk.now.instant += Duration::from_secs(2);
+    assert_eq!(talk.say(""), "FAIL\t1\n");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 use std::fs::File;
 use std::io::{IoSlice, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileTypeExt;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::super::tests::samples;
@@ -148,6 +150,53 @@ fn octets_that_are_no_message_break_the_channel() {
         send_raw(&ours, octets, &[]);
         assert!(matches!(theirs.receive(), Err(ChannelError::Broken(_))));
     }
+}
+
+#[test]
+fn a_descriptor_for_which_there_is_no_room_becomes_an_ended_connection() {
+    // As a child, for the limit is the whole process's.
+    let name =
+        "ipc::channel::tests::a_descriptor_for_which_there_is_no_room_becomes_an_ended_connection";
+    if std::env::var_os("ROOST_TEST_FEW_DESCRIPTORS").is_none() {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([name, "--exact"])
+            .env("ROOST_TEST_FEW_DESCRIPTORS", "1")
+            .status();
+        assert!(child.unwrap().success());
+        return;
+    }
+    let (mut ours, mut theirs) = pair();
+    theirs.keep_stand_ins();
+    for _ in 0..STAND_INS {
+        ours.send(Message::Start(null())).unwrap();
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 40, hard).unwrap();
+    let all: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let mut ended = Vec::new();
+    for _ in 0..STAND_INS {
+        let received = theirs.receive();
+        let Ok(Some(Message::Start(fd))) = received else {
+            panic!("{received:?}");
+        };
+        let mut stream = std::os::unix::net::UnixStream::from(fd);
+        assert_eq!(io::Read::read(&mut stream, &mut [0]).unwrap(), 0);
+        assert!(stream.write_all(b"x").is_err());
+        ended.push(stream);
+    }
+    drop(all);
+    ours.send(Message::Start(null())).unwrap();
+    let received = theirs.receive();
+    let Ok(Some(Message::Start(fd))) = received else {
+        panic!("{received:?}");
+    };
+    assert!(
+        File::from(fd)
+            .metadata()
+            .unwrap()
+            .file_type()
+            .is_char_device()
+    );
 }
 
 /// Nobody has the other end any more.
