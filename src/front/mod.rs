@@ -13,6 +13,7 @@
 //! | `desk` | who has asked the monitor what |
 //! | `penalty` | how long an address that failed has to wait |
 //! | `limits` | how many may wait to log in |
+//! | `prefix` | what counts as one address for both |
 //! | `relay` | after login under TLS: octets both ways |
 //! | `sasl_socket` | the Dovecot auth protocol, which Postfix speaks |
 
