@@ -8,40 +8,66 @@
 //! | [`message`] | RFC 5322 and MIME: offsets into a text | nothing: it is pure |
 //! | [`config`] | every setting, defined once | nothing: it is pure |
 //! | [`maildir`] | folders, UIDs, flags, the index; what other programs do to them | mail files, and it alone |
-//! | [`session`] | everything after login: one user's connections and open mailboxes | nothing itself |
-//! | [`front`] | everything before login | nothing itself |
-//! | [`net`] | the event loop, streams, TLS | sockets and the clock, and it alone |
+//! | [`session`] | THE USER.  Everything after login: his connections and open mailboxes | nothing itself |
+//! | [`front`] | NOBODY.  Everything before login, and TLS after it | nothing itself |
+//! | [`monitor`] | ROOT.  Who is let in, which process serves whom | sockets before they are listened on, configuration and key files, processes |
 //! | [`auth`] | who somebody is: PAM, password files, SCRAM | those files, and what PAM does |
-//! | [`monitor`] | root: who is let in, which process serves whom | sockets before they are listened on, configuration and key files, processes |
 //! | [`ipc`] | what the processes say to each other, and who may say it when | the channel between them |
+//! | [`net`] | the event loop, streams, TLS, the PROXY protocol | sockets and the clock, and it alone |
 //! | [`solo`] | `roost try` and `roost --preauth`: front and session in one process | the Maildir it finds or makes, the password file |
-//! | [`commands`] | arguments; `roost check` and `roost config` | the files that the configuration names |
-//! | [`sys`] | the operating system: standard streams, users, signals | `unsafe`, and it alone |
+//! | [`commands`] | arguments; `roost check` | the files that the configuration names |
+//! | [`sys`] | the operating system: users, processes, PAM, confinement, standard streams | `unsafe`, and it alone |
 //! | [`log`] | where the log goes | standard error, syslog |
 //!
-//! `tests/layering.rs` holds this table.  Every process is one thread around one event loop; what
-//! takes long works in slices of at most 10 ms and is resumed when the others have had their turn.
+//! `tests/layering.rs` holds this table.  Every process is one thread around one event loop (a session has a
+//! second thread, which waits for what changes in the mail); what takes long works in slices of at most 10 ms
+//! and is resumed when the others have had their turn.
+//!
+//! # The processes
+//!
+//! ```text
+//! monitor (root) --+-- front (nobody, in an empty directory): all clients before login, TLS after it
+//!                  |
+//!                  +-- login child (root), one for each attempt: asks PAM; ends, or becomes
+//!                      session (the user): all of his connections
+//! ```
+//!
+//! All are this program, executed anew with the name of a role, save for the login child, which is a fork.  Each
+//! has one channel, to the monitor; what may go through it is the table in `ipc/table.rs`.  With `auth.pam_session`
+//! the login child stays, as the parent of the session, to close what PAM has opened.
 //!
 //! # The walk of a byte
 //!
-//! In, `a1 APPEND Drafts {310}` and its text:
+//! Into the daemon, `a1 LOGIN alice ..`, and behind it `a2 APPEND Drafts {310}` with its text:
 //!
 //! | step | file | what happens |
 //! |---|---|---|
-//! | accept | `net/listener.rs`, `net/mod.rs` | a listener is readable: a connection begins |
+//! | accept | `net/listener.rs`, `net/mod.rs` | a listener of the front is readable: a connection begins |
+//! | unwrap | `net/arrival.rs`, `net/proxy.rs` | from a proxy: a header says who the client is |
 //! | read, decrypt | `net/stream.rs`, `net/tls.rs` | octets off the socket |
-//! | hand over | `solo.rs` | to the front before login, to the session after |
-//! | before login | `front/login.rs` | LOGIN or AUTHENTICATE; then the session has the connection |
+//! | welcome | `front/role/server.rs`, `front/limits.rs` | is there a place for this address? |
+//! | before login | `front/login.rs`, `front/sasl.rs` | STARTTLS, LOGIN, AUTHENTICATE; what follows them waits as it is |
+//! | ask | `front/desk.rs`, `front/role/monitor.rs` | who this is, when the address has served its penalty |
+//! | permit | `monitor/peer.rs`, `ipc/table.rs` | may the front say this now? |
+//! | judge | `monitor/login.rs`, `monitor/child.rs`, `auth/password.rs`, `auth/pam.rs` | a login child finds it out |
+//! | become | `monitor/child.rs`, `sys/credentials.rs`, `sys/spawn.rs` | the child is this user's session from now on, unless there is one |
+//! | hand over | `front/role/monitor.rs`, `monitor/front.rs`, `monitor/sessions.rs` | the socket, with what was read from it and not yet done |
+//! | relay | `front/relay.rs` | under TLS the session gets one end of a pair, and the front moves octets between the other and the client |
+//! | confine | `session/role.rs`, `session/role/place.rs` | a new session keeps nothing but the mail |
+//! | greet | `session/role/service.rs` | a1 is answered OK; what followed it is read |
 //! | frame | `imap/framing.rs` | lines and literals, every limit |
 //! | parse | `imap/command.rs`, `imap/append.rs` | the command's arguments; the literal announced |
-//! | permit | `imap/connection.rs` | is it allowed in this state? |
+//! | allow | `imap/connection.rs` | is it allowed in this state? |
 //! | begin | `session/connection.rs`, `session/command/mod.rs` | an event becomes a running command |
 //! | act | `session/command/append.rs` | pieces of the literal as they come, CRLF to LF |
 //! | write | `maildir/save.rs`, `maildir/batch.rs` | tmp/, fsync, a UID from `maildir/uids.rs`, into cur/ |
 //!
+//! In `roost try` and `roost --preauth`, which are one process, `solo.rs` passes octets to the front before login, and
+//! to the session after it.
+//!
 //! Out: the command returns its reply; `session/view.rs` first writes what else the client may be
 //! told now, `imap/response.rs` makes the octets, `net/buffer.rs` holds them, `net/stream.rs` sends
-//! them.  A message's text is never in memory as a whole: `session/body.rs` reads its next piece from the file when the
+//! them, to the client or, under TLS, to the front's `front/relay.rs`.  A message's text is never in memory as a whole: `session/body.rs` reads its next piece from the file when the
 //! buffer has drained.
 //!
 //! From outside: another program renames a file; `maildir/watch.rs` wakes the loop;

@@ -36,10 +36,17 @@ pub fn init_as(target: LogTarget, level: LevelFilter, from_inetd: bool) {
     }
 }
 
-/// The same, to `hook`, which is called in this thread only, and not for what it logs itself.
-pub fn init_with(level: LevelFilter, hook: Hook) {
-    set_hook(hook);
-    start(Destination::Hook, level);
+/// The same in a process below the monitor, whose standard error it has.  If that is not the log, `hook`
+/// passes each line on; it is called in this thread only, and not for what it logs itself.
+pub fn init_below(target: LogTarget, level: LevelFilter, hook: Hook) {
+    match target {
+        LogTarget::Syslog => {
+            set_hook(hook);
+            start(Destination::Hook, level);
+        }
+        // From inetd the monitor has made syslog of it.
+        LogTarget::Auto | LogTarget::Stderr => init(level),
+    }
 }
 
 /// After a reload.

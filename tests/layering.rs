@@ -218,6 +218,55 @@ fn every_module_has_its_line_in_the_table() {
 }
 
 #[test]
+fn every_module_is_on_the_map() {
+    let map = fs::read_to_string(source_root().join("lib.rs")).expect("lib.rs");
+    for layer in LAYERS {
+        let row = format!("//! | [`{}`] |", layer.name);
+        assert!(map.contains(&row), "lib.rs has no row for {}", layer.name);
+    }
+}
+
+#[test]
+fn the_walk_of_a_byte_leads_through_files_that_are_there() {
+    for text in ["src/lib.rs", "README.md"] {
+        let text = fs::read_to_string(source_root().with_file_name("").join(text));
+        let text = text.expect("a text");
+        let named = text.split('`').filter(|word| word.ends_with(".rs"));
+        for file in named.filter(|file| !file.starts_with("tests/")) {
+            assert!(source_root().join(file).exists(), "there is no src/{file}");
+        }
+    }
+}
+
+#[test]
+fn the_table_at_the_head_of_a_module_names_its_files_and_no_others() {
+    let mut wrong = Vec::new();
+    for path in files_below(&source_root()) {
+        let text = fs::read_to_string(&path).expect("a source file");
+        let table: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("//! | `")?.split(" | ").next())
+            .flat_map(|names| names.split(['`', ',', ' ']))
+            .filter(|name| !name.is_empty() && *name != "mod")
+            .collect();
+        if !text.contains("//! | file | ") {
+            continue;
+        }
+        let code = without_tests(&without_comments(&text)).0;
+        let files: BTreeSet<&str> = code
+            .lines()
+            .filter_map(|line| line.strip_suffix(';')?.split_once("mod "))
+            .filter(|(before, _)| before.is_empty() || before.starts_with("pub"))
+            .map(|(_, name)| name)
+            .collect();
+        for name in table.symmetric_difference(&files) {
+            wrong.push(format!("{}: {name}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
 fn comments_strings_and_tests_are_no_code() {
     let text = "use a; // std::fs\n/* std::net /* nested */ */ let s = \"std::env\\\"\"; let c = '\"';\n\
                 #[cfg(test)]\nmod tests { use std::fs; }\nuse b;\n";
@@ -272,7 +321,7 @@ impl Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = source_root();
     let mut sources = Vec::new();
     let mut test_files = BTreeSet::new();
     for path in files_below(&root) {
@@ -299,6 +348,10 @@ fn sources() -> Vec<Source> {
         !path.ancestors().any(|above| test_files.contains(above))
     });
     sources
+}
+
+fn source_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `arguments` | arguments to what is to be done; `roost --help` |
 //! | `check` | `roost check`: the configuration, and the files it names |
-//! | `configuration` | the file, if there is one, and what the command line changes |
 
 mod arguments;
 mod check;

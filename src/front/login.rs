@@ -226,7 +226,7 @@ impl Login {
     fn greet(&mut self) {
         let capabilities = self.capabilities();
         let code = Some(Code::Capability(&capabilities));
-        response::untagged(self.output.writer(), Status::Ok, code, "Roost is ready");
+        response::untagged(self.output.writer(), Status::Ok, code, "Roost is ready.");
         self.phase = Phase::Talking;
     }
 
@@ -244,7 +244,7 @@ impl Login {
             };
         }
         if self.unanswered > MAX_UNANSWERED {
-            let text = "That is too much for one command before login";
+            let text = "That is too much for one command before login.";
             self.say_bye("Too long a command", text);
             return Step::Close;
         }
@@ -270,7 +270,7 @@ impl Login {
                 let step = self.give_up();
                 if let Phase::Sasl(tag, _) = std::mem::replace(&mut self.phase, Phase::Talking) {
                     let out = self.output.writer();
-                    response::tagged(out, &tag, Status::Bad, None, "Authentication given up");
+                    response::tagged(out, &tag, Status::Bad, None, "Authentication given up.");
                 }
                 step
             }
@@ -287,7 +287,7 @@ impl Login {
             | Event::AppendEnd
             | Event::Done => {
                 self.connection.refuse();
-                self.say_bye("Too many invalid commands", "Log in first");
+                self.say_bye("Too many invalid commands", "Log in first.");
                 None
             }
         }
@@ -305,7 +305,7 @@ impl Login {
         bad.write(self.output.writer());
         self.bad_commands = self.bad_commands.saturating_add(1);
         if bad.fatal || self.bad_commands >= MAX_BAD_COMMANDS {
-            self.say_bye("Too many invalid commands", "Too many bad commands");
+            self.say_bye("Too many invalid commands", "Too many bad commands.");
         }
     }
 
@@ -315,16 +315,16 @@ impl Login {
             Command::Capability => {
                 let capabilities = self.capabilities();
                 response::capability(self.output.writer(), &capabilities);
-                self.done(&tag, "That is what can be done now")
+                self.done(&tag, "That is what can be done now.")
             }
-            Command::Noop => self.done(&tag, "Nothing done"),
+            Command::Noop => self.done(&tag, "Nothing done."),
             Command::Id(_) => {
                 response::id(self.output.writer(), &[("name", "Roost")]);
-                self.done(&tag, "That is who we are")
+                self.done(&tag, "That is who we are.")
             }
             Command::Logout => {
-                response::bye(self.output.writer(), None, "Goodbye");
-                self.done(&tag, "Logged out");
+                response::bye(self.output.writer(), None, "Goodbye.");
+                self.done(&tag, "Logged out.");
                 self.connection.set_state(State::Logout);
                 self.close("Logged out");
                 None
@@ -336,7 +336,7 @@ impl Login {
             }
             _ => {
                 let out = self.output.writer();
-                response::tagged(out, &tag, Status::Bad, None, "Log in first");
+                response::tagged(out, &tag, Status::Bad, None, "Log in first.");
                 None
             }
         }
@@ -353,13 +353,13 @@ impl Login {
         let out = self.output.writer();
         if !self.settings.starttls || is_tls {
             let text = match is_tls {
-                true => "TLS is in use already",
-                false => "TLS is not to be had here",
+                true => "TLS is in use already.",
+                false => "TLS is not to be had here.",
             };
             response::tagged(out, tag, Status::Bad, None, text);
             return None;
         }
-        response::tagged(out, tag, Status::Ok, None, "Begin TLS now");
+        response::tagged(out, tag, Status::Ok, None, "Begin TLS now.");
         self.connection.start_tls();
         self.unanswered = 0;
         self.attempts.secrecy = Secrecy::Handshaking;
@@ -476,7 +476,7 @@ impl Login {
         self.attempts.was_too_open |= is_password;
         let code = Some(Code::PrivacyRequired);
         let out = self.output.writer();
-        response::tagged(out, tag, Status::No, code, "Use TLS first");
+        response::tagged(out, tag, Status::No, code, "Use TLS first.");
         None
     }
 
@@ -488,7 +488,7 @@ impl Login {
             false => offered.join(" "),
         };
         let name: String = name.chars().take(MAX_MECHANISM).collect();
-        let text = format!("{name} is not offered here; offered: {offered}");
+        let text = format!("{name} is not offered here; offered: {offered}.");
         let out = self.output.writer();
         response::tagged(out, tag, Status::No, Some(Code::Cannot), &text);
         None

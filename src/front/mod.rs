@@ -13,6 +13,7 @@
 //! | `desk` | who has asked the monitor what |
 //! | `penalty` | how long an address that failed has to wait |
 //! | `limits` | how many may wait to log in |
+//! | `prefix` | what counts as one address for both |
 //! | `relay` | after login under TLS: octets both ways |
 //! | `sasl_socket` | the Dovecot auth protocol, which Postfix speaks |
 
@@ -188,14 +189,14 @@ impl Front {
                 break;
             }
             self.deadlines.pop_front();
-            self.say_bye(id, "Inactivity", "It took too long to log in");
+            self.say_bye(id, "Inactivity", "It took too long to log in.");
         }
         self.forget_deadlines();
     }
 
     pub fn handle_stop(&mut self) {
         for (&id, login) in &mut self.logins {
-            login.say_bye("Shutting down", "The server is shutting down");
+            login.say_bye("Shutting down", "Server shutting down.");
             self.ready.push_back(id);
         }
     }

@@ -7,22 +7,22 @@ use crate::ipc::Refusal;
 /// password only; `Mismatch` says nothing.
 pub(super) fn reply(why: Refusal) -> (Code<'static>, &'static str) {
     match why {
-        Refusal::Mismatch => (Code::AuthenticationFailed, "Wrong user name or password"),
-        Refusal::Expired => (Code::Expired, "The password or the account has expired"),
+        Refusal::Mismatch => (Code::AuthenticationFailed, "Wrong user name or password."),
+        Refusal::Expired => (Code::Expired, "The password or the account has expired."),
         Refusal::Disabled => (
             Code::AuthorizationFailed,
-            "The account is not to be used now",
+            "The account is not to be used now.",
         ),
-        Refusal::NotPermitted => (Code::AuthorizationFailed, "This user has no mail here"),
-        Refusal::Unavailable => (Code::Unavailable, "Logging in is not possible for now"),
+        Refusal::NotPermitted => (Code::AuthorizationFailed, "This user has no mail here."),
+        Refusal::Unavailable => (Code::Unavailable, "Logging in is not possible for now."),
         Refusal::TooMany => (
             Code::Limit,
             "Too many connections of this user from this address \
-             (limits.connections_per_user_and_address)",
+             (limits.connections_per_user_and_address).",
         ),
         Refusal::NoMail => (
             Code::ServerBug,
-            "The mail cannot be found; the server's log says why",
+            "The mail cannot be found; the server's log says why.",
         ),
     }
 }

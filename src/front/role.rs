@@ -22,9 +22,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use crate::config::{Config, ConfigError, LogTarget};
-use crate::ipc::channel::{Channel, ChannelError};
-use crate::ipc::{Level, Message};
+use crate::config::{Config, ConfigError};
+use crate::ipc::Message;
+use crate::ipc::channel::{self, Channel, ChannelError};
 use crate::net::Loop;
 use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
@@ -56,7 +56,8 @@ pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     let config = settings(&mut channel)?;
     channel.keep_stand_ins();
     let channel = Rc::new(RefCell::new(channel));
-    start_log(&config, &channel);
+    let pass_on = channel::pass_on_log(&channel);
+    crate::log::init_below(config.log_target, config.log_level, Box::new(pass_on));
     let files = process::raise_file_limit().map_err(|error| FrontError::System("limits", error))?;
 
     give_up_rights(&config)?;
@@ -98,33 +99,6 @@ fn give_up_rights(config: &Config) -> Result<(), FrontError> {
         ),
     }
     Ok(())
-}
-
-/// Standard error is the monitor's; if that is not the log, the monitor writes it.
-fn start_log(config: &Config, channel: &Rc<RefCell<Channel>>) {
-    let level = config.log_level;
-    if config.log_target != LogTarget::Syslog {
-        return crate::log::init(level);
-    }
-    let channel = Rc::clone(channel);
-    let pass_on = move |level: log::Level, text: &str| {
-        // A line less is better than a process that waits for its log.
-        if let Ok(mut channel) = channel.try_borrow_mut()
-            && !channel.is_full()
-        {
-            let _ = channel.send(Message::Log(ipc_level(level), text.to_owned()));
-        }
-    };
-    crate::log::init_with(level, Box::new(pass_on));
-}
-
-fn ipc_level(level: log::Level) -> Level {
-    match level {
-        log::Level::Error => Level::Error,
-        log::Level::Warn => Level::Warn,
-        log::Level::Info => Level::Info,
-        log::Level::Debug | log::Level::Trace => Level::Debug,
-    }
 }
 
 /// Descriptors that are no connections: the channel, the log, the loop's own, listening sockets, and the

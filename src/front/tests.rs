@@ -58,7 +58,7 @@ fn a_wrong_password_is_told_only_after_a_delay_and_the_next_one_may_be_right() {
     assert_eq!(admitted.tag.as_bytes(), b"b");
     assert_eq!(
         admitted.output.pending(),
-        b"a NO [AUTHENTICATIONFAILED] Wrong user name or password\r\n"
+        b"a NO [AUTHENTICATIONFAILED] Wrong user name or password.\r\n"
     );
 }
 
@@ -95,7 +95,7 @@ fn nobody_may_act_for_somebody_else_and_a_broken_message_is_no_message() {
             STANDARD.encode(message)
         ));
         assert!(
-            answer.ends_with("a NO [AUTHENTICATIONFAILED] Wrong user name or password\r\n"),
+            answer.ends_with("a NO [AUTHENTICATIONFAILED] Wrong user name or password.\r\n"),
             "{answer}"
         );
         assert_eq!(talk.waited, Config::default().failure_delay);
@@ -118,7 +118,7 @@ fn an_exchange_can_be_given_up_and_goes_wrong_alone() {
     talk.say("");
     assert_eq!(
         talk.say("a AUTHENTICATE PLAIN\r\n*\r\n"),
-        "+ \r\na BAD Authentication given up\r\n"
+        "+ \r\na BAD Authentication given up.\r\n"
     );
     assert!(
         talk.say("b AUTHENTICATE PLAIN\r\n!\r\n")
@@ -151,7 +151,7 @@ fn over_a_network_passwords_are_taken_only_under_tls() {
     }
     assert_eq!(
         talk.say("b STARTTLS\r\nc INJECTED\r\n"),
-        "b OK Begin TLS now\r\n"
+        "b OK Begin TLS now.\r\n"
     );
     assert!(talk.starttls);
     talk.front.handle_secured(ID, Secured::default());
@@ -176,7 +176,7 @@ fn commands_that_need_no_login_are_answered() {
     );
     assert_eq!(
         talk.say("c LOGOUT\r\nd NOOP\r\n"),
-        "* BYE Goodbye\r\nc OK Logged out\r\n"
+        "* BYE Goodbye.\r\nc OK Logged out.\r\n"
     );
     assert!(talk.closed);
 }
@@ -189,7 +189,7 @@ fn the_third_bad_command_is_the_last() {
     let lines: Vec<&str> = answer.lines().collect();
     assert_eq!(lines.len(), 4, "{answer}");
     assert!(lines[0].starts_with("a BAD ") && lines[1].starts_with("b BAD "));
-    assert_eq!(lines[3], "* BYE Too many bad commands");
+    assert_eq!(lines[3], "* BYE Too many bad commands.");
     assert!(talk.closed);
 }
 
@@ -211,7 +211,7 @@ fn who_does_not_log_in_in_time_is_sent_away() {
     talk.now.instant = deadline;
     talk.front.handle_timeout(talk.now);
     assert_eq!(talk.front.poll_ready(), Some(ID));
-    assert_eq!(talk.say(""), "* BYE It took too long to log in\r\n");
+    assert_eq!(talk.say(""), "* BYE It took too long to log in.\r\n");
     assert!(talk.closed);
     assert_eq!(talk.front.next_timeout(), None);
 }
@@ -229,7 +229,7 @@ fn complete_commands_are_answered_after_the_client_has_ended() {
     talk.say("");
     talk.front.handle_input(ID, b"a NOOP\r\nb NO");
     talk.front.handle_end(ID);
-    assert_eq!(talk.say(""), "a OK Nothing done\r\n");
+    assert_eq!(talk.say(""), "a OK Nothing done.\r\n");
     assert!(talk.closed);
 }
 
@@ -329,7 +329,7 @@ fn what_is_not_offered_is_refused_by_name_and_is_no_failure() {
         let answer = talk.say(&format!("a AUTHENTICATE {name} dXNlcj1ib2I=\r\n"));
         assert_eq!(
             answer,
-            format!("a NO [CANNOT] {name} is not offered here; offered: PLAIN LOGIN\r\n")
+            format!("a NO [CANNOT] {name} is not offered here; offered: PLAIN LOGIN.\r\n")
         );
         assert_eq!(talk.waited, Duration::ZERO);
     }
@@ -389,8 +389,8 @@ fn scram_is_passed_on_in_both_directions() {
 #[test]
 fn who_gives_scram_up_lets_nobody_wait() {
     for (word, answer) in [
-        ("*", "a BAD Authentication given up\r\n"),
-        ("!", "a BAD Invalid base64\r\n"),
+        ("*", "a BAD Authentication given up.\r\n"),
+        ("!", "a BAD Invalid base64.\r\n"),
     ] {
         let mut talk = Talk::with(&everything(), Peer::default());
         talk.say("");
@@ -479,7 +479,7 @@ fn a_certificate_is_enough_for_external() {
         talk.front
             .refuse(ID, Refusal::NotPermitted, talk.now.instant);
         let answer = talk.say("");
-        assert!(answer.ends_with("a NO [AUTHORIZATIONFAILED] This user has no mail here\r\n"));
+        assert!(answer.ends_with("a NO [AUTHORIZATIONFAILED] This user has no mail here.\r\n"));
     }
 }
 

@@ -99,6 +99,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bad {
     pub tag: Option<Tag>,
+    /// Without its full stop.
     pub text: &'static str,
     /// The client has sent too many of these.
     pub fatal: bool,
@@ -107,9 +108,10 @@ pub struct Bad {
 impl Bad {
     /// The BAD response, untagged if the client gave no tag.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let text = format!("{}.", self.text);
         match &self.tag {
-            Some(tag) => response::tagged(out, tag, Status::Bad, None, self.text),
-            None => response::untagged(out, Status::Bad, None, self.text),
+            Some(tag) => response::tagged(out, tag, Status::Bad, None, &text),
+            None => response::untagged(out, Status::Bad, None, &text),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! does not take at once waits here, in order.  Octets are wiped when they are gone, for there are passwords and keys
 //! among them.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -175,6 +176,19 @@ impl Channel {
     /// Whether the kernel has taken everything.
     pub fn is_flushed(&self) -> bool {
         self.queue.is_empty()
+    }
+}
+
+/// Sends a line of the log to the monitor, whose file it is.
+pub fn pass_on_log(channel: &Rc<RefCell<Channel>>) -> impl Fn(log::Level, &str) + use<> {
+    let channel = Rc::clone(channel);
+    move |level, text| {
+        // A line less is better than a process that waits for its log.
+        if let Ok(mut channel) = channel.try_borrow_mut()
+            && !channel.is_full()
+        {
+            let _ = channel.send(Message::Log(level.into(), text.to_owned()));
+        }
     }
 }
 

@@ -85,7 +85,7 @@ impl Peer {
             log::warn!("{lost} lines for the log were lost: there were too many");
         }
         if lost.is_some() {
-            log::log!(log_level(level), "{line}");
+            log::log!(log::Level::from(level), "{line}");
         }
     }
 }
@@ -113,15 +113,6 @@ impl Allowance {
         }
         self.taken = self.taken.saturating_add(1);
         (self.taken <= LINES).then_some(lost)
-    }
-}
-
-fn log_level(level: Level) -> log::Level {
-    match level {
-        Level::Error => log::Level::Error,
-        Level::Warn => log::Level::Warn,
-        Level::Info => log::Level::Info,
-        Level::Debug => log::Level::Debug,
     }
 }
 

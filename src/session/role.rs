@@ -17,9 +17,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::config::{Config, ConfigError, LogTarget};
-use crate::ipc::channel::{Channel, ChannelError};
-use crate::ipc::{Account, Level, Message};
+use crate::config::{Config, ConfigError};
+use crate::ipc::channel::{self, Channel, ChannelError};
+use crate::ipc::{Account, Message};
 use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::sys::credentials::{self, BecomeError};
@@ -53,7 +53,8 @@ pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
     let account = account(&mut channel)?;
     channel.keep_stand_ins();
     let channel = Rc::new(RefCell::new(channel));
-    start_log(&config, &channel);
+    let pass_on = channel::pass_on_log(&channel);
+    crate::log::init_below(config.log_target, config.log_level, Box::new(pass_on));
 
     credentials::verify(account.uid, account.gid).map_err(SessionError::Credentials)?;
     sandbox::forbid_core_dumps()?;
@@ -90,33 +91,6 @@ fn account(channel: &mut Channel) -> Result<Account, SessionError> {
     match channel.wait()? {
         Message::Account(account) => Ok(account),
         _ => Err(SessionError::Unexpected("the account")),
-    }
-}
-
-/// Standard error is the monitor's; if that is not the log, the monitor writes it.
-fn start_log(config: &Config, channel: &Rc<RefCell<Channel>>) {
-    let level = config.log_level;
-    if config.log_target != LogTarget::Syslog {
-        return crate::log::init(level);
-    }
-    let channel = Rc::clone(channel);
-    let pass_on = move |level: log::Level, text: &str| {
-        // A line less is better than a process that waits for its log.
-        if let Ok(mut channel) = channel.try_borrow_mut()
-            && !channel.is_full()
-        {
-            let _ = channel.send(Message::Log(ipc_level(level), text.to_owned()));
-        }
-    };
-    crate::log::init_with(level, Box::new(pass_on));
-}
-
-fn ipc_level(level: log::Level) -> Level {
-    match level {
-        log::Level::Error => Level::Error,
-        log::Level::Warn => Level::Warn,
-        log::Level::Info => Level::Info,
-        log::Level::Debug | log::Level::Trace => Level::Debug,
     }
 }
 

@@ -126,7 +126,7 @@ impl Server {
         }
         self.turned_away += 1;
         let text = "Too many connections from this address wait to log in \
-                    (limits.waiting_connections_per_address)";
+                    (limits.waiting_connections_per_address).";
         self.front.turn_away(id, peer, text, now);
     }
 

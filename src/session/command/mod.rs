@@ -102,7 +102,7 @@ pub fn start(tagged: Tagged, context: &mut Context<'_>) -> Start {
         Request::Check => Start::DoneAfterLook(Reply::ok("Check completed.")),
         Request::Logout => {
             context.client.deselect(context.mailboxes, context.now);
-            response::bye(context.client.out.writer(), None, "Logging out");
+            response::bye(context.client.out.writer(), None, "Logging out.");
             context.client.imap.set_state(State::Logout);
             Start::Done(Reply::ok("Logout completed."))
         }

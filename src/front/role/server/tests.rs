@@ -162,7 +162,7 @@ fn one_address_has_only_so_many_places() {
     let answer = late.line();
     assert!(
         answer.starts_with("* BYE [LIMIT] ")
-            && answer.ends_with("(limits.waiting_connections_per_address)"),
+            && answer.ends_with("(limits.waiting_connections_per_address)."),
         "{answer}"
     );
     assert_eq!(late.line(), "");
