@@ -257,13 +257,13 @@ fn a_session_that_says_what_it_may_not_is_killed_and_no_other() {
     let mut bob = stage.daemon.dial();
     bob.ok("LOGIN bob secret");
     let (monitor, front) = (stage.daemon.monitor(), stage.daemon.front());
-    for number in 0..scenarios.len() {
+    for (number, scenario) in scenarios.iter().enumerate() {
         stage.play(number, number + 1);
         let mut ann = stage.daemon.tcp();
         daemon::say(&mut ann, b"a1 LOGIN ann secret\r\n");
         // The session never answers, and ends.
         let said = daemon::rest(&mut ann);
-        assert!(!said.contains("a1 OK"), "{:?}: {said}", scenarios[number]);
+        assert!(!said.contains("a1 OK"), "{scenario:?}: {said}");
         bob.ok("NOOP");
     }
     let judge = |number| stage.judge(number, &scenarios[number]);
