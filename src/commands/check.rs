@@ -1,7 +1,7 @@
 //! `roost check`: what is wrong with a configuration before it takes effect.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -151,7 +151,6 @@ impl Checker {
 }
 
 fn read_small(path: &Path) -> io::Result<Vec<u8>> {
-    use std::io::Read;
     let mut octets = Vec::new();
     File::open(path)?
         .take(MAX_FILE + 1)

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use super::penalty::Penalties;
-use super::prefix::Prefix;
 use super::refusal;
 use crate::ipc::{Attempt, LoginRequest, Message, Proof, Refusal, Secret, Verdict};
-use crate::net::ConnectionId;
+use crate::net::{ConnectionId, Prefix};
 
 pub(super) struct Desk {
     failure_delay: Duration,

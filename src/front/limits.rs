@@ -7,8 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
-use super::prefix::Prefix;
-use crate::net::ConnectionId;
+use crate::net::{ConnectionId, Prefix};
 
 pub(super) struct Places {
     overall: usize,

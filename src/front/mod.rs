@@ -13,7 +13,6 @@
 //! | `desk` | who has asked the monitor what |
 //! | `penalty` | how long an address that failed has to wait |
 //! | `limits` | how many may wait to log in |
-//! | `prefix` | what counts as one address for both |
 //! | `relay` | after login under TLS: octets both ways |
 //! | `sasl_socket` | the Dovecot auth protocol, which Postfix speaks |
 
@@ -23,7 +22,6 @@ mod desk;
 mod limits;
 mod login;
 mod penalty;
-mod prefix;
 mod refusal;
 mod relay;
 pub mod role;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::prefix::Prefix;
+use crate::net::Prefix;
 
 pub(super) struct Penalties {
     longest: Duration,

@@ -5,7 +5,6 @@
 //! of which the same holds.  `child.rs` is what runs in a child.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
 use crate::auth::cache::Stamps;
@@ -14,7 +13,7 @@ use crate::ipc::{
     Account, Attempt, Judgement, LoginRequest, Message, Origin, Proof, Refusal, Secret, Service,
     Verdict,
 };
-use crate::net::SourceId;
+use crate::net::{Prefix, SourceId};
 use crate::sys::spawn::Exit;
 
 use super::peer::{Peer, PeerError};
@@ -59,14 +58,14 @@ struct Queued {
     task: Task,
     /// When it is given up.
     until: Option<Instant>,
-    address: Option<IpAddr>,
+    address: Option<Prefix>,
 }
 
 struct LoginChild {
     /// None: it has said all that it had to say, and is about to end.
     peer: Option<Peer>,
     pid: Option<u32>,
-    address: Option<IpAddr>,
+    address: Option<Prefix>,
     /// None: nobody waits any more.
     attempt: Option<Attempt>,
     /// The session that it becomes.
@@ -78,7 +77,7 @@ struct LoginChild {
 
 impl Monitor {
     pub(super) fn begin_login(&mut self, attempt: Attempt, request: LoginRequest) {
-        let address = request.origin.remote.map(|remote| block(remote.ip()));
+        let address = request.origin.remote.map(|remote| Prefix::of(remote.ip()));
         let asked = Asked {
             service: request.service,
             origin: request.origin.clone(),
@@ -504,7 +503,7 @@ impl Logins {
         self.queue.len()
     }
 
-    fn running_for(&self, address: Option<IpAddr>) -> usize {
+    fn running_for(&self, address: Option<Prefix>) -> usize {
         let children = self.children.values();
         children.filter(|child| child.address == address).count()
     }
@@ -513,18 +512,6 @@ impl Logins {
         let children = self.children.values().filter_map(|child| child.kill_at);
         let queue = self.queue.front().and_then(|first| first.until);
         children.chain(queue).min()
-    }
-}
-
-/// What is counted as one address: a network that one customer of a provider has (IPv6), as for the
-/// penalty.
-fn block(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
-        }
     }
 }
 

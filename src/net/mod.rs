@@ -23,6 +23,7 @@
 //! | `tls` | rustls over a TCP socket |
 //! | `listener` | accepting |
 //! | `arrival`, `proxy` | connections that come through a proxy |
+//! | `prefix` | what counts as one address |
 //! | `change` | what a service wants of the loop |
 //! | `token` | which event is whose |
 
@@ -31,6 +32,7 @@ mod buffer;
 mod change;
 mod connection;
 mod listener;
+mod prefix;
 pub mod proxy;
 mod service;
 pub mod stream;
@@ -50,6 +52,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 
 pub use buffer::Buffer;
+pub use prefix::Prefix;
 pub use service::{Change, ConnectionId, Run, Secured, Service, SourceId};
 
 use crate::sys::process::{Signalled, Signals, Watched, trim_memory};

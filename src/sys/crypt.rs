@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use zeroize::Zeroizing;
 
+// SAFETY: as crypt(3) declares it.
 #[link(name = "crypt")]
 unsafe extern "C" {
     /// Returns null if it fails, unlike `crypt_r`, which returns a string that is no hash.

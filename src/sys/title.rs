@@ -100,6 +100,7 @@ fn move_environment(bounds: &Bounds) -> bool {
         // SAFETY: one thread (the contract of `set`), so nobody reads the environment meanwhile.
         unsafe { std::env::set_var(&name, &value) };
     }
+    // SAFETY: as environ(7) declares it.
     unsafe extern "C" {
         static environ: *const *const libc::c_char;
     }

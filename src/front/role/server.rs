@@ -11,14 +11,15 @@ use super::certificates::Gathering;
 use crate::config::Config;
 use crate::front::desk::{Asker, Desk};
 use crate::front::limits::{Place, Places};
-use crate::front::prefix::Prefix;
 use crate::front::relay::Relay;
 use crate::front::sasl_socket::{SaslSocket, SaslStep};
 use crate::front::{Admitted, Front, Question, Step};
 use crate::ipc::channel::Channel;
 use crate::ipc::{Attempt, FrontCounters, ListenerKind};
 use crate::net::stream::{Peer, Stream};
-use crate::net::{Buffer, Change, ConnectionId, Now, READ_SIZE, Run, Secured, Service, SourceId};
+use crate::net::{
+    Buffer, Change, ConnectionId, Now, Prefix, READ_SIZE, Run, Secured, Service, SourceId,
+};
 
 /// Everybody who is connected.
 pub(super) struct Server {

@@ -1,10 +1,10 @@
-//! Where somebody comes from, as far as limits and penalties look.
+//! What counts as one address where each may have so much: places, penalties, login children.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 address, or the first 48 bits of an IPv6 address: one site has all that begin with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Prefix(IpAddr);
+pub struct Prefix(IpAddr);
 
 impl Prefix {
     pub fn of(address: IpAddr) -> Prefix {
