@@ -180,6 +180,11 @@ fn a_client_whose_maildir_cannot_be_opened_is_told_so_and_the_log_says_why() {
         );
         assert!(text.contains("\r\n* BYE "), "{text}");
         assert_eq!(monitor.closed().0, number);
+        // It may be mended by the next login, which is to find another session.
+        let Message::Idle { connections } = monitor.receive() else {
+            panic!("the session stays");
+        };
+        assert_eq!(connections, number);
     }
     let log = monitor.log();
     assert!(

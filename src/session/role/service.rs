@@ -245,7 +245,12 @@ impl Served {
 
     fn note_absence(&mut self, now: Now) {
         if self.clients.is_empty() && self.joining.is_empty() && !self.ending {
-            self.idle_at = now.instant.checked_add(self.linger);
+            // Mail that cannot be opened may be so at the next login: that begins anew.
+            let linger = self
+                .session
+                .as_ref()
+                .map_or(Duration::ZERO, |_| self.linger);
+            self.idle_at = now.instant.checked_add(linger);
         }
     }
 
