@@ -65,7 +65,8 @@ pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     sandbox::confine_calls(Role::Front)?;
 
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    event_loop.set_connection_limit(files.saturating_sub(SPARE_FILES));
+    // Half of them where there are few: serving somebody is better than nobody.
+    event_loop.set_connection_limit(files.saturating_sub(SPARE_FILES).max(files / 2));
     let mut server = Server::new(config, channel, title::set);
     let served = event_loop.run(&mut server);
     served.map_err(|error| FrontError::System("event loop", error))

@@ -191,4 +191,4 @@ impl Backoff {
 const LONG_ENOUGH: Duration = Duration::from_secs(10);
 
 const MIN_DELAY: Duration = Duration::from_millis(100);
-const MAX_DELAY: Duration = Duration::from_secs(30);
+const MAX_DELAY: Duration = Duration::from_secs(4);

@@ -156,6 +156,13 @@ fn tcp(port: u16) -> TcpStream {
     tcp
 }
 
+/// Why no process can have a /dev of its own here (a container may forbid it), if so.
+pub fn cannot_mount() -> Option<&'static str> {
+    let tried = Command::new("unshare").args(["--mount", "true"]).output();
+    let may = tried.is_ok_and(|output| output.status.success());
+    (!may).then_some("no mount namespace can be made here")
+}
+
 /// What came to a syslog of our own.
 pub struct Syslog {
     text: Arc<Mutex<String>>,
@@ -262,6 +269,9 @@ fn both(kind: Kind) {
 #[test]
 fn inetd_starts_it_for_each_client_and_nothing_stays() {
     as_root!();
+    if let Some(why) = cannot_mount() {
+        skip!("{why}");
+    }
     if Kind::Inetd.program().is_none() {
         skip!("openbsd-inetd is not installed");
     }
@@ -271,6 +281,9 @@ fn inetd_starts_it_for_each_client_and_nothing_stays() {
 #[test]
 fn xinetd_starts_it_for_each_client_and_nothing_stays() {
     as_root!();
+    if let Some(why) = cannot_mount() {
+        skip!("{why}");
+    }
     if Kind::Xinetd.program().is_none() {
         skip!("xinetd is neither installed nor in target/ (tests/run)");
     }
@@ -280,6 +293,9 @@ fn xinetd_starts_it_for_each_client_and_nothing_stays() {
 #[test]
 fn whatever_goes_wrong_under_inetd_nothing_but_imap_is_on_the_socket() {
     as_root!();
+    if let Some(why) = cannot_mount() {
+        skip!("{why}");
+    }
     if Kind::Inetd.program().is_none() {
         skip!("openbsd-inetd is not installed");
     }

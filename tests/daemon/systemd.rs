@@ -117,6 +117,9 @@ fn sockets_from_systemd_are_served_instead_of_the_listeners_in_the_configuration
 #[test]
 fn the_log_goes_to_syslog_if_it_is_to() {
     as_root!();
+    if let Some(why) = super::inetd::cannot_mount() {
+        skip!("{why}");
+    }
     let alice = User::new();
     let mut daemon = Daemon::prepare(&["log.target = \"syslog\""]);
     let (syslog, devices) = super::inetd::devices(daemon.place());
