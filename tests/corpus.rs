@@ -72,4 +72,4 @@ fn corpus(folder: &str) -> PathBuf {
 }
 
 /// What else lies in `tests/corpus`.
-const OTHER_FOLDERS: &[&str] = &["logs", "maildirs"];
+const OTHER_FOLDERS: &[&str] = &["maildirs"];

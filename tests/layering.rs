@@ -86,7 +86,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "ipc",
-        may_name: &["sys"],
+        may_name: &["config", "sys"],
         may_touch: &[Io, Network],
         files: &[("channel.rs", &[System])],
     },

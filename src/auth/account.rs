@@ -1,9 +1,11 @@
 //! What is needed of a user who has shown who he is: numbers, home, mail location; and who is never let in.
 
+use std::path::PathBuf;
+
 use super::trace::Trace;
 use super::{Admission, Identity};
-use crate::config::{AuthSource, Config, Layout};
-use crate::ipc::{Account, Location, Refusal, Service};
+use crate::config::{AuthSource, Config, Layout, Location, LocationError};
+use crate::ipc::{Account, Refusal, Service};
 use crate::sys::users;
 
 /// Refuses root before anybody looks at the password, so that it cannot be guessed here.
@@ -58,12 +60,12 @@ pub(super) fn admit(
     let location = match (location, service) {
         (Ok(location), _) => location,
         (Err(_), Service::Sasl) => Location {
-            maildir: String::new(),
+            maildir: PathBuf::new(),
             index_dir: None,
-            fs_layout: false,
+            layout: Layout::Detect,
         },
         (Err(problem), Service::Imap) => {
-            trace.problem(source, problem);
+            trace.problem(source, problem.to_string());
             return Err(Refusal::NoMail);
         }
     };
@@ -164,21 +166,11 @@ fn permit(
     Err(Refusal::NotPermitted)
 }
 
-fn locate(config: &Config, identity: &Identity, home: &str) -> Result<Location, String> {
-    let found = match &identity.mail {
+fn locate(config: &Config, identity: &Identity, home: &str) -> Result<Location, LocationError> {
+    match &identity.mail {
         Some(template) => config.locate_by(template, &identity.user, home),
         None => config.locate(&identity.user, home),
-    };
-    let found = found.map_err(|error| error.to_string())?;
-    let text = |path: std::path::PathBuf| {
-        let text = path.into_os_string().into_string();
-        text.map_err(|_| String::from("the mail location is no text"))
-    };
-    Ok(Location {
-        maildir: text(found.maildir)?,
-        index_dir: found.index_dir.map(text).transpose()?,
-        fs_layout: found.layout == Layout::Fs,
-    })
+    }
 }
 
 pub(super) const ROOT: &str = "root is never let in";

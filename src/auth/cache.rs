@@ -140,7 +140,7 @@ const MAX_ENTRIES: usize = 20_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipc::{Location, Origin, Secret};
+    use crate::ipc::{Layout, Location, Origin, Secret};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -168,9 +168,9 @@ mod tests {
             gid: 1000,
             home: format!("/home/{user}"),
             location: Location {
-                maildir: format!("/home/{user}/Maildir"),
+                maildir: format!("/home/{user}/Maildir").into(),
                 index_dir: None,
-                fs_layout: false,
+                layout: Layout::MaildirPlusPlus,
             },
         }
     }

@@ -63,12 +63,13 @@ pub fn missing_service(service: &str) -> Option<String> {
 }
 
 /// A directory, and what is there.
-pub fn describe(path: &str) -> String {
+pub fn describe(path: &Path) -> String {
+    let shown = path.display();
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => format!("{path} (uid {})", metadata.uid()),
-        Ok(_) => format!("{path} (no directory)"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("{path} (not there yet)"),
-        Err(error) => format!("{path} ({error})"),
+        Ok(metadata) if metadata.is_dir() => format!("{shown} (uid {})", metadata.uid()),
+        Ok(_) => format!("{shown} (no directory)"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("{shown} (not there yet)"),
+        Err(error) => format!("{shown} ({error})"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `roost auth-test USER`: a login with each of its steps told.
 
 use std::fmt;
+use std::path::Path;
 
 use super::trace::{Kind, Trace};
 use super::{Dialogue, files, judge};
@@ -96,7 +97,7 @@ impl Report {
                 groups.map_or_else(|error| error.to_string(), |groups| groups.join(" ")),
             );
         }
-        self.line("home", files::describe(&account.home));
+        self.line("home", files::describe(Path::new(&account.home)));
         self.line("maildir", files::describe(&account.location.maildir));
         if let Some(index_dir) = &account.location.index_dir {
             self.line("index_dir", files::describe(index_dir));

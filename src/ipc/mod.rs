@@ -19,6 +19,8 @@ use std::os::fd::OwnedFd;
 
 use zeroize::Zeroizing;
 
+pub use crate::config::{Layout, Location};
+
 /// One message with the descriptor that goes with it.
 #[derive(Debug)]
 pub enum Message {
@@ -223,17 +225,7 @@ pub struct Account {
     pub uid: u32,
     pub gid: u32,
     pub home: String,
-    /// With all variables filled in.
     pub location: Location,
-}
-
-/// Where somebody's mail is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    pub maildir: String,
-    pub index_dir: Option<String>,
-    /// `layout=fs`
-    pub fs_layout: bool,
 }
 
 /// What the front knows of a connection that it hands over.

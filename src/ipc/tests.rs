@@ -29,9 +29,9 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
         gid: 1000,
         home: "/home/bob".to_owned(),
         location: Location {
-            maildir: "/home/bob/Maildir".to_owned(),
-            index_dir: Some("/var/lib/index/bob".to_owned()),
-            fs_layout: true,
+            maildir: "/home/bob/Maildir".into(),
+            index_dir: Some("/var/lib/index/bob".into()),
+            layout: Layout::Fs,
         },
     };
     let attempt = Attempt(7);

@@ -3,6 +3,22 @@
 //! Runs as that user.  It does no input or output of its own: `net` moves the bytes, `maildir`
 //! touches the files.  Connections share open mailboxes (`mailbox`), of which each client has a
 //! `view`; a change one of them makes is told to the others in the same turn of the loop.
+//!
+//! | file | what |
+//! |---|---|
+//! | `role` | the process: one user's connections, as the monitor hands them over |
+//! | `connection` | one client: commands run one after the other, responses |
+//! | `command` | the commands |
+//! | `reply` | tagged responses, and what each kind of failure is to the client |
+//! | `mailboxes` | which are open, and the watch over them |
+//! | `mailbox` | an open one, shared by all who have it selected |
+//! | `view` | what one client has been told of it |
+//! | `flags` | flags as the client names them |
+//! | `given` | what the configuration says of mailboxes |
+//! | `summary` | what lists of messages show, worked out once |
+//! | `text` | one message's text, piece by piece |
+//! | `body` | a part of it on its way to the client |
+//! | `counters` | what a client did, for the log |
 
 mod body;
 pub mod command;

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 
 use roost::ipc::{
     Account, Attempt, Binding, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement,
-    Kind, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Secret,
-    Service, SessionCounters, Verdict,
+    Kind, Layout, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal,
+    Secret, Service, SessionCounters, Verdict,
 };
 
 /// About the attempt or connection of this number, if it is about one.
@@ -116,7 +116,7 @@ fn account() -> Account {
         location: Location {
             maildir: "/root/Maildir".into(),
             index_dir: None,
-            fs_layout: false,
+            layout: Layout::MaildirPlusPlus,
         },
     }
 }

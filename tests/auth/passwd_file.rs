@@ -23,7 +23,10 @@ fn a_virtual_user_has_what_his_line_says() {
     assert_eq!(account.user, "bob@example.org");
     assert_eq!((account.uid, account.gid), (5000, 5001));
     assert_eq!(account.home, "/var/vmail/bob");
-    assert_eq!(account.location.maildir, "/var/vmail/bob/mail");
+    assert_eq!(
+        account.location.maildir.to_str(),
+        Some("/var/vmail/bob/mail")
+    );
     assert!(admission.pam.is_none());
 }
 

@@ -10,7 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use roost::ipc::channel::Channel;
 use roost::ipc::{
-    Account, Connection, ConnectionNumber, HandOver, Location, Message, Origin, SessionCounters,
+    Account, Connection, ConnectionNumber, HandOver, Layout, Location, Message, Origin,
+    SessionCounters,
 };
 
 use crate::support::{Client, MAIL, Mail, eventually, own, patience};
@@ -217,7 +218,9 @@ fn the_layout_of_what_is_there_is_found_out_if_that_is_wanted() {
     }
     own(&child);
     own(child.parent().unwrap());
-    let mut monitor = Monitor::start(&mail, &["mail.layout=detect"]);
+    let mut account = account(&mail);
+    account.location.layout = Layout::Detect;
+    let mut monitor = Monitor::start_with(&mail, &[], account);
     let mut a = monitor.greeted(1);
     a.ok("SELECT a/b");
     a.ok("CREATE c/d");
@@ -268,8 +271,8 @@ fn mail_in_another_layout_and_indexes_in_another_place_are_found() {
     let indexes = mail.work().join("indexes/alice");
     own(mail.work());
     let mut account = account(&mail);
-    account.location.fs_layout = true;
-    account.location.index_dir = Some(indexes.display().to_string());
+    account.location.layout = Layout::Fs;
+    account.location.index_dir = Some(indexes.clone());
     let mut monitor = Monitor::start_with(&mail, &[], account);
     let mut a = monitor.greeted(1);
     a.ok("CREATE a/b");
@@ -489,9 +492,9 @@ fn account(mail: &Mail) -> Account {
         gid: owner.gid(),
         home: mail.home().display().to_string(),
         location: Location {
-            maildir: mail.root().display().to_string(),
+            maildir: mail.root().to_owned(),
             index_dir: None,
-            fs_layout: false,
+            layout: Layout::MaildirPlusPlus,
         },
     }
 }

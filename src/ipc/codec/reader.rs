@@ -1,12 +1,15 @@
 //! Octets to messages.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use super::super::{
     Account, Attempt, Binding, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement,
-    Kind, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Secret,
-    Service, SessionCounters, Verdict,
+    Kind, Layout, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal,
+    Secret, Service, SessionCounters, Verdict,
 };
 use super::{MAX_LOG_LINE, MECHANISMS};
 
@@ -251,10 +254,23 @@ impl<'a> Reader<'a> {
             gid: self.u32()?,
             home: self.text()?,
             location: Location {
-                maildir: self.text()?,
-                index_dir: self.optional(Reader::text)?,
-                fs_layout: self.flag()?,
+                maildir: self.path()?,
+                index_dir: self.optional(Reader::path)?,
+                layout: self.layout()?,
             },
+        })
+    }
+
+    fn path(&mut self) -> Part<PathBuf> {
+        Ok(PathBuf::from(OsString::from_vec(self.vector()?)))
+    }
+
+    fn layout(&mut self) -> Part<Layout> {
+        Ok(match self.u8()? {
+            0 => Layout::MaildirPlusPlus,
+            1 => Layout::Fs,
+            2 => Layout::Detect,
+            _ => return Err(NO_SUCH),
         })
     }
 

@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::super::{
-    Account, Attempt, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement, Level,
-    ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Secret, Service,
+    Account, Attempt, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement, Layout,
+    Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Secret, Service,
     SessionCounters, Verdict,
 };
 use super::{MAX_LOG_LINE, MECHANISMS};
@@ -251,15 +253,23 @@ impl Writer {
         let Location {
             maildir,
             index_dir,
-            fs_layout,
+            layout,
         } = &account.location;
         self.text(&account.user);
         self.u32(account.uid);
         self.u32(account.gid);
         self.text(&account.home);
-        self.text(maildir);
-        self.optional(index_dir.as_deref(), Writer::text);
-        self.flag(*fs_layout);
+        self.path(maildir);
+        self.optional(index_dir.as_deref(), Writer::path);
+        self.u8(match layout {
+            Layout::MaildirPlusPlus => 0,
+            Layout::Fs => 1,
+            Layout::Detect => 2,
+        });
+    }
+
+    fn path(&mut self, path: &Path) {
+        self.octets(path.as_os_str().as_bytes());
     }
 
     fn hand_over(&mut self, hand_over: &HandOver) {

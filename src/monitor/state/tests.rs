@@ -5,8 +5,8 @@ use std::fs::File;
 
 use crate::ipc::channel::Channel;
 use crate::ipc::{
-    Account, Attempt, ConnectionNumber, HandOver, Judgement, Location, LoginRequest, Origin, Proof,
-    Refusal, Secret, Service, SessionCounters, Verdict,
+    Account, Attempt, ConnectionNumber, HandOver, Judgement, Layout, Location, LoginRequest,
+    Origin, Proof, Refusal, Secret, Service, SessionCounters, Verdict,
 };
 
 use super::super::client::Whom;
@@ -790,9 +790,9 @@ fn account(user: &str) -> Account {
         gid: 1000,
         home: format!("/home/{user}"),
         location: Location {
-            maildir: format!("/home/{user}/Maildir"),
+            maildir: format!("/home/{user}/Maildir").into(),
             index_dir: None,
-            fs_layout: false,
+            layout: Layout::MaildirPlusPlus,
         },
     }
 }

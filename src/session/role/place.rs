@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Layout};
+use crate::config::{Config, Location};
 use crate::ipc::Account;
 use crate::maildir;
 use crate::maildir::dir::{self, Stat};
@@ -44,16 +44,13 @@ impl Place {
     /// Finds the mail of the account and sets its place in `config`.  Somebody who has got no mail yet
     /// gets a Maildir.  The error is a text for the log.
     pub fn find(account: &Account, config: &mut Config) -> Result<Place, String> {
-        let location = &account.location;
-        match (location.fs_layout, config.layout) {
-            (true, _) => config.layout = Layout::Fs,
-            // It was this user's location that said otherwise.
-            (false, Layout::Fs) => config.layout = Layout::MaildirPlusPlus,
-            (false, _) => {}
-        }
-        config.index_dir = location.index_dir.as_ref().map(PathBuf::from);
-
-        let maildir = PathBuf::from(&location.maildir);
+        let Location {
+            maildir,
+            index_dir,
+            layout,
+        } = account.location.clone();
+        config.layout = layout;
+        config.index_dir = index_dir;
         maildir::make(&maildir).map_err(|error| problem(&maildir, &error))?;
         if let Some(index_dir) = &config.index_dir {
             maildir::make_directory(index_dir).map_err(|error| problem(index_dir, &error))?;
