@@ -238,10 +238,15 @@ fn the_title_says_whose_session_it_is_and_who_is_there() {
             .trim_end_matches('\0')
             .to_owned()
     };
-    let a = monitor.greeted(1);
+    let mut a = monitor.greeted(1);
     assert_eq!(title(), "roost: session [alice]");
+    a.ok("SELECT INBOX");
+    assert_eq!(title(), "roost: session [alice selected]");
+    let idle = a.idle();
+    assert_eq!(title(), "roost: session [alice IDLE]");
     let b = monitor.greeted(2);
-    assert_eq!(title(), "roost: session [alice 2 connections]");
+    assert_eq!(title(), "roost: session [alice 2 connections, 1 IDLE]");
+    drop(idle);
     drop((a, b));
     monitor.closed();
     monitor.closed();
