@@ -168,6 +168,11 @@ impl Channel {
         }
     }
 
+    /// Lets nothing through any more, in either direction.  What has come already can be received.
+    pub fn hang_up(&mut self) {
+        packet::shut(self.fd.as_fd());
+    }
+
     /// So much is queued that the peer does not seem to read.
     pub fn is_full(&self) -> bool {
         self.queued > FULL || self.queue.len() > FULL_WAITING

@@ -208,6 +208,7 @@ impl Daemon {
         if let Ok(key) = process::random() {
             self.monitor.cache = Cache::new(&key, config.auth_cache_time);
         }
+        self.monitor.keep_no_running_login();
         self.monitor.config = Rc::clone(&config);
         self.monitor.tell_front(Message::Settings(config.lines()));
         self.certificates = certificates;

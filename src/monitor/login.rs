@@ -248,6 +248,13 @@ impl Monitor {
         }
     }
 
+    /// What is being found out now is found out under a configuration that is no longer in force.
+    pub(super) fn keep_no_running_login(&mut self) {
+        for child in self.logins.children.values_mut() {
+            child.request = None;
+        }
+    }
+
     fn keep(&mut self, source: SourceId, account: &Account) {
         let child = self.logins.children.get_mut(&source);
         if let Some((request, stamps)) = child.and_then(|child| child.request.take()) {

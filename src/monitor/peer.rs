@@ -73,6 +73,11 @@ impl Peer {
         Ok(Some(message))
     }
 
+    /// The process has ended: there will be nothing after what it has said.
+    pub fn hang_up(&mut self) {
+        self.channel.hang_up();
+    }
+
     /// Of an attempt that nothing more is to be said of.
     pub fn end(&mut self, number: u64) {
         self.gate.end(number);

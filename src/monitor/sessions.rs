@@ -30,8 +30,15 @@ pub(super) struct Sessions {
     counts: HashMap<(String, Option<IpAddr>), usize>,
     total: usize,
     next_number: u64,
-    /// Processes that have been told to end, and until when they may take.
-    ending: VecDeque<(Instant, u32)>,
+    ending: VecDeque<Ending>,
+}
+
+/// A process that has been told to end, and until when it may take.
+struct Ending {
+    time: Instant,
+    pid: u32,
+    /// It has had SIGTERM.
+    was_asked: bool,
 }
 
 struct Session {
@@ -39,8 +46,8 @@ struct Session {
     account: Account,
     /// None: it is not at work yet.
     pid: Option<u32>,
-    /// Our own child, if the session is that one's child.
-    keeper: Option<u32>,
+    /// Our child, until it is reaped: the session, or who keeps a PAM session open for it.
+    child: Option<u32>,
     clients: BTreeMap<ConnectionNumber, Client>,
     /// Connections that were sent to it.
     sent: u64,
@@ -71,7 +78,7 @@ impl Monitor {
             peer,
             account: account.clone(),
             pid: None,
-            keeper: None,
+            child: None,
             clients: BTreeMap::new(),
             sent: 0,
             waiting: Vec::new(),
@@ -99,12 +106,10 @@ impl Monitor {
         };
         let user = session.account.user.clone();
         session.pid = Some(pid);
+        session.child = Some(child);
         let kind = match pid == child {
             true => Child::Session(user),
-            false => {
-                session.keeper = Some(child);
-                Child::Keeper(user)
-            }
+            false => Child::Keeper(user),
         };
         self.children.insert(child, kind);
         self.counters.count_session_start();
@@ -219,12 +224,11 @@ impl Monitor {
         if !error.is_end() {
             let user = &session.account.user;
             log::error!("imap({user}): the session is ended: {error}");
-            let kill = match (session.keeper, session.pid) {
-                (Some(keeper), _) => Some(Action::Terminate(keeper)),
-                (None, pid) => pid.map(Action::Kill),
-            };
-            if let Some(kill) = kill {
-                self.push(kill);
+            if let Some(child) = session.child {
+                self.push(match self.children.get(&child) {
+                    Some(Child::Keeper(_)) => Action::Terminate(child),
+                    _ => Action::Kill(child),
+                });
             }
         }
         self.forget_session(source);
@@ -258,22 +262,37 @@ impl Monitor {
                 self.refuse(attempt, Refusal::Unavailable);
             }
         }
-        if let Some(pid) = session.keeper.or(session.pid)
-            && let Some(time) = self.now.checked_add(PATIENCE)
-        {
-            self.sessions.ending.push_back((time, pid));
+        if let Some(pid) = session.child {
+            self.await_end(pid, false);
+        }
+    }
+
+    fn await_end(&mut self, pid: u32, was_asked: bool) {
+        if let Some(time) = self.now.checked_add(PATIENCE) {
+            self.sessions.ending.push_back(Ending {
+                time,
+                pid,
+                was_asked,
+            });
         }
     }
 
     /// Sessions that have not ended though they were told to.
     pub(super) fn end_late_sessions(&mut self) {
-        while let Some(&(time, pid)) = self.sessions.ending.front()
-            && time <= self.now
+        while let Some(ending) = self.sessions.ending.front()
+            && ending.time <= self.now
         {
+            let (pid, was_asked) = (ending.pid, ending.was_asked);
             self.sessions.ending.pop_front();
             match self.children.get(&pid) {
                 Some(Child::Session(user)) => {
                     log::error!("imap({user}): process {pid} does not end and is killed");
+                    self.push(Action::Kill(pid));
+                }
+                Some(Child::Keeper(user)) if was_asked => {
+                    log::error!(
+                        "imap({user}): process {pid} does not close its PAM session and is killed"
+                    );
                     self.push(Action::Kill(pid));
                 }
                 Some(Child::Keeper(user)) => {
@@ -281,13 +300,22 @@ impl Monitor {
                         "imap({user}): the child of process {pid} does not end and is killed"
                     );
                     self.push(Action::Terminate(pid));
+                    self.await_end(pid, true);
                 }
                 _ => {}
             }
         }
     }
 
+    /// The channel is closed from here: somebody else, who was given the other end, is not the session.  What it said
+    /// before is still heard.  The number of the process means nothing from now on.
     pub(super) fn handle_session_exit(&mut self, user: &str, pid: u32, exit: Exit) {
+        self.sessions.ending.retain(|ending| ending.pid != pid);
+        let mut sessions = self.sessions.all.values_mut();
+        if let Some(session) = sessions.find(|session| session.child == Some(pid)) {
+            session.child = None;
+            session.peer.hang_up();
+        }
         match exit {
             Exit::Code(0) => return,
             Exit::Code(code) => log::error!("imap({user}): process {pid} ended with code {code}"),
@@ -343,7 +371,8 @@ impl Monitor {
                         .map_or_else(|| "-".to_owned(), |remote| remote.ip().to_string()),
                     if origin.tls { "yes" } else { "no" }.to_owned(),
                     age(self.now.saturating_duration_since(client.since)),
-                    origin.session.clone(),
+                    // It is the front that says so, and this goes to a terminal.
+                    origin.session.replace(char::is_control, "?"),
                 ]);
             }
         }
@@ -431,7 +460,7 @@ impl Sessions {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.ending.front().map(|&(time, _)| time)
+        self.ending.front().map(|ending| ending.time)
     }
 }
 

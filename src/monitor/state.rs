@@ -40,6 +40,8 @@ pub(super) struct Monitor {
     actions: VecDeque<Action>,
     /// Set when we were asked to end: who is there then is killed.
     stop_at: Option<Instant>,
+    /// Everybody who was there has been killed once.
+    has_killed: bool,
     next_source: u64,
 }
 
@@ -91,12 +93,21 @@ impl Monitor {
             again: BTreeSet::new(),
             actions: VecDeque::new(),
             stop_at: None,
+            has_killed: false,
             next_source: 0,
         }
     }
 
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        while let Some(action) = self.actions.pop_front() {
+            match action {
+                // Reaped meanwhile: the number may be anybody's.
+                Action::Kill(pid) | Action::Terminate(pid) if !self.children.contains_key(&pid) => {
+                }
+                _ => return Some(action),
+            }
+        }
+        None
     }
 
     pub fn push(&mut self, action: Action) {
@@ -162,9 +173,17 @@ impl Monitor {
         };
         match child {
             Child::Front => self.handle_front_exit(pid, exit),
-            Child::Login(source) => self.handle_login_exit(source, exit),
-            Child::Session(user) => self.handle_session_exit(&user, pid, exit),
-            Child::Keeper(_) => {}
+            Child::Login(source) => {
+                self.handle_login_exit(source, exit);
+                // That it had become something else may be heard only now.
+                if let Some(Child::Session(user) | Child::Keeper(user)) = self.children.remove(&pid)
+                {
+                    self.handle_session_exit(&user, pid, exit);
+                }
+            }
+            Child::Session(user) | Child::Keeper(user) => {
+                self.handle_session_exit(&user, pid, exit);
+            }
         }
     }
 
@@ -217,13 +236,15 @@ impl Monitor {
 
     /// Whoever is still there has been told long ago.
     pub fn kill_all(&mut self) {
+        let is_first = !std::mem::replace(&mut self.has_killed, true);
         let pids: Vec<(u32, bool)> = self
             .children
             .iter()
             .map(|(&pid, child)| (pid, matches!(child, Child::Keeper(_))))
             .collect();
         for (pid, is_keeper) in pids {
-            self.push(match is_keeper {
+            // PAM may hang while it closes a session.
+            self.push(match is_keeper && is_first {
                 true => Action::Terminate(pid),
                 false => Action::Kill(pid),
             });

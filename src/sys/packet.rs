@@ -9,8 +9,8 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{SndBuf, SndBufForce};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, recvmsg, sendmsg,
-    setsockopt, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, recvmsg, sendmsg,
+    setsockopt, shutdown, socketpair,
 };
 use zeroize::Zeroizing;
 
@@ -39,6 +39,12 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 pub fn dead_end() -> io::Result<OwnedFd> {
     let flag = SockFlag::SOCK_CLOEXEC;
     Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, flag)?.0)
+}
+
+/// Ends the conversation for whoever holds the other end.
+pub fn shut(fd: BorrowedFd<'_>) {
+    // It may have ended already.
+    let _ = shutdown(fd.as_raw_fd(), Shutdown::Both);
 }
 
 /// Lets packets of `size` octets be sent, as far as the system permits.

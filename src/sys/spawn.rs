@@ -188,8 +188,10 @@ pub fn guard(pid: u32) -> io::Result<()> {
     }
 }
 
-/// Keeps SIGTERM and SIGCHLD for [`guard`], from before the fork on: one that comes early is not lost.
+/// Keeps SIGTERM and SIGCHLD for [`guard`], from before the fork on: one that comes early is not lost.  A PAM module
+/// may have had them ignored; then neither would come, and children could not be waited for.
 pub fn prepare_guard() -> io::Result<()> {
+    reset_signals()?;
     let mut set = SigSet::empty();
     set.add(Signal::SIGTERM);
     set.add(Signal::SIGCHLD);

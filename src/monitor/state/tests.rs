@@ -553,6 +553,149 @@ fn from_inetd_all_ends_with_the_client() {
     assert!(rig.monitor.is_finished());
 }
 
+#[test]
+fn a_session_whose_first_word_is_read_after_its_death_leaves_nothing_behind() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    let start = login.hear();
+    login.say(Message::Started { pid: login.pid });
+    drop(start);
+    rig.exit(login.pid, Exit::Signal("SIGKILL"));
+    assert!(rig.monitor.children.keys().eq([&rig.front_pid]));
+    assert_eq!(rig.monitor.sessions.count(), 0);
+    // The number is somebody else's by now.
+    rig.wait(Duration::from_secs(600));
+    rig.monitor.kill_all();
+    rig.perform();
+    assert!(!rig.killed.contains(&login.pid));
+}
+
+#[test]
+fn a_session_that_was_reaped_is_none_though_somebody_else_holds_its_channel() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.hand_over(1);
+    session.connection();
+    session.say(Message::Closed(
+        ConnectionNumber(0),
+        SessionCounters {
+            commands: 7,
+            ..SessionCounters::default()
+        },
+    ));
+    rig.exit(session.pid, Exit::Signal("SIGKILL"));
+    assert_eq!(rig.monitor.sessions.count(), 0);
+    // Its last words were heard, and no others will be.
+    let present = rig.monitor.present();
+    let metrics = rig.monitor.counters.open_metrics(present);
+    assert!(metrics.contains("commands_total 7"), "{metrics}");
+    assert!(session.has_ended());
+    let more = session.channel.send(Message::Idle { connections: 9 });
+    assert!(more.is_err());
+    rig.pump();
+    assert!(!rig.killed.contains(&session.pid));
+}
+
+#[test]
+fn a_process_that_has_the_number_of_one_that_ended_late_is_left_alone() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let session = rig.admit(1, "bob");
+    rig.verdict(1);
+    let pid = session.pid;
+    drop(session);
+    rig.pump();
+    rig.exit(pid, Exit::Code(0));
+    rig.next_pid = pid - 1;
+    rig.ask(2, "203.0.113.5");
+    let again = rig.admit(2, "bob");
+    assert_eq!(again.pid, pid);
+    rig.wait(Duration::from_secs(600));
+    assert!(rig.killed.is_empty());
+}
+
+#[test]
+fn who_keeps_a_pam_session_and_does_not_end_is_asked_and_then_killed() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    let start = login.hear();
+    login.say(Message::Started { pid: 77 });
+    rig.pump();
+    drop(start);
+    rig.pump();
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(
+        (&rig.terminated[..], &rig.killed[..]),
+        (&[login.pid][..], &[][..])
+    );
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.killed, [login.pid]);
+}
+
+#[test]
+fn a_session_ends_with_who_keeps_its_pam_session() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    let Message::Start(channel) = login.hear() else {
+        panic!();
+    };
+    login.say(Message::Started { pid: 77 });
+    rig.pump();
+    rig.exit(login.pid, Exit::Signal("SIGKILL"));
+    assert_eq!(rig.monitor.sessions.count(), 0);
+    let mut session = Channel::new(channel).unwrap();
+    while let Ok(Some(_)) = session.receive() {}
+    assert!(session.receive().is_err());
+}
+
+#[test]
+fn what_a_front_calls_a_session_does_not_reach_the_terminal_of_who_asks() {
+    let mut rig = Rig::new();
+    let mut odd = request("203.0.113.5");
+    odd.origin.session = "\x1b[2J\nroot".to_owned();
+    rig.say(Message::Login(Attempt(1), odd));
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.hand_over(1);
+    session.connection();
+    let who = rig.monitor.who();
+    assert!(who.ends_with("?[2J?root\n"), "{who:?}");
+}
+
+#[test]
+fn a_login_that_is_answered_after_a_reload_is_not_kept_in_the_cache() {
+    let mut rig = Rig::with(|config| config.auth_cache_time = Duration::from_secs(60));
+    for reloaded in [true, false] {
+        let attempt = u64::from(!reloaded) * 2 + 1;
+        rig.ask(attempt, "203.0.113.5");
+        let mut login = rig.login();
+        if reloaded {
+            rig.monitor.keep_no_running_login();
+        }
+        login.say(judged("bob"));
+        rig.pump();
+        rig.exit(login.pid, Exit::Code(0));
+        while rig.front_hears().is_some() {}
+        rig.ask(attempt + 1, "203.0.113.5");
+        let next = rig.login();
+        let is_known = matches!(next.task, Task::Become(_));
+        assert_eq!(is_known, !reloaded);
+        rig.exit(next.pid, Exit::Code(0));
+        while rig.front_hears().is_some() {}
+    }
+}
+
 /// The monitor, with the other ends of its channels.
 struct Rig {
     monitor: Monitor,
