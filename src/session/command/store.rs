@@ -3,6 +3,8 @@
 //! The folder's lock is held for one time slice at a time, and each slice has a modseq of its own:
 //! a client that asks for HIGHESTMODSEQ between two slices must not miss the second.
 
+use std::cell::Cell;
+
 use super::{Command, Context, Progress, Start, uids_of, under_lock, use_condstore};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
@@ -124,12 +126,22 @@ impl Store {
                 });
                 continue;
             }
-            let change = |flags: Flags| match self.request.how {
-                How::Replace => named,
-                How::Add => flags.with(named),
-                How::Remove => flags.without(named),
-            };
             let (uid, before) = (message.uid(), message.flags());
+            // Another program may have been here since the table was made: found out when the file does
+            // not have the name that it had.
+            let overtaken = Cell::new(false);
+            let is_conditional = self.request.unchanged_since.is_some();
+            let change = |flags: Flags| {
+                if is_conditional && flags != before {
+                    overtaken.set(true);
+                    return flags;
+                }
+                match self.request.how {
+                    How::Replace => named,
+                    How::Add => flags.with(named),
+                    How::Remove => flags.without(named),
+                }
+            };
             if change(before) != before {
                 let modseq = match modseq {
                     Some(modseq) => modseq,
@@ -140,6 +152,12 @@ impl Store {
                 };
                 if let Err(error) = mailbox.folder.change_flags(index, &change, modseq) {
                     self.note_failure(error);
+                    continue;
+                }
+                if overtaken.get() {
+                    mailbox.note_flags(client.id, uid);
+                    self.modified
+                        .push(if self.request.uid { uid.0 } else { number });
                     continue;
                 }
                 let after = mailbox.folder.messages().get(index).map(Message::flags);
