@@ -1,7 +1,5 @@
 //! PAM as a source of logins.
 
-use std::ffi::OsString;
-
 use super::trace::{Trace, address};
 use super::{Denial, Identity};
 use crate::config::Config;
@@ -37,11 +35,6 @@ impl PamSession {
     /// parent keeps the handle; and before exec if nobody is to close anything.
     pub fn leave(self) {
         self.pam.leave();
-    }
-
-    /// What the modules want in the environment of the session.
-    pub fn environment(&mut self) -> Vec<(OsString, OsString)> {
-        self.pam.environment()
     }
 
     /// `pam_setcred`, which belongs to every login, and comes last: for somebody who is let in.

@@ -67,9 +67,9 @@ fn await_start(
             Some(pam) if config.auth_pam_session => keep_open(pam, &account, channel, session),
             Some(pam) => {
                 pam.leave();
-                become_session(&account, channel, session, &[])
+                become_session(&account, channel, session)
             }
-            None => become_session(&account, channel, session, &[]),
+            None => become_session(&account, channel, session),
         },
         // Dropping what PAM gave takes it back.
         _ => 0,
@@ -81,9 +81,8 @@ fn keep_open(mut pam: PamSession, account: &Account, channel: Channel, session: 
     if pam.open().is_err() || spawn::prepare_guard().is_err() {
         return FAILED;
     }
-    let environment = pam.environment();
     // The child never drops what is PAM's: it ends, or becomes another program.
-    let child = spawn::fork_child(move || become_session(account, channel, session, &environment));
+    let child = spawn::fork_child(move || become_session(account, channel, session));
     let guarded = child.and_then(|child| {
         title::set(&format!("login [{} session]", account.user));
         spawn::guard(child)
@@ -98,16 +97,10 @@ fn keep_open(mut pam: PamSession, account: &Account, channel: Channel, session: 
     }
 }
 
-/// Comes back only if that cannot be done.
-fn become_session(
-    account: &Account,
-    mut channel: Channel,
-    session: OwnedFd,
-    environment: &[(std::ffi::OsString, std::ffi::OsString)],
-) -> u8 {
+/// Comes back only if that cannot be done.  What PAM modules would have in the environment is left out: a
+/// session starts no program, and nothing in it is for others to set.
+fn become_session(account: &Account, mut channel: Channel, session: OwnedFd) -> u8 {
     let Account { user, uid, gid, .. } = account;
-    let mut variables = spawn::environment();
-    variables.extend_from_slice(environment);
     let became = credentials::Account::of_login(user, *uid, *gid)
         .map_err(|error| error.to_string())
         .and_then(|account| account.become_for_good().map_err(|error| error.to_string()));
@@ -120,7 +113,7 @@ fn become_session(
     }
     drop(channel);
     crate::log::close();
-    let error = spawn::become_role("session", session, &variables);
+    let error = spawn::become_role("session", session, &spawn::environment());
     log::error!("imap({user}): cannot start a session: {error}");
     FAILED
 }

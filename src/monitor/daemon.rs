@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
+use crate::auth;
 use crate::auth::cache::Cache;
 use crate::config::Config;
 use crate::ipc::{ListenerKind, Message};
@@ -185,7 +186,7 @@ impl Daemon {
     fn try_reload(&mut self) -> Result<(), String> {
         let (config, warnings) =
             configuration::read(&self.start).map_err(|error| error.to_string())?;
-        for warning in warnings {
+        for warning in warnings.into_iter().chain(auth::check(&config)) {
             log::warn!("{warning}");
         }
         let mut config = adapt(config, self.is_inetd);

@@ -44,6 +44,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::auth;
 use crate::config::{Config, LogTarget};
 use crate::ipc::ListenerKind;
 use crate::net::Loop;
@@ -91,7 +92,7 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
     let from_inetd = matches!(mode, Mode::Inetd { .. });
     let (config, warnings) = configuration::read(&start).map_err(MonitorError::Configuration)?;
     crate::log::init_as(config.log_target, config.log_level, from_inetd);
-    for warning in warnings {
+    for warning in warnings.into_iter().chain(auth::check(&config)) {
         log::warn!("{warning}");
     }
     let config = adapt(config, from_inetd);

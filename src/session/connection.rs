@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::Standing;
 use super::command::fetch::Memo;
 use super::command::{self, Command, Context, Progress, Start};
 use super::counters::{Counters, Departure};
@@ -300,6 +301,14 @@ impl Connection {
             Stage::Ready | Stage::Closing => false,
             Stage::Running(_) => !self.awaits_input && !self.is_idling(),
             Stage::Telling(_) => true,
+        }
+    }
+
+    pub fn standing(&self) -> Standing {
+        match self.client.selected {
+            _ if self.is_idling() => Standing::Idle,
+            Some(_) => Standing::Selected,
+            None => Standing::Authenticated,
         }
     }
 

@@ -79,6 +79,17 @@ pub enum Greeting {
     LoggedIn(Tag),
 }
 
+/// What a client is about, for `ps`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    #[default]
+    Authenticated,
+    /// It has a mailbox selected.
+    Selected,
+    /// It waits in IDLE.
+    Idle,
+}
+
 impl Session {
     /// `root` is the user's Maildir.  `wake` may be called from any thread, and makes the loop call
     /// `handle_wake` soon.
@@ -210,6 +221,11 @@ impl Session {
             }
             None => Run::Close,
         }
+    }
+
+    pub fn standing(&self, id: ConnectionId) -> Standing {
+        let connection = self.connections.get(&id);
+        connection.map_or(Standing::default(), |connection| connection.standing())
     }
 
     pub fn poll_ready(&mut self) -> Option<ConnectionId> {

@@ -11,11 +11,9 @@
 
 mod conversation;
 
-use std::ffi::{CStr, CString, OsString, c_int, c_uint, c_void};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::{fmt, ptr};
 
-use nix::libc;
 use pam::ffi;
 use zeroize::Zeroizing;
 
@@ -184,38 +182,6 @@ impl Pam {
         self.result(status)
     }
 
-    /// The variables that the modules have set.
-    pub fn environment(&mut self) -> Vec<(OsString, OsString)> {
-        // SAFETY: the handle is live.
-        let list = unsafe { ffi::pam_getenvlist(self.handle) };
-        let mut variables = Vec::new();
-        if list.is_null() {
-            return variables;
-        }
-        let mut next = list;
-        loop {
-            // SAFETY: `next` is within the list, as its null pointer at the end has not been seen yet.
-            let text = unsafe { *next };
-            if text.is_null() {
-                break;
-            }
-            // SAFETY: every other pointer in the list is to a string from malloc.
-            let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
-            if let Some(at) = bytes.iter().position(|&byte| byte == b'=') {
-                let (name, value) = bytes.split_at(at);
-                let value = value.get(1..).unwrap_or_default();
-                variables.push((from_bytes(name), from_bytes(value)));
-            }
-            // SAFETY: strings and list are the caller's to free, and `bytes` is not used any more.
-            unsafe { libc::free(text.cast()) };
-            // SAFETY: as `text` was not the null pointer at the end there is one more.
-            next = unsafe { next.add(1) };
-        }
-        // SAFETY: as above.
-        unsafe { libc::free(list.cast()) };
-        variables
-    }
-
     /// What the modules wanted the user to read since this was last asked.
     pub fn take_messages(&mut self) -> Vec<String> {
         // SAFETY: no function of PAM runs, so nobody else has a reference.
@@ -319,10 +285,6 @@ impl std::error::Error for PamError {}
 unsafe extern "C" fn no_delay(_status: c_int, _microseconds: c_uint, _talk: *mut c_void) {}
 
 type DelayFunction = unsafe extern "C" fn(c_int, c_uint, *mut c_void);
-
-fn from_bytes(bytes: &[u8]) -> OsString {
-    OsString::from_vec(bytes.to_vec())
-}
 
 /// An account without a password is nobody's.  Nothing is said to the user, who would not see it.
 const AUTHENTICATE_FLAGS: c_int = ffi::PAM_DISALLOW_NULL_AUTHTOK;

@@ -181,6 +181,11 @@ fn a_client_whose_maildir_cannot_be_opened_is_told_so_and_the_log_says_why() {
         );
         assert!(text.contains("\r\n* BYE "), "{text}");
         assert_eq!(monitor.closed().0, number);
+        // It may be mended by the next login, which is to find another session.
+        let Message::Idle { connections } = monitor.receive() else {
+            panic!("the session stays");
+        };
+        assert_eq!(connections, number);
     }
     let log = monitor.log();
     assert!(
@@ -233,10 +238,15 @@ fn the_title_says_whose_session_it_is_and_who_is_there() {
             .trim_end_matches('\0')
             .to_owned()
     };
-    let a = monitor.greeted(1);
+    let mut a = monitor.greeted(1);
     assert_eq!(title(), "roost: session [alice]");
+    a.ok("SELECT INBOX");
+    assert_eq!(title(), "roost: session [alice selected]");
+    let idle = a.idle();
+    assert_eq!(title(), "roost: session [alice IDLE]");
     let b = monitor.greeted(2);
-    assert_eq!(title(), "roost: session [alice 2 connections]");
+    assert_eq!(title(), "roost: session [alice 2 connections, 1 IDLE]");
+    drop(idle);
     drop((a, b));
     monitor.closed();
     monitor.closed();

@@ -17,7 +17,7 @@ use crate::net::stream::{Peer, Stream};
 use crate::net::{Buffer, Change, ConnectionId, Now, Run, Service, SourceId};
 use crate::session::counters::Departure;
 use crate::session::role::place::Root;
-use crate::session::{Greeting, Session};
+use crate::session::{Greeting, Session, Standing};
 use crate::sys::title;
 
 pub struct Served {
@@ -52,6 +52,7 @@ struct Joining {
 struct Client {
     number: ConnectionNumber,
     origin: Origin,
+    standing: Standing,
 }
 
 impl Served {
@@ -245,7 +246,21 @@ impl Served {
 
     fn note_absence(&mut self, now: Now) {
         if self.clients.is_empty() && self.joining.is_empty() && !self.ending {
-            self.idle_at = now.instant.checked_add(self.linger);
+            // Mail that cannot be opened may be so at the next login: that begins anew.
+            let linger = self
+                .session
+                .as_ref()
+                .map_or(Duration::ZERO, |_| self.linger);
+            self.idle_at = now.instant.checked_add(linger);
+        }
+    }
+
+    fn note_standing(&mut self, id: ConnectionId, standing: Standing) {
+        if let Some(client) = self.clients.get_mut(&id)
+            && client.standing != standing
+        {
+            client.standing = standing;
+            self.show();
         }
     }
 
@@ -255,11 +270,24 @@ impl Served {
         let mut clients = self.clients.values();
         let title = match (clients.next(), clients.next()) {
             (None, _) => format!("session [{user}]"),
-            (Some(only), None) => match only.origin.remote {
-                Some(address) => format!("session [{user} {}]", address.ip()),
-                None => format!("session [{user}]"),
-            },
-            (Some(_), Some(_)) => format!("session [{user} {} connections]", self.clients.len()),
+            (Some(only), None) => {
+                let address = only.origin.remote.map(|address| address.ip());
+                let address = address.map_or(String::new(), |address| format!(" {address}"));
+                let standing = match only.standing {
+                    Standing::Authenticated => "",
+                    Standing::Selected => " selected",
+                    Standing::Idle => " IDLE",
+                };
+                format!("session [{user}{address}{standing}]")
+            }
+            (Some(_), Some(_)) => {
+                let is_idle = |client: &&Client| client.standing == Standing::Idle;
+                let idle = self.clients.values().filter(is_idle).count();
+                format!(
+                    "session [{user} {} connections, {idle} IDLE]",
+                    self.clients.len()
+                )
+            }
         };
         title::set(&title);
     }
@@ -273,7 +301,13 @@ impl Service for Served {
         let number = ConnectionNumber(context);
         if let Some(joining) = self.joining.remove(&number) {
             let origin = joining.hand_over.origin.clone();
-            self.clients.insert(id, Client { number, origin });
+            let standing = Standing::default();
+            let client = Client {
+                number,
+                origin,
+                standing,
+            };
+            self.clients.insert(id, client);
             self.check_root();
             self.greet(id, joining, now);
             self.show();
@@ -300,12 +334,12 @@ impl Service for Served {
             .and_then(|session| session.handle_close(id, now));
         self.turned_away.remove(&id);
         if let Some(client) = self.clients.remove(&id) {
+            self.show();
             match departure {
                 Some(departure) => self.depart(&client, &departure),
                 None => self.tell(Message::Closed(client.number, SessionCounters::default())),
             }
             self.note_absence(now);
-            self.show();
         }
     }
 
@@ -343,7 +377,12 @@ impl Service for Served {
 
     fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
         match &mut self.session {
-            Some(session) if !self.turned_away.contains_key(&id) => session.run(id, now, over),
+            Some(session) if !self.turned_away.contains_key(&id) => {
+                let run = session.run(id, now, over);
+                let standing = session.standing(id);
+                self.note_standing(id, standing);
+                run
+            }
             _ => Run::Close,
         }
     }
