@@ -47,7 +47,8 @@ fn every_target_is_built_for_the_fuzzer() {
         let file = fuzz.join(format!("fuzz_targets/{name}.rs"));
         let source = std::fs::read_to_string(file).unwrap_or_default();
         assert!(source.contains(&format!("run(\"{name}\"")), "{name}");
-        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+        let entry = format!("[[bin]]\nname = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\ntest");
+        assert!(manifest.contains(&entry), "{name}");
         targets::run(name, b"");
     }
 }

@@ -333,7 +333,7 @@ impl Connection {
             // It is we who let the client wait.
             self.active = now.instant;
         } else if self.is_idling() && self.client.out.is_empty() {
-            response::untagged(self.client.out.writer(), Status::Ok, None, "Still here.");
+            response::untagged(self.client.out.writer(), Status::Ok, None, "Still here");
             self.active = now.instant;
         } else {
             self.say_bye("Disconnected for inactivity.");
