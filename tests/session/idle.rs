@@ -89,8 +89,8 @@ fn a_client_in_idle_is_told_that_the_server_is_there() {
     let mut a = Server::preauth_with(&mail, &["mail.idle_notify=1s"]);
     a.ok("SELECT INBOX");
     let mut idle = a.idle();
-    idle.expect("OK Still here.");
-    idle.expect("OK Still here.");
+    idle.expect("OK Still here");
+    idle.expect("OK Still here");
     idle.done();
 }
 
@@ -108,7 +108,7 @@ fn a_silent_client_is_sent_away_but_not_out_of_idle() {
             .is_some_and(|response| response.matches("BYE ..."))
     );
     for _ in 0..4 {
-        idle.expect("OK Still here.");
+        idle.expect("OK Still here");
     }
     idle.done();
     idler.ok("NOOP");
