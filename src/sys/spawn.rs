@@ -16,7 +16,7 @@ use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, execve, fork};
+use nix::unistd::{ForkResult, Pid, alarm, chdir, execve, fork};
 
 /// How a child has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +107,7 @@ fn try_become(
 ) -> io::Result<std::convert::Infallible> {
     let channel = keep_only(channel)?;
     fcntl(&channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    leave_no_trace()?;
     let arguments = [CString::from(c"roost"), text(OsStr::new(role))?];
     // Room for a title, where arguments and environment are written over by it.
     let room = (ROOM.into(), ".".repeat(TITLE).into());
@@ -121,6 +122,12 @@ fn try_become(
         })
         .collect::<io::Result<Vec<CString>>>()?;
     Ok(execve(PROGRAM, &arguments, &variables)?)
+}
+
+/// What outlives an exec of what a PAM module may have set: a timer that would end the next program, a directory.
+fn leave_no_trace() -> io::Result<()> {
+    alarm::cancel();
+    Ok(chdir("/")?)
 }
 
 /// The variables of ours that another role may have: where the journal is, and which time it is.
@@ -192,6 +199,7 @@ pub fn guard(pid: u32) -> io::Result<()> {
 /// may have had them ignored; then neither would come, and children could not be waited for.
 pub fn prepare_guard() -> io::Result<()> {
     reset_signals()?;
+    alarm::cancel();
     let mut set = SigSet::empty();
     set.add(Signal::SIGTERM);
     set.add(Signal::SIGCHLD);
