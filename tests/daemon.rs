@@ -28,6 +28,8 @@ mod operation;
 mod pam;
 #[path = "daemon/postfix.rs"]
 mod postfix;
+#[path = "daemon/privilege.rs"]
+mod privilege;
 #[path = "daemon/processes.rs"]
 mod processes;
 #[path = "daemon/proxy.rs"]

@@ -142,7 +142,13 @@ fn check_passwd_file(path: &Path, found: &mut Vec<String>) -> io::Result<()> {
     Ok(())
 }
 
-const SYSTEM_FILES: &[&str] = &["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/nologin"];
+const SYSTEM_FILES: &[&str] = &[
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/group",
+    "/etc/nologin",
+    "/run/nologin",
+];
 
 const PAM_FOLDERS: &[&str] = &["/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d"];
 

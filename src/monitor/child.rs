@@ -82,7 +82,10 @@ fn keep_open(mut pam: PamSession, account: &Account, channel: Channel, session: 
         return FAILED;
     }
     // The child never drops what is PAM's: it ends, or becomes another program.
-    let child = spawn::fork_child(move || become_session(account, channel, session));
+    let child = spawn::fork_child(move || {
+        spawn::end_with_parent();
+        become_session(account, channel, session)
+    });
     let guarded = child.and_then(|child| {
         title::set(&format!("login [{} session]", account.user));
         spawn::guard(child)

@@ -79,7 +79,8 @@ pub fn port(socket: &OwnedFd) -> Option<u16> {
 pub fn take_client() -> io::Result<OwnedFd> {
     let client = io::stdin().as_fd().try_clone_to_owned()?;
     match sockopt::SockType.get(&client) {
-        Ok(SockType::Stream) => {}
+        // Not one on which connections are waited for, as from an inetd that was told `wait`.
+        Ok(SockType::Stream) if sockopt::AcceptConn.get(&client) == Ok(false) => {}
         _ => return Err(io::Error::other("standard input is no connection")),
     }
     dup2_stdin(File::open("/dev/null")?)?;

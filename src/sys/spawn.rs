@@ -6,17 +6,19 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, execve, fork};
+use nix::unistd::{ForkResult, Pid, alarm, chdir, execve, fork};
 
 /// How a child has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,7 @@ fn try_become(
 ) -> io::Result<std::convert::Infallible> {
     let channel = keep_only(channel)?;
     fcntl(&channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    leave_no_trace()?;
     let arguments = [CString::from(c"roost"), text(OsStr::new(role))?];
     // Room for a title, where arguments and environment are written over by it.
     let room = (ROOM.into(), ".".repeat(TITLE).into());
@@ -121,6 +124,12 @@ fn try_become(
         })
         .collect::<io::Result<Vec<CString>>>()?;
     Ok(execve(PROGRAM, &arguments, &variables)?)
+}
+
+/// What outlives an exec of what a PAM module may have set: a timer that would end the next program, a directory.
+fn leave_no_trace() -> io::Result<()> {
+    alarm::cancel();
+    Ok(chdir("/")?)
 }
 
 /// The variables of ours that another role may have: where the journal is, and which time it is.
@@ -172,7 +181,9 @@ pub fn guard(pid: u32) -> io::Result<()> {
     set.add(Signal::SIGTERM);
     set.add(Signal::SIGCHLD);
     set.thread_block()?;
-    let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    let signals = SignalFd::with_flags(&set, flags)?;
+    let process = watch(pid);
     let child = Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?);
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
@@ -180,18 +191,44 @@ pub fn guard(pid: u32) -> io::Result<()> {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        if let Ok(Some(signal)) = signals.read_signal()
-            && i32::try_from(signal.ssi_signo) == Ok(libc::SIGTERM)
-        {
-            kill_child(pid);
+        while let Ok(Some(signal)) = signals.read_signal() {
+            if i32::try_from(signal.ssi_signo) == Ok(libc::SIGTERM) {
+                kill_child(pid);
+            }
+        }
+        let sources = std::iter::once(signals.as_fd()).chain(process.as_ref().map(AsFd::as_fd));
+        let mut polled: Vec<PollFd<'_>> = sources
+            .map(|source| PollFd::new(source, PollFlags::POLLIN))
+            .collect();
+        match poll(&mut polled, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Ends this child with its parent as long as it is root: it may hang for what a thread of a PAM module, which did not
+/// come along, has locked.  Becoming a user takes this back.
+pub fn end_with_parent() {
+    // Without it, it ends all the same if nothing hangs.
+    let _ = set_pdeathsig(Signal::SIGKILL);
+}
+
+/// What becomes readable when that child ends.  SIGCHLD may go to a thread that a PAM module has left behind, and is
+/// lost there.  Before Linux 5.3 there is nothing else.
+fn watch(pid: u32) -> Option<OwnedFd> {
+    // SAFETY: it takes two numbers; what it gives is a new descriptor, or negative.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = RawFd::try_from(fd).ok().filter(|&fd| fd >= 0)?;
+    // SAFETY: the kernel has just made it, and nobody else knows of it.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Keeps SIGTERM and SIGCHLD for [`guard`], from before the fork on: one that comes early is not lost.  A PAM module
 /// may have had them ignored; then neither would come, and children could not be waited for.
 pub fn prepare_guard() -> io::Result<()> {
     reset_signals()?;
+    alarm::cancel();
     let mut set = SigSet::empty();
     set.add(Signal::SIGTERM);
     set.add(Signal::SIGCHLD);
