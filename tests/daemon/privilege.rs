@@ -252,6 +252,7 @@ fn a_session_that_is_stopped_by_its_user_holds_up_nobody_else() {
     let (alice, bob) = (User::new(), User::new());
     let mut daemon = Daemon::start(&[
         "limits.connections_per_user_and_address = 500",
+        "limits.waiting_connections_per_address = 500",
         "auth.processes = 100",
     ]);
     let mut clients = vec![daemon.connect(&alice)];
