@@ -43,8 +43,8 @@ pub use files::{check, stamps};
 pub use pam::PamSession;
 pub use report::{Report, test};
 
-use crate::config::Config;
-use crate::ipc::{Account, LoginRequest, Proof, Refusal, Secret};
+use crate::config::{ClientCertificate, Config, Mechanism};
+use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal, Secret};
 use trace::Trace;
 
 /// The client's side of an exchange of several steps (SCRAM).
@@ -110,12 +110,29 @@ fn judge(
         Proof::External {
             certified,
             authorize,
-        } => password::look_up(config, origin, certified, authorize, trace)?,
+        } => {
+            believe(config, origin, trace)?;
+            password::look_up(config, origin, certified, authorize, trace)?
+        }
         Proof::Scram { first, binding } => {
             return exchange::run(config, request, first, binding, dialogue, trace);
         }
     };
     account::admit(config, request.service, identity, trace)
+}
+
+/// That TLS has verified a certificate the front says, and nobody can check it.  So it is believed only where the
+/// administrator has said that it is to be; everywhere else it would be the way in for a front that was taken over.
+fn believe(config: &Config, origin: &Origin, trace: &mut Trace) -> Result<(), Refusal> {
+    let is_asked_for = config.tls_client_certificate != ClientCertificate::No;
+    if config.auth_mechanisms.contains(&Mechanism::External) && is_asked_for && origin.tls {
+        return Ok(());
+    }
+    trace.problem(
+        "external",
+        "the front says that it is him, but EXTERNAL is not offered",
+    );
+    Err(Refusal::Mismatch)
 }
 
 /// The name as it was sent, for the log.

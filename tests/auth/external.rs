@@ -12,7 +12,40 @@ fn external(config: &Config, certified: &str, authorize: &str) -> Result<Admissi
         certified: certified.into(),
         authorize: authorize.into(),
     };
-    authenticate(config, &request(proof), &mut Silence)
+    let mut config = config.clone();
+    config.set("auth.mechanisms=PLAIN EXTERNAL").unwrap();
+    config.set("tls.client_certificate=optional").unwrap();
+    authenticate(&config, &request(proof), &mut Silence)
+}
+
+#[test]
+fn a_front_that_speaks_of_certificates_where_none_are_asked_for_is_not_believed() {
+    let place = Place::new();
+    let file = place.write("users", "bob:{PLAIN}x:5000:5000::/x\n");
+    for (settings, tls) in [
+        (&[][..], true),
+        (&["auth.mechanisms=PLAIN EXTERNAL"][..], true),
+        (&["tls.client_certificate=required"][..], true),
+        (
+            &[
+                "auth.mechanisms=EXTERNAL",
+                "tls.client_certificate=optional",
+            ][..],
+            false,
+        ),
+    ] {
+        let mut config = with_file(&file);
+        for setting in settings {
+            config.set(setting).unwrap();
+        }
+        let mut forged = request(Proof::External {
+            certified: b"bob".to_vec(),
+            authorize: Vec::new(),
+        });
+        forged.origin.tls = tls;
+        let result = authenticate(&config, &forged, &mut Silence);
+        assert_eq!(refused(result), Refusal::Mismatch, "{settings:?}");
+    }
 }
 
 #[test]
