@@ -23,6 +23,9 @@ use writer::Writer;
 /// take it in one piece (twice `net.core.wmem_max`, which is 212,992 if nobody has changed it).
 pub const MAX_MESSAGE: usize = 384 * 1024;
 
+/// Four times what the front takes from a client before login.
+pub const MAX_LOGIN: usize = 64 * 1024;
+
 /// Of a line for the log; what is longer is cut.
 pub const MAX_LOG_LINE: usize = 4 * 1024;
 
@@ -32,10 +35,11 @@ pub struct TooLarge;
 
 /// The octets, which are wiped when they are dropped, and the descriptor.
 pub fn encode(message: Message) -> Result<(Zeroizing<Vec<u8>>, Option<OwnedFd>), TooLarge> {
-    let mut writer = Writer::new(code(message.kind()));
+    let kind = message.kind();
+    let mut writer = Writer::new(code(kind));
     let descriptor = writer.message(message);
     let octets = writer.finish();
-    match octets.len() <= MAX_MESSAGE {
+    match octets.len() <= limit(kind) {
         true => Ok((octets, descriptor)),
         false => Err(TooLarge),
     }
@@ -43,19 +47,27 @@ pub fn encode(message: Message) -> Result<(Zeroizing<Vec<u8>>, Option<OwnedFd>),
 
 /// The message; or what is wrong with it.
 pub fn decode(octets: &[u8], descriptor: Option<OwnedFd>) -> Result<Message, &'static str> {
-    if octets.len() > MAX_MESSAGE {
-        return Err("it is too large");
-    }
     let (&code, rest) = octets.split_first().ok_or("it is empty")?;
     let kind = *KINDS.get(usize::from(code)).ok_or("there is none such")?;
     if kind.has_descriptor() != descriptor.is_some() {
         return Err("a descriptor is missing, or there is one that belongs to no message");
+    }
+    if octets.len() > limit(kind) {
+        return Err("it is too large");
     }
     let mut reader = Reader::new(rest);
     let message = reader.message(kind, descriptor)?;
     match reader.is_empty() {
         true => Ok(message),
         false => Err("there is something after its end"),
+    }
+}
+
+/// Logins are kept by the monitor while they wait.
+fn limit(kind: Kind) -> usize {
+    match kind {
+        Kind::Login | Kind::Respond => MAX_LOGIN,
+        _ => MAX_MESSAGE,
     }
 }
 

@@ -277,12 +277,21 @@ impl Server {
         if self.phase == Phase::Alone {
             return;
         }
+        let handed_over = match &message {
+            Message::HandOver(attempt, ..) => Some(*attempt),
+            _ => None,
+        };
         let sent = self.channel.borrow_mut().send(message);
         match sent {
             Ok(()) => {}
-            // A client that has sent so much in advance is cut off; the monitor waits for it in vain, until
-            // its time for that is over.
-            Err(ChannelError::TooLarge) => log::warn!("imap-login: a message is too large"),
+            // A client that has sent so much in advance is cut off.
+            Err(ChannelError::TooLarge) => {
+                log::warn!("imap-login: a message is too large");
+                // The monitor would count it for ever.
+                if let Some(attempt) = handed_over {
+                    self.send(Message::GiveUp(attempt));
+                }
+            }
             Err(error) => self.lose_monitor(&error),
         }
     }

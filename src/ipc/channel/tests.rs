@@ -85,8 +85,8 @@ fn a_channel_that_is_not_read_fills_up_and_goes_on_in_order() {
 fn a_peer_that_never_reads_is_given_up() {
     let (mut ours, _theirs) = pair();
     let error = loop {
-        let answer = Secret::new(vec![0; 300 * 1024]);
-        if let Err(error) = ours.send(Message::Respond(Attempt(1), answer)) {
+        let authority = Message::ClientAuthority(vec![0; 300 * 1024]);
+        if let Err(error) = ours.send(authority) {
             break error;
         }
     };

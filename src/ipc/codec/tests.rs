@@ -85,6 +85,19 @@ fn a_message_of_a_large_certificate_fits_and_a_larger_one_is_refused() {
 }
 
 #[test]
+fn a_login_of_more_than_a_client_can_have_sent_is_refused_at_both_ends() {
+    let answer = |size| {
+        let octets = vec![b'x'; size];
+        Message::Respond(super::super::Attempt(1), super::super::Secret::new(octets))
+    };
+    let (octets, _) = encode(answer(MAX_LOGIN - 64)).unwrap();
+    assert!(decode(&octets, None).is_ok());
+    assert_eq!(encode(answer(MAX_LOGIN)).unwrap_err(), TooLarge);
+    let longer = [&octets[..], &[0; 64]].concat();
+    assert_eq!(decode(&longer, None).unwrap_err(), "it is too large");
+}
+
+#[test]
 fn a_long_line_for_the_log_is_cut_between_characters() {
     let line = format!("x{}", "ö".repeat(MAX_LOG_LINE));
     let (octets, _) = encode(Message::Log(super::super::Level::Info, line)).unwrap();
