@@ -293,33 +293,3 @@ proptest! {
         prop_assert!(!cache.contains(Uid(1)));
     }
 }
-
-/// `cargo test --release cache_speed -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-#[allow(clippy::print_stdout)]
-fn cache_speed() {
-    use std::time::Instant;
-    let scratch = Scratch::new();
-    let bytes = [b'x'; 1000];
-    let begin = Instant::now();
-    let mut cache = Cache::open(&scratch.dir, 7);
-    for uid in 1..=100_000 {
-        cache.put(Uid(uid), &bytes);
-    }
-    cache.flush();
-    println!("100,000 puts of 1,000 bytes: {:?}", begin.elapsed());
-    let begin = Instant::now();
-    let mut cache = Cache::open(&scratch.dir, 7);
-    assert!(cache.contains(Uid(1)));
-    println!("opening: {:?}", begin.elapsed());
-    let begin = Instant::now();
-    assert!((1..=100_000).all(|uid| cache.get(Uid(uid)).is_some()));
-    println!("100,000 gets in order: {:?}", begin.elapsed());
-    let begin = Instant::now();
-    assert!((1..=100_000).all(|n| cache.get(Uid(n * 7919 % 100_000 + 1)).is_some()));
-    println!("100,000 gets in disorder: {:?}", begin.elapsed());
-    let begin = Instant::now();
-    assert!(cache.compact(&|uid| uid.0 % 5 < 2, &|| false));
-    println!("compacting to 40,000: {:?}", begin.elapsed());
-}

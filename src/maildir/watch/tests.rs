@@ -288,37 +288,6 @@ fn without_free_descriptors_watching_is_unavailable() {
     assert!(matches!(refused, Err(WatchError::Unavailable(_))));
 }
 
-/// `cargo test --release rename_to_wake -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-#[allow(clippy::print_stdout)]
-fn rename_to_wake_takes_microseconds() {
-    let mut mail = Watched::new();
-    mail.watch(1, "");
-    fs::write(mail.path("cur/0"), "").unwrap();
-    let mut times = Vec::new();
-    for n in 0..2000 {
-        std::thread::sleep(Duration::from_micros(500));
-        let begin = Instant::now();
-        fs::rename(
-            mail.path(&format!("cur/{n}")),
-            mail.path(&format!("cur/{}", n + 1)),
-        )
-        .unwrap();
-        times.push(mail.wakes.recv().unwrap() - begin);
-        let mut told = mail.watcher.poll().len();
-        while told < 2 && mail.wakes.recv_timeout(QUIET).is_ok() {
-            told += mail.watcher.poll().len();
-        }
-    }
-    times.sort();
-    println!(
-        "median {:?}, 99 % {:?}, most {:?}",
-        times[1000], times[1980], times[1999]
-    );
-    assert!(times[1000] < Duration::from_micros(200));
-}
-
 const QUIET: Duration = Duration::from_millis(150);
 /// IN_ACCESS, IN_CLOSE_NOWRITE, IN_OPEN
 const READING: u32 = 0x1 | 0x10 | 0x20;
