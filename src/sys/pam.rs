@@ -1,8 +1,8 @@
 //! PAM over its C interface.  One handle, one login.
 //!
-//! Of the `pam` crate only the declarations are used (`pam::ffi`).  The modules behind it are other people's
-//! code in our process; what is promised here is that they get what the interface promises them, and that
-//! whatever they give us is looked at before it is used:
+//! Of the `pam` crate only the declarations are used (`pam::ffi`), which are those in `crates/pam-sys`.  The
+//! modules behind it are other people's code in our process; what is promised here is that they get what the
+//! interface promises them, and that whatever they give us is looked at before it is used:
 //!
 //! - the conversation keeps to its rules (`conversation`);
 //! - the password is there for `authenticate` only;
