@@ -12,6 +12,7 @@ use roost::ipc::Secret;
 use roost::monitor::client::{self, ClientError};
 use roost::monitor::{self, Mode, MonitorError, Start};
 use roost::solo::{self, SoloError};
+use roost::sys::spawn::ChildRole;
 use roost::sys::{inherited, process, terminal};
 use roost::{auth, front, session};
 
@@ -37,9 +38,9 @@ fn run(role: Role) -> Result<(), Failure> {
         Role::Help => show(&commands::help()),
         Role::Version => show(concat!("roost ", env!("CARGO_PKG_VERSION"), "\n")),
         Role::Daemon(start, mode) => run_daemon(&start, mode),
-        Role::Front => Ok(front::role::run(channel()?)?),
-        Role::Session => Ok(session::role::run(channel()?)?),
-        Role::Certificate => show(&monitor::certificate()?),
+        Role::Child(ChildRole::Front) => Ok(front::role::run(channel()?)?),
+        Role::Child(ChildRole::Session) => Ok(session::role::run(channel()?)?),
+        Role::Child(ChildRole::Certificate) => show(&monitor::certificate()?),
         Role::Preauth(maildir, config) => {
             roost::log::init(config.log_level);
             Ok(solo::preauth(maildir, config)?)

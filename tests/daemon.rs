@@ -8,6 +8,8 @@
 
 mod support;
 
+#[path = "daemon/bare_host.rs"]
+mod bare_host;
 #[path = "daemon/certificates.rs"]
 mod certificates;
 #[path = "daemon/clients.rs"]

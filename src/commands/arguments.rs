@@ -12,6 +12,7 @@ use crate::monitor::client::Whom;
 use crate::monitor::configuration::{self, BadConfiguration};
 use crate::monitor::{Mode, Start};
 use crate::solo::{self, Trial};
+use crate::sys::spawn::ChildRole;
 
 /// What is to be done.
 pub enum Role {
@@ -34,9 +35,7 @@ pub enum Role {
     Metrics(Start),
     AuthTest(Start, String),
     /// Started by the monitor only.
-    Front,
-    Session,
-    Certificate,
+    Child(ChildRole),
 }
 
 /// What is wrong with the arguments.
@@ -52,15 +51,14 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Role, UsageError> {
     let mut arguments = arguments.into_iter().peekable();
     let command = arguments.next_if(|first| {
         let first = first.to_string_lossy();
-        COMMANDS.iter().any(|command| command.name == first) || ROLES.contains(&&*first)
+        COMMANDS.iter().any(|command| command.name == first) || ChildRole::named(&first).is_some()
     });
     let name = command.map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let rest: Vec<OsString> = arguments.collect();
-    match name.as_str() {
-        "front" if rest.is_empty() => return Ok(Role::Front),
-        "session" if rest.is_empty() => return Ok(Role::Session),
-        "certificate" if rest.is_empty() => return Ok(Role::Certificate),
-        _ => {}
+    if let Some(role) = ChildRole::named(&name)
+        && rest.is_empty()
+    {
+        return Ok(Role::Child(role));
     }
     let matches = options(&name)
         .parse(rest)
@@ -232,9 +230,6 @@ const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What only the monitor starts.
-const ROLES: &[&str] = &["front", "session"];
-
 fn options(name: &str) -> Options {
     let command = COMMANDS.iter().find(|command| command.name == name);
     let own = command.map_or(Options::new(), |command| (command.options)(Options::new()));
@@ -350,3 +345,20 @@ impl fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_that_the_monitor_starts_is_known_by_its_word() {
+        for &role in ChildRole::ALL {
+            let parsed = parse(vec![role.word().into()]);
+            assert!(matches!(parsed, Ok(Role::Child(known)) if known == role));
+            // It is nobody else's command.
+            assert!(COMMANDS.iter().all(|command| command.name != role.word()));
+            let more = parse(vec![role.word().into(), "more".into()]);
+            assert!(matches!(more, Err(UsageError::Arguments(_))));
+        }
+    }
+}

@@ -7,8 +7,9 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::auth;
-use crate::config::{AuthSource, Config};
+use crate::config::{AuthSource, Config, TlsRequired};
 use crate::monitor::Start;
+use crate::monitor::certificates::{self, Source};
 use crate::monitor::configuration::{self, BadConfiguration, FILE};
 use crate::net::tls::{Certificates, Clients, Pair, Policy, TlsError};
 use crate::sys::credentials::Account;
@@ -50,7 +51,15 @@ impl Checker {
     /// Each pair alone, to say which is wrong; then what becomes of all of them together.
     fn check_certificates(&mut self, config: &Config) {
         let mut pairs = Vec::new();
-        for (chain, key) in config.tls_certificate.iter().zip(&config.tls_key) {
+        let files = match Source::find(config) {
+            Source::None => return,
+            Source::Files(files) => files,
+            Source::SelfSigned { chain, .. } => {
+                self.check_place(config, &chain);
+                Vec::new()
+            }
+        };
+        for (chain, key) in &files {
             let chain_text = self.read("tls.certificate", chain);
             let key_text = self.read("tls.key", key).map(Zeroizing::new);
             let (Some(chain_text), Some(key_text)) = (chain_text, key_text) else {
@@ -85,6 +94,32 @@ impl Checker {
             Err(error) => {
                 let path = authority.display();
                 self.errors.push(format!("tls.client_ca: {path}: {error}"));
+            }
+        }
+    }
+
+    /// Where a certificate is to be made, as there is none.
+    fn check_place(&mut self, config: &Config, chain: &Path) {
+        if !process::is_root() {
+            return;
+        }
+        let path = chain.display();
+        match chain.parent().and_then(certificates::obstacle) {
+            None => self.warnings.push(format!(
+                "tls.certificate: there is none: one is made that no client can verify: {path}"
+            )),
+            Some(why) => {
+                let text = format!(
+                    "tls.certificate: there is none, and none can be made at {path}: {why}; \
+                     TLS is not offered"
+                );
+                match config.tls_required {
+                    // Nobody who comes from elsewhere can log in.
+                    TlsRequired::Yes => self.errors.push(format!(
+                        "{text}, and without it nobody can log in from another host"
+                    )),
+                    _ => self.warnings.push(text),
+                }
             }
         }
     }

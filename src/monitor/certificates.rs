@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
+use nix::unistd::{AccessFlags, access};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, TlsRequired};
 use crate::ipc::{Message, Secret};
 use crate::net::Now;
 use crate::net::tls::make_self_signed;
+use crate::sys::spawn::ChildRole;
 
 use super::MonitorError;
 
@@ -25,6 +27,8 @@ pub(super) struct CertificateFiles {
     pub pairs: Vec<Pair>,
     pub client_authority: Option<Vec<u8>>,
     stamps: Vec<(PathBuf, Option<Stamp>)>,
+    /// A front has had them, and what is in them is not kept here.
+    pub are_given: bool,
 }
 
 /// A chain and its key, PEM.
@@ -36,7 +40,7 @@ pub(super) struct Pair {
 
 /// Where certificates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub enum Source {
     /// From `tls.certificate`, `/etc/roost`, or the host's snakeoil.
     Files(Vec<(PathBuf, PathBuf)>),
     /// There are none: these are to be made.
@@ -98,33 +102,55 @@ pub(super) fn make_files(chain: &Path, key: &Path) -> io::Result<()> {
         std::fs::create_dir_all(directory)?;
     }
     let made = Command::new("/proc/self/exe")
-        .arg("certificate")
+        .arg(ChildRole::Certificate.word())
         .env_clear()
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()?;
+    let status = made.status;
     let made = Zeroizing::new(made.stdout);
     let text = std::str::from_utf8(&made).unwrap_or_default();
     let halves = text.find(KEY).and_then(|at| text.split_at_checked(at));
-    let Some((chain_text, key_text)) = halves.filter(|(chain, _)| chain.starts_with(CHAIN)) else {
-        return Err(io::Error::other("the process that makes it has failed"));
+    let Some((chain_text, key_text)) =
+        halves.filter(|(chain, _)| status.success() && chain.starts_with(CHAIN))
+    else {
+        let text = format!("the process that makes it ended with {status}");
+        return Err(io::Error::other(text));
     };
     // The key first: a chain without one would not be used, and not be made again.
-    for (path, text) in [(key, key_text), (chain, chain_text)] {
-        let mut file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
-        file.write_all(text.as_bytes())?;
+    keep(key, key_text)?;
+    keep(chain, chain_text)
+}
+
+/// Whole, or not at all: half a certificate would be read at each start from now on.
+fn keep(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}
+
+/// Why no certificate can be kept in that directory, as far as that can be seen without making one.  As root.
+pub fn obstacle(directory: &Path) -> Option<String> {
+    let there = directory.ancestors().find(|path| path.exists())?;
+    let shown = there.display();
+    if !there.is_dir() {
+        return Some(format!("{shown} is no directory"));
     }
-    Ok(())
+    let may = access(there, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
+    Some(format!("{shown} cannot be written to: {}", may.desc()))
 }
 
 impl CertificateFiles {
     /// Gives what is in the files; only when they were read is kept.
     pub fn take_messages(&mut self) -> Vec<Message> {
+        self.are_given = true;
         let pairs = std::mem::take(&mut self.pairs).into_iter();
         let mut messages: Vec<Message> = pairs
             .map(|Pair { chain, key }| Message::Certificate { chain, key })

@@ -12,6 +12,7 @@ use crate::auth::{self, Admission, Dialogue, PamSession};
 use crate::config::Config;
 use crate::ipc::channel::Channel;
 use crate::ipc::{Account, Attempt, Judgement, LoginRequest, Message, Proof, Secret, Service};
+use crate::sys::spawn::ChildRole;
 use crate::sys::{credentials, process, spawn, title};
 
 use super::login::Task;
@@ -116,7 +117,7 @@ fn become_session(account: &Account, mut channel: Channel, session: OwnedFd) -> 
     }
     drop(channel);
     crate::log::close();
-    let error = spawn::become_role("session", session, &spawn::environment());
+    let error = spawn::become_role(ChildRole::Session, session, &spawn::environment());
     log::error!("imap({user}): cannot start a session: {error}");
     FAILED
 }

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::ipc::{ListenerKind, Message};
 use crate::net::stream::{ListenerId, Peer};
 use crate::net::{Buffer, Change, ConnectionId, Now, Run, Service, SourceId};
+use crate::sys::spawn::ChildRole;
 use crate::sys::{process, spawn};
 
 use super::certificates::{self, CertificateFiles, Source};
@@ -121,7 +122,7 @@ impl Daemon {
                     let environment = spawn::environment();
                     let started = spawn::fork_child(move || {
                         crate::log::close();
-                        let error = spawn::become_role("front", channel, &environment);
+                        let error = spawn::become_role(ChildRole::Front, channel, &environment);
                         log::error!("Cannot start the front: {error}");
                         FAILED
                     });
@@ -141,8 +142,10 @@ impl Daemon {
     fn equip_front(&mut self) {
         let settings = self.monitor.config.lines();
         self.monitor.tell_front(Message::Settings(settings));
-        // Keys are not kept here: they are read once more.
-        if let Ok(files) = read_certificates(&self.monitor.config) {
+        // Keys are not kept here: for a further front they are read once more.
+        if self.certificates.are_given
+            && let Ok(files) = read_certificates(&self.monitor.config)
+        {
             self.certificates = files;
         }
         self.send_certificates();
@@ -284,22 +287,32 @@ pub(super) fn read_certificates(config: &Config) -> Result<CertificateFiles, Mon
     let files: Vec<(PathBuf, PathBuf)> = match Source::find(config) {
         Source::None => return Ok(CertificateFiles::default()),
         Source::Files(files) => files,
-        Source::SelfSigned { chain, key } => {
-            log::warn!(
-                "There is no certificate; one is made, which no client can verify: {}",
-                chain.display()
-            );
-            match certificates::make_files(&chain, &key) {
-                Ok(()) => vec![(chain, key)],
-                Err(error) => {
-                    log::error!("No certificate can be made, and TLS is not offered: {error}");
-                    Vec::new()
-                }
-            }
-        }
+        Source::SelfSigned { chain, key } => make_certificate(chain, key),
     };
     CertificateFiles::read(&files, authority)
         .map_err(|(path, error)| MonitorError::Certificate(path, error))
+}
+
+/// What clients get who would get nothing else.
+fn make_certificate(chain: PathBuf, key: PathBuf) -> Vec<(PathBuf, PathBuf)> {
+    let path = chain.display();
+    match certificates::make_files(&chain, &key) {
+        Ok(()) => {
+            log::warn!(
+                "There is no certificate, so one has been made that no client can verify: {path}; \
+                 tls.certificate and tls.key name a better one"
+            );
+            vec![(chain, key)]
+        }
+        Err(error) => {
+            log::error!(
+                "TLS is not offered, and nobody can log in from another host: there is no \
+                 certificate, and none can be made at {path}: {error}; make that possible, or name one \
+                 in tls.certificate and tls.key"
+            );
+            Vec::new()
+        }
+    }
 }
 
 /// Where there is no systemd, nobody hears it.

@@ -26,7 +26,7 @@
 //! and can ask for logins whose passwords it knows; it can be nobody whose password it does not know.  A session
 //! that has been taken over is that user, and can tell the monitor only that clients have gone.
 
-mod certificates;
+pub mod certificates;
 mod child;
 pub mod client;
 pub mod configuration;

@@ -89,10 +89,37 @@ pub fn keep_only(channel: OwnedFd) -> io::Result<OwnedFd> {
     Ok(channel)
 }
 
+/// A role of this program that only the monitor starts, by executing the program anew with its word as the one
+/// argument.  Whoever reads arguments knows the roles from here, so no word is started that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildRole {
+    Front,
+    Session,
+    /// Prints a certificate and its key, and ends.
+    Certificate,
+}
+
+impl ChildRole {
+    pub const ALL: &[ChildRole] = &[ChildRole::Front, ChildRole::Session, ChildRole::Certificate];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            ChildRole::Front => "front",
+            ChildRole::Session => "session",
+            ChildRole::Certificate => "certificate",
+        }
+    }
+
+    pub fn named(word: &str) -> Option<ChildRole> {
+        let mut all = ChildRole::ALL.iter().copied();
+        all.find(|role| role.word() == word)
+    }
+}
+
 /// Becomes another role of this program, with `channel` as number 3 and these variables, and no others.  Only
 /// comes back with an error.
 pub fn become_role(
-    role: &str,
+    role: ChildRole,
     channel: OwnedFd,
     environment: &[(OsString, OsString)],
 ) -> io::Error {
@@ -103,14 +130,14 @@ pub fn become_role(
 }
 
 fn try_become(
-    role: &str,
+    role: ChildRole,
     channel: OwnedFd,
     environment: &[(OsString, OsString)],
 ) -> io::Result<std::convert::Infallible> {
     let channel = keep_only(channel)?;
     fcntl(&channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     leave_no_trace()?;
-    let arguments = [CString::from(c"roost"), text(OsStr::new(role))?];
+    let arguments = [CString::from(c"roost"), text(OsStr::new(role.word()))?];
     // Room for a title, where arguments and environment are written over by it.
     let room = (ROOM.into(), ".".repeat(TITLE).into());
     let variables = environment
