@@ -27,6 +27,8 @@ pub(super) struct Login {
     /// How much was sent since the last thing that made sense.
     unanswered: usize,
     is_turned_away: bool,
+    /// Whoever waited for the client's answer has given up: the answer will be refused for this.
+    given_up: Option<Refusal>,
 }
 
 enum Phase {
@@ -62,6 +64,7 @@ impl Login {
             bad_commands: 0,
             unanswered: 0,
             is_turned_away: false,
+            given_up: None,
         };
         if !peer.tls {
             login.greet();
@@ -207,6 +210,11 @@ impl Login {
             Phase::Asking(tag, _) => {
                 self.attempts.fail();
                 self.phase = Phase::Refusing(tag, why, time);
+            }
+            // The client's next line is its answer, whatever it is told before.
+            Phase::Sasl(tag, exchange) if exchange.is_begun() => {
+                self.given_up = Some(why);
+                self.phase = Phase::Sasl(tag, exchange);
             }
             phase => self.phase = phase,
         }
@@ -430,6 +438,11 @@ impl Login {
         now: Now,
     ) -> Option<Step> {
         let mechanism = exchange.mechanism();
+        if let Some(why) = self.given_up.take() {
+            self.attempts.fail();
+            self.phase = Phase::Refusing(tag, why, now.instant);
+            return None;
+        }
         match exchange.handle(response, self.ground()) {
             Next::Challenge(exchange, challenge) => {
                 self.attempts.begin(b"", mechanism, now.instant);
@@ -456,6 +469,7 @@ impl Login {
     fn pose(&mut self, tag: Tag, exchange: Exchange, challenge: &[u8]) {
         let out = self.output.writer();
         self.connection.challenge(&tag, challenge, out);
+        self.given_up = None;
         self.phase = Phase::Sasl(tag, exchange);
     }
 

@@ -510,6 +510,22 @@ fn each_refusal_has_its_code() {
 }
 
 #[test]
+fn an_exchange_that_is_given_up_while_its_client_is_silent_is_refused_when_it_answers() {
+    let mut talk = Talk::with(&everything(), Peer::default());
+    talk.say("");
+    talk.say("a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj1h\r\n");
+    talk.front.challenge(ID, &Secret::new(b"x".to_vec()));
+    assert_eq!(talk.say(""), "+ eA==\r\n");
+    talk.front
+        .refuse(ID, Refusal::Unavailable, talk.now.instant);
+    // Its next line is the answer to the challenge, whenever it comes.
+    assert_eq!(talk.say(""), "");
+    let answer = talk.say("Yz0=\r\n");
+    assert!(answer.starts_with("a NO [UNAVAILABLE] "), "{answer}");
+    assert!(talk.say("b NOOP\r\n").starts_with("b OK"));
+}
+
+#[test]
 fn a_verdict_that_comes_too_late_is_nobodys() {
     let mut talk = Talk::begin(Peer::default());
     talk.say("");

@@ -1,8 +1,12 @@
 //! Login attempts: who waits, who is being asked about, what came of it.
 //!
-//! There are at most `auth.processes` login children at a time, and at most a quarter of them for one
-//! address, so that a flood from there leaves others served.  Who finds no child free waits in a queue,
-//! of which the same holds.  `child.rs` is what runs in a child.
+//! At most `auth.processes` login children work at a time, and at most a quarter of them for one address, so
+//! that a flood from there leaves others served.  Who finds no child free waits in a queue, of which the
+//! same holds.  `child.rs` is what runs in a child.
+//!
+//! A child whose client has to answer a challenge does not work, and takes no place from those that do.  Such
+//! children are counted apart (`patience.rs`): a client that says nothing delays nobody.  An answer is passed on
+//! at once, so for a moment more children may work than `auth.processes` says.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
@@ -16,6 +20,7 @@ use crate::ipc::{
 use crate::net::{Prefix, SourceId};
 use crate::sys::spawn::Exit;
 
+use super::patience::Silent;
 use super::peer::{Peer, PeerError};
 use super::state::{Action, Child, Kind, Monitor};
 
@@ -25,6 +30,8 @@ pub(super) struct Logins {
     pub attempts: HashMap<Attempt, Asked>,
     children: HashMap<SourceId, LoginChild>,
     queue: VecDeque<Queued>,
+    /// Children that wait for their clients' answers.
+    silent: Silent,
 }
 
 /// An attempt that the front was not answered, or has not handed over.
@@ -137,7 +144,7 @@ impl Monitor {
     /// Starts children for those who have waited longest, save for addresses that have their share.
     pub(super) fn start_queued(&mut self) {
         let processes = self.config.auth_processes.max(1);
-        while self.logins.children.len() < processes {
+        while self.logins.working() < processes {
             let logins = &self.logins;
             let may = |queued: &Queued| logins.running_for(queued.address) < share(processes);
             let Some(next) = logins.queue.iter().position(may) else {
@@ -207,8 +214,54 @@ impl Monitor {
     pub(super) fn pass_answer(&mut self, attempt: Attempt, answer: Secret) {
         let stage = self.logins.attempts.get(&attempt).map(|asked| asked.stage);
         if let Some(Stage::Checked(source)) = stage {
+            self.end_silence(source);
             self.send(Kind::Login, source, Message::Respond(attempt, answer));
         }
+    }
+
+    /// Waits for the client's answer to a challenge.
+    fn pass_challenge(&mut self, source: SourceId, attempt: Attempt, challenge: Secret) {
+        let Some(child) = self.logins.children.get_mut(&source) else {
+            return;
+        };
+        // How long a client may take is the front's to say (`auth.login_timeout`).
+        child.kill_at = None;
+        let limit = self
+            .config
+            .auth_processes
+            .max(1)
+            .saturating_mul(SILENT_EACH);
+        let displaced = self.logins.silent.begin(source, child.address, limit);
+        self.verdict(attempt, Verdict::Challenge(challenge));
+        if let Some(displaced) = displaced {
+            self.displace(displaced);
+        }
+        self.start_queued();
+    }
+
+    /// Its client has answered.
+    fn end_silence(&mut self, source: SourceId) {
+        if self.logins.silent.end(source)
+            && let Some(child) = self.logins.children.get_mut(&source)
+        {
+            child.kill_at = self.now.checked_add(self.config.auth_timeout);
+        }
+    }
+
+    /// Too many wait for their clients: this one makes room.
+    fn displace(&mut self, source: SourceId) {
+        let child = self.logins.children.get(&source);
+        if let Some(asked) = child.and_then(|child| self.logins.attempts.get(&child.attempt?)) {
+            log::warn!(
+                "auth: {}: ended, for too many SASL exchanges wait for answers of their clients, and most \
+                 of them are from there; see auth.processes",
+                asked.subject(),
+            );
+        }
+        if let Some(pid) = child.and_then(|child| child.pid) {
+            self.push(Action::Kill(pid));
+        }
+        self.end_child(source, Some(Refusal::Unavailable));
     }
 
     /// The client has gone.
@@ -234,7 +287,7 @@ impl Monitor {
                 };
                 match judgement {
                     Judgement::Challenge(challenge) => {
-                        self.verdict(attempt, Verdict::Challenge(challenge));
+                        self.pass_challenge(source, attempt, challenge);
                     }
                     Judgement::Refused(refusal) => self.end_child(source, Some(refusal)),
                     Judgement::Admitted { account } => {
@@ -362,6 +415,8 @@ impl Monitor {
 
     /// Lets a child go, whose channel closes; whoever waits for it is refused.
     fn end_child(&mut self, source: SourceId, refusal: Option<Refusal>) {
+        // It counts until it has ended.
+        self.logins.silent.end(source);
         let Some(child) = self.logins.children.get_mut(&source) else {
             return;
         };
@@ -510,15 +565,36 @@ impl Logins {
         self.queue.len()
     }
 
+    /// Children that do not wait for their clients.
+    fn working(&self) -> usize {
+        self.children.len().saturating_sub(self.silent.len())
+    }
+
     fn running_for(&self, address: Option<Prefix>) -> usize {
-        let children = self.children.values();
-        children.filter(|child| child.address == address).count()
+        let children = self.children.iter();
+        let is_working = |source| !self.silent.contains(source);
+        children
+            .filter(|(source, child)| child.address == address && is_working(**source))
+            .count()
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
         let children = self.children.values().filter_map(|child| child.kill_at);
         let queue = self.queue.front().and_then(|first| first.until);
         children.chain(queue).min()
+    }
+}
+
+impl Asked {
+    /// As `auth` names an attempt in the log: `SCRAM-SHA-256(203.0.113.5,<session>)`.
+    fn subject(&self) -> String {
+        let Origin {
+            remote, session, ..
+        } = &self.origin;
+        let address =
+            remote.map_or_else(String::new, |remote| remote.ip().to_canonical().to_string());
+        let session = session.replace(char::is_control, "?");
+        format!("{}({address},<{session}>)", self.method)
     }
 }
 
@@ -539,3 +615,6 @@ fn share(all: usize) -> usize {
 
 /// How many may wait for each child that there may be.
 const QUEUED_EACH: usize = 16;
+
+/// How many may wait for their clients for each child that may work.
+const SILENT_EACH: usize = 4;

@@ -14,6 +14,7 @@
 //! | `state` | who there is, and what is decided; no process, no clock |
 //! | `peer` | a child at the other end of a channel |
 //! | `front`, `login`, `sessions` | what `state` does with each kind of child |
+//! | `patience` | login children that wait for their clients |
 //! | `child` | what runs in a login child |
 //! | `control`, `client` | the two ends of the control socket |
 //! | `counters` | OpenMetrics |
@@ -36,6 +37,7 @@ mod daemon;
 mod front;
 mod listeners;
 mod login;
+mod patience;
 mod peer;
 mod sessions;
 mod state;

@@ -74,6 +74,70 @@ fn a_flood_from_one_address_leaves_the_others_served() {
     assert_eq!(daemon.front(), front);
 }
 
+/// As many clients from each of 20 addresses, each of which says this and then nothing.
+fn silent_clients(daemon: &Daemon, port: u16, each: usize, words: &[u8]) -> Vec<TcpStream> {
+    let mut clients = Vec::new();
+    for address in 10..30 {
+        for _ in 0..each {
+            let to = (Ipv4Addr::LOCALHOST, port).into();
+            let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, address));
+            let mut tcp = tcp_from(from, to).expect("a connection");
+            if port == daemon.address().port() {
+                assert!(is_greeting(&line(&mut tcp)));
+            }
+            say(&mut tcp, words);
+            clients.push(tcp);
+        }
+    }
+    clients
+}
+
+#[test]
+fn a_client_that_says_nothing_in_an_exchange_delays_no_other() {
+    as_root!();
+    let alice = User::new();
+    let place = Place::new();
+    let users = place.write("users", "scram:{PLAIN}secret:58322:58322::/nowhere::\n");
+    let daemon = Daemon::start_in(
+        place,
+        &[
+            "auth.mechanisms = [\"PLAIN\", \"LOGIN\", \"SCRAM-SHA-256\"]",
+            &format!(
+                "auth.sources = [\"passwd-file:{}\", \"pam\"]",
+                users.display()
+            ),
+            // Nobody is waited for until one of them gives up.
+            "auth.login_timeout = \"1h\"",
+            "auth.timeout = \"1h\"",
+            "auth.processes = 8",
+            "tls.required = \"no\"",
+        ],
+    );
+    let plain = daemon.address().port();
+    for words in [
+        // n,,n=scram,r=abcdefgh
+        &b"a1 AUTHENTICATE SCRAM-SHA-256 biwsbj1zY3JhbSxyPWFiY2RlZmdo\r\n"[..],
+        b"a1 AUTHENTICATE SCRAM-SHA-256\r\n",
+        b"a1 AUTHENTICATE PLAIN\r\n",
+        b"a1 AUTHENTICATE LOGIN\r\n",
+        b"a1 LOGIN {5}\r\n",
+    ] {
+        let mut silent = silent_clients(&daemon, plain, 3, words);
+        for tcp in &mut silent {
+            assert!(line(tcp).expect("an answer").starts_with("+ "));
+        }
+        daemon.connect(&alice).ok("SELECT INBOX");
+        daemon.connect_tls(&alice).ok("SELECT INBOX");
+    }
+    for words in [&b""[..], b"\x16\x03\x01"] {
+        let _silent = silent_clients(&daemon, daemon.tls_port, 3, words);
+        daemon.connect(&alice).ok("SELECT INBOX");
+        daemon.connect_tls(&alice).ok("SELECT INBOX");
+    }
+    assert_eq!(daemon.count("takes too long"), 0);
+    daemon.logs("auth.processes");
+}
+
 #[test]
 fn who_has_logged_in_does_not_count_among_those_who_wait() {
     as_root!();

@@ -100,6 +100,54 @@ fn challenges_and_answers_are_passed_on() {
 }
 
 #[test]
+fn clients_that_do_not_answer_take_no_place_from_others() {
+    let mut rig = Rig::with(|config| config.auth_processes = 4);
+    let challenge = || Judgement::Challenge(Secret::new(b"r".to_vec()));
+    let mut silent = Vec::new();
+    let ask = |rig: &mut Rig, attempt: u64, address: &str| {
+        rig.ask(attempt, address);
+        let mut login = rig.login();
+        login.say(Message::Judged(challenge()));
+        rig.pump();
+        assert!(matches!(rig.verdict(attempt), Verdict::Challenge(_)));
+        login
+    };
+    // Four for each that may work.
+    for attempt in 1..=16 {
+        silent.push(ask(&mut rig, attempt, "203.0.113.5"));
+    }
+    assert!(rig.killed.is_empty());
+    // They have the time that the front gives them.
+    rig.wait(2 * rig.monitor.config.auth_timeout);
+    assert!(rig.killed.is_empty());
+    // The oldest of the address with the most makes room.
+    rig.ask(17, "198.51.100.7");
+    let mut other = rig.login();
+    other.say(Message::Judged(challenge()));
+    rig.pump();
+    let heard: Vec<Message> = std::iter::from_fn(|| rig.front_hears()).collect();
+    assert!(matches!(
+        &heard[..],
+        [
+            Message::Verdict(Attempt(17), Verdict::Challenge(_)),
+            Message::Verdict(Attempt(1), Verdict::Refused(Refusal::Unavailable)),
+        ]
+    ));
+    assert_eq!(rig.killed, [silent[0].pid]);
+    // Who answers works again, and then counts again.
+    for attempt in 2..=4 {
+        rig.say(Message::Respond(Attempt(attempt), Secret::new(Vec::new())));
+    }
+    rig.ask(18, "198.51.100.8");
+    assert!(
+        rig.logins.is_empty(),
+        "four work: one has been killed and has not ended yet"
+    );
+    rig.exit(silent[0].pid, Exit::Signal("SIGKILL"));
+    let _ = rig.login();
+}
+
+#[test]
 fn the_child_of_a_client_that_has_gone_is_ended() {
     let mut rig = Rig::new();
     rig.ask(1, "203.0.113.5");
