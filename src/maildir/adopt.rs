@@ -4,10 +4,9 @@
 //! over: half of a user's keywords is better than none.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
-use super::dir::{Dir, is_gone};
+use super::dir::{Dir, DiskResult, is_gone};
 use super::tree::{Layout, names};
 use crate::imap::mailbox::MailboxName;
 
@@ -22,7 +21,7 @@ pub struct Uiddb {
 }
 
 /// The UIDs that Courier gave in this folder; None: there is no such file, or nothing usable in it.
-pub fn uiddb(folder: &Path) -> io::Result<Option<Uiddb>> {
+pub fn uiddb(folder: &Path) -> DiskResult<Option<Uiddb>> {
     let text = Dir::open(folder)?.read(UIDDB, SIZE_MAX)?;
     Ok(text.and_then(|(text, _)| parse_uiddb(&text)))
 }
@@ -62,7 +61,7 @@ fn parse_uiddb(text: &[u8]) -> Option<Uiddb> {
 }
 
 /// The mailboxes in `courierimapsubscribed`; None: there is no such file.
-pub fn subscriptions(root: &Path) -> io::Result<Option<Vec<MailboxName>>> {
+pub fn subscriptions(root: &Path) -> DiskResult<Option<Vec<MailboxName>>> {
     let text = Dir::open(root)?.read(SUBSCRIBED, SIZE_MAX)?;
     Ok(text.map(|(text, _)| parse_subscriptions(&text)))
 }
@@ -83,7 +82,7 @@ fn parse_subscriptions(text: &[u8]) -> Vec<MailboxName> {
 
 /// Base name and keywords from `courierimapkeywords/` for each message that has any, sorted by base
 /// name.
-pub fn keywords(folder: &Path) -> io::Result<Vec<(Vec<u8>, Vec<String>)>> {
+pub fn keywords(folder: &Path) -> DiskResult<Vec<(Vec<u8>, Vec<String>)>> {
     let directory = match Dir::open(folder)?.open_dir(KEYWORDS) {
         Err(e) if is_gone(&e) => return Ok(Vec::new()),
         directory => directory?,

@@ -1,12 +1,12 @@
 //! What is to go into a folder at once: the messages of a [`Batch`], and how each gets its name in
 //! cur/.  When and under which lock is in `save.rs`.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::Fsync;
-use super::dir::{self, Access, Dir, File, Target, Time};
+use super::dir::{self, Access, Dir, DiskError, DiskResult, File, Target, Time};
 use super::error::SaveError;
 use super::filename::{self, Filename};
 use super::folder::Folder;
@@ -208,7 +208,7 @@ impl Batch {
     }
 
     /// Makes the texts durable that clients sent.
-    pub(super) fn force_texts(&mut self) -> io::Result<()> {
+    pub(super) fn force_texts(&mut self) -> DiskResult<()> {
         if self.forced == self.entries.len() || self.fsync == Fsync::Never {
             return Ok(());
         }
@@ -340,7 +340,7 @@ impl Entry {
 }
 
 impl Copying {
-    fn begin(from: File, draft: Draft, access: &Access, _now: SystemTime) -> io::Result<Copying> {
+    fn begin(from: File, draft: Draft, access: &Access, _now: SystemTime) -> DiskResult<Copying> {
         let mtime = from.stat()?.mtime;
         let to = draft.tmp.create_new(&draft.name, access)?;
         Ok(Copying {
@@ -352,12 +352,12 @@ impl Copying {
     }
 
     /// Copies on; false: the slice is over.
-    fn go_on(&mut self, over: &dyn Fn() -> bool) -> io::Result<bool> {
+    fn go_on(&mut self, over: &dyn Fn() -> bool) -> DiskResult<bool> {
         let mut bytes = vec![0; 128 * 1024];
         loop {
             let read = match self.from.read(&mut bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other?,
+                other => other.map_err(|error| self.from.failure("read", error))?,
             };
             if read == 0 {
                 return Ok(true);
@@ -369,7 +369,7 @@ impl Copying {
         }
     }
 
-    fn finish(&mut self, fsync: Fsync) -> io::Result<()> {
+    fn finish(&mut self, fsync: Fsync) -> DiskResult<()> {
         self.to.set_mtime(self.mtime)?;
         match fsync {
             Fsync::Never => Ok(()),
@@ -406,7 +406,7 @@ fn search(cur: &Dir, new: &Dir, name: &[u8]) -> Result<Option<(Place, Vec<u8>)>,
 }
 
 /// Errors of link and rename after which a copy of the text will do.
-fn must_copy(error: &io::Error) -> bool {
+fn must_copy(error: &DiskError) -> bool {
     use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
     matches!(
         error.kind(),

@@ -29,7 +29,7 @@ mod window;
 use hashbrown::HashMap;
 use std::io::Write;
 
-use super::dir::{Access, Dir, File, Stat, Target};
+use super::dir::{Access, Dir, DiskResult, File, Stat, Target};
 use crate::imap::sequence::Uid;
 use format::{Batch, BatchHeader};
 use window::Window;
@@ -286,7 +286,7 @@ impl Cache {
 
     /// An empty file under a temporary name.  Two processes doing this at the same time may take
     /// each other's away: what then gets the real name is a whole cache all the same.
-    fn new_file(&self) -> std::io::Result<File> {
+    fn new_file(&self) -> DiskResult<File> {
         let access = self.directory.access().unwrap_or(Access::PRIVATE);
         let _ = self.directory.unlink(TEMPORARY);
         drop(self.directory.create_new(TEMPORARY, &access)?);

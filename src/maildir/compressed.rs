@@ -8,7 +8,7 @@
 //! A message may begin like a compressed file by chance.  For all formats but zlib's two bytes that
 //! is out of the question for text; what looks like zlib but is not is served as it is.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,7 +17,7 @@ use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
-use super::dir::{self, Access, Dir, File};
+use super::dir::{self, Access, Dir, DiskError, DiskResult, File};
 
 /// How a file is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum CompressedError {
     TooLarge,
     /// Not what its first bytes promised, or cut short.
     Broken,
-    Io(io::Error),
+    Io(DiskError),
 }
 
 /// Looks at the first bytes of a file, of which [`FIRST_BYTES`] are enough; None: it is plain.
@@ -108,14 +108,15 @@ fn expand_into(
 
 /// Frames one after the other, some of which may be there to be skipped (RFC 8878 3.1).
 fn expand_zstd(mut input: impl BufRead, output: &mut Output) -> Result<(), CompressedError> {
-    while !input.fill_buf()?.is_empty() {
+    while !input.fill_buf().map_err(failed)?.is_empty() {
         match StreamingDecoder::new(&mut input) {
             Ok(decoder) => output.copy(decoder)?,
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
                 length,
                 ..
             })) => {
-                io::copy(&mut input.by_ref().take(length.into()), &mut io::sink())?;
+                io::copy(&mut input.by_ref().take(length.into()), &mut io::sink())
+                    .map_err(failed)?;
             }
             Err(_) => return Err(CompressedError::Broken),
         }
@@ -131,7 +132,7 @@ fn expand_lz4(mut input: impl BufRead, output: &mut Output) -> Result<(), Compre
     let largest = read_size(&mut input)?;
     let mut text = vec![0; largest];
     let mut chunk = Vec::new();
-    while !input.fill_buf()?.is_empty() {
+    while !input.fill_buf().map_err(failed)?.is_empty() {
         chunk.resize(read_size(&mut input)?, 0);
         read_whole(&mut input, &mut chunk)?;
         let size = lz4_flex::block::decompress_into(&chunk, &mut text)
@@ -151,10 +152,14 @@ fn read_size(input: &mut impl Read) -> Result<usize, CompressedError> {
 }
 
 fn read_whole(input: &mut impl Read, bytes: &mut [u8]) -> Result<(), CompressedError> {
-    input.read_exact(bytes).map_err(|e| match e.kind() {
-        io::ErrorKind::UnexpectedEof => CompressedError::Broken,
-        _ => CompressedError::Io(e),
-    })
+    input.read_exact(bytes).map_err(failed)
+}
+
+/// An error of the file beneath is told as it was; all others mean that it is damaged.
+fn failed(error: io::Error) -> CompressedError {
+    error
+        .downcast::<DiskError>()
+        .map_or(CompressedError::Broken, CompressedError::Io)
 }
 
 /// The text so far.
@@ -173,9 +178,7 @@ impl Output {
                 Ok(0) => return Ok(()),
                 Ok(n) => self.write(buffer.get(..n).unwrap_or_default())?,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // An error of the file beneath keeps its errno; the decoders' own have none.
-                Err(e) if e.raw_os_error().is_some() => return Err(e.into()),
-                Err(_) => return Err(CompressedError::Broken),
+                Err(e) => return Err(failed(e)),
             }
         }
     }
@@ -203,7 +206,7 @@ impl Read for FromStart<'_> {
     }
 }
 
-fn temporary(directory: &Dir) -> io::Result<File> {
+fn temporary(directory: &Dir) -> DiskResult<File> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("roost.{}.{count}.plain", dir::own_process());
@@ -219,8 +222,8 @@ fn temporary(directory: &Dir) -> io::Result<File> {
     Ok(file)
 }
 
-impl From<io::Error> for CompressedError {
-    fn from(e: io::Error) -> CompressedError {
+impl From<DiskError> for CompressedError {
+    fn from(e: DiskError) -> CompressedError {
         CompressedError::Io(e)
     }
 }

@@ -15,10 +15,10 @@
 //! be written because the disk is full, modseqs come from the clock: microseconds since 1970 are
 //! more than was ever counted.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::time::{Duration, SystemTime};
 
-use super::dir::{self, Access, Dir, File, Target};
+use super::dir::{self, Access, Dir, DiskError, DiskResult, File, Target};
 use super::error::is_denied;
 
 /// The modseq was given to these UIDs.
@@ -66,7 +66,7 @@ pub(super) enum Found {
 }
 
 impl Counter {
-    pub fn open(dir: Dir, durable: bool) -> io::Result<(Counter, Found)> {
+    pub fn open(dir: Dir, durable: bool) -> DiskResult<(Counter, Found)> {
         let mut counter = Counter {
             dir,
             file: None,
@@ -106,7 +106,7 @@ impl Counter {
     }
 
     /// What other processes have given since the last look; needs the lock.
-    pub fn refresh(&mut self) -> io::Result<Vec<Given>> {
+    pub fn refresh(&mut self) -> DiskResult<Vec<Given>> {
         if self.from_clock {
             return Ok(Vec::new());
         }
@@ -194,7 +194,7 @@ impl Counter {
     }
 
     /// Begins the file anew when the index has everything; needs the lock.
-    pub fn restart(&mut self, access: &Access) -> io::Result<()> {
+    pub fn restart(&mut self, access: &Access) -> DiskResult<()> {
         self.unwritten.clear();
         if self.file.as_ref().is_some_and(|open| open.length <= SHORT) && self.reserved == self.last
         {
@@ -207,7 +207,7 @@ impl Counter {
         made
     }
 
-    fn reserve(&mut self, up_to: u64, access: &Access) -> io::Result<()> {
+    fn reserve(&mut self, up_to: u64, access: &Access) -> DiskResult<()> {
         if self.file.is_none() {
             return self.create(up_to, access);
         }
@@ -223,7 +223,7 @@ impl Counter {
 
     /// A new file with one record, in place of the old.  It need not be on the disk when this returns:
     /// without it modseqs come from the clock, and the old one has reserved as much as was given.
-    fn create(&mut self, reserved: u64, access: &Access) -> io::Result<()> {
+    fn create(&mut self, reserved: u64, access: &Access) -> DiskResult<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&Record::Reserved(reserved).to_bytes());
         if let Err(error) = self.dir.unlink(TEMPORARY)
@@ -246,7 +246,7 @@ impl Counter {
         Ok(())
     }
 
-    fn append(&mut self, records: &[Record]) -> io::Result<()> {
+    fn append(&mut self, records: &[Record]) -> DiskResult<()> {
         let Some(open) = &mut self.file else {
             return Ok(());
         };
@@ -267,7 +267,7 @@ impl Counter {
 
     /// Without a file whoever comes after us starts from the clock, which is what we do now.
     /// Removing it works on a full disk.
-    fn fall_back(&mut self, why: &io::Error) {
+    fn fall_back(&mut self, why: &DiskError) {
         log::warn!("roost.modseq cannot be written, modseqs come from the clock: {why}");
         if let Err(error) = self.dir.unlink(NAME)
             && !dir::is_gone(&error)
@@ -281,7 +281,7 @@ impl Counter {
     }
 
     /// Opens the file and reads it from the start; `None`: there is none that makes sense.
-    fn reopen(&mut self) -> io::Result<Option<Vec<Given>>> {
+    fn reopen(&mut self) -> DiskResult<Option<Vec<Given>>> {
         self.file = None;
         let file = match self.dir.open_append(NAME) {
             Err(error) if dir::is_gone(&error) => return Ok(None),
@@ -329,7 +329,7 @@ impl Counter {
 
 impl Open {
     /// Reads the records behind those known.
-    fn read_on(&mut self) -> io::Result<Vec<Record>> {
+    fn read_on(&mut self) -> DiskResult<Vec<Record>> {
         let mut records = Vec::new();
         let mut bytes = vec![0; RECORD * 512];
         loop {

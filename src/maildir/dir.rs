@@ -2,11 +2,12 @@
 //!
 //! Everything is done relative to an open directory, so that a folder that is renamed or replaced
 //! under us is either the one we opened or gone, never another.  Names are single path components
-//! as raw bytes; a name with a NUL fails with `InvalidInput`.  Errors keep their errno: whose
-//! fault it was the caller says; [`is_full`] and [`is_gone`] help.
+//! as raw bytes; a name with a NUL fails with `InvalidInput`.  Errors say which call failed on which path:
+//! see [`DiskError`].  Whose fault it was the caller says; [`is_full`] and [`is_gone`] help.
 //!
 //! The calls can be made to fail or to stop at any point by [`fault`], for the crash tests.
 
+mod error;
 mod exclusive;
 #[doc(hidden)]
 pub mod fault;
@@ -14,10 +15,8 @@ mod file;
 mod process;
 mod remote;
 
-use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +26,8 @@ use nix::sys::stat::{self, Mode};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{self, Gid, LinkatFlags, UnlinkatFlags};
 
+use error::At;
+pub use error::{DiskError, DiskResult};
 pub use file::{File, Kind, Stat, Time};
 pub use process::{host_name, own_process, process_exists};
 
@@ -49,8 +50,8 @@ pub enum Target {
 }
 
 impl Dir {
-    pub fn open(path: &Path) -> io::Result<Dir> {
-        let fd = call("opendir", path.as_os_str().as_encoded_bytes(), || {
+    pub fn open(path: &Path) -> DiskResult<Dir> {
+        let fd = call("opendir", At::path(path), || {
             fcntl::open(path, DIRECTORY, Mode::empty())
         })?;
         Ok(Dir {
@@ -65,24 +66,26 @@ impl Dir {
     }
 
     /// Opens the directory `name` in this one.
-    pub fn open_dir(&self, name: &[u8]) -> io::Result<Dir> {
+    pub fn open_dir(&self, name: &[u8]) -> DiskResult<Dir> {
         Ok(Dir {
             fd: Arc::new(self.open_at("opendir", name, DIRECTORY, 0)?),
-            path: self.path.join(OsStr::from_bytes(name)).into(),
+            path: self.path.join(as_path(name)).into(),
         })
     }
 
     /// Creates the directory `name` with mode and group of `access`.
-    pub fn make_dir(&self, name: &[u8], access: &Access) -> io::Result<()> {
+    pub fn make_dir(&self, name: &[u8], access: &Access) -> DiskResult<()> {
         let mode = Mode::from_bits_truncate(access.dir_mode);
-        call("mkdir", name, || stat::mkdirat(&self.fd, name, mode))?;
+        call("mkdir", self.at(name), || {
+            stat::mkdirat(&self.fd, name, mode)
+        })?;
         let made = self.open_dir(name)?;
-        access.apply(&made.fd, access.dir_mode)
+        access.apply(&made.fd, access.dir_mode, self.at(name))
     }
 
     /// Opens a regular file for reading (symbolic links are followed).  A FIFO put in its place
     /// does not block us.
-    pub fn open_file(&self, name: &[u8]) -> io::Result<File> {
+    pub fn open_file(&self, name: &[u8]) -> DiskResult<File> {
         // Reading mail should not cost a write for its atime; that is for the owner to ask.
         let fd = match self.open_at("open", name, READ | OFlag::O_NOATIME, 0) {
             Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => {
@@ -90,33 +93,46 @@ impl Dir {
             }
             other => other?,
         };
-        let file = File { inner: fd.into() };
-        match file.stat()?.kind {
-            Kind::File => Ok(file),
-            Kind::Directory => Err(Errno::EISDIR.into()),
-            _ => Err(Errno::EINVAL.into()),
-        }
+        self.regular(name, fd)
     }
 
     /// Opens an existing file for reading anywhere and writing at its end.
-    pub fn open_append(&self, name: &[u8]) -> io::Result<File> {
+    pub fn open_append(&self, name: &[u8]) -> DiskResult<File> {
         let fd = self.open_at("open", name, APPEND, 0)?;
-        Ok(File { inner: fd.into() })
+        self.regular(name, fd)
+    }
+
+    /// Nothing but a regular file is read or written: reading from a FIFO would wait for a writer.
+    fn regular(&self, name: &[u8], fd: OwnedFd) -> DiskResult<File> {
+        let file = self.file(name, fd);
+        match file.stat()?.kind {
+            Kind::File => Ok(file),
+            Kind::Directory => Err(self.failure("open", name, Errno::EISDIR)),
+            _ => Err(self.failure("open", name, io::Error::other(NO_FILE))),
+        }
+    }
+
+    fn file(&self, name: &[u8], fd: OwnedFd) -> File {
+        File {
+            inner: fd.into(),
+            dir: Arc::clone(&self.path),
+            name: name.into(),
+        }
     }
 
     /// Creates the file `name`, which must not exist, for reading and writing.
-    pub fn create_new(&self, name: &[u8], access: &Access) -> io::Result<File> {
+    pub fn create_new(&self, name: &[u8], access: &Access) -> DiskResult<File> {
         let fd = self.open_at("create", name, CREATE, access.file_mode)?;
-        if let Err(error) = access.apply(&fd, access.file_mode) {
+        if let Err(error) = access.apply(&fd, access.file_mode, self.at(name)) {
             let _ = self.unlink(name);
             return Err(error);
         }
-        Ok(File { inner: fd.into() })
+        Ok(self.file(name, fd))
     }
 
     /// The whole of a file, and its stat; `None` if there is none.  `FileTooLarge` if there are
     /// more than `limit` bytes in it.
-    pub fn read(&self, name: &[u8], limit: usize) -> io::Result<Option<(Vec<u8>, Stat)>> {
+    pub fn read(&self, name: &[u8], limit: usize) -> DiskResult<Option<(Vec<u8>, Stat)>> {
         let mut file = match self.open_file(name) {
             Err(error) if is_gone(&error) => return Ok(None),
             other => other?,
@@ -125,67 +141,68 @@ impl Dir {
         let size = usize::try_from(stat.size).unwrap_or(usize::MAX);
         let mut bytes = Vec::with_capacity(size.min(limit).saturating_add(1));
         let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        file.by_ref().take(most).read_to_end(&mut bytes)?;
+        let read = file.by_ref().take(most).read_to_end(&mut bytes);
+        read.map_err(|error| self.failure("read", name, error))?;
         if bytes.len() > limit {
-            return Err(io::ErrorKind::FileTooLarge.into());
+            return Err(self.failure("read", name, io::ErrorKind::FileTooLarge));
         }
         Ok(Some((bytes, stat)))
     }
 
-    pub fn rename(&self, name: &[u8], to: &Dir, new: &[u8], target: Target) -> io::Result<()> {
+    pub fn rename(&self, name: &[u8], to: &Dir, new: &[u8], target: Target) -> DiskResult<()> {
         match target {
-            Target::Replace => call("rename", name, || {
+            Target::Replace => call("rename", self.at(name).to(to, new), || {
                 fcntl::renameat(&self.fd, name, &to.fd, new)
             }),
             Target::MustBeFree => self.rename_to_free(name, to, new),
         }
     }
 
-    pub fn link(&self, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
-        call("link", name, || {
+    pub fn link(&self, name: &[u8], to: &Dir, new: &[u8]) -> DiskResult<()> {
+        call("link", self.at(name).to(to, new), || {
             unistd::linkat(&self.fd, name, &to.fd, new, LinkatFlags::empty())
         })
     }
 
-    pub fn unlink(&self, name: &[u8]) -> io::Result<()> {
-        call("unlink", name, || {
+    pub fn unlink(&self, name: &[u8]) -> DiskResult<()> {
+        call("unlink", self.at(name), || {
             unistd::unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)
         })
     }
 
     /// Removes an empty directory.
-    pub fn remove_dir(&self, name: &[u8]) -> io::Result<()> {
-        call("rmdir", name, || {
+    pub fn remove_dir(&self, name: &[u8]) -> DiskResult<()> {
+        call("rmdir", self.at(name), || {
             unistd::unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir)
         })
     }
 
     /// The stat of an entry, of a symbolic link itself; `None` if there is no such entry.
-    pub fn stat(&self, name: &[u8]) -> io::Result<Option<Stat>> {
+    pub fn stat(&self, name: &[u8]) -> DiskResult<Option<Stat>> {
         self.stat_at(name, AtFlags::AT_SYMLINK_NOFOLLOW)
     }
 
     /// The stat of what an entry is or points to; `None` if there is nothing.
-    pub fn stat_target(&self, name: &[u8]) -> io::Result<Option<Stat>> {
+    pub fn stat_target(&self, name: &[u8]) -> DiskResult<Option<Stat>> {
         self.stat_at(name, AtFlags::empty())
     }
 
     /// The stat of the directory itself; no links means that it was removed under us.
-    pub fn stat_self(&self) -> io::Result<Stat> {
-        call("fstat", b".", || stat::fstat(&*self.fd)).map(|stat| Stat::from(&stat))
+    pub fn stat_self(&self) -> DiskResult<Stat> {
+        call("fstat", self.at(b"."), || stat::fstat(&*self.fd)).map(|stat| Stat::from(&stat))
     }
 
-    pub fn set_mtime(&self, name: &[u8], mtime: Time) -> io::Result<()> {
+    pub fn set_mtime(&self, name: &[u8], mtime: Time) -> DiskResult<()> {
         let (now, mtime) = (TimeSpec::UTIME_OMIT, mtime.into());
-        call("utimens", name, || {
+        call("utimens", self.at(name), || {
             let how = stat::UtimensatFlags::NoFollowSymlink;
             stat::utimensat(&self.fd, name, &now, &mtime, how)
         })
     }
 
     /// fsync of the directory: what was created, renamed and removed in it before is on disk.
-    pub fn sync(&self) -> io::Result<()> {
-        match call("fsync", b".", || unistd::fsync(&*self.fd)) {
+    pub fn sync(&self) -> DiskResult<()> {
+        match call("fsync", self.at(b"."), || unistd::fsync(&*self.fd)) {
             // Some file systems cannot do it for directories and need not.
             Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
             other => other,
@@ -193,14 +210,29 @@ impl Dir {
     }
 
     /// Everything written to this file system before is on disk (syncfs).
-    pub fn sync_file_system(&self) -> io::Result<()> {
-        call("syncfs", b".", || unistd::syncfs(&*self.fd))
+    pub fn sync_file_system(&self) -> DiskResult<()> {
+        call("syncfs", self.at(b"."), || unistd::syncfs(&*self.fd))
+    }
+
+    /// Something about the file `name` that is wrong, or could not be done.
+    pub fn failure(
+        &self,
+        operation: &'static str,
+        name: &[u8],
+        cause: impl Into<io::Error>,
+    ) -> DiskError {
+        self.at(name).failure(operation, cause)
+    }
+
+    fn at<'a>(&'a self, name: &'a [u8]) -> At<'a> {
+        At::name(&self.path, name)
     }
 
     /// A listing from the start.
-    pub fn list(&self) -> io::Result<Listing> {
+    pub fn list(&self) -> DiskResult<Listing> {
         // A descriptor of its own, as the position in the directory goes with it.
         Ok(Listing {
+            path: Arc::clone(&self.path),
             fd: self.open_at("opendir", b".", DIRECTORY, 0)?,
             buffer: vec![0; LISTING_BUFFER],
         })
@@ -208,7 +240,7 @@ impl Dir {
 
     /// What new files and directories in this folder take: from its `dovecot-shared` if there is
     /// one, else from the directory itself.
-    pub fn access(&self) -> io::Result<Access> {
+    pub fn access(&self) -> DiskResult<Access> {
         let stat = match self.stat_target(b"dovecot-shared")? {
             Some(shared) => shared,
             None => self.stat_self()?,
@@ -216,24 +248,34 @@ impl Dir {
         Ok(Access::from_stat(&stat, unistd::getegid().as_raw()))
     }
 
-    fn open_at(&self, what: &str, name: &[u8], flags: OFlag, mode: u32) -> io::Result<OwnedFd> {
+    fn open_at(
+        &self,
+        what: &'static str,
+        name: &[u8],
+        flags: OFlag,
+        mode: u32,
+    ) -> DiskResult<OwnedFd> {
         let mode = Mode::from_bits_truncate(mode);
-        call(what, name, || fcntl::openat(&self.fd, name, flags, mode))
+        call(what, self.at(name), || {
+            fcntl::openat(&self.fd, name, flags, mode)
+        })
     }
 
-    fn stat_at(&self, name: &[u8], flags: AtFlags) -> io::Result<Option<Stat>> {
-        match call("stat", name, || stat::fstatat(&self.fd, name, flags)) {
+    fn stat_at(&self, name: &[u8], flags: AtFlags) -> DiskResult<Option<Stat>> {
+        match call("stat", self.at(name), || {
+            stat::fstatat(&self.fd, name, flags)
+        }) {
             Ok(stat) => Ok(Some(Stat::from(&stat))),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn rename_to_free(&self, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
+    fn rename_to_free(&self, name: &[u8], to: &Dir, new: &[u8]) -> DiskResult<()> {
         #[cfg(target_env = "gnu")]
         {
             let flags = fcntl::RenameFlags::RENAME_NOREPLACE;
-            let renamed = call("rename", name, || {
+            let renamed = call("rename", self.at(name).to(to, new), || {
                 fcntl::renameat2(&self.fd, name, &to.fd, new, flags)
             });
             match renamed {
@@ -249,6 +291,7 @@ impl Dir {
 /// A listing that can be put aside between chunks.
 #[derive(Debug)]
 pub struct Listing {
+    path: Arc<Path>,
     fd: OwnedFd,
     buffer: Vec<u8>,
 }
@@ -256,9 +299,10 @@ pub struct Listing {
 impl Listing {
     /// Hands the next names (up to some 2,000) to `each`, `.` and `..` left out; false when there
     /// are no more.
-    pub fn next_chunk(&mut self, each: &mut dyn FnMut(&[u8], Kind)) -> io::Result<bool> {
-        fault::check("getdents", b".")?;
-        let read = read_directory(self.fd.as_fd(), &mut self.buffer)?;
+    pub fn next_chunk(&mut self, each: &mut dyn FnMut(&[u8], Kind)) -> DiskResult<bool> {
+        let failure = |error| At::path(&self.path).failure("readdir", error);
+        fault::check("getdents", b".").map_err(failure)?;
+        let read = read_directory(self.fd.as_fd(), &mut self.buffer).map_err(failure)?;
         for entry in Entries(self.buffer.get(..read).unwrap_or_default()) {
             if entry.name != b"." && entry.name != b".." {
                 each(entry.name, Kind::of_entry(entry.kind));
@@ -302,16 +346,16 @@ impl Access {
     }
 
     /// Gives a new file or directory what umask and the process's group kept from it.
-    fn apply(&self, fd: &OwnedFd, mode: u32) -> io::Result<()> {
-        let now = call("fstat", b"", || stat::fstat(fd)).map(|stat| Stat::from(&stat))?;
+    fn apply(&self, fd: &OwnedFd, mode: u32, at: At<'_>) -> DiskResult<()> {
+        let now = call("fstat", at, || stat::fstat(fd)).map(|stat| Stat::from(&stat))?;
         if now.mode & 0o777 != mode {
             let mode = Mode::from_bits_truncate(mode | (now.mode & 0o7000));
-            call("fchmod", b"", || stat::fchmod(fd, mode))?;
+            call("fchmod", at, || stat::fchmod(fd, mode))?;
         }
         let Some(gid) = self.gid.filter(|&gid| gid != now.gid) else {
             return Ok(());
         };
-        match call("fchown", b"", || {
+        match call("fchown", at, || {
             unistd::fchown(fd, None, Some(Gid::from_raw(gid)))
         }) {
             // We are not in that group: nothing to be done about it, the file is ours at least.
@@ -322,13 +366,13 @@ impl Access {
 }
 
 /// Is the disk full or the quota used up?
-pub fn is_full(error: &io::Error) -> bool {
+pub fn is_full(error: &DiskError) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// Is the thing not there (any more)?
-pub fn is_gone(error: &io::Error) -> bool {
+pub fn is_gone(error: &DiskError) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, StaleNetworkFileHandle};
     matches!(
         error.kind(),
@@ -337,31 +381,33 @@ pub fn is_gone(error: &io::Error) -> bool {
 }
 
 /// What is at a path; nothing is opened for it.
-pub fn stat_path(path: &Path) -> io::Result<Stat> {
-    call("stat", path.as_os_str().as_encoded_bytes(), || {
-        stat::stat(path)
-    })
-    .map(|stat| Stat::from(&stat))
+pub fn stat_path(path: &Path) -> DiskResult<Stat> {
+    call("stat", At::path(path), || stat::stat(path)).map(|stat| Stat::from(&stat))
 }
 
 /// Do symbolic links lead round in a circle?
-pub fn is_loop(error: &io::Error) -> bool {
+pub fn is_loop(error: &DiskError) -> bool {
     error.raw_os_error() == Some(Errno::ELOOP as i32)
 }
 
 /// One system call, announced to `fault`, made again when a signal broke it off.
 fn call<T>(
-    what: &str,
-    name: &[u8],
+    what: &'static str,
+    at: At<'_>,
     mut system_call: impl FnMut() -> nix::Result<T>,
-) -> io::Result<T> {
-    fault::check(what, name)?;
+) -> DiskResult<T> {
+    fault::check(what, at.name).map_err(|error| at.failure(what, error))?;
     loop {
         match system_call() {
             Err(Errno::EINTR) => (),
-            other => return other.map_err(io::Error::from),
+            other => return other.map_err(|errno| at.failure(what, errno)),
         }
     }
+}
+
+fn as_path(name: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(name))
 }
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY
@@ -387,6 +433,7 @@ const UNSUPPORTED: [Option<i32>; 3] = [
     Some(Errno::EOPNOTSUPP as i32),
 ];
 
+const NO_FILE: &str = "it is no regular file";
 /// 128 KiB: larger is not faster (`getdents64` of 100,000 names: 58 ms), and the names of one chunk
 /// are dealt with well within a time slice.
 const LISTING_BUFFER: usize = 128 * 1024;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::Maildir;
-use super::dir::{self, Access, Dir, Stat};
+use super::dir::{self, Access, Dir, DiskResult, Stat};
 use super::error::FolderError;
 use super::watch::Place;
 
@@ -62,7 +62,7 @@ impl Dirs {
     }
 
     /// cur/ or new/ was replaced by another directory of that name.
-    pub fn reopen(&mut self) -> io::Result<()> {
+    pub fn reopen(&mut self) -> DiskResult<()> {
         self.cur = open_or_make(&self.dir, b"cur", &self.access)?;
         self.new = open_or_make(&self.dir, b"new", &self.access)?;
         self.cur_inode = self.cur.stat_self()?.inode;
@@ -72,7 +72,7 @@ impl Dirs {
     }
 }
 
-fn open_or_make(dir: &Dir, name: &[u8], access: &Access) -> io::Result<Dir> {
+fn open_or_make(dir: &Dir, name: &[u8], access: &Access) -> DiskResult<Dir> {
     match dir.open_dir(name) {
         Err(error) if dir::is_gone(&error) => match dir.make_dir(name, access) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -83,7 +83,7 @@ fn open_or_make(dir: &Dir, name: &[u8], access: &Access) -> io::Result<Dir> {
 }
 
 /// Opens `path`, making what is missing of it.
-fn make_path(path: &Path, access: &Access) -> io::Result<Dir> {
+fn make_path(path: &Path, access: &Access) -> DiskResult<Dir> {
     match (Dir::open(path), path.parent(), path.file_name()) {
         (Err(error), Some(parent), Some(name)) if dir::is_gone(&error) => {
             open_or_make(&make_path(parent, access)?, name.as_encoded_bytes(), access)

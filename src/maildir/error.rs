@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::dir;
+use crate::maildir::dir::DiskError;
 
 /// Why a folder cannot be worked with.
 #[derive(Debug)]
@@ -14,14 +15,14 @@ pub enum FolderError {
     /// select it anew.
     Replaced,
     /// Permissions do not allow it.
-    Denied(io::Error),
+    Denied(DiskError),
     /// No room on the disk, or none in the owner's share.
-    Full(io::Error),
-    Io(io::Error),
+    Full(DiskError),
+    Io(DiskError),
 }
 
-impl From<io::Error> for FolderError {
-    fn from(error: io::Error) -> FolderError {
+impl From<DiskError> for FolderError {
+    fn from(error: DiskError) -> FolderError {
         if dir::is_full(&error) {
             FolderError::Full(error)
         } else if is_denied(&error) {
@@ -52,14 +53,14 @@ pub enum MessageError {
     /// It is expunged.
     Gone,
     /// Its file cannot be read or renamed for lack of permission.
-    Denied(io::Error),
+    Denied(DiskError),
     /// No room on the disk for the change.
-    Full(io::Error),
-    Io(io::Error),
+    Full(DiskError),
+    Io(DiskError),
 }
 
-impl From<io::Error> for MessageError {
-    fn from(error: io::Error) -> MessageError {
+impl From<DiskError> for MessageError {
+    fn from(error: DiskError) -> MessageError {
         if dir::is_full(&error) {
             MessageError::Full(error)
         } else if is_denied(&error) {
@@ -87,17 +88,17 @@ impl std::error::Error for MessageError {}
 #[derive(Debug)]
 pub enum SaveError {
     /// No room on the disk, or none in the owner's share.
-    Full(io::Error),
-    Denied(io::Error),
+    Full(DiskError),
+    Denied(DiskError),
     /// The message to be copied is expunged.
     Gone,
     /// The destination cannot be worked with.
     Folder(FolderError),
-    Io(io::Error),
+    Io(DiskError),
 }
 
-impl From<io::Error> for SaveError {
-    fn from(error: io::Error) -> SaveError {
+impl From<DiskError> for SaveError {
+    fn from(error: DiskError) -> SaveError {
         MessageError::from(error).into()
     }
 }
@@ -139,7 +140,7 @@ impl fmt::Display for SaveError {
 impl std::error::Error for SaveError {}
 
 /// Would trying again as another user, or on another mount, help?
-pub(super) fn is_denied(error: &io::Error) -> bool {
+pub(super) fn is_denied(error: &DiskError) -> bool {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }

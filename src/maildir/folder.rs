@@ -15,6 +15,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::cache::Cache;
 use super::counts::Tally;
+use super::dir::{Dir, DiskError};
 use super::dirs::Dirs;
 use super::filename::UniqueNames;
 use super::history::History;
@@ -110,17 +111,22 @@ pub(super) enum Held {
     Lock(Lock),
     /// The disk is full or we may not write, as the error says: what can be done without the lock
     /// may be done.
-    Without(io::ErrorKind),
+    Without(DiskError),
 }
 
 impl Held {
-    /// Why something that needs the lock cannot be done.
-    pub fn why_not(&self) -> io::Error {
+    /// Why something that needs the lock of the folder in `dir` cannot be done.
+    pub fn why_not(&self, dir: &Dir) -> DiskError {
         match self {
-            Held::Without(kind) => (*kind).into(),
-            Held::No | Held::Lock(_) => io::Error::other("the folder is not locked"),
+            Held::Without(error) => error.again(),
+            Held::No | Held::Lock(_) => lock_failure(dir, "the folder is not locked"),
         }
     }
+}
+
+/// The folder's lock is not ours.
+pub(super) fn lock_failure(dir: &Dir, why: &'static str) -> DiskError {
+    dir.failure("lock", super::uids::FILE, io::Error::other(why))
 }
 
 /// What clients were told of a folder that is not there any more.
@@ -386,7 +392,7 @@ impl Folder {
             return Ok(known);
         }
         let Held::Lock(lock) = &self.held else {
-            return Err(self.held.why_not().into());
+            return Err(self.held.why_not(&self.dirs.dir).into());
         };
         let Dirs { dir, access, .. } = &self.dirs;
         match self.keywords.add(dir, lock, keyword, access, now) {
@@ -396,8 +402,7 @@ impl Folder {
             }
             Err(KeywordsError::Full) => Ok(None),
             Err(KeywordsError::LockLost) => {
-                let error = io::Error::other("the folder's lock was taken from us");
-                Err(FolderError::Io(error))
+                Err(lock_failure(dir, "the folder's lock was taken from us").into())
             }
             Err(KeywordsError::Io(error)) => Err(error.into()),
         }

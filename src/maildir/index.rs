@@ -12,7 +12,7 @@
 use std::io::{self, Read, Write};
 
 use super::counts::{Counts, Status};
-use super::dir::{self, Access, Dir, File, Stat, Target, Time};
+use super::dir::{self, Access, Dir, DiskResult, File, Stat, Target, Time};
 use super::history::{Expunged, History};
 use super::messages::{Message, ROW};
 use super::table::Table;
@@ -100,7 +100,7 @@ impl Header {
 }
 
 /// The header, if there is an index that looks whole.
-pub(super) fn read_header(directory: &Dir) -> io::Result<Option<Header>> {
+pub(super) fn read_header(directory: &Dir) -> DiskResult<Option<Header>> {
     let Some(mut file) = open(directory)? else {
         return Ok(None);
     };
@@ -108,12 +108,13 @@ pub(super) fn read_header(directory: &Dir) -> io::Result<Option<Header>> {
 }
 
 /// The whole index, and what to compare later to see whether another process has written one.
-pub(super) fn read(directory: &Dir) -> io::Result<Option<(Index, FileState)>> {
+pub(super) fn read(directory: &Dir) -> DiskResult<Option<(Index, FileState)>> {
     let Some(mut file) = open(directory)? else {
         return Ok(None);
     };
     let state = FileState::of(&file.stat()?);
-    match read_body(&mut file)? {
+    let read = read_body(&mut file);
+    match read.map_err(|error| file.failure("read", error))? {
         Some(index) => Ok(Some((index, state))),
         None => {
             log::warn!("the index is damaged: making it anew");
@@ -130,14 +131,16 @@ pub(super) fn write(
     header: &Header,
     table: &Table,
     history: &History,
-) -> io::Result<FileState> {
+) -> DiskResult<FileState> {
     if let Err(error) = directory.unlink(TEMPORARY)
         && !dir::is_gone(&error)
     {
         return Err(error);
     }
     let file = directory.create_new(TEMPORARY, access)?;
-    let written = write_body(file, header, table, history).and_then(|state| {
+    let written = write_body(file, header, table, history);
+    let written = written.map_err(|error| directory.failure("write", TEMPORARY, error));
+    let written = written.and_then(|state| {
         directory.rename(TEMPORARY, directory, NAME, Target::Replace)?;
         Ok(state)
     });
@@ -149,11 +152,11 @@ pub(super) fn write(
 }
 
 /// What there is on disk now, to compare with what `read` and `write` returned.
-pub(super) fn state(directory: &Dir) -> io::Result<Option<FileState>> {
+pub(super) fn state(directory: &Dir) -> DiskResult<Option<FileState>> {
     Ok(directory.stat(NAME)?.map(|stat| FileState::of(&stat)))
 }
 
-fn open(directory: &Dir) -> io::Result<Option<File>> {
+fn open(directory: &Dir) -> DiskResult<Option<File>> {
     match directory.open_file(NAME) {
         Ok(file) => Ok(Some(file)),
         Err(error) if dir::is_gone(&error) => Ok(None),
@@ -169,7 +172,7 @@ struct Lengths {
     floor: u64,
 }
 
-fn read_lengths(file: &mut File) -> io::Result<Option<(Header, Lengths)>> {
+fn read_lengths(file: &mut File) -> DiskResult<Option<(Header, Lengths)>> {
     let mut bytes = [0; HEADER];
     match file.read_exact(&mut bytes) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),

@@ -7,10 +7,9 @@
 //! All changes are made under the folder's uidlist lock.  `dovecot-keywords.lock` is the new file while it is
 //! written; one that is found there was left over by a crash.
 
-use std::io::{self, Write};
 use std::time::SystemTime;
 
-use super::dir::{Access, Dir, File, Stat, Target, Time, is_gone};
+use super::dir::{Access, Dir, DiskError, DiskResult, File, Stat, Target, Time, is_gone};
 use super::lock::Lock;
 use crate::imap::flag::Keyword;
 
@@ -24,7 +23,7 @@ pub struct Keywords {
 
 impl Keywords {
     /// No file is a file without keywords.
-    pub fn read(dir: &Dir) -> io::Result<Keywords> {
+    pub fn read(dir: &Dir) -> DiskResult<Keywords> {
         let Some((bytes, stat)) = dir.read(FILE, SIZE_MAX)? else {
             return Ok(Keywords::default());
         };
@@ -35,7 +34,7 @@ impl Keywords {
     }
 
     /// Reads the file again if it is not the one read before; says whether a name is different now.
-    pub fn refresh(&mut self, dir: &Dir) -> io::Result<bool> {
+    pub fn refresh(&mut self, dir: &Dir) -> DiskResult<bool> {
         let same = match (dir.stat_target(FILE)?, &self.version) {
             (Some(stat), Some(version)) => stat.is_same_version(version),
             (stat, version) => stat.is_none() && version.is_none(),
@@ -163,7 +162,7 @@ impl Keywords {
         mut file: File,
         letters: &[Letter; LETTERS],
         now: SystemTime,
-    ) -> io::Result<Stat> {
+    ) -> DiskResult<Stat> {
         file.write_all(&format(letters))?;
         let now = Time::from(now);
         let before = self
@@ -190,11 +189,11 @@ pub enum KeywordsError {
     Full,
     /// The folder's lock was taken from us: lock it again and try again.
     LockLost,
-    Io(io::Error),
+    Io(DiskError),
 }
 
-impl From<io::Error> for KeywordsError {
-    fn from(error: io::Error) -> KeywordsError {
+impl From<DiskError> for KeywordsError {
+    fn from(error: DiskError) -> KeywordsError {
         KeywordsError::Io(error)
     }
 }

@@ -17,12 +17,13 @@
 //! it is another it is put back.  After a removal the try fails; only the next one may take the lock.
 //! (Dovecot sleeps 0.1 s there, so that whoever saw the same left-over is through with it.)
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::dir::{
-    Access, Dir, File, Stat, Target, Time, host_name, is_gone, own_process, process_exists,
+    Access, Dir, DiskResult, File, Stat, Target, Time, host_name, is_gone, own_process,
+    process_exists,
 };
 
 /// The right to try for the lock of one file; it remembers what it saw of another holder.
@@ -53,7 +54,7 @@ impl Dotlock {
     }
 
     /// Takes the lock if it is free; `None` if somebody else has it.
-    pub fn try_lock(&mut self, access: &Access, now: SystemTime) -> io::Result<Option<Lock>> {
+    pub fn try_lock(&mut self, access: &Access, now: SystemTime) -> DiskResult<Option<Lock>> {
         let Some((lock, mut file)) = self.try_create(access, now)? else {
             return Ok(None);
         };
@@ -71,7 +72,7 @@ impl Dotlock {
         &mut self,
         access: &Access,
         now: SystemTime,
-    ) -> io::Result<Option<(Lock, File)>> {
+    ) -> DiskResult<Option<(Lock, File)>> {
         let name = [&self.file, &b".lock"[..]].concat();
         if let Some(found) = self.dir.stat(&name)? {
             if self.is_left_over(&name, &found, now)? {
@@ -104,7 +105,7 @@ impl Dotlock {
         Ok(Some((lock, file)))
     }
 
-    fn is_left_over(&mut self, name: &[u8], found: &Stat, now: SystemTime) -> io::Result<bool> {
+    fn is_left_over(&mut self, name: &[u8], found: &Stat, now: SystemTime) -> DiskResult<bool> {
         let changed = match self.seen {
             Some((before, changed)) if before == *found => changed,
             Some(_) => now,
@@ -149,7 +150,7 @@ pub struct Lock {
 impl Lock {
     /// Tells others that we are alive: to be called at least every 30 seconds while the lock is held; it
     /// costs nothing when called often.  False: somebody took the lock from us, write no more.
-    pub fn touch(&mut self, now: SystemTime) -> io::Result<bool> {
+    pub fn touch(&mut self, now: SystemTime) -> DiskResult<bool> {
         if now
             .duration_since(self.touched)
             .is_ok_and(|since| since < TOUCH_INTERVAL)
@@ -165,15 +166,16 @@ impl Lock {
     }
 
     /// Is the lock file still the one we made?
-    pub fn is_ours(&self) -> io::Result<bool> {
+    pub fn is_ours(&self) -> DiskResult<bool> {
         let found = self.dir.stat(&self.name)?;
         Ok(found.is_some_and(|found| found.is_same_file(&self.stat)))
     }
 
     /// Renames the lock file, with what was written to it, over the file it protects.
-    pub fn install(mut self) -> io::Result<()> {
+    pub fn install(mut self) -> DiskResult<()> {
         if !self.is_ours()? {
-            return Err(io::ErrorKind::StaleNetworkFileHandle.into());
+            let kind = io::ErrorKind::StaleNetworkFileHandle;
+            return Err(self.dir.failure("rename", &self.name, kind));
         }
         self.dir
             .rename(&self.name, &self.dir, &self.file, Target::Replace)?;
@@ -181,14 +183,15 @@ impl Lock {
         Ok(())
     }
 
-    fn remove(&self) -> io::Result<()> {
+    fn remove(&self) -> DiskResult<()> {
         if self.installed {
             return Ok(());
         }
         if self.is_ours()? {
             return self.dir.unlink(&self.name);
         }
-        Err(io::Error::other("taken from us by another process"))
+        let why = io::Error::other("taken from us by another process");
+        Err(self.dir.failure("unlink", &self.name, why))
     }
 }
 
@@ -203,7 +206,7 @@ impl Drop for Lock {
 }
 
 /// Moves the lock that was seen as `found` out of the way and removes it.
-fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> io::Result<()> {
+fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> DiskResult<()> {
     let process = format!(".{}.", own_process());
     let aside = [b"temp.", &host_name()[..], process.as_bytes(), name].concat();
     match dir.rename(name, dir, &aside, Target::Replace) {
@@ -222,7 +225,7 @@ fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> io::Result<()> {
 }
 
 /// The process that the lock names, if it is one of this host.
-fn local_holder(dir: &Dir, name: &[u8]) -> io::Result<Option<u32>> {
+fn local_holder(dir: &Dir, name: &[u8]) -> DiskResult<Option<u32>> {
     let content = match dir.read(name, LOCK_SIZE_MAX) {
         Err(error) if TELLS_NOTHING.contains(&error.kind()) => None,
         other => other?,

@@ -3,17 +3,17 @@
 use std::io;
 use std::path::Path;
 
-use super::dir::{Access, Dir};
+use super::dir::{Access, Dir, DiskError, DiskResult};
 
 /// Makes the directory, and those above it that are missing, for the user alone.  One that is there
 /// stays as it is.
-pub fn make_directory(path: &Path) -> io::Result<()> {
+pub fn make_directory(path: &Path) -> DiskResult<()> {
     match Dir::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         opened => return opened.map(drop),
     }
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::NotFound.into());
+        return Err(DiskError::new("mkdir", path, io::ErrorKind::NotFound));
     };
     make_directory(above)?;
     let made = Dir::open(above)?.make_dir(name.as_encoded_bytes(), &Access::PRIVATE);
@@ -25,7 +25,7 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the Maildir if there is none; its parts come when the mailbox is opened.
-pub fn make(root: &Path) -> io::Result<()> {
+pub fn make(root: &Path) -> DiskResult<()> {
     make_directory(root)
 }
 

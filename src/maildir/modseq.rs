@@ -30,7 +30,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::dir::{Dir, File, Stat, is_gone, own_process};
+use super::dir::{Dir, DiskResult, File, Stat, is_gone, own_process};
 use index::Index;
 use log::{Header, Walk};
 
@@ -85,7 +85,7 @@ impl DovecotLog {
 
     /// What the index says now; None: there is none, or none that can be understood.  Costs a `stat`
     /// when nothing changed, and reads only what is new when the log grew.
-    pub fn read(&mut self) -> io::Result<Option<&Summary>> {
+    pub fn read(&mut self) -> DiskResult<Option<&Summary>> {
         let directory = match Dir::open(&self.directory) {
             Err(e) if is_gone(&e) => {
                 self.seen = None;
@@ -107,7 +107,7 @@ impl DovecotLog {
 
     /// Sees to it that Dovecot's HIGHESTMODSEQ is at least `to`.  Where Dovecot has no index at
     /// all, `make` says whether to leave it an empty log that starts there.
-    pub fn raise(&mut self, to: u64, make: bool, now: SystemTime) -> io::Result<Raised> {
+    pub fn raise(&mut self, to: u64, make: bool, now: SystemTime) -> DiskResult<Raised> {
         let directory = Dir::open(&self.directory)?;
         for _ in 0..ROTATION_TRIES {
             let file = match directory.open_append(LOG) {
@@ -138,7 +138,7 @@ impl DovecotLog {
     }
 
     /// Appends to `file`, which is the log and locked.
-    fn append(&mut self, directory: &Dir, mut file: File, to: u64) -> io::Result<Raised> {
+    fn append(&mut self, directory: &Dir, mut file: File, to: u64) -> DiskResult<Raised> {
         self.look(directory, &file)?;
         let Some(seen) = &mut self.seen else {
             return Ok(Raised::Unknown);
@@ -156,7 +156,7 @@ impl DovecotLog {
             Ok(_) => Err(io::Error::from(ErrorKind::StorageFull)),
             Err(e) => Err(e),
         };
-        if let Err(e) = written {
+        if let Err(e) = written.map_err(|error| file.failure("write", error)) {
             // As Dovecot does: what a reader would take for the beginning of a record goes.
             file.set_len(seen.stat.size)?;
             return Err(e);
@@ -169,7 +169,7 @@ impl DovecotLog {
     }
 
     /// Brings `seen` up to the end of `file`, which is or was the log.
-    fn look(&mut self, directory: &Dir, file: &File) -> io::Result<()> {
+    fn look(&mut self, directory: &Dir, file: &File) -> DiskResult<()> {
         let stat = file.stat()?;
         let Some(header) = read_header(file)? else {
             self.seen = None;
@@ -191,7 +191,7 @@ impl DovecotLog {
 
 /// Where to begin in a log not seen before: at its start, or further on where `dovecot.index` already
 /// holds what comes before.
-fn begin(directory: &Dir, header: &Header) -> io::Result<Walk> {
+fn begin(directory: &Dir, header: &Header) -> DiskResult<Walk> {
     let mut walk = Walk::start(header);
     // One of another id is older than the log, which was begun anew.
     let index = read_index(directory)?.filter(|index| index.id == header.index_id);
@@ -232,7 +232,7 @@ fn begin(directory: &Dir, header: &Header) -> io::Result<Walk> {
 }
 
 /// A log with nothing in it but the modseq to start from.  False: one has appeared meanwhile.
-fn make_log(directory: &Dir, to: u64, now: SystemTime) -> io::Result<bool> {
+fn make_log(directory: &Dir, to: u64, now: SystemTime) -> DiskResult<bool> {
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let temporary = format!("dovecot.index.log.roost.{}.{seconds}", own_process());
     let temporary = temporary.as_bytes();
@@ -248,7 +248,7 @@ fn make_log(directory: &Dir, to: u64, now: SystemTime) -> io::Result<bool> {
     }
 }
 
-fn read_index(directory: &Dir) -> io::Result<Option<Index>> {
+fn read_index(directory: &Dir) -> DiskResult<Option<Index>> {
     let file = match directory.open_file(INDEX) {
         Ok(file) => file,
         Err(e) if is_gone(&e) => return Ok(None),
@@ -260,20 +260,19 @@ fn read_index(directory: &Dir) -> io::Result<Option<Index>> {
     Ok(Index::parse(&bytes))
 }
 
-fn read_header(file: &File) -> io::Result<Option<Header>> {
+fn read_header(file: &File) -> DiskResult<Option<Header>> {
     let mut bytes = [0; log::HEADER_SIZE];
     let got = read_at(file, &mut bytes, 0)?;
     Ok(Header::parse(bytes.get(..got).unwrap_or_default()))
 }
 
 /// The bytes from `start` to `end`, fewer where the file is shorter.
-fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
+fn read_from(file: &File, start: u64, end: u64) -> DiskResult<Vec<u8>> {
     let size = end.saturating_sub(start);
     if size > READ_MAX {
-        return Err(io::Error::new(
-            ErrorKind::FileTooLarge,
-            "Dovecot index larger than any seen",
-        ));
+        let why = "it is larger than any index of Dovecot's";
+        let cause = io::Error::new(ErrorKind::FileTooLarge, why);
+        return Err(file.failure("read", cause));
     }
     let mut bytes = vec![0; size as usize];
     let got = read_at(file, &mut bytes, start)?;
@@ -282,7 +281,7 @@ fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Fills as much of `bytes` as the file has from `offset` on.
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> DiskResult<usize> {
     let mut got = 0;
     while let Some(rest) = bytes.get_mut(got..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, offset + got as u64) {

@@ -5,13 +5,12 @@
 //! a client is told it Dovecot's is raised to it, as long as there is an index of Dovecot's at all.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::Fsync;
 use super::counter::{Counter, Found, Given};
-use super::dir::Access;
+use super::dir::{Access, DiskResult};
 use super::dirs::Dirs;
 use super::folder::{Folder, FolderError};
 use super::history::History;
@@ -84,7 +83,7 @@ impl Modseqs {
     }
 
     /// Everything that was given is in the index now.
-    pub fn restart(&mut self, access: &Access) -> io::Result<()> {
+    pub fn restart(&mut self, access: &Access) -> DiskResult<()> {
         self.counter.raise(self.highest);
         self.counter.restart(access)
     }

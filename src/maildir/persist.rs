@@ -1,12 +1,11 @@
 //! The folder and its index: when it is written, and STATUS without opening the folder.
 
-use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::Maildir;
 use super::counts::Status;
-use super::dir::{self, Dir};
+use super::dir::{self, Dir, DiskResult};
 use super::dirs::Dirs;
 use super::error::FolderError;
 use super::folder::{Folder, Held};
@@ -40,7 +39,7 @@ impl Folder {
         }
     }
 
-    fn write_index_locked(&mut self, now: SystemTime) -> io::Result<()> {
+    fn write_index_locked(&mut self, now: SystemTime) -> DiskResult<()> {
         self.absorb_foreign_index()?;
         self.record_directories(now);
         let header = self.header();
@@ -67,7 +66,7 @@ impl Folder {
 
     /// Another process that has the folder open wrote the index since we read it: its modseqs and
     /// expunges must not be lost.
-    fn absorb_foreign_index(&mut self) -> io::Result<()> {
+    fn absorb_foreign_index(&mut self) -> DiskResult<()> {
         let state = index::state(&self.dirs.index)?;
         if state.is_none() || state == self.index {
             return Ok(());

@@ -4,7 +4,7 @@ use std::io;
 use std::time::SystemTime;
 
 use super::compressed::{self, CompressedError};
-use super::dir::{self, File, Stat};
+use super::dir::{self, DiskResult, File, Stat};
 use super::filename::Filename;
 use super::folder::{Folder, MessageError};
 use super::messages::Message;
@@ -34,7 +34,7 @@ pub struct MessageFile {
 
 impl MessageFile {
     /// Reads at most `buffer.len()` octets from `at` on; 0 at the end.
-    pub fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn read_at(&self, at: u64, buffer: &mut [u8]) -> DiskResult<usize> {
         loop {
             match self.file.read_at(buffer, at) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -53,26 +53,25 @@ pub(super) struct Measuring {
     bare: BareLf,
 }
 
-impl From<CompressedError> for MessageError {
-    fn from(error: CompressedError) -> MessageError {
-        let (kind, why) = match error {
-            CompressedError::Io(error) => return error.into(),
-            CompressedError::Encrypted => (
-                io::ErrorKind::PermissionDenied,
-                "it is encrypted, and only Dovecot has the key",
-            ),
-            CompressedError::Unsupported => (
-                io::ErrorKind::Unsupported,
-                "it is compressed in a way that is not supported",
-            ),
-            CompressedError::TooLarge => (
-                io::ErrorKind::FileTooLarge,
-                "it is compressed and has too long a text",
-            ),
-            CompressedError::Broken => (io::ErrorKind::InvalidData, "it is compressed and damaged"),
-        };
-        io::Error::new(kind, why).into()
-    }
+/// Why there is no text in the file.
+fn expansion(error: CompressedError, file: &File) -> MessageError {
+    let (kind, why) = match error {
+        CompressedError::Io(error) => return error.into(),
+        CompressedError::Encrypted => (
+            io::ErrorKind::PermissionDenied,
+            "it is encrypted, and only Dovecot has the key",
+        ),
+        CompressedError::Unsupported => (
+            io::ErrorKind::Unsupported,
+            "it is compressed in a way that is not supported",
+        ),
+        CompressedError::TooLarge => (
+            io::ErrorKind::FileTooLarge,
+            "it is compressed and has too long a text",
+        ),
+        CompressedError::Broken => (io::ErrorKind::InvalidData, "it is compressed and damaged"),
+    };
+    file.failure("expand", io::Error::new(kind, why)).into()
 }
 
 /// Counts the LFs without a CR before them.
@@ -202,7 +201,8 @@ impl Folder {
         if self.live_row(index)?.size() == Some(size) {
             return Ok(MessageFile { file, size });
         }
-        Ok(match compressed::expand(&file, &self.dirs.tmp, TEXT_MAX)? {
+        let expanded = compressed::expand(&file, &self.dirs.tmp, TEXT_MAX);
+        Ok(match expanded.map_err(|error| expansion(error, &file))? {
             Some((file, size)) => MessageFile { file, size },
             None => MessageFile { file, size },
         })
@@ -211,7 +211,10 @@ impl Folder {
     fn stat_message(&mut self, index: usize) -> Result<Stat, MessageError> {
         self.with_file(index, |folder, place, name| {
             let stat = folder.dirs.at(place).stat_target(name)?;
-            stat.ok_or_else(|| io::ErrorKind::NotFound.into())
+            stat.ok_or_else(|| {
+                let at = folder.dirs.at(place);
+                at.failure("stat", name, io::ErrorKind::NotFound)
+            })
         })
     }
 
@@ -220,7 +223,7 @@ impl Folder {
     fn with_file<T>(
         &mut self,
         index: usize,
-        act: impl Fn(&Folder, Place, &[u8]) -> io::Result<T>,
+        act: impl Fn(&Folder, Place, &[u8]) -> DiskResult<T>,
     ) -> Result<T, MessageError> {
         let mut place = self.live_row(index)?.place();
         let mut name = Vec::new();

@@ -5,11 +5,10 @@
 //! at again before it counts, and what does not hold any more is dropped: a later look finds
 //! what is there instead.
 
-use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::arrive::LetIn;
-use super::dir::{self, Stat, Target};
+use super::dir::{self, DiskError, DiskResult, Stat, Target};
 use super::filename::{self, Filename};
 use super::folder::{Change, Folder, FolderError};
 use super::scan::{Look, Step, is_due};
@@ -255,7 +254,7 @@ impl Folder {
         name: &[u8],
         file: &Filename<'_>,
         now: SystemTime,
-    ) -> io::Result<()> {
+    ) -> DiskResult<()> {
         let fresh = self.unique.borrow_mut().next(now);
         let sizes = (filename::size(file.base), filename::virtual_size(file.base));
         let mut target = match sizes {
@@ -320,7 +319,7 @@ impl Folder {
         }
     }
 
-    pub(super) fn warn(&self, what: &str, error: &io::Error) {
+    pub(super) fn warn(&self, what: &str, error: &DiskError) {
         log::warn!("{}: {what}: {error}", self.path.display());
     }
 }

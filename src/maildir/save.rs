@@ -14,7 +14,6 @@
 //! unused.  A crash between 2 and 5 leaves messages that nobody was told of: whole ones, with their
 //! UIDs, or UIDs without a file, which is no error in a uidlist.
 
-use std::io::Write;
 use std::rc::Rc;
 use std::time::SystemTime;
 

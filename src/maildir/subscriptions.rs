@@ -8,10 +8,9 @@
 //! The new file is written into `subscriptions.lock` and renamed over the old one.
 
 use std::collections::HashSet;
-use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-use super::dir::{Access, Dir, Stat};
+use super::dir::{Access, Dir, DiskResult, Stat};
 use super::lock::Dotlock;
 use crate::imap::mailbox::{MailboxName, decode_utf7, encode_utf7};
 
@@ -31,7 +30,7 @@ pub struct Subscriptions {
 impl Subscriptions {
     /// Reads the file in the root's control directory.  `separator` is the one of the folders' names:
     /// `.` in Maildir++, `/` in the fs layout.
-    pub fn read(root: &Dir, separator: u8) -> io::Result<Subscriptions> {
+    pub fn read(root: &Dir, separator: u8) -> DiskResult<Subscriptions> {
         let mut subscriptions = Subscriptions {
             lock: Dotlock::new(root.clone(), FILE, STALE),
             separator,
@@ -45,7 +44,7 @@ impl Subscriptions {
     }
 
     /// Reads the file again if it is not the one read before; says whether it did.
-    pub fn refresh(&mut self, root: &Dir) -> io::Result<bool> {
+    pub fn refresh(&mut self, root: &Dir) -> DiskResult<bool> {
         let same = match (root.stat_target(FILE)?, &self.stat) {
             (Some(found), Some(stat)) => found == *stat,
             (found, stat) => found.is_none() && stat.is_none(),
@@ -74,7 +73,7 @@ impl Subscriptions {
         name: &MailboxName,
         subscribed: bool,
         now: SystemTime,
-    ) -> io::Result<Option<bool>> {
+    ) -> DiskResult<Option<bool>> {
         self.refresh(root)?;
         if self.contains(name) == subscribed {
             return Ok(Some(false));
@@ -105,7 +104,7 @@ impl Subscriptions {
         Ok(Some(true))
     }
 
-    fn read_again(&mut self, root: &Dir) -> io::Result<()> {
+    fn read_again(&mut self, root: &Dir) -> DiskResult<()> {
         let (text, stat) = match root.read(FILE, SIZE_MAX)? {
             Some((text, stat)) => (text, Some(stat)),
             None => (Version::Two.header().to_vec(), None),

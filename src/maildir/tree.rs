@@ -27,7 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::dir::{Access, Dir, Kind};
+use super::dir::{Access, Dir, DiskError, DiskResult, Kind};
 use crate::imap::mailbox::MailboxName;
 
 pub use crate::imap::mailbox::SpecialUse as Role;
@@ -79,7 +79,7 @@ pub enum TreeError {
     RoleTaken,
     /// Somebody else holds a lock that is needed: try again in a moment (`[INUSE]`).
     Locked,
-    Io(io::Error),
+    Io(DiskError),
 }
 
 /// All mailboxes of one user.
@@ -105,9 +105,10 @@ struct Folder {
 
 impl Tree {
     /// The tree at `root`.  Looks at the disk to find the layout, and INBOX.
-    pub fn open(root: &Path, layout: Layout) -> io::Result<Tree> {
+    pub fn open(root: &Path, layout: Layout) -> DiskResult<Tree> {
         if list::is_indexed(root)? {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, INDEXED));
+            let cause = io::Error::new(io::ErrorKind::Unsupported, INDEXED);
+            return Err(DiskError::new("open", root, cause));
         }
         let layout = match layout {
             Layout::Detect => list::detect(root)?,
@@ -215,7 +216,7 @@ impl Tree {
     }
 
     /// Takes away the folder `name` in `above`, but not what is below it.
-    fn throw(&self, root: &Dir, above: &Dir, name: &[u8]) -> io::Result<()> {
+    fn throw(&self, root: &Dir, above: &Dir, name: &[u8]) -> DiskResult<()> {
         // The link to a folder is the mailbox; what it leads to belongs to somebody else.
         if above
             .stat(name)?
@@ -236,7 +237,7 @@ impl Tree {
 
     /// Removes the files of deleted mailboxes until none are left (true) or the time slice is used up;
     /// also what was left behind long ago by others.
-    pub fn sweep(&self, now: SystemTime, over: &dyn Fn() -> bool) -> io::Result<bool> {
+    pub fn sweep(&self, now: SystemTime, over: &dyn Fn() -> bool) -> DiskResult<bool> {
         if let Some(indexes) = self.open_indexes()
             && !trash::sweep(&indexes, now, over)?
         {
@@ -264,7 +265,7 @@ impl Tree {
         };
         let is_directory = |path: &[u8]| {
             let stat = root.stat_target(path)?;
-            io::Result::Ok(stat.is_some_and(|stat| stat.kind == Kind::Directory))
+            DiskResult::Ok(stat.is_some_and(|stat| stat.kind == Kind::Directory))
         };
         if !is_directory(&path)? {
             return Ok(None);
@@ -280,7 +281,7 @@ impl Tree {
         }))
     }
 
-    fn folders(&self, root: &Dir) -> io::Result<Vec<Folder>> {
+    fn folders(&self, root: &Dir) -> DiskResult<Vec<Folder>> {
         list::folders(root, self.layout, &self.inbox)
     }
 
@@ -299,7 +300,7 @@ impl Tree {
 }
 
 /// The directory at a path of any number of components.
-fn open_path(root: &Dir, path: &[u8]) -> io::Result<Dir> {
+fn open_path(root: &Dir, path: &[u8]) -> DiskResult<Dir> {
     let mut directory = root.clone();
     for component in path
         .split(|&byte| byte == b'/')
@@ -311,7 +312,7 @@ fn open_path(root: &Dir, path: &[u8]) -> io::Result<Dir> {
 }
 
 /// The directory a path lies in, and its name there.
-fn open_above<'a>(root: &Dir, path: &'a [u8]) -> io::Result<(Dir, &'a [u8])> {
+fn open_above<'a>(root: &Dir, path: &'a [u8]) -> DiskResult<(Dir, &'a [u8])> {
     let (above, last) = split_last(path);
     Ok((open_path(root, above)?, last))
 }
@@ -349,13 +350,13 @@ fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn is_taken(e: &io::Error) -> bool {
+fn is_taken(e: &DiskError) -> bool {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty};
     matches!(e.kind(), AlreadyExists | DirectoryNotEmpty)
 }
 
 /// What a failed rename to a mailbox's place, or an `open` of a directory there, means.
-fn taken(e: io::Error) -> TreeError {
+fn taken(e: DiskError) -> TreeError {
     match e.kind() {
         _ if is_taken(&e) => TreeError::Exists,
         io::ErrorKind::NotADirectory => TreeError::Refused(FILE_IN_THE_WAY),
@@ -364,8 +365,8 @@ fn taken(e: io::Error) -> TreeError {
     }
 }
 
-impl From<io::Error> for TreeError {
-    fn from(e: io::Error) -> TreeError {
+impl From<DiskError> for TreeError {
+    fn from(e: DiskError) -> TreeError {
         match e.kind() {
             io::ErrorKind::NotFound => TreeError::NotFound,
             _ => TreeError::Io(e),

@@ -40,7 +40,7 @@ mod write;
 use std::io;
 use std::sync::Arc;
 
-use super::dir::{Dir, File, Stat, Time, is_gone};
+use super::dir::{Dir, DiskResult, File, Stat, Time, is_gone};
 use crate::imap::sequence::Uid;
 use header::{Header, Layout, Numbers, UnknownVersion};
 use records::Records;
@@ -148,14 +148,14 @@ impl Uidlist {
     }
 
     /// Reads the file; `None` if there is none.  `InvalidData`: a version from the future.
-    pub fn read(dir: &Dir) -> io::Result<Option<Uidlist>> {
+    pub fn read(dir: &Dir) -> DiskResult<Option<Uidlist>> {
         Uidlist::read_again(dir, None)
     }
 
     /// The list as it was known when the file was `known`, without reading its records; `None` if it is
     /// another by now.  Records appended later are read, the others are not there: see
     /// [`Uidlist::is_whole`].
-    pub fn resume(dir: &Dir, known: &Known) -> io::Result<Option<Uidlist>> {
+    pub fn resume(dir: &Dir, known: &Known) -> DiskResult<Option<Uidlist>> {
         let file = match dir.open_file(FILE) {
             Err(error) if is_gone(&error) => return Ok(None),
             other => Arc::new(other?),
@@ -166,7 +166,8 @@ impl Uidlist {
         }
         let start = read_from(&file, 0, HEADER_MAX)?;
         let mut first = Records::new(start);
-        let header = Header::parse(first.take_header().unwrap_or_default())?;
+        let header = Header::parse(first.take_header().unwrap_or_default())
+            .map_err(|version| dir.failure("read", FILE, version))?;
         let (Some(numbers), Some(guid), Layout::Keyed) =
             (header.numbers, header.guid, header.layout)
         else {
@@ -211,16 +212,18 @@ impl Uidlist {
     }
 
     /// Reads a file of the same format by another name, such as Courier's, to be written as our own.
-    pub fn read_from(dir: &Dir, name: &[u8]) -> io::Result<Option<Uidlist>> {
+    pub fn read_from(dir: &Dir, name: &[u8]) -> DiskResult<Option<Uidlist>> {
         let Some((text, _)) = read_whole(dir, name)? else {
             return Ok(None);
         };
-        Ok(Some(Uidlist::from_text(dir, name, text, None, None)?))
+        let list = Uidlist::from_text(dir, name, text, None, None);
+        list.map(Some)
+            .map_err(|version| dir.failure("read", name, version))
     }
 
     /// Brings the list up to date.  Costs one stat when the file has not changed, and reads only what was
     /// appended when it has grown.
-    pub fn refresh(&mut self, dir: &Dir) -> io::Result<Refreshed> {
+    pub fn refresh(&mut self, dir: &Dir) -> DiskResult<Refreshed> {
         if let (Some(stat), Some(version)) = (dir.stat_target(FILE)?, &self.version) {
             if stat.is_same_version(&version.stat) {
                 return Ok(Refreshed::Same);
@@ -241,7 +244,7 @@ impl Uidlist {
     }
 
     /// Is the file another than the one last read or written?
-    pub fn changed_on_disk(&self, dir: &Dir) -> io::Result<bool> {
+    pub fn changed_on_disk(&self, dir: &Dir) -> DiskResult<bool> {
         Ok(match (dir.stat_target(FILE)?, &self.version) {
             (Some(stat), Some(version)) => !stat.is_same_version(&version.stat),
             (stat, version) => stat.is_some() || version.is_some(),
@@ -341,12 +344,13 @@ impl Uidlist {
 }
 
 impl Uidlist {
-    fn read_again(dir: &Dir, known_guid: Option<&str>) -> io::Result<Option<Uidlist>> {
+    fn read_again(dir: &Dir, known_guid: Option<&str>) -> DiskResult<Option<Uidlist>> {
         let Some((text, version)) = read_whole(dir, FILE)? else {
             return Ok(None);
         };
-        let list = Uidlist::from_text(dir, FILE, text, Some(version), known_guid)?;
-        Ok(Some(list))
+        let list = Uidlist::from_text(dir, FILE, text, Some(version), known_guid);
+        list.map(Some)
+            .map_err(|version| dir.failure("read", FILE, version))
     }
 
     fn from_text(
@@ -409,7 +413,7 @@ impl Uidlist {
     }
 
     /// Reads what was appended to the file; `None` if more than that has changed, as far as can be seen.
-    fn read_tail(&mut self, dir: &Dir, file: Arc<File>) -> io::Result<Option<Refreshed>> {
+    fn read_tail(&mut self, dir: &Dir, file: Arc<File>) -> DiskResult<Option<Refreshed>> {
         let stat = file.stat()?;
         let (header, taken) = (self.records.header(), self.records.taken());
         // The last byte known was the end of a line, and still should be.
@@ -458,19 +462,19 @@ impl Uidlist {
 
 impl From<UnknownVersion> for io::Error {
     fn from(UnknownVersion(version): UnknownVersion) -> io::Error {
-        let text = format!("dovecot-uidlist is of version {version}, which is not known here");
+        let text = format!("it is of version {version}, which is not known here");
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
 }
 
-fn read_whole(dir: &Dir, name: &[u8]) -> io::Result<Option<(Vec<u8>, Version)>> {
+fn read_whole(dir: &Dir, name: &[u8]) -> DiskResult<Option<(Vec<u8>, Version)>> {
     let file = match dir.open_file(name) {
         Err(error) if is_gone(&error) => return Ok(None),
         other => Arc::new(other?),
     };
     let stat = file.stat()?;
     if stat.size > SIZE_MAX as u64 {
-        return Err(io::ErrorKind::FileTooLarge.into());
+        return Err(dir.failure("read", name, io::ErrorKind::FileTooLarge));
     }
     let text = read_from(&file, 0, SIZE_MAX)?;
     let version = Version {
@@ -483,7 +487,7 @@ fn read_whole(dir: &Dir, name: &[u8]) -> io::Result<Option<(Vec<u8>, Version)>> 
 }
 
 /// What a file has from the byte `from` on.
-fn read_from(file: &File, from: u64, limit: usize) -> io::Result<Vec<u8>> {
+fn read_from(file: &File, from: u64, limit: usize) -> DiskResult<Vec<u8>> {
     let size = file.stat()?.size.saturating_sub(from);
     let size = usize::try_from(size).map_or(limit, |size| size.min(limit));
     let mut bytes = vec![0; size];

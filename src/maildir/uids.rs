@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::Fsync;
 use super::adopt;
-use super::dir::Dir;
+use super::dir::{Dir, DiskResult};
 use super::folder::{Folder, FolderError, Held, Told};
 use super::history::History;
 use super::index::FileState;
@@ -60,7 +60,7 @@ impl Uids {
     }
 
     /// Has the file changed since it was read or written?
-    pub fn changed(&self, dir: &Dir) -> io::Result<bool> {
+    pub fn changed(&self, dir: &Dir) -> DiskResult<bool> {
         let on_disk = dir.stat_target(FILE)?;
         Ok(on_disk.is_none_or(|stat| FileState::of(&stat) != self.state))
     }
@@ -386,7 +386,7 @@ impl Folder {
             &mut |_, _| true,
             durable,
         );
-        match written.map_err(uidlist_error) {
+        match written.map_err(|error| uidlist_error(error, &self.dirs.dir)) {
             Err(FolderError::Full(error) | FolderError::Denied(error)) => {
                 if !std::mem::replace(&mut self.complained, true) {
                     self.warn("dovecot-uidlist cannot be written", &error);
@@ -420,7 +420,7 @@ impl Folder {
                 list.raise_uid_next(Uid(told.uid_next));
                 let (access, durable) = (&self.dirs.access, durable(self.fsync));
                 list.rewrite(&dir, lock, access, &mut |_, _| true, durable)
-                    .map_err(uidlist_error)?;
+                    .map_err(|error| uidlist_error(error, &self.dirs.dir))?;
             }
             (_, None) => self.uids.next = self.uids.next.max(told.uid_next),
             _ => (),
@@ -471,7 +471,7 @@ impl Folder {
             };
         }
         let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
-            return Err(self.held.why_not().into());
+            return Err(self.held.why_not(&self.dirs.dir).into());
         };
         let later = match self.fsync {
             Fsync::Never => Durable::Never,
@@ -480,7 +480,7 @@ impl Folder {
         let first = list.append(&dir, lock, new, later).map_err(|error| {
             // Whatever there is now is to be read before the next try.
             self.uids.state = FileState::default();
-            uidlist_error(error)
+            uidlist_error(error, &self.dirs.dir)
         })?;
         self.uids.next = list.uid_next().0;
         self.uids.unsettled = true;
@@ -492,7 +492,7 @@ impl Folder {
             };
             let access = &self.dirs.access;
             list.rewrite(&dir, lock, access, &mut live, later)
-                .map_err(uidlist_error)?;
+                .map_err(|error| uidlist_error(error, &self.dirs.dir))?;
         }
         self.note_uidlist()?;
         self.forget_records();
@@ -507,7 +507,7 @@ impl Folder {
         let first = self.uids.next.max(1);
         let count = u32::try_from(count).ok();
         let next = count.and_then(|count| first.checked_add(count));
-        self.uids.next = next.ok_or_else(|| uidlist_error(UidlistError::NoUids))?;
+        self.uids.next = next.ok_or_else(|| uidlist_error(UidlistError::NoUids, &self.dirs.dir))?;
         Ok(first)
     }
 }
@@ -537,16 +537,16 @@ fn durable(fsync: Fsync) -> Durable {
     }
 }
 
-fn uidlist_error(error: UidlistError) -> FolderError {
-    let other = |what: &str| FolderError::Io(io::Error::other(what));
+fn uidlist_error(error: UidlistError, dir: &Dir) -> FolderError {
+    let other = |what: &'static str| dir.failure("write", FILE, io::Error::other(what)).into();
     match error {
         UidlistError::Io(error) => error.into(),
         // 4 billion messages later.
         UidlistError::NoUids => other("the folder has used up its UIDs"),
-        UidlistError::Changed => other("dovecot-uidlist changed under our lock"),
+        UidlistError::Changed => other("it changed under our lock"),
         UidlistError::LockLost => other("dovecot-uidlist.lock was taken from us"),
-        UidlistError::NoUidValidity => other("dovecot-uidlist has lost its UIDVALIDITY"),
-        UidlistError::BadName => other("a file name that cannot be in dovecot-uidlist"),
+        UidlistError::NoUidValidity => other("it has lost its UIDVALIDITY"),
+        UidlistError::BadName => other("a file name that cannot stand in it"),
     }
 }
 

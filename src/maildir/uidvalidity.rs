@@ -7,11 +7,11 @@
 //! So a mailbox that is deleted and made again gets a higher UIDVALIDITY than before
 //! (RFC 3501 2.3.1.1), even within the same second.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::SystemTime;
 
-use super::dir::{Access, Dir, Kind, Target, is_gone, own_process};
+use super::dir::{Access, Dir, DiskResult, Kind, Target, is_gone, own_process};
 
 /// Takes the next value.  If that cannot be written down, it is the time, as in Dovecot: a mailbox needs
 /// some value, and the time is larger than any that was given before, unless many were in a second.
@@ -25,7 +25,7 @@ pub fn next(root: &Dir, access: &Access, now: SystemTime) -> u32 {
     }
 }
 
-fn take_next(root: &Dir, access: &Access, now: SystemTime) -> io::Result<u32> {
+fn take_next(root: &Dir, access: &Access, now: SystemTime) -> DiskResult<u32> {
     let hint = root.read(FILE, HINT_MAX).ok().flatten();
     let last = hint.and_then(|(bytes, _)| parse(&bytes));
     let value = match last.map(|last| advance(root, last)).transpose()? {
@@ -41,8 +41,8 @@ fn take_next(root: &Dir, access: &Access, now: SystemTime) -> io::Result<u32> {
 }
 
 /// Renames the marker of `last` to the next value; `None` if it is not there, or not the only one.
-fn advance(root: &Dir, last: u32) -> io::Result<Option<u32>> {
-    let value = last.checked_add(1).ok_or(io::ErrorKind::InvalidData)?;
+fn advance(root: &Dir, last: u32) -> DiskResult<Option<u32>> {
+    let value = successor(root, last)?;
     match root.rename(&marker(last), root, &marker(value), Target::MustBeFree) {
         Ok(()) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists || is_gone(&error) => Ok(None),
@@ -51,7 +51,7 @@ fn advance(root: &Dir, last: u32) -> io::Result<Option<u32>> {
 }
 
 /// Looks for the markers: advances the highest and removes the others, or makes the first one.
-fn find(root: &Dir, now: SystemTime) -> io::Result<u32> {
+fn find(root: &Dir, now: SystemTime) -> DiskResult<u32> {
     for _ in 0..TRIES {
         let mut markers = markers(root)?;
         markers.sort_unstable();
@@ -70,17 +70,24 @@ fn find(root: &Dir, now: SystemTime) -> io::Result<u32> {
             }
         }
         let last = highest.strip_prefix(PREFIX).and_then(parse).unwrap_or(0);
-        let value = last.checked_add(1).ok_or(io::ErrorKind::InvalidData)?;
+        let value = successor(root, last)?;
         match root.rename(&highest, root, &marker(value), Target::Replace) {
             Err(error) if is_gone(&error) => (),
             other => return other.map(|()| value),
         }
     }
-    Err(io::ErrorKind::ResourceBusy.into())
+    Err(root.failure("rename", FILE, io::ErrorKind::ResourceBusy))
+}
+
+fn successor(root: &Dir, last: u32) -> DiskResult<u32> {
+    last.checked_add(1).ok_or_else(|| {
+        let why = io::Error::other("there is no UIDVALIDITY above the last one");
+        root.failure("rename", FILE, why)
+    })
 }
 
 /// Values and names of all markers.
-fn markers(root: &Dir) -> io::Result<Vec<(u32, Vec<u8>)>> {
+fn markers(root: &Dir) -> DiskResult<Vec<(u32, Vec<u8>)>> {
     let mut found = Vec::new();
     let mut listing = root.list()?;
     let mut each = |name: &[u8], kind| {
@@ -94,7 +101,7 @@ fn markers(root: &Dir) -> io::Result<Vec<(u32, Vec<u8>)>> {
     Ok(found)
 }
 
-fn write_hint(root: &Dir, access: &Access, value: u32) -> io::Result<()> {
+fn write_hint(root: &Dir, access: &Access, value: u32) -> DiskResult<()> {
     let temporary = format!("temp.dovecot-uidvalidity.{}", own_process());
     let temporary = temporary.as_bytes();
     let _ = root.unlink(temporary);

@@ -34,7 +34,7 @@ impl Folder {
             Ok(None) => return Ok(false),
             Err(error) if dir::is_full(&error) || is_denied(&error) => {
                 log::debug!("{}: going on without lock: {error}", self.path.display());
-                Held::Without(error.kind())
+                Held::Without(error)
             }
             Err(error) => return Err(error.into()),
         };

@@ -24,7 +24,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::dir::Dir;
+use super::dir::{Dir, DiskError};
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, EventKindMask, INotifyWatcher, PathOp, Watcher as _};
 
@@ -295,6 +295,12 @@ impl From<notify::Error> for WatchError {
             notify::ErrorKind::Io(e) => e.into(),
             _ => WatchError::Unavailable(e.to_string()),
         }
+    }
+}
+
+impl From<DiskError> for WatchError {
+    fn from(error: DiskError) -> WatchError {
+        io::Error::from(error).into()
     }
 }
 

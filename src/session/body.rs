@@ -1,8 +1,7 @@
 //! A literal on its way to the client, read from the message as the client's buffer drains.
 
-use std::io;
-
 use super::text::Text;
+use crate::maildir::dir::DiskResult;
 use crate::message::crlf::{Span, ToCrlf};
 use crate::message::transfer::Decoder;
 use crate::net::Buffer;
@@ -122,7 +121,7 @@ impl Source {
     }
 
     /// Writes some octets, at most `left`; false when there are no more.
-    fn write(&mut self, text: Option<&mut Text>, left: u64, out: &mut Buffer) -> io::Result<bool> {
+    fn write(&mut self, text: Option<&mut Text>, left: u64, out: &mut Buffer) -> DiskResult<bool> {
         let room = out.room().min(usize::try_from(left).unwrap_or(usize::MAX));
         match self {
             Source::Memory { bytes, at } => {

@@ -4,7 +4,6 @@
 //! nothing: the watch goes on telling what changes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::time::{Duration, Instant};
 
 use super::given;
@@ -12,7 +11,7 @@ use super::mailbox::{Effort, Hold, Mailbox};
 use crate::config::Config;
 use crate::imap::mailbox::MailboxName;
 use crate::maildir::adopt;
-use crate::maildir::dir::Dir;
+use crate::maildir::dir::{Dir, DiskResult};
 use crate::maildir::folder::{Folder, FolderError, Step, Told};
 use crate::maildir::subscriptions::Subscriptions;
 use crate::maildir::tree::{Layout, Tree, TreeError};
@@ -347,7 +346,7 @@ impl Mailboxes {
 }
 
 /// Where there is no file of subscriptions, what Courier left is taken over.
-fn adopt_subscriptions(subscriptions: &mut Subscriptions, root: &Dir, now: Now) -> io::Result<()> {
+fn adopt_subscriptions(subscriptions: &mut Subscriptions, root: &Dir, now: Now) -> DiskResult<()> {
     if root.stat(b"subscriptions")?.is_some() {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use crate::imap::command::Tag;
 use crate::imap::mailbox::NameError;
 use crate::imap::response::{self, Code, Status};
 use crate::imap::sequence::Ranges;
+use crate::maildir::dir::DiskError;
 use crate::maildir::folder::{FolderError, MessageError};
 use crate::maildir::save::SaveError;
 use crate::maildir::tree::TreeError;
@@ -196,7 +197,7 @@ pub fn deselected() -> Reply {
 }
 
 /// The client sees the system's own words, which name no path.
-fn io_failure(error: &io::Error) -> Reply {
+fn io_failure(error: &DiskError) -> Reply {
     use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.kind() {
         StorageFull | QuotaExceeded => Reply::no("No space left for mail.").code(Code::OverQuota),

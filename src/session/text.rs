@@ -1,8 +1,8 @@
 //! One message's text, read piece by piece: never more than a chunk and the header in memory.
 
-use std::io;
 use std::ops::Range;
 
+use crate::maildir::dir::DiskResult;
 use crate::maildir::folder::MessageFile;
 use crate::message::HEADER_MAX;
 use crate::message::crlf::{Checkpoint, Counter, Span, ToCrlf};
@@ -77,12 +77,12 @@ impl Text {
     }
 
     /// Octets of the file from `at` on, as many as one read gives; none at its end.
-    pub fn chunk(&mut self, at: u64) -> io::Result<&[u8]> {
+    pub fn chunk(&mut self, at: u64) -> DiskResult<&[u8]> {
         self.chunk_of(at, CHUNK)
     }
 
     /// The same, with a read of at most `most` octets if one is needed.
-    fn chunk_of(&mut self, at: u64, most: usize) -> io::Result<&[u8]> {
+    fn chunk_of(&mut self, at: u64, most: usize) -> DiskResult<&[u8]> {
         // What was behind the end when the file was opened does not exist for us.
         if at >= self.file.size {
             return Ok(&[]);
@@ -104,7 +104,7 @@ impl Text {
     }
 
     /// The header with its empty line, up to the limit on headers.
-    pub fn header(&mut self) -> io::Result<&[u8]> {
+    pub fn header(&mut self) -> DiskResult<&[u8]> {
         let header = match self.header.take() {
             Some(header) => header,
             None => self.read_header()?,
@@ -112,7 +112,7 @@ impl Text {
         Ok(self.header.insert(header))
     }
 
-    fn read_header(&mut self) -> io::Result<Vec<u8>> {
+    fn read_header(&mut self) -> DiskResult<Vec<u8>> {
         let mut header = Vec::new();
         let mut end = HeaderEnd::default();
         let mut at = 0;
@@ -133,7 +133,7 @@ impl Text {
     }
 
     /// The tree of parts; `None` when the time slice was used up before the end of the text.
-    pub fn structure(&mut self, over: &dyn Fn() -> bool) -> io::Result<Option<&Structure>> {
+    pub fn structure(&mut self, over: &dyn Fn() -> bool) -> DiskResult<Option<&Structure>> {
         if self.structure.is_none() {
             let (mut scanner, mut at) = self.scan.take().unwrap_or_else(|| (Scanner::new(), 0));
             loop {
@@ -156,7 +156,7 @@ impl Text {
     }
 
     /// What the whole text measures; `None` when the time slice was used up.
-    pub fn whole(&mut self, over: &dyn Fn() -> bool) -> io::Result<Option<Span>> {
+    pub fn whole(&mut self, over: &dyn Fn() -> bool) -> DiskResult<Option<Span>> {
         if self.whole.is_none() {
             let (mut counter, mut at) = self.count.take().unwrap_or_default();
             loop {

@@ -1,5 +1,7 @@
 //! Each format as its own tools and Dovecot write it, and broken in every way.
 
+use std::io::Write;
+
 use proptest::prelude::*;
 
 use super::*;

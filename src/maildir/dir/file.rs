@@ -2,72 +2,98 @@
 
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nix::libc;
 use nix::sys::stat::FileStat;
 use nix::sys::time::TimeSpec;
 
-use super::{call, fault};
+use super::error::At;
+use super::{DiskError, DiskResult, call, fault};
 
 /// An open file.  Reads and writes through `io::Read` and `io::Write` move its position.
 #[derive(Debug)]
 pub struct File {
     pub(super) inner: std::fs::File,
+    /// Where it was when it was opened, and its name there.
+    pub(super) dir: Arc<Path>,
+    pub(super) name: Box<[u8]>,
 }
 
 impl File {
-    pub fn stat(&self) -> io::Result<Stat> {
-        call("fstat", b"", || nix::sys::stat::fstat(&self.inner)).map(|stat| Stat::from(&stat))
+    pub fn stat(&self) -> DiskResult<Stat> {
+        call("fstat", self.at(), || nix::sys::stat::fstat(&self.inner))
+            .map(|stat| Stat::from(&stat))
     }
 
-    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        fault::check("read", b"")?;
-        self.inner.read_at(buffer, offset)
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize> {
+        let read = fault::check("read", b"").and_then(|()| self.inner.read_at(buffer, offset));
+        read.map_err(|error| self.failure("read", error))
+    }
+
+    pub fn read_exact(&mut self, buffer: &mut [u8]) -> DiskResult<()> {
+        let read = io::Read::read_exact(self, buffer);
+        read.map_err(|error| self.failure("read", error))
+    }
+
+    pub fn write_all(&mut self, bytes: &[u8]) -> DiskResult<()> {
+        let written = io::Write::write_all(self, bytes);
+        written.map_err(|error| self.failure("write", error))
     }
 
     /// fdatasync(2)
-    pub fn sync_data(&self) -> io::Result<()> {
-        fault::check("fdatasync", b"")?;
-        self.inner.sync_data()
+    pub fn sync_data(&self) -> DiskResult<()> {
+        let synced = fault::check("fdatasync", b"").and_then(|()| self.inner.sync_data());
+        synced.map_err(|error| self.failure("fdatasync", error))
     }
 
     /// fsync(2)
-    pub fn sync(&self) -> io::Result<()> {
-        fault::check("fsync", b"")?;
-        self.inner.sync_all()
+    pub fn sync(&self) -> DiskResult<()> {
+        let synced = fault::check("fsync", b"").and_then(|()| self.inner.sync_all());
+        synced.map_err(|error| self.failure("fsync", error))
     }
 
-    pub fn set_len(&self, length: u64) -> io::Result<()> {
-        fault::check("ftruncate", b"")?;
-        self.inner.set_len(length)
+    pub fn set_len(&self, length: u64) -> DiskResult<()> {
+        let set = fault::check("ftruncate", b"").and_then(|()| self.inner.set_len(length));
+        set.map_err(|error| self.failure("ftruncate", error))
     }
 
-    pub fn set_mtime(&self, mtime: Time) -> io::Result<()> {
+    pub fn set_mtime(&self, mtime: Time) -> DiskResult<()> {
         let mtime = mtime.into();
-        call("futimens", b"", || {
+        call("futimens", self.at(), || {
             nix::sys::stat::futimens(&self.inner, &TimeSpec::UTIME_OMIT, &mtime)
         })
+    }
+
+    /// Something about the file that is wrong, or could not be done.
+    pub fn failure(&self, operation: &'static str, cause: impl Into<io::Error>) -> DiskError {
+        self.at().failure(operation, cause)
+    }
+
+    pub(super) fn at(&self) -> At<'_> {
+        At::name(&self.dir, &self.name)
     }
 }
 
 impl io::Read for File {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        fault::check("read", b"")?;
-        self.inner.read(buffer)
+        let read = fault::check("read", b"").and_then(|()| self.inner.read(buffer));
+        read.map_err(|error| self.failure("read", error).into())
     }
 }
 
 impl io::Write for File {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match fault::check_write(bytes.len()) {
+        let written = match fault::check_write(bytes.len()) {
             Ok(()) => self.inner.write(bytes),
             Err(torn) => {
-                self.inner
-                    .write_all(bytes.get(..torn.kept).unwrap_or_default())?;
-                Err(torn.error)
+                let kept = bytes.get(..torn.kept).unwrap_or_default();
+                self.inner.write_all(kept).and(Err(torn.error))
             }
-        }
+        };
+        written.map_err(|error| self.failure("write", error).into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -84,6 +110,7 @@ pub struct Stat {
     pub links: u64,
     /// The permission bits, setgid and the like with them.
     pub mode: u32,
+    pub uid: u32,
     pub gid: u32,
     pub kind: Kind,
     pub mtime: Time,
@@ -111,6 +138,7 @@ impl From<&FileStat> for Stat {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             links: stat.st_nlink as u64,
             mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
             gid: stat.st_gid,
             kind: Kind::of_mode(stat.st_mode),
             mtime: Time::new(stat.st_mtime as i64, stat.st_mtime_nsec as i64),

@@ -1,16 +1,14 @@
 //! File systems that other hosts may change, too.
 
-use std::io;
-
 use nix::sys::statfs::fstatfs;
 
-use super::{Dir, call};
+use super::{Dir, DiskResult, call};
 
 impl Dir {
     /// The name of the file system if files in it may change without this kernel knowing: then it
     /// tells nothing of such changes to those who watch.
-    pub fn is_remote(&self) -> io::Result<Option<&'static str>> {
-        let kind = call("statfs", b".", || fstatfs(&self.fd))?.filesystem_type();
+    pub fn is_remote(&self) -> DiskResult<Option<&'static str>> {
+        let kind = call("statfs", self.at(b"."), || fstatfs(&self.fd))?.filesystem_type();
         let known = REMOTE
             .iter()
             .find(|(magic, _)| i128::from(kind.0) == i128::from(*magic));

@@ -1,7 +1,6 @@
 use super::scratch::Scratch;
 use super::*;
 use nix::unistd::mkfifo;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
@@ -126,6 +125,7 @@ fn a_group_is_set_only_where_it_differs_and_matters() {
         size: 0,
         links: 1,
         mode,
+        uid: 1,
         gid: 50,
         kind,
         mtime: Time::default(),
@@ -162,7 +162,7 @@ fn file_times_come_back_as_they_were_set() {
 #[test]
 fn after_the_death_of_the_process_nothing_works_any_more() {
     let scratch = Scratch::new();
-    let write = || -> io::Result<()> {
+    let write = || -> DiskResult<()> {
         let mut file = scratch.dir.create_new(b"a", &Access::PRIVATE)?;
         file.write_all(b"whole")?;
         file.sync()?;
@@ -176,7 +176,7 @@ fn after_the_death_of_the_process_nothing_works_any_more() {
     assert_eq!(fault::clear(), 5, "{calls:?}");
     assert_eq!(
         calls,
-        ["create a", "fstat ", "write ", "fsync ", "rename a"]
+        ["create a", "fstat a", "write ", "fsync ", "rename a"]
     );
 
     scratch.dir.unlink(b"b").unwrap();

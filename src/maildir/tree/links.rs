@@ -4,13 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::list;
-use crate::maildir::dir::{Dir, Kind, is_gone};
+use crate::maildir::dir::{Dir, DiskError, DiskResult, Kind, is_gone};
 
 /// The directories outside of `root` that links in it lead to: folders, or with `cur`, `new` and `tmp` what
 /// has the same name elsewhere.  Other links are no mail's: whoever is kept to these directories
 /// shall not get out by making a link and starting anew.
-pub fn elsewhere(root: &Path) -> io::Result<Vec<PathBuf>> {
-    let real = root.canonicalize()?;
+pub fn elsewhere(root: &Path) -> DiskResult<Vec<PathBuf>> {
+    let real = root
+        .canonicalize()
+        .map_err(|error| DiskError::new("realpath", root, error))?;
     let mut found = Vec::new();
     let mut left = vec![real.clone()];
     while let Some(path) = left.pop() {

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::{Folder, Given, Layout, Mailbox, names};
 use crate::imap::mailbox::MailboxName;
-use crate::maildir::dir::{self, Dir, Kind, Stat, is_gone};
+use crate::maildir::dir::{self, Dir, DiskResult, Kind, Stat, is_gone};
 
 /// All folders but INBOX's, which is at `inbox`, sorted by name, no two of the same name.
-pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> io::Result<Vec<Folder>> {
+pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> DiskResult<Vec<Folder>> {
     let mut folders = Vec::new();
     match layout {
         Layout::Fs => {
@@ -34,7 +34,7 @@ fn add_below(
     path: &[u8],
     above: &mut Vec<Stat>,
     folders: &mut Vec<Folder>,
-) -> io::Result<()> {
+) -> DiskResult<()> {
     if above.len() > DEPTH_MAX {
         return Ok(());
     }
@@ -140,7 +140,7 @@ pub(super) fn with_parents(folders: Vec<Folder>, given: &[Given]) -> Vec<Mailbox
 }
 
 /// The layout of what is there; Maildir++ where nothing is.
-pub(super) fn detect(root: &Path) -> io::Result<Layout> {
+pub(super) fn detect(root: &Path) -> DiskResult<Layout> {
     let root = match Dir::open(root) {
         Err(e) if is_gone(&e) => return Ok(Layout::MaildirPlusPlus),
         root => root?,
@@ -162,7 +162,7 @@ pub(super) fn detect(root: &Path) -> io::Result<Layout> {
 
 /// Whether Dovecot keeps folders here under names of its own making (`LAYOUT=index`): 32 hexadecimal digits,
 /// and what they mean is in its list index.
-pub(super) fn is_indexed(root: &Path) -> io::Result<bool> {
+pub(super) fn is_indexed(root: &Path) -> DiskResult<bool> {
     let root = match Dir::open(root) {
         Err(e) if is_gone(&e) => return Ok(false),
         root => root?,
@@ -190,7 +190,7 @@ pub(super) fn is_no_part(name: &[u8]) -> bool {
 pub(super) fn directories(
     directory: &Dir,
     wanted: &dyn Fn(&[u8]) -> bool,
-) -> io::Result<Vec<Vec<u8>>> {
+) -> DiskResult<Vec<Vec<u8>>> {
     let mut names = entries(directory, wanted)?;
     let mut failed = None;
     names.retain(|(name, kind)| match kind {
@@ -217,7 +217,7 @@ pub(super) fn directories(
 pub(super) fn entries(
     directory: &Dir,
     wanted: &dyn Fn(&[u8]) -> bool,
-) -> io::Result<Vec<(Vec<u8>, Kind)>> {
+) -> DiskResult<Vec<(Vec<u8>, Kind)>> {
     let mut entries = Vec::new();
     let mut listing = directory.list()?;
     while listing.next_chunk(&mut |name, kind| {

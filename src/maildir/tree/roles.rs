@@ -7,18 +7,17 @@
 //! configuration gives it to both, and no mailbox two roles.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Write};
 
 use super::{Given, Mailbox, Role};
 use crate::imap::mailbox::MailboxName;
-use crate::maildir::dir::{Dir, Target};
+use crate::maildir::dir::{Dir, DiskResult, Target};
 
 /// Gives their roles to the mailboxes that have one.
 pub(super) fn assign(
     root: &Dir,
     mailboxes: &mut [Mailbox],
     configured: &[Given],
-) -> io::Result<()> {
+) -> DiskResult<()> {
     let stored = read(root)?;
     let known: HashSet<&str> = KNOWN.iter().flat_map(|(_, names)| split(names)).collect();
     let mut said = HashMap::new();
@@ -77,7 +76,7 @@ fn split(names: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The mailbox, which is new, has this role from now on.
-pub(super) fn set(root: &Dir, role: Role, name: &MailboxName) -> io::Result<()> {
+pub(super) fn set(root: &Dir, role: Role, name: &MailboxName) -> DiskResult<()> {
     let mut stored = read(root)?;
     stored.retain(|(other, of)| *other != role && of != name);
     stored.push((role, name.clone()));
@@ -85,7 +84,7 @@ pub(super) fn set(root: &Dir, role: Role, name: &MailboxName) -> io::Result<()> 
 }
 
 /// The mailbox is gone; another one of its name shall not have its role.
-pub(super) fn forget(root: &Dir, name: &MailboxName) -> io::Result<()> {
+pub(super) fn forget(root: &Dir, name: &MailboxName) -> DiskResult<()> {
     let mut stored = read(root)?;
     let before = stored.len();
     stored.retain(|(_, of)| of != name);
@@ -96,7 +95,7 @@ pub(super) fn forget(root: &Dir, name: &MailboxName) -> io::Result<()> {
 }
 
 /// The mailbox and those below it have other names.
-pub(super) fn rename(root: &Dir, from: &MailboxName, to: &MailboxName) -> io::Result<()> {
+pub(super) fn rename(root: &Dir, from: &MailboxName, to: &MailboxName) -> DiskResult<()> {
     let mut stored = read(root)?;
     let mut changed = false;
     for (_, name) in &mut stored {
@@ -115,14 +114,14 @@ pub(super) fn rename(root: &Dir, from: &MailboxName, to: &MailboxName) -> io::Re
 }
 
 /// A mailbox that moved or went without its role is no reason to say that it did not.
-pub(super) fn or_warn(written: io::Result<()>) {
+pub(super) fn or_warn(written: DiskResult<()>) {
     if let Err(e) = written {
         log::warn!("roost.special-use: {e}");
     }
 }
 
 /// Lines that cannot be understood are passed over.
-fn read(root: &Dir) -> io::Result<Vec<(Role, MailboxName)>> {
+fn read(root: &Dir) -> DiskResult<Vec<(Role, MailboxName)>> {
     let Some((bytes, _)) = root.read(FILE, SIZE_MAX)? else {
         return Ok(Vec::new());
     };
@@ -134,7 +133,7 @@ fn read(root: &Dir) -> io::Result<Vec<(Role, MailboxName)>> {
     Ok(understood.collect())
 }
 
-fn write(root: &Dir, stored: &[(Role, MailboxName)]) -> io::Result<()> {
+fn write(root: &Dir, stored: &[(Role, MailboxName)]) -> DiskResult<()> {
     let text: String = stored
         .iter()
         .map(|(role, name)| format!("{} {name}\n", role.as_str()))

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::{Layout, list};
-use crate::maildir::dir::{Access, Dir, Kind, Target, host_name, is_gone, own_process};
+use crate::maildir::dir::{
+    Access, Dir, DiskError, DiskResult, Kind, Target, host_name, is_gone, own_process,
+};
 
 /// Takes the folder `name` in `above` away.  No new file or directory is needed, so a full disk does
 /// not prevent it.
-pub(super) fn throw(root: &Dir, layout: Layout, above: &Dir, name: &[u8]) -> io::Result<()> {
+pub(super) fn throw(root: &Dir, layout: Layout, above: &Dir, name: &[u8]) -> DiskResult<()> {
     if layout == Layout::Fs {
         // Dovecot, which has a place in the root for it too, lists that as a mailbox.
         return above.rename(name, &workshop(root)?, &unique(GONE), Target::Replace);
@@ -31,7 +33,7 @@ pub(super) fn throw_parts(
     root: &Dir,
     folder: &Dir,
     unwanted: &dyn Fn(&[u8]) -> bool,
-) -> io::Result<()> {
+) -> DiskResult<()> {
     let mut parts = list::entries(folder, unwanted)?;
     if parts.is_empty() {
         return Ok(());
@@ -52,7 +54,7 @@ pub(super) fn throw_parts(
 }
 
 /// Empties the trash, and removes what was begun by processes that are long gone.  True: all done.
-pub(super) fn sweep(root: &Dir, now: SystemTime, over: &dyn Fn() -> bool) -> io::Result<bool> {
+pub(super) fn sweep(root: &Dir, now: SystemTime, over: &dyn Fn() -> bool) -> DiskResult<bool> {
     for trash in [TRASH, FS_TRASH] {
         if root.stat(trash)?.is_some() && !remove(root, trash, over)? {
             return Ok(false);
@@ -77,7 +79,7 @@ pub(super) fn sweep(root: &Dir, now: SystemTime, over: &dyn Fn() -> bool) -> io:
 }
 
 /// Where folders are made, and taken to pieces, unseen: the root's `tmp/`.
-pub(super) fn workshop(root: &Dir) -> io::Result<Dir> {
+pub(super) fn workshop(root: &Dir) -> DiskResult<Dir> {
     match root.open_dir(WORKSHOP) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             root.make_dir(WORKSHOP, &root.access()?)?;
@@ -89,7 +91,7 @@ pub(super) fn workshop(root: &Dir) -> io::Result<Dir> {
 
 /// Removes `name` and, if it is a directory, everything in it.  False: the time slice was used up
 /// before.
-pub(super) fn remove(above: &Dir, name: &[u8], over: &dyn Fn() -> bool) -> io::Result<bool> {
+pub(super) fn remove(above: &Dir, name: &[u8], over: &dyn Fn() -> bool) -> DiskResult<bool> {
     remove_deep(above, name, over, DEPTH_MAX)
 }
 
@@ -98,7 +100,7 @@ fn remove_deep(
     name: &[u8],
     over: &dyn Fn() -> bool,
     depth: usize,
-) -> io::Result<bool> {
+) -> DiskResult<bool> {
     let is_directory = match above.stat(name)? {
         Some(stat) => stat.kind == Kind::Directory,
         None => return Ok(true),
@@ -108,7 +110,7 @@ fn remove_deep(
     }
     let depth = depth
         .checked_sub(1)
-        .ok_or(io::Error::from(io::ErrorKind::InvalidFilename))?;
+        .ok_or_else(|| above.failure("unlink", name, io::Error::other("too deep")))?;
     let directory = above.open_dir(name)?;
     // Names that come to be meanwhile are seen in another round.
     for _ in 0..ROUNDS {
@@ -129,14 +131,14 @@ fn remove_deep(
     Ok(false)
 }
 
-fn gone(removed: io::Result<()>) -> io::Result<bool> {
+fn gone(removed: DiskResult<()>) -> DiskResult<bool> {
     match removed {
         Err(e) if is_gone(&e) => Ok(true),
         removed => removed.map(|()| true),
     }
 }
 
-fn is_taken(e: &io::Error) -> bool {
+fn is_taken(e: &DiskError) -> bool {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty};
     matches!(e.kind(), AlreadyExists | DirectoryNotEmpty)
 }

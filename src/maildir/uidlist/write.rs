@@ -1,13 +1,12 @@
 //! Appending and rewriting: see the head of [`super`].
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::header::{Header, Layout, Numbers};
 use super::records::{Record, Records, UID_MAX};
 use super::{FILE, Uidlist, Version, place};
 use crate::imap::sequence::Uid;
-use crate::maildir::dir::{Access, Dir, File, Stat, Target, Time, is_gone};
+use crate::maildir::dir::{Access, Dir, DiskError, DiskResult, File, Stat, Target, Time, is_gone};
 use crate::maildir::lock::Lock;
 
 /// A message to be added.
@@ -79,7 +78,7 @@ impl Uidlist {
     }
 
     /// Waits until all that was written is on disk; needs no lock.
-    pub fn settle(&mut self, dir: &Dir) -> io::Result<()> {
+    pub fn settle(&mut self, dir: &Dir) -> DiskResult<()> {
         let Some(version) = &mut self.version else {
             return Ok(());
         };
@@ -105,11 +104,11 @@ pub enum UidlistError {
     NoUidValidity,
     /// A name that cannot stand in the file.
     BadName,
-    Io(io::Error),
+    Io(DiskError),
 }
 
-impl From<io::Error> for UidlistError {
-    fn from(error: io::Error) -> UidlistError {
+impl From<DiskError> for UidlistError {
+    fn from(error: DiskError) -> UidlistError {
         UidlistError::Io(error)
     }
 }
@@ -221,7 +220,7 @@ impl Uidlist {
         access: &Access,
         text: &[u8],
         durable: Durable,
-    ) -> io::Result<Version> {
+    ) -> DiskResult<Version> {
         match dir.unlink(TEMPORARY) {
             Err(error) if !is_gone(&error) => return Err(error),
             _ => (),
@@ -241,7 +240,7 @@ impl Uidlist {
         })
     }
 
-    fn fill(&self, file: &mut File, text: &[u8], durable: Durable) -> io::Result<Stat> {
+    fn fill(&self, file: &mut File, text: &[u8], durable: Durable) -> DiskResult<Stat> {
         file.write_all(text)?;
         let mut stat = file.stat()?;
         // Dovecot looks no further when size and mtime are the same.

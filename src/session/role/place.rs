@@ -76,6 +76,6 @@ impl Place {
 }
 
 /// For the log.
-pub fn problem(path: &Path, error: &io::Error) -> String {
+pub fn problem(path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("the mail cannot be opened: {}: {error}", path.display())
 }

@@ -1,12 +1,11 @@
 //! One item of a FETCH response.
 
-use std::io;
-
 use super::{Current, Stop};
 use crate::imap::fetch::{FetchItem, FetchLine, Partial, Section, SectionItem, SectionText};
 use crate::imap::response::Code;
 use crate::imap::sequence::Uid;
 use crate::imap::syntax::DateTime;
+use crate::maildir::dir::DiskResult;
 use crate::maildir::folder::{Folder, MessageError};
 use crate::maildir::messages::Message;
 use crate::message::crlf::{Span, ToCrlf};
@@ -270,25 +269,25 @@ fn section(section: &Section, text: &mut Text, over: &dyn Fn() -> bool) -> Resul
         return Ok(match &section.text {
             SectionText::Whole => Content::Piece(
                 text.whole(over)
-                    .map_err(MessageError::Io)?
+                    .map_err(MessageError::from)?
                     .ok_or_else(again)?,
             ),
             SectionText::Header | SectionText::Mime => {
-                Content::Memory(with_crlf(text.header().map_err(MessageError::Io)?))
+                Content::Memory(with_crlf(text.header().map_err(MessageError::from)?))
             }
             SectionText::HeaderFields { .. } => {
-                let header = text.header().map_err(MessageError::Io)?;
+                let header = text.header().map_err(MessageError::from)?;
                 Content::Memory(fields(header, &section.text))
             }
             SectionText::Text => {
-                let structure = text.structure(over).map_err(MessageError::Io)?;
+                let structure = text.structure(over).map_err(MessageError::from)?;
                 Content::Piece(structure.ok_or_else(again)?.root.body)
             }
         });
     }
     let structure = text
         .structure(over)
-        .map_err(MessageError::Io)?
+        .map_err(MessageError::from)?
         .ok_or_else(again)?;
     let Some(found) = structure.find(&section.part) else {
         return Ok(Content::Nil);
@@ -300,7 +299,7 @@ fn section(section: &Section, text: &mut Text, over: &dyn Fn() -> bool) -> Resul
         (SectionText::Text, Some(message)) => Content::Piece(message.body),
         (SectionText::HeaderFields { .. }, Some(message)) => {
             let span = message.header;
-            let block = read(text, span).map_err(MessageError::Io)?;
+            let block = read(text, span).map_err(MessageError::from)?;
             Content::Memory(fields(&block, &section.text))
         }
         // HEADER and TEXT are of messages only (RFC 9051 6.4.5).
@@ -318,7 +317,7 @@ fn fields(block: &[u8], text: &SectionText) -> Vec<u8> {
 }
 
 /// A piece of the file: a header, which is bounded.
-fn read(text: &mut Text, span: Span) -> io::Result<Vec<u8>> {
+fn read(text: &mut Text, span: Span) -> DiskResult<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut at = span.start;
     while bytes.len() < HEADER_MAX {
@@ -360,14 +359,14 @@ fn encoded(
     over: &dyn Fn() -> bool,
 ) -> Result<Option<Encoded>, Stop> {
     if part.is_empty() {
-        let span = text.whole(over).map_err(MessageError::Io)?;
+        let span = text.whole(over).map_err(MessageError::from)?;
         let span = span.ok_or(Stop::Wait(Progress::Again))?;
         return Ok(Some(Encoded {
             span,
             encoding: Encoding::Identity,
         }));
     }
-    let structure = text.structure(over).map_err(MessageError::Io)?;
+    let structure = text.structure(over).map_err(MessageError::from)?;
     let structure = structure.ok_or(Stop::Wait(Progress::Again))?;
     let Some(found) = structure.find(part) else {
         return Ok(None);
@@ -400,7 +399,7 @@ impl Measure {
     }
 
     /// True when the end of the part is reached, false when the time slice is used up before.
-    fn go_on(&mut self, end: u64, text: &mut Text, over: &dyn Fn() -> bool) -> io::Result<bool> {
+    fn go_on(&mut self, end: u64, text: &mut Text, over: &dyn Fn() -> bool) -> DiskResult<bool> {
         let mut decoded = Vec::new();
         loop {
             let chunk = up_to(text.chunk(self.at)?, end.saturating_sub(self.at));
@@ -436,7 +435,7 @@ fn measured(
     let begun = current.measure.take();
     let mut measure = begun.unwrap_or_else(|| Measure::new(&encoded));
     let complete = measure.go_on(encoded.span.end, text, over);
-    if !complete.map_err(MessageError::Io)? {
+    if !complete.map_err(MessageError::from)? {
         current.measure = Some(measure);
         return Err(Stop::Wait(Progress::Again));
     }

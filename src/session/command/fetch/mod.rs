@@ -398,16 +398,16 @@ impl Fetch {
         if incomplete && let Some(text) = &mut current.text {
             // What may take several slices comes first, so that the rest is done once.
             if body || body_structure {
-                let structure = text.structure(over).map_err(MessageError::Io)?;
+                let structure = text.structure(over).map_err(MessageError::from)?;
                 structure.ok_or(Stop::Wait(Progress::Again))?;
             }
-            let mut summary = Summary::of_header(text.header().map_err(MessageError::Io)?);
+            let mut summary = Summary::of_header(text.header().map_err(MessageError::from)?);
             if let Some(cached) = cached {
                 summary.body = cached.body;
                 summary.body_structure = cached.body_structure;
             }
             if (body || body_structure)
-                && let Some(structure) = text.structure(over).map_err(MessageError::Io)?
+                && let Some(structure) = text.structure(over).map_err(MessageError::from)?
             {
                 if body {
                     summary.add_structure(structure, false);
@@ -423,7 +423,7 @@ impl Fetch {
             && (self.needs.whole || self.needs.size)
         {
             // What the file has counts, not what its name says.
-            let whole = text.whole(over).map_err(MessageError::Io)?;
+            let whole = text.whole(over).map_err(MessageError::from)?;
             let whole = whole.ok_or(Stop::Wait(Progress::Again))?;
             if message.virtual_size() != Some(whole.crlf_size()) {
                 let size = whole.size();

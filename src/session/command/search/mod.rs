@@ -212,7 +212,7 @@ impl Search {
                     if source == Source::Text {
                         return Ok(Verdict::Read(Box::new(opened)));
                     }
-                    let header = opened.header().map_err(MessageError::Io)?.to_vec();
+                    let header = opened.header().map_err(MessageError::from)?.to_vec();
                     if known.fields.is_none() {
                         let summary = Summary::of_header(&header);
                         mailbox.keep(known.uid, &summary.encode());
