@@ -1,5 +1,6 @@
 //! A folder as its users see it: what files do, and what is told of it.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +26,7 @@ struct Mail {
 
 impl Mail {
     fn new() -> Mail {
+        now();
         let scratch = Scratch::new();
         let maildir = Maildir::new(scratch.path().to_owned(), Settings::default());
         for name in ["cur", "new", "tmp"] {
@@ -39,6 +41,36 @@ impl Mail {
 
     fn deliver(&self, name: &str) {
         std::fs::write(self.path(name), "Subject: x\n\nHello\n").unwrap();
+        self.changed(name);
+    }
+
+    fn remove(&self, name: &str) {
+        std::fs::remove_file(self.path(name)).unwrap();
+        self.changed(name);
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        std::fs::rename(self.path(from), self.path(to)).unwrap();
+        self.changed(from);
+        self.changed(to);
+    }
+
+    fn link(&self, from: &str, to: &str) {
+        std::fs::hard_link(self.path(from), self.path(to)).unwrap();
+        self.changed(to);
+    }
+
+    /// Another program changed something in the directory of this file: that was now, by the clock of the
+    /// test, and no two changes leave the same time.
+    fn changed(&self, name: &str) {
+        thread_local!(static CHANGES: Cell<u64> = const { Cell::new(0) });
+        let Some((directory, _)) = name.split_once('/') else {
+            return;
+        };
+        CHANGES.set(CHANGES.get() + 1);
+        let time = now() + Duration::from_nanos(CHANGES.get());
+        let directory = std::fs::File::open(self.path(directory)).unwrap();
+        directory.set_modified(time).unwrap();
     }
 
     fn names(&self, directory: &str) -> Vec<String> {
@@ -57,8 +89,26 @@ impl Mail {
     }
 }
 
+thread_local! {
+    static CLOCK: Cell<Option<SystemTime>> = const { Cell::new(None) };
+}
+
+/// The time for the folders of this test.  It stands still: however slow the machine is, what changed was
+/// changed just now, until the test lets time pass.
 fn now() -> SystemTime {
-    SystemTime::now()
+    let now = CLOCK.get().unwrap_or_else(SystemTime::now);
+    CLOCK.set(Some(now));
+    now
+}
+
+fn pass(time: Duration) {
+    CLOCK.set(Some(now() + time));
+}
+
+/// Longer than any change of a directory until now is doubted.
+fn settle() {
+    CLOCK.set(Some(now().max(SystemTime::now())));
+    pass(Duration::from_secs(1));
 }
 
 const WRITING: Look = Look {
@@ -71,7 +121,7 @@ fn sync(folder: &mut Folder) {
         match folder.sync(WRITING, now(), &|| true).unwrap() {
             Step::Done => return,
             Step::Again => (),
-            Step::Locked => std::thread::sleep(Duration::from_millis(20)),
+            Step::Locked => pass(Duration::from_millis(20)),
         }
     }
     panic!("no end to it");

@@ -81,7 +81,7 @@ fn a_copy_keeps_its_emailid() {
     assert_eq!(uids(&folder), [1, 2, 3]);
     assert_eq!(folder.email_id(0), folder.email_id(1));
     folder.close(now());
-    std::fs::remove_file(mail.path("roost.index")).unwrap();
+    mail.remove("roost.index");
     let folder = mail.open();
     assert_eq!(uids(&folder), [1, 2, 3]);
     assert_eq!(folder.email_id(0), folder.email_id(2));

@@ -115,7 +115,7 @@ fn a_rename_changes_flags_by_its_events() {
     let mail = Mail::new();
     let mut folder = watched(&mail);
     let before = folder.highest_modseq();
-    std::fs::rename(mail.path("cur/1.host:2,"), mail.path("cur/1.host:2,S")).unwrap();
+    mail.rename("cur/1.host:2,", "cur/1.host:2,S");
     let step = folder.handle_event(&vanished(Place::Cur, "1.host:2,"), WRITING, now());
     assert_eq!(step.unwrap(), Step::Locked);
     let _ = folder
@@ -133,7 +133,7 @@ fn a_rename_changes_flags_by_its_events() {
     };
     assert!(modseq > before);
     assert_eq!(folder.messages()[0].flags(), seen());
-    std::thread::sleep(Duration::from_millis(25));
+    pass(Duration::from_millis(25));
     sync(&mut folder);
     assert_eq!(folder.take_changes(), []);
 }
@@ -142,7 +142,7 @@ fn a_rename_changes_flags_by_its_events() {
 fn a_message_renamed_twice_before_the_first_event_keeps_its_uid() {
     let mail = Mail::new();
     let mut folder = watched(&mail);
-    std::fs::rename(mail.path("cur/1.host:2,"), mail.path("cur/1.host:2,FS")).unwrap();
+    mail.rename("cur/1.host:2,", "cur/1.host:2,FS");
     for event in [
         vanished(Place::Cur, "1.host:2,"),
         appeared(Place::Cur, "1.host:2,F"),
@@ -150,7 +150,7 @@ fn a_message_renamed_twice_before_the_first_event_keeps_its_uid() {
         let _ = folder.handle_event(&event, WRITING, now()).unwrap();
     }
     // The rest is on its way for longer than a rename ever takes.
-    std::thread::sleep(Duration::from_millis(25));
+    pass(Duration::from_millis(25));
     sync(&mut folder);
     for event in [
         vanished(Place::Cur, "1.host:2,F"),
@@ -166,13 +166,13 @@ fn a_message_renamed_twice_before_the_first_event_keeps_its_uid() {
 fn a_message_renamed_by_link_and_unlink_keeps_its_uid() {
     let mail = Mail::new();
     let mut folder = watched(&mail);
-    std::fs::hard_link(mail.path("cur/1.host:2,"), mail.path("cur/1.host:2,S")).unwrap();
+    mail.link("cur/1.host:2,", "cur/1.host:2,S");
     let event = appeared(Place::Cur, "1.host:2,S");
     let _ = folder.handle_event(&event, WRITING, now()).unwrap();
-    std::fs::remove_file(mail.path("cur/1.host:2,")).unwrap();
+    mail.remove("cur/1.host:2,");
     let event = unlinked(Place::Cur, "1.host:2,");
     let _ = folder.handle_event(&event, WRITING, now()).unwrap();
-    std::thread::sleep(Duration::from_millis(25));
+    pass(Duration::from_millis(25));
     sync(&mut folder);
     assert_eq!(uids(&folder), [1, 2]);
     assert_eq!(folder.messages()[0].flags(), seen());
@@ -182,7 +182,7 @@ fn a_message_renamed_by_link_and_unlink_keeps_its_uid() {
 fn a_delete_is_told_with_its_event() {
     let mail = Mail::new();
     let mut folder = watched(&mail);
-    std::fs::remove_file(mail.path("cur/1.host:2,")).unwrap();
+    mail.remove("cur/1.host:2,");
     let event = unlinked(Place::Cur, "1.host:2,");
     folder.handle_event(&event, WRITING, now()).unwrap().done();
     let changes = folder.take_changes();
@@ -196,12 +196,12 @@ fn a_delete_is_told_with_its_event() {
 fn a_message_moved_elsewhere_is_told_a_moment_after_its_event() {
     let mail = Mail::new();
     let mut folder = watched(&mail);
-    mail.scratch.rename("cur/1.host:2,", "tmp/1.host");
+    mail.rename("cur/1.host:2,", "tmp/1.host");
     let event = vanished(Place::Cur, "1.host:2,");
     let step = folder.handle_event(&event, WRITING, now()).unwrap();
     assert_eq!(step, Step::Locked);
     assert_eq!(folder.take_changes(), []);
-    std::thread::sleep(Duration::from_millis(25));
+    pass(Duration::from_millis(25));
     sync(&mut folder);
     let changes = folder.take_changes();
     assert!(matches!(
@@ -237,7 +237,7 @@ fn a_message_can_be_read_flagged_and_expunged_after_a_rename_that_nobody_told() 
     mail.deliver("cur/2.host:2,");
     mail.deliver("cur/3.host:2,");
     let mut folder = mail.open();
-    let rename = |from, to| std::fs::rename(mail.path(from), mail.path(to)).unwrap();
+    let rename = |from, to| mail.rename(from, to);
     rename("cur/1.host:2,", "cur/1.host:2,F");
     rename("cur/2.host:2,", "cur/2.host:2,DFRSTab");
     rename("cur/3.host:2,", "cur/3.host:2,DFRSTab");
@@ -258,7 +258,7 @@ fn a_message_that_went_away_is_gone_for_its_reader() {
     let mail = Mail::new();
     mail.deliver("cur/1.host:2,");
     let mut folder = mail.open();
-    std::fs::remove_file(mail.path("cur/1.host:2,")).unwrap();
+    mail.remove("cur/1.host:2,");
     let error = folder.open_message(0, now()).unwrap_err();
     assert!(matches!(error, MessageError::Gone));
     sync(&mut folder);
@@ -273,8 +273,8 @@ fn flags_changed_while_nobody_looked_get_a_modseq() {
     let folder = mail.open();
     let before = folder.highest_modseq();
     folder.close(now());
-    std::fs::rename(mail.path("cur/1.host:2,"), mail.path("cur/1.host:2,Sa")).unwrap();
-    std::fs::remove_file(mail.path("cur/2.host:2,")).unwrap();
+    mail.rename("cur/1.host:2,", "cur/1.host:2,Sa");
+    mail.remove("cur/2.host:2,");
     let folder = mail.open();
     let row = folder.messages()[0];
     assert!(row.modseq() > before);
@@ -291,14 +291,14 @@ fn a_name_that_comes_back_is_a_new_message() {
     mail.deliver("cur/1.host:2,");
     mail.deliver("cur/2.host:2,");
     let mut folder = mail.open();
-    std::fs::remove_file(mail.path("cur/1.host:2,")).unwrap();
+    mail.remove("cur/1.host:2,");
     sync(&mut folder);
     assert_eq!(uids(&folder), [2]);
     mail.deliver("cur/1.host:2,");
     sync(&mut folder);
     assert_eq!(uids(&folder), [2, 3]);
     folder.close(now());
-    std::fs::remove_file(mail.path("roost.index")).unwrap();
+    mail.remove("roost.index");
     assert_eq!(uids(&mail.open()), [2, 3]);
 }
 
@@ -322,7 +322,7 @@ fn two_files_of_one_name_are_two_messages() {
 fn a_second_link_to_a_message_is_not_a_message() {
     let mail = Mail::new();
     mail.deliver("cur/1.host:2,S");
-    std::fs::hard_link(mail.path("cur/1.host:2,S"), mail.path("new/1.host")).unwrap();
+    mail.link("cur/1.host:2,S", "new/1.host");
     let mut folder = mail.open();
     assert_eq!(uids(&folder), [1]);
     let later = now() + Duration::from_secs(40);
@@ -375,6 +375,7 @@ fn setting_flags_never_replaces_another_file() {
     mail.deliver("cur/1.host:2,");
     let mut folder = mail.open();
     std::fs::write(mail.path("cur/1.host:2,S"), "another").unwrap();
+    mail.changed("cur/1.host:2,S");
     assert!(folder.lock(now()).unwrap());
     let modseq = folder.next_modseq(now()).unwrap();
     folder.change_flags(0, &|_| seen(), modseq).unwrap();

@@ -6,18 +6,13 @@ fn status(mail: &Mail) -> Option<Status> {
     super::super::status(&mail.maildir, mail.scratch.path(), now()).unwrap()
 }
 
-/// Time enough for a change to leave another time on a directory.
-fn wait() {
-    std::thread::sleep(Duration::from_millis(60));
-}
-
 #[test]
 fn status_comes_from_the_header_as_long_as_nothing_changed() {
     let mail = Mail::new();
     mail.deliver("cur/1.host,S=10,W=12:2,S");
     mail.deliver("cur/2.host,S=10,W=12:2,T");
     assert_eq!(status(&mail), None);
-    wait();
+    settle();
     let folder = mail.open();
     let (validity, id) = (folder.uid_validity(), folder.mailbox_id());
     let highest = folder.highest_modseq();
@@ -40,12 +35,12 @@ fn status_comes_from_the_header_as_long_as_nothing_changed() {
         recent: 2,
     };
     assert_eq!(found, expected);
-    wait();
+    settle();
     for change in ["new/3.host", "cur/4.host:2,"] {
         mail.deliver(change);
         assert_eq!(status(&mail), None, "{change}");
         mail.open().close(now());
-        wait();
+        settle();
         // What was listed right after it changed may be out of date.
         assert_eq!(status(&mail), None);
         mail.open().close(now());
@@ -58,7 +53,7 @@ fn a_damaged_index_counts_as_none() {
     let mail = Mail::new();
     mail.deliver("cur/1.host,S=10,W=12:2,S");
     mail.deliver("cur/2.host:2,SPF,extra");
-    wait();
+    settle();
     let folder = mail.open();
     let before = (folder.uid_validity(), uids(&folder));
     folder.close(now());
@@ -88,6 +83,7 @@ fn the_index_may_lie_outside_the_maildir() {
     };
     mail.maildir = Maildir::new(mail.scratch.path().to_owned(), settings);
     mail.deliver("cur/1.host,S=10,W=12:2,S");
+    settle();
     mail.open().close(now());
     let names = mail.scratch.names();
     assert!(

@@ -12,10 +12,6 @@ fn mail_with_three() -> (Mail, Folder) {
 }
 
 impl Mail {
-    fn remove(&self, name: &str) {
-        std::fs::remove_file(self.path(name)).unwrap();
-    }
-
     fn uidlist(&self) -> String {
         self.scratch.read("dovecot-uidlist").unwrap()
     }
@@ -340,7 +336,7 @@ fn messages_that_came_and_went_unseen_are_told_as_expunged() {
 fn a_record_without_its_file_is_not_given_away_by_the_index() {
     let (mail, mut folder) = mail_with_three();
     // Nothing will make it scan.
-    std::thread::sleep(Duration::from_millis(60));
+    settle();
     sync(&mut folder);
     let mut list = mail.uidlist();
     list.push_str("4 :9.host\n");
