@@ -15,6 +15,7 @@ use super::dirs::Dirs;
 use super::folder::{Folder, FolderError};
 use super::history::History;
 use super::modseq::{DovecotLog, Raised, Summary};
+use crate::imap::sequence::Ranges;
 
 pub(super) struct Modseqs {
     counter: Counter,
@@ -120,6 +121,16 @@ impl Modseqs {
     }
 }
 
+/// The UIDs of all these, each once.
+fn uids_of(given: &[Given]) -> Ranges {
+    Ranges::from_unsorted(
+        given
+            .iter()
+            .map(|given| (given.first, given.last))
+            .collect(),
+    )
+}
+
 impl Folder {
     /// After the index has been read: where to go on.
     pub(super) fn start_modseqs(&mut self, found: Found, now: SystemTime) {
@@ -128,8 +139,7 @@ impl Folder {
             (Found::Records { given, .. }, true) => {
                 // They may have been changed once more just before a crash, back to what the index
                 // has, so that the files do not show it.
-                let spans = given.iter().map(|given| (given.first, given.last));
-                self.modseqs.doubtful = spans.collect();
+                self.modseqs.doubtful = uids_of(&given).ranges().to_vec();
                 for given in given {
                     self.modseqs.take_over(given.modseq);
                 }
@@ -188,7 +198,8 @@ impl Folder {
         modseqs.owed = Some(now);
         self.stale = true;
         // What other processes changed we see in the files, but not what they changed and changed back.
-        for Given { first, last, .. } in others {
+        // They will do the same with what we write of this, so it has to be less than they wrote, not more.
+        for &(first, last) in uids_of(&others).ranges() {
             self.freshen(first, last, modseq);
         }
         Ok(modseq)

@@ -352,6 +352,22 @@ fn a_record_without_its_file_is_not_given_away_by_the_index() {
 }
 
 #[test]
+fn what_processes_tell_each_other_of_modseqs_does_not_multiply() {
+    let (mail, first) = mail_with_three();
+    let mut folders = vec![first];
+    folders.extend((0..4).map(|_| mail.open()));
+    for round in 0..6 {
+        for folder in &mut folders {
+            append(folder, b"x\n");
+            flag(folder, round);
+        }
+    }
+    let length = std::fs::metadata(mail.path("roost.modseq")).unwrap().len();
+    // Sixty changes, of a few records each.
+    assert!(length < 60 * 20 * 20, "{length} octets");
+}
+
+#[test]
 fn what_one_process_tells_another_does_not_go_below() {
     for (write_index, lose_index) in [(false, false), (true, false), (false, true), (true, true)] {
         let (mail, mut ours) = mail_with_three();
