@@ -128,7 +128,7 @@ fn why(refusal: Refusal) -> &'static str {
         Refusal::Disabled => "the account is not to be used now",
         Refusal::NotPermitted => "this user may not be served",
         Refusal::Unavailable => "it cannot be found out now",
-        Refusal::TooMany => "there are too many connections",
+        Refusal::TooMany(_) => "there are too many connections",
         Refusal::NoMail => "there is something wrong with the mail location",
     }
 }

@@ -89,6 +89,7 @@ pub struct Config {
     pub waiting_connections: usize,
     pub waiting_connections_per_address: usize,
     pub connections: usize,
+    pub connections_per_user: usize,
     pub connections_per_user_and_address: usize,
 
     // [mail]
@@ -319,6 +320,7 @@ impl Default for Config {
             waiting_connections: 2_000,
             waiting_connections_per_address: 200,
             connections: 20_000,
+            connections_per_user: 500,
             connections_per_user_and_address: 100,
             append_limit: 1024 * 1024 * 1024,
             fsync: Fsync::Optimized,

@@ -127,7 +127,9 @@ pub const SETTINGS: &[Setting] = &[
 
     setting!("limits.connections", Number, "NUMBER", "clients at a time",
         connections, count, usize::to_string),
-    setting!("limits.connections_per_user_and_address", Number, "NUMBER", "those of one user from one address",
+    setting!("limits.connections_per_user", Number, "NUMBER", "those of one user, wherever they come from",
+        connections_per_user, count, usize::to_string),
+    setting!("limits.connections_per_user_and_address", Number, "NUMBER", "those of one user from one address, or one IPv6 network of 48 bits",
         connections_per_user_and_address, count, usize::to_string),
     setting!("limits.waiting_connections", Number, "NUMBER", "clients at a time that have not logged in",
         waiting_connections, count, usize::to_string),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::ipc::Origin;
+use crate::ipc::{Limit, Origin, Refusal};
 use crate::net::ConnectionId;
 use crate::net::stream::Peer;
 use crate::sys::process;
@@ -19,6 +19,10 @@ pub(super) struct Attempts {
     /// The first attempt.
     begun: Option<Instant>,
     failures: u32,
+    /// Attempts that failed for what is no fault of the client's: it was who it says, ..
+    hindered: u32,
+    /// .. or nobody could find out.
+    unjudged: u32,
     /// Of the last attempt.
     user: String,
     mechanism: &'static str,
@@ -60,6 +64,8 @@ impl Attempts {
             since,
             begun: None,
             failures: 0,
+            hindered: 0,
+            unjudged: 0,
             user: String::new(),
             mechanism: "",
             secrecy,
@@ -75,8 +81,28 @@ impl Attempts {
         self.mechanism = mechanism;
     }
 
-    pub fn fail(&mut self) {
-        self.failures = self.failures.saturating_add(1);
+    /// Nobody is banned for what is the server's fault, so that is not told as a failure.
+    pub fn fail(&mut self, why: Refusal) {
+        let count = match why {
+            Refusal::TooMany(_) | Refusal::NoMail => &mut self.hindered,
+            Refusal::Unavailable => &mut self.unjudged,
+            Refusal::Mismatch | Refusal::Expired | Refusal::Disabled | Refusal::NotPermitted => {
+                &mut self.failures
+            }
+        };
+        *count = count.saturating_add(1);
+        if let Refusal::TooMany(limit) = why {
+            let whose = match limit {
+                Limit::UserAndAddress => " from user+IP",
+                Limit::User => " of the user",
+                Limit::All => "",
+            };
+            log::warn!(
+                "imap-login: Maximum number of connections{whose} exceeded ({}): {}",
+                limit.setting(),
+                Elements(self, None)
+            );
+        }
     }
 
     pub fn fail_tls(&mut self, reason: &str) {
@@ -109,6 +135,12 @@ impl Attempts {
             (0, _) if self.was_too_open => "tried to use disallowed plaintext auth".to_owned(),
             (0, At::Talking) if self.begun.is_none() => {
                 format!("no auth attempts in {seconds} secs")
+            }
+            (0, At::Talking) if self.hindered > 0 => {
+                format!("internal failure, {} successful auths", self.hindered)
+            }
+            (0, At::Talking) if self.unjudged > 0 => {
+                "auth process communication failure".to_owned()
             }
             (0, At::Talking) => "aborted authentication".to_owned(),
             (0, At::Answering) => format!("client didn't finish SASL auth, waited {seconds} secs"),
@@ -247,7 +279,17 @@ mod tests {
             end(&attempts, At::Talking),
             format!("{start}aborted authentication")
         );
-        attempts.fail();
+        attempts.fail(Refusal::Unavailable);
+        assert_eq!(
+            end(&attempts, At::Talking),
+            format!("{start}auth process communication failure")
+        );
+        attempts.fail(Refusal::TooMany(Limit::User));
+        assert_eq!(
+            end(&attempts, At::Talking),
+            format!("{start}internal failure, 1 successful auths")
+        );
+        attempts.fail(Refusal::Mismatch);
         attempts.ended = Some("");
         assert_eq!(
             end(&attempts, At::Talking),

@@ -208,7 +208,7 @@ impl Login {
     pub fn refuse(&mut self, why: Refusal, time: Instant) {
         match std::mem::replace(&mut self.phase, Phase::Talking) {
             Phase::Asking(tag, _) => {
-                self.attempts.fail();
+                self.attempts.fail(why);
                 self.phase = Phase::Refusing(tag, why, time);
             }
             // The client's next line is its answer, whatever it is told before.
@@ -439,7 +439,7 @@ impl Login {
     ) -> Option<Step> {
         let mechanism = exchange.mechanism();
         if let Some(why) = self.given_up.take() {
-            self.attempts.fail();
+            self.attempts.fail(why);
             self.phase = Phase::Refusing(tag, why, now.instant);
             return None;
         }
@@ -457,7 +457,7 @@ impl Login {
             Next::Malformed => {
                 // Nobody need be asked; but it takes as long as any other failure.
                 self.attempts.begin(b"", mechanism, now.instant);
-                self.attempts.fail();
+                self.attempts.fail(Refusal::Mismatch);
                 let time = now.instant.checked_add(self.settings.failure_delay);
                 let time = time.unwrap_or(now.instant);
                 self.phase = Phase::Refusing(tag, Refusal::Mismatch, time);

@@ -1,7 +1,7 @@
 //! What somebody who is not let in is told (RFC 5530).
 
 use crate::imap::response::Code;
-use crate::ipc::Refusal;
+use crate::ipc::{Limit, Refusal};
 
 /// For IMAP.  What may differ between a user that is there and one that is not comes after the right
 /// password only; `Mismatch` says nothing.
@@ -15,10 +15,18 @@ pub(super) fn reply(why: Refusal) -> (Code<'static>, &'static str) {
         ),
         Refusal::NotPermitted => (Code::AuthorizationFailed, "This user has no mail here."),
         Refusal::Unavailable => (Code::Unavailable, "Logging in is not possible for now."),
-        Refusal::TooMany => (
+        Refusal::TooMany(Limit::UserAndAddress) => (
             Code::Limit,
             "Too many connections of this user from this address \
              (limits.connections_per_user_and_address).",
+        ),
+        Refusal::TooMany(Limit::User) => (
+            Code::Limit,
+            "Too many connections of this user (limits.connections_per_user).",
+        ),
+        Refusal::TooMany(Limit::All) => (
+            Code::Limit,
+            "Too many connections to this server (limits.connections).",
         ),
         Refusal::NoMail => (
             Code::ServerBug,
@@ -34,7 +42,7 @@ pub(super) fn fail_code(why: Refusal) -> Option<&'static str> {
         Refusal::Expired => Some("pass_expired"),
         Refusal::Disabled => Some("user_disabled"),
         Refusal::NotPermitted => Some("authz_fail"),
-        Refusal::Unavailable | Refusal::TooMany | Refusal::NoMail => Some("temp_fail"),
+        Refusal::Unavailable | Refusal::TooMany(_) | Refusal::NoMail => Some("temp_fail"),
     }
 }
 
@@ -42,6 +50,6 @@ pub(super) fn fail_code(why: Refusal) -> Option<&'static str> {
 pub(super) fn is_suspicious(why: Refusal) -> bool {
     match why {
         Refusal::Mismatch | Refusal::Expired | Refusal::Disabled | Refusal::NotPermitted => true,
-        Refusal::Unavailable | Refusal::TooMany | Refusal::NoMail => false,
+        Refusal::Unavailable | Refusal::TooMany(_) | Refusal::NoMail => false,
     }
 }

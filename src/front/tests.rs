@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 use crate::config::Mechanism;
-use crate::ipc::{Binding, Proof};
+use crate::ipc::{Binding, Limit, Proof};
 
 #[test]
 fn the_greeting_offers_what_can_be_done_now() {
@@ -491,7 +491,9 @@ fn each_refusal_has_its_code() {
         (Refusal::Disabled, "AUTHORIZATIONFAILED"),
         (Refusal::NotPermitted, "AUTHORIZATIONFAILED"),
         (Refusal::Unavailable, "UNAVAILABLE"),
-        (Refusal::TooMany, "LIMIT"),
+        (Refusal::TooMany(Limit::UserAndAddress), "LIMIT"),
+        (Refusal::TooMany(Limit::User), "LIMIT"),
+        (Refusal::TooMany(Limit::All), "LIMIT"),
         (Refusal::NoMail, "SERVERBUG"),
     ] {
         let mut talk = Talk::with(&everything(), Peer::default());
@@ -502,10 +504,12 @@ fn each_refusal_has_its_code() {
         let answer = talk.say("");
         assert!(answer.starts_with(&format!("a NO [{code}] ")), "{answer}");
         assert_eq!(talk.waited, Duration::from_secs(2));
-        assert_eq!(
-            answer.contains("limits.connections_per_user_and_address"),
-            why == Refusal::TooMany
-        );
+        if let Refusal::TooMany(limit) = why {
+            assert!(
+                answer.contains(&format!("({})", limit.setting())),
+                "{answer}"
+            );
+        }
     }
 }
 

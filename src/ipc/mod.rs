@@ -201,10 +201,20 @@ pub enum Refusal {
     NotPermitted,
     /// It cannot be found out now.
     Unavailable,
-    /// Too many connections of this user from this address.
-    TooMany,
+    TooMany(Limit),
     /// There is something wrong with the mail location; it is in the log.
     NoMail,
+}
+
+/// Of which there are too many connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// This user from this address.
+    UserAndAddress,
+    /// This user, from anywhere.
+    User,
+    /// Everybody.
+    All,
 }
 
 /// What a login child found out.
@@ -340,6 +350,17 @@ impl Message {
             Message::Started { .. } => Kind::Started,
             Message::Start(_) => Kind::Start,
             Message::Log(..) => Kind::Log,
+        }
+    }
+}
+
+impl Limit {
+    /// What says how many there may be.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Limit::UserAndAddress => "limits.connections_per_user_and_address",
+            Limit::User => "limits.connections_per_user",
+            Limit::All => "limits.connections",
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::ipc::{FrontCounters, Refusal, SessionCounters};
+use crate::ipc::{FrontCounters, Limit, Refusal, SessionCounters};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counters {
@@ -214,13 +214,15 @@ const METHODS: [&str; 5] = [
     "EXTERNAL",
 ];
 
-const REASONS: [(Refusal, &str); 7] = [
+const REASONS: [(Refusal, &str); 9] = [
     (Refusal::Mismatch, "mismatch"),
     (Refusal::Expired, "expired"),
     (Refusal::Disabled, "disabled"),
     (Refusal::NotPermitted, "not_permitted"),
     (Refusal::Unavailable, "unavailable"),
-    (Refusal::TooMany, "too_many"),
+    (Refusal::TooMany(Limit::UserAndAddress), "too_many"),
+    (Refusal::TooMany(Limit::User), "too_many_of_user"),
+    (Refusal::TooMany(Limit::All), "too_many_in_all"),
     (Refusal::NoMail, "no_mail"),
 ];
 

@@ -339,8 +339,8 @@ impl Monitor {
             log::error!("A login child let root in: {:?}", account.user);
             return self.settle(attempt, child, Err(Refusal::NotPermitted));
         }
-        if !self.reserve(&account.user, &origin) {
-            return self.settle(attempt, child, Err(Refusal::TooMany));
+        if let Err(limit) = self.reserve(&account.user, &origin) {
+            return self.settle(attempt, child, Err(Refusal::TooMany(limit)));
         }
         match self.sessions.find(&account) {
             Some((session, Some(_))) => self.settle(attempt, child, Ok(session)),

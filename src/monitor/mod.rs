@@ -14,6 +14,7 @@
 //! | `state` | who there is, and what is decided; no process, no clock |
 //! | `peer` | a child at the other end of a channel |
 //! | `front`, `login`, `sessions` | what `state` does with each kind of child |
+//! | `limits` | how many connections a user may have |
 //! | `patience` | login children that wait for their clients |
 //! | `child` | what runs in a login child |
 //! | `control`, `client` | the two ends of the control socket |
@@ -35,6 +36,7 @@ mod control;
 mod counters;
 mod daemon;
 mod front;
+mod limits;
 mod listeners;
 mod login;
 mod patience;

@@ -5,18 +5,18 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::ipc::table::Role;
 use crate::ipc::{
-    Account, Attempt, Connection, ConnectionNumber, HandOver, Message, Origin, Refusal,
+    Account, Attempt, Connection, ConnectionNumber, HandOver, Limit, Message, Origin, Refusal,
 };
 use crate::net::SourceId;
 use crate::sys::spawn::Exit;
 
 use super::client::Whom;
+use super::limits::Counts;
 use super::login::Stage;
 use super::peer::{Peer, PeerError};
 use super::state::{Action, Child, Kind, Monitor};
@@ -26,9 +26,8 @@ pub(super) struct Sessions {
     all: HashMap<SourceId, Session>,
     /// Those that further logins go to.
     by_user: HashMap<String, SourceId>,
-    /// Connections of a user from an address, with those that are about to be handed over.
-    counts: HashMap<(String, Option<IpAddr>), usize>,
-    total: usize,
+    /// With those connections that are about to be handed over.
+    counts: Counts,
     next_number: u64,
     ending: VecDeque<Ending>,
 }
@@ -390,34 +389,12 @@ impl Monitor {
     }
 
     /// Counts one more connection, unless that would be too many.
-    pub(super) fn reserve(&mut self, user: &str, origin: &Origin) -> bool {
-        let key = key(user, origin);
-        let of_user = self.sessions.counts.get(&key).copied().unwrap_or(0);
-        if self.sessions.total >= self.config.connections {
-            log::warn!("Too many connections; see limits.connections");
-            return false;
-        }
-        if of_user >= self.config.connections_per_user_and_address {
-            return false;
-        }
-        self.sessions.total += 1;
-        self.sessions.counts.insert(key, of_user + 1);
-        true
+    pub(super) fn reserve(&mut self, user: &str, origin: &Origin) -> Result<(), Limit> {
+        self.sessions.counts.add(user, origin, &self.config)
     }
 
     pub(super) fn unreserve(&mut self, user: &str, origin: &Origin) {
-        let key = key(user, origin);
-        let left = self
-            .sessions
-            .counts
-            .get(&key)
-            .map(|count| count.saturating_sub(1));
-        match left {
-            Some(0) => drop(self.sessions.counts.remove(&key)),
-            Some(left) => drop(self.sessions.counts.insert(key, left)),
-            None => return,
-        }
-        self.sessions.total = self.sessions.total.saturating_sub(1);
+        self.sessions.counts.remove(user, origin);
     }
 }
 
@@ -462,11 +439,6 @@ impl Sessions {
     pub fn next_timeout(&self) -> Option<Instant> {
         self.ending.front().map(|ending| ending.time)
     }
-}
-
-fn key(user: &str, origin: &Origin) -> (String, Option<IpAddr>) {
-    let address = origin.remote.map(|remote| remote.ip().to_canonical());
-    (user.to_owned(), address)
 }
 
 fn age(time: Duration) -> String {

@@ -166,7 +166,7 @@ impl Player {
                             Message::Verdict(
                                 _,
                                 Verdict::Admitted { .. }
-                                    | Verdict::Refused(Refusal::Unavailable | Refusal::TooMany)
+                                    | Verdict::Refused(Refusal::Unavailable | Refusal::TooMany(_))
                             )
                         )
                     });

@@ -202,23 +202,72 @@ fn a_user_has_so_many_connections_from_one_address_and_is_told_which_setting_say
 }
 
 #[test]
+fn a_network_of_ipv6_addresses_counts_as_one_and_a_user_has_a_limit_wherever_they_are() {
+    as_root!();
+    let (alice, bob) = (User::new(), User::new());
+    let proxy = free_port();
+    let daemon = Daemon::start(&[
+        "limits.connections_per_user_and_address = 3",
+        "limits.connections_per_user = 5",
+        "tls.required = \"no\"",
+        &format!("listen.imap_proxy = [\"127.0.0.1:{proxy}\"]"),
+        "listen.trusted_proxies = [\"127.0.0.1\"]",
+    ]);
+    let mut held: Vec<Client> = Vec::new();
+    for site in 0..3 {
+        let mut refusal = None;
+        while held.len() < 100 && refusal.is_none() {
+            let address = format!("2001:db8:{site}:{:x}::1", held.len());
+            let mut client = proxied(proxy, &address);
+            let reply = client.command(&alice.login());
+            match reply.tagged.word() {
+                "OK" => held.push(client),
+                _ => refusal = Some(format!("{reply}")),
+            }
+        }
+        let (count, setting) = [
+            (3, "(limits.connections_per_user_and_address)"),
+            (5, "(limits.connections_per_user)"),
+            (5, "(limits.connections_per_user)"),
+        ][site];
+        assert_eq!(held.len(), count);
+        let refusal = refusal.expect("a refusal");
+        assert!(
+            refusal.contains("[LIMIT]") && refusal.contains(setting),
+            "{refusal}"
+        );
+        daemon.logs(setting);
+    }
+    proxied(proxy, "2001:db8::1").ok(&bob.login());
+    held.pop().expect("one").logout();
+    eventually("room for one more", || {
+        let reply = proxied(proxy, "2001:db8:7::1").command(&alice.login());
+        (reply.tagged.word() == "OK").then_some(())
+    });
+}
+
+#[test]
 fn the_limit_of_all_connections_holds_and_frees() {
     as_root!();
     let alice = User::new();
     let daemon = Daemon::start(&["limits.connections = 3"]);
     let mut served: Vec<Client> = (0..3).map(|_| daemon.connect(&alice)).collect();
-    // However it is said.
-    let mut tcp = daemon.tcp();
-    say(&mut tcp, format!("a1 {}\r\n", alice.login()).as_bytes());
-    let mut said = String::new();
-    while let Some(line) = line(&mut tcp) {
-        said += &line;
-        if line.starts_with("a1 ") {
-            break;
-        }
-    }
-    assert!(!said.contains("a1 OK"), "{said}");
-    drop(tcp);
+    let mut fourth = daemon.dial();
+    let reply = fourth.no(&alice.login());
+    reply.code("LIMIT");
+    assert!(
+        format!("{reply}").contains("(limits.connections)"),
+        "{reply}"
+    );
+    drop(fourth);
+    // The log too says whose, from where, and what to change; and nobody is banned for it.
+    let line = daemon.logs("(limits.connections): ");
+    let name = format!("user=<{}>", alice.name);
+    assert!(
+        line.contains(&name) && line.contains("rip=127.0.0.1"),
+        "{line}"
+    );
+    daemon.logs("(internal failure, 1 successful auths)");
     for client in &mut served {
         client.ok("NOOP");
     }
@@ -263,6 +312,17 @@ fn an_address_that_guesses_waits_longer_and_longer_and_no_other_does() {
     slow.set_patience(Duration::from_secs(120));
 }
 
+/// From this IPv6 address, as a proxy says.
+fn proxied(port: u16, address: &str) -> Client {
+    let mut tcp = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    tcp.set_read_timeout(Some(patience())).expect("a timeout");
+    let header = format!("PROXY TCP6 {address} 2001:db8::1 4711 143\r\n");
+    say(&mut tcp, header.as_bytes());
+    let mut client = Daemon::client_of(tcp);
+    client.read();
+    client
+}
+
 #[test]
 fn penalties_are_of_a_network_of_48_bits_in_ipv6() {
     as_root!();
@@ -274,17 +334,7 @@ fn penalties_are_of_a_network_of_48_bits_in_ipv6() {
         &format!("listen.imap_proxy = [\"127.0.0.1:{proxy}\"]"),
         "listen.trusted_proxies = [\"127.0.0.1\"]",
     ]);
-    let from = |address: &str| {
-        let mut tcp = TcpStream::connect(("127.0.0.1", proxy)).expect("a connection");
-        tcp.set_read_timeout(Some(patience())).expect("a timeout");
-        say(
-            &mut tcp,
-            format!("PROXY TCP6 {address} 2001:db8::1 4711 143\r\n").as_bytes(),
-        );
-        let mut client = Daemon::client_of(tcp);
-        client.read();
-        client
-    };
+    let from = |address: &str| proxied(proxy, address);
     guess(|| from("2001:db8:1:1::1"), 8);
     let mut slow = from("2001:db8:1:ffff::2");
     slow.start(&alice.login());

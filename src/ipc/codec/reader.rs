@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use super::super::{
     Account, Attempt, Binding, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement,
-    Kind, Layout, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal,
-    Secret, Service, SessionCounters, Verdict,
+    Kind, Layout, Level, Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof,
+    Refusal, Secret, Service, SessionCounters, Verdict,
 };
 use super::{MAX_LOG_LINE, MECHANISMS};
 
@@ -241,8 +241,10 @@ impl<'a> Reader<'a> {
             2 => Refusal::Disabled,
             3 => Refusal::NotPermitted,
             4 => Refusal::Unavailable,
-            5 => Refusal::TooMany,
+            5 => Refusal::TooMany(Limit::UserAndAddress),
             6 => Refusal::NoMail,
+            7 => Refusal::TooMany(Limit::User),
+            8 => Refusal::TooMany(Limit::All),
             _ => return Err(NO_SUCH),
         })
     }

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::super::{
     Account, Attempt, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement, Layout,
-    Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Secret, Service,
-    SessionCounters, Verdict,
+    Level, Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Secret,
+    Service, SessionCounters, Verdict,
 };
 use super::{MAX_LOG_LINE, MECHANISMS};
 
@@ -244,8 +244,10 @@ impl Writer {
             Refusal::Disabled => 2,
             Refusal::NotPermitted => 3,
             Refusal::Unavailable => 4,
-            Refusal::TooMany => 5,
+            Refusal::TooMany(Limit::UserAndAddress) => 5,
             Refusal::NoMail => 6,
+            Refusal::TooMany(Limit::User) => 7,
+            Refusal::TooMany(Limit::All) => 8,
         });
     }
 

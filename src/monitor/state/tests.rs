@@ -5,7 +5,7 @@ use std::fs::File;
 
 use crate::ipc::channel::Channel;
 use crate::ipc::{
-    Account, Attempt, ConnectionNumber, HandOver, Judgement, Layout, Location, LoginRequest,
+    Account, Attempt, ConnectionNumber, HandOver, Judgement, Layout, Limit, Location, LoginRequest,
     Origin, Proof, Refusal, Secret, Service, SessionCounters, Verdict,
 };
 
@@ -261,7 +261,7 @@ fn a_user_has_so_many_connections_from_an_address() {
     );
     assert_eq!(
         judge(&mut rig, 3, "203.0.113.5"),
-        Verdict::Refused(Refusal::TooMany)
+        Verdict::Refused(Refusal::TooMany(Limit::UserAndAddress))
     );
     assert_eq!(
         judge(&mut rig, 4, "203.0.113.6"),
@@ -283,7 +283,7 @@ fn a_user_has_so_many_connections_from_an_address() {
     );
     assert_eq!(
         judge(&mut rig, 7, "203.0.113.5"),
-        Verdict::Refused(Refusal::TooMany)
+        Verdict::Refused(Refusal::TooMany(Limit::UserAndAddress))
     );
 }
 
@@ -297,7 +297,10 @@ fn there_are_so_many_connections_in_all() {
     let mut login = rig.login();
     login.say(judged("alice"));
     rig.pump();
-    assert_eq!(rig.verdict(2), Verdict::Refused(Refusal::TooMany));
+    assert_eq!(
+        rig.verdict(2),
+        Verdict::Refused(Refusal::TooMany(Limit::All))
+    );
 }
 
 #[test]

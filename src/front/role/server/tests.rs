@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::*;
-use crate::ipc::{HandOver, LoginRequest, Message, Proof, Refusal, Secret, Verdict};
+use crate::ipc::{HandOver, Limit, LoginRequest, Message, Proof, Refusal, Secret, Verdict};
 use crate::net::Loop;
 use crate::net::tls::make_self_signed;
 
@@ -51,7 +51,7 @@ fn a_refusal_is_told_and_the_client_may_try_again() {
     client.line();
     for (why, code) in [
         (Refusal::Mismatch, "AUTHENTICATIONFAILED"),
-        (Refusal::TooMany, "LIMIT"),
+        (Refusal::TooMany(Limit::UserAndAddress), "LIMIT"),
         (Refusal::Unavailable, "UNAVAILABLE"),
     ] {
         client.send("a LOGIN alice wrong\r\n");
