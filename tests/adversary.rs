@@ -75,7 +75,9 @@ fn front() {
 
 fn session() {
     let channel = inherited::channel().expect("a channel");
-    let Some((directory, number, scenario)) = next("session", &scenarios::of_session()) else {
+    let mut scenarios = scenarios::of_session();
+    scenarios.push(scenarios::KEEPING);
+    let Some((directory, number, scenario)) = next("session", &scenarios) else {
         return roost::session::role::run(channel).expect("a session");
     };
     let mut channel = Channel::new(channel).expect("a channel");
@@ -102,6 +104,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "a_session_that_says_what_it_may_not_is_killed_and_no_other",
         a_session_that_says_what_it_may_not_is_killed_and_no_other,
+    ),
+    (
+        "a_session_that_calls_closed_what_it_keeps_has_no_more_clients_than_others",
+        a_session_that_calls_closed_what_it_keeps_has_no_more_clients_than_others,
     ),
 ];
 
@@ -276,6 +282,40 @@ fn a_session_that_says_what_it_may_not_is_killed_and_no_other() {
     let mut ann = stage.daemon.dial();
     ann.ok("LOGIN ann secret");
     ann.ok("SELECT INBOX");
+}
+
+fn a_session_that_calls_closed_what_it_keeps_has_no_more_clients_than_others() {
+    as_root!();
+    let mut stage = Stage::new("session");
+    stage
+        .daemon
+        .set("limits.connections_per_user_and_address = 3");
+    let number = scenarios::of_session().len();
+    stage.play(number, number + 1);
+    stage.spawn();
+    stage.daemon.wait_for_greeting();
+    let mut kept: Vec<Client> = Vec::new();
+    for _ in 0..3 {
+        let mut ann = stage.daemon.dial_tls();
+        ann.ok("LOGIN ann secret");
+        kept.push(ann);
+    }
+    assert!(stage.is_there(number, "begun"));
+    for _ in 0..2 {
+        let reply = stage.daemon.dial_tls().no("LOGIN ann secret");
+        reply.code("LIMIT");
+    }
+    let who = stage.daemon.ask(&["who"]);
+    assert_eq!(who.matches("ann").count(), 3, "{who}");
+    // They go with it.
+    for session in stage.daemon.sessions() {
+        session.signal(nix::sys::signal::Signal::SIGKILL);
+    }
+    eventually("room for one more", || {
+        let mut ann = stage.daemon.dial_tls();
+        let reply = ann.command("LOGIN ann secret");
+        (reply.tagged.word() == "OK").then_some(())
+    });
 }
 
 /// Monitors at a time, and scenarios for each.

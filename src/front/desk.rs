@@ -129,6 +129,11 @@ impl Desk {
         self.outbox.push_back(Message::GiveUp(attempt));
     }
 
+    /// The connection of this attempt was relayed, and is no more.
+    pub fn end(&mut self, attempt: Attempt) {
+        self.outbox.push_back(Message::Ended(attempt));
+    }
+
     /// Whom a verdict is for.  Nobody, if he has gone.
     pub fn handle_verdict(
         &mut self,

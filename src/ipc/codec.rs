@@ -96,6 +96,8 @@ pub const KINDS: &[Kind] = &[
     Kind::Respond,
     Kind::GiveUp,
     Kind::HandOver,
+    Kind::Relay,
+    Kind::Ended,
     Kind::Counted,
     Kind::Account,
     Kind::Connection,

@@ -61,6 +61,8 @@ pub enum Message {
     GiveUp(Attempt),
     /// The connection that was admitted: its socket, or the end of a pair under TLS.
     HandOver(Attempt, HandOver, OwnedFd),
+    /// The pair of this connection is gone, whatever its session says.
+    Ended(Attempt),
     /// What has been counted since the last of these.
     Counted(FrontCounters),
 
@@ -249,6 +251,9 @@ pub struct HandOver {
     /// What was not sent to the client yet.
     pub output: Vec<u8>,
     pub bad_commands: u32,
+    /// It is the end of a pair, of which the front keeps the other and tells when it has `Ended`.  The session
+    /// need not know.
+    pub relayed: bool,
 }
 
 /// A connection for its session.
@@ -305,6 +310,9 @@ pub enum Kind {
     Respond,
     GiveUp,
     HandOver,
+    /// `HandOver` of a connection that is relayed.
+    Relay,
+    Ended,
     Counted,
     Account,
     Connection,
@@ -337,7 +345,9 @@ impl Message {
             Message::Login(..) => Kind::Login,
             Message::Respond(..) => Kind::Respond,
             Message::GiveUp(_) => Kind::GiveUp,
+            Message::HandOver(_, HandOver { relayed: true, .. }, _) => Kind::Relay,
             Message::HandOver(..) => Kind::HandOver,
+            Message::Ended(_) => Kind::Ended,
             Message::Counted(_) => Kind::Counted,
             Message::Account(_) => Kind::Account,
             Message::Connection(..) => Kind::Connection,
@@ -370,7 +380,12 @@ impl Kind {
     pub fn has_descriptor(self) -> bool {
         matches!(
             self,
-            Kind::Listener | Kind::Client | Kind::HandOver | Kind::Connection | Kind::Start
+            Kind::Listener
+                | Kind::Client
+                | Kind::HandOver
+                | Kind::Relay
+                | Kind::Connection
+                | Kind::Start
         )
     }
 }

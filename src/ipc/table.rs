@@ -77,6 +77,8 @@ pub enum State {
     Challenged,
     /// An attempt that has succeeded; its connection is still the front's.
     Admitted,
+    /// An attempt whose connection is a session's, by way of the front.
+    Relayed,
     /// A connection that the session has.
     Open,
     /// It has been, and no more is to be said of it.
@@ -104,6 +106,8 @@ pub const TABLE: &[Rule] = &[
     from_front(Kind::Respond, SERVES).of(&[Over], Over),
     from_front(Kind::GiveUp, SERVES).of(&[Asked, State::Challenged, State::Admitted, Over], Over),
     from_front(Kind::HandOver, SERVES).of(&[State::Admitted], Over),
+    from_front(Kind::Relay, SERVES).of(&[State::Admitted], Relayed),
+    from_front(Kind::Ended, SERVES).of(&[Relayed], Over),
     from_front(Kind::Counted, SERVES),
     from_front(Kind::Log, &[Preparing, Working, Ending]),
     // To a login child, which is forked with what it needs.
@@ -133,7 +137,7 @@ pub const TABLE: &[Rule] = &[
 const SERVES: &[Phase] = &[Working, Ending];
 
 use Phase::{Admitted, Challenged, Ending, Preparing, Starting, Working};
-use State::{Asked, New, Open, Over};
+use State::{Asked, New, Open, Over, Relayed};
 
 const fn rule(kind: Kind, from: Role, to: Role, during: &'static [Phase]) -> Rule {
     Rule {
@@ -328,6 +332,7 @@ fn number(message: &Message) -> Option<u64> {
         | Message::Login(attempt, _)
         | Message::Respond(attempt, _)
         | Message::GiveUp(attempt)
+        | Message::Ended(attempt)
         | Message::HandOver(attempt, ..) => Some(attempt.0),
         Message::Connection(connection, _) => Some(connection.number.0),
         Message::Drop(number) | Message::Closed(number, _) => Some(number.0),

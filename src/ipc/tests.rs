@@ -17,6 +17,11 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
         input: b"a2 SELECT INBOX\r\n".to_vec(),
         output: Vec::new(),
         bad_commands: 1,
+        relayed: false,
+    };
+    let relayed = HandOver {
+        relayed: true,
+        ..hand_over.clone()
     };
     let login = |proof| LoginRequest {
         service: Service::Imap,
@@ -89,6 +94,8 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
         Message::Respond(attempt, secret()),
         Message::GiveUp(attempt),
         Message::HandOver(attempt, hand_over.clone(), descriptor()),
+        Message::HandOver(attempt, relayed, descriptor()),
+        Message::Ended(attempt),
         Message::Counted(FrontCounters {
             connections: 1,
             tls_handshakes: 2,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::ipc::table::Role;
 use crate::ipc::{Attempt, FrontCounters, HandOver, Message};
+use crate::net::stream::is_stream;
 use crate::sys::spawn::Exit;
 
 use super::login::Stage;
@@ -79,6 +80,7 @@ impl Monitor {
             Message::HandOver(attempt, hand_over, descriptor) => {
                 self.hand_over(attempt, hand_over, descriptor);
             }
+            Message::Ended(attempt) => self.end_relay(attempt),
             Message::Counted(counters) => {
                 self.counters.add_front(counters);
                 if let Some(front) = &mut self.front {
@@ -97,7 +99,11 @@ impl Monitor {
         hand_over: HandOver,
         descriptor: std::os::fd::OwnedFd,
     ) {
-        let Some(asked) = self.logins.attempts.remove(&attempt) else {
+        if !is_stream(&descriptor) {
+            let error = PeerError::Misuse("it handed over what is no connection of a client");
+            return self.lose_front(&error);
+        }
+        let Some(asked) = self.logins.forget(attempt) else {
             return;
         };
         let Stage::Admitted(session) = asked.stage else {
@@ -108,7 +114,7 @@ impl Monitor {
             origin: asked.origin,
             ..hand_over
         };
-        self.connect(session, hand_over, descriptor);
+        self.connect(session, attempt, hand_over, descriptor);
     }
 
     /// The front has ended, or has to.
@@ -134,6 +140,7 @@ impl Monitor {
             self.unwatch(front.peer.source);
         }
         self.forget_attempts();
+        self.end_all_relays();
         match self.is_inetd || self.is_stopping() {
             true => self.close_unused(),
             false => self.backoff.fail(self.now),

@@ -8,8 +8,8 @@
 //! children are counted apart (`patience.rs`): a client that says nothing delays nobody.  An answer is passed on
 //! at once, so for a moment more children may work than `auth.processes` says.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use crate::auth::cache::Stamps;
 use crate::ipc::table::Role;
@@ -32,6 +32,8 @@ pub(super) struct Logins {
     queue: VecDeque<Queued>,
     /// Children that wait for their clients' answers.
     silent: Silent,
+    /// Attempts that the front has been told to hand over, since when.
+    admitted: BTreeSet<(Instant, Attempt)>,
 }
 
 /// An attempt that the front was not answered, or has not handed over.
@@ -40,6 +42,7 @@ pub(super) struct Asked {
     pub origin: Origin,
     pub stage: Stage,
     method: &'static str,
+    admitted_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +93,7 @@ impl Monitor {
             origin: request.origin.clone(),
             stage: Stage::Queued,
             method: method(&request.proof),
+            admitted_at: None,
         };
         self.logins.attempts.insert(attempt, asked);
         if self.is_stopping() {
@@ -266,7 +270,7 @@ impl Monitor {
 
     /// The client has gone.
     pub(super) fn give_up(&mut self, attempt: Attempt) {
-        let Some(asked) = self.logins.attempts.remove(&attempt) else {
+        let Some(asked) = self.logins.forget(attempt) else {
             return;
         };
         match asked.stage {
@@ -328,7 +332,7 @@ impl Monitor {
                 pid: pid.unwrap_or_else(crate::sys::process::id),
             };
             self.verdict(attempt, verdict);
-            self.logins.attempts.remove(&attempt);
+            self.logins.forget(attempt);
             if let Some(front) = &mut self.front {
                 front.peer.end(attempt.0);
             }
@@ -390,14 +394,16 @@ impl Monitor {
             return self.refuse(attempt, Refusal::Unavailable);
         };
         self.set_stage(attempt, Stage::Admitted(session));
-        if let Some(asked) = self.logins.attempts.get(&attempt) {
+        if let Some(asked) = self.logins.attempts.get_mut(&attempt) {
+            asked.admitted_at = Some(self.now);
+            self.logins.admitted.insert((self.now, attempt));
             self.counters.count_login(asked.method);
         }
         self.verdict(attempt, Verdict::Admitted { user, pid });
     }
 
     pub(super) fn refuse(&mut self, attempt: Attempt, refusal: Refusal) {
-        if self.logins.attempts.remove(&attempt).is_some() {
+        if self.logins.forget(attempt).is_some() {
             self.counters.count_failure(refusal);
             self.verdict(attempt, Verdict::Refused(refusal));
         }
@@ -524,6 +530,16 @@ impl Monitor {
         }
     }
 
+    /// Connections that were let in and have not been handed over: nobody has to wait for them.
+    pub(super) fn end_late_hand_overs(&mut self) {
+        while let Some(&(since, attempt)) = self.logins.admitted.first()
+            && self.now.saturating_duration_since(since) >= HAND_OVER
+        {
+            log::error!("The front does not hand a client over that has logged in");
+            self.give_up(attempt);
+        }
+    }
+
     /// There is no front any more to ask about its attempts.
     pub(super) fn forget_attempts(&mut self) {
         let attempts: Vec<Attempt> = self.logins.attempts.keys().copied().collect();
@@ -557,6 +573,15 @@ impl Logins {
         self.children.get_mut(&source)?.peer.as_mut()
     }
 
+    /// Nothing more is to be done for it.
+    pub fn forget(&mut self, attempt: Attempt) -> Option<Asked> {
+        let asked = self.attempts.remove(&attempt)?;
+        if let Some(since) = asked.admitted_at {
+            self.admitted.remove(&(since, attempt));
+        }
+        Some(asked)
+    }
+
     pub fn running(&self) -> usize {
         self.children.len()
     }
@@ -581,7 +606,9 @@ impl Logins {
     pub fn next_timeout(&self) -> Option<Instant> {
         let children = self.children.values().filter_map(|child| child.kill_at);
         let queue = self.queue.front().and_then(|first| first.until);
-        children.chain(queue).min()
+        let admitted = self.admitted.first();
+        let hand_over = admitted.and_then(|(since, _)| since.checked_add(HAND_OVER));
+        children.chain(queue).chain(hand_over).min()
     }
 }
 
@@ -615,6 +642,9 @@ fn share(all: usize) -> usize {
 
 /// How many may wait for each child that there may be.
 const QUEUED_EACH: usize = 16;
+
+/// How long the front may take to hand a client over, which it does at once.
+const HAND_OVER: Duration = Duration::from_secs(60);
 
 /// How many may wait for their clients for each child that may work.
 const SILENT_EACH: usize = 4;

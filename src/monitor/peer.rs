@@ -21,6 +21,8 @@ pub(super) struct Peer {
 pub(super) enum PeerError {
     /// It has sent what the table does not permit.
     Violation(Violation),
+    /// The table permits it, but not with this in it.
+    Misuse(&'static str),
     Channel(ChannelError),
 }
 
@@ -149,6 +151,7 @@ impl fmt::Display for PeerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PeerError::Violation(violation) => violation.fmt(f),
+            PeerError::Misuse(what) => f.write_str(what),
             PeerError::Channel(error) => error.fmt(f),
         }
     }

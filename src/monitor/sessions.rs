@@ -29,6 +29,8 @@ pub(super) struct Sessions {
     /// With those connections that are about to be handed over.
     counts: Counts,
     next_number: u64,
+    /// Connections of which the front has not said that they have ended.
+    relayed: HashMap<Attempt, (SourceId, ConnectionNumber)>,
     ending: VecDeque<Ending>,
 }
 
@@ -56,9 +58,15 @@ struct Session {
     is_idle: bool,
 }
 
+/// A connection.  It counts until nobody has it any more: under TLS the front says so too, for a session that
+/// has been taken over may call closed what it keeps.
 struct Client {
     origin: Origin,
     since: Instant,
+    /// The front relays it.
+    is_relayed: bool,
+    /// The session says that it is gone.
+    is_closed: bool,
 }
 
 impl Monitor {
@@ -133,7 +141,13 @@ impl Monitor {
     }
 
     /// One more client for a session; if that has gone, so has the client.
-    pub(super) fn connect(&mut self, source: SourceId, hand_over: HandOver, descriptor: OwnedFd) {
+    pub(super) fn connect(
+        &mut self,
+        source: SourceId,
+        attempt: Attempt,
+        hand_over: HandOver,
+        descriptor: OwnedFd,
+    ) {
         let number = ConnectionNumber(self.sessions.next_number);
         let Some(session) = self.sessions.all.get_mut(&source) else {
             return;
@@ -144,8 +158,17 @@ impl Monitor {
         let client = Client {
             origin: hand_over.origin.clone(),
             since: self.now,
+            is_relayed: hand_over.relayed,
+            is_closed: false,
         };
         session.clients.insert(number, client);
+        if hand_over.relayed {
+            self.sessions.relayed.insert(attempt, (source, number));
+        }
+        let hand_over = HandOver {
+            relayed: false,
+            ..hand_over
+        };
         let connection = Connection { number, hand_over };
         let message = Message::Connection(connection, descriptor);
         if !self.send(Kind::Session, source, message) {
@@ -157,7 +180,7 @@ impl Monitor {
         match message {
             Message::Closed(number, counters) => {
                 self.counters.add_session(counters);
-                self.disconnect(source, number);
+                self.close(source, number);
             }
             Message::Idle { connections } => {
                 if let Some(session) = self.sessions.all.get_mut(&source) {
@@ -166,6 +189,45 @@ impl Monitor {
                 self.close_if_unused(source);
             }
             _ => {}
+        }
+    }
+
+    /// The session says that this connection is gone.
+    fn close(&mut self, source: SourceId, number: ConnectionNumber) {
+        let session = self.sessions.all.get_mut(&source);
+        let client = session.and_then(|session| session.clients.get_mut(&number));
+        match client {
+            Some(client) if client.is_relayed => {
+                client.is_closed = true;
+                if self.is_inetd {
+                    self.close_if_unused(source);
+                }
+            }
+            _ => self.disconnect(source, number),
+        }
+    }
+
+    /// The front says so.
+    pub(super) fn end_relay(&mut self, attempt: Attempt) {
+        let Some((source, number)) = self.sessions.relayed.remove(&attempt) else {
+            return;
+        };
+        let session = self.sessions.all.get_mut(&source);
+        let client = session.and_then(|session| session.clients.get_mut(&number));
+        let Some(client) = client else {
+            return;
+        };
+        client.is_relayed = false;
+        if client.is_closed {
+            self.disconnect(source, number);
+        }
+    }
+
+    /// There is no front any more to have them.
+    pub(super) fn end_all_relays(&mut self) {
+        let attempts: Vec<Attempt> = self.sessions.relayed.keys().copied().collect();
+        for attempt in attempts {
+            self.end_relay(attempt);
         }
     }
 
@@ -210,7 +272,8 @@ impl Monitor {
         let is_expected = self.logins.attempts.values().any(|asked| {
             matches!(asked.stage, Stage::Starting(to) | Stage::Admitted(to) if to == source)
         });
-        if (session.is_idle || nobody_comes) && session.clients.is_empty() && !is_expected {
+        let is_unused = session.clients.values().all(|client| client.is_closed);
+        if (session.is_idle || nobody_comes) && is_unused && !is_expected {
             self.forget_session(source);
         }
     }

@@ -193,6 +193,7 @@ impl Monitor {
             self.handle_source(source, now);
         }
         self.end_late_logins();
+        self.end_late_hand_overs();
         self.end_late_sessions();
         self.restart_front();
         if let Some(time) = self.stop_at

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname};
+use nix::sys::socket::{
+    AddressFamily, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname, getsockopt,
+    sockopt,
+};
 
 use super::Secured;
 use super::tls::{Certificates, TlsStream};
@@ -53,8 +56,13 @@ impl Stream {
         })
     }
 
-    /// A connected socket, TCP or unix, that came from another process.
+    /// A connected socket, TCP or unix, that came from another process; an error for any other descriptor.
     pub fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+        if !is_stream(&socket) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // Whoever sent it may know more about a socket that is not connected than we do.
+        getpeername::<SockaddrStorage>(socket.as_raw_fd())?;
         match family(&socket)? {
             Family::Tcp => {
                 let socket = std::net::TcpStream::from(socket);
@@ -209,6 +217,15 @@ impl Stream {
         };
         result.is_ok().then_some(stream)
     }
+}
+
+/// Whether this is a socket, TCP or unix, that a client can be at the other end of: one that waits for
+/// connections is none, nor is one of datagrams or packets.
+pub fn is_stream(socket: &OwnedFd) -> bool {
+    let is_stream =
+        getsockopt(socket, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream);
+    let accepts = getsockopt(socket, sockopt::AcceptConn).unwrap_or(true);
+    is_stream && !accepts && family(socket).is_ok()
 }
 
 /// What kind of socket a descriptor is, as far as we can use it.

@@ -74,7 +74,7 @@ pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
         .inspect_err(|problem| log::error!("imap({}): {problem}", account.user))
         .ok();
 
-    let mut served = Served::new(account.user, &config, session, channel);
+    let mut served = Served::new(account.user, &config, session, channel, Now::read());
     let served_all = event_loop.run(&mut served);
     served.finish(Now::read());
     served_all.map_err(|error| SessionError::System("event loop", error))

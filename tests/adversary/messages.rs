@@ -40,6 +40,14 @@ pub fn message(kind: Kind, number: u64) -> Message {
         Kind::Respond => Message::Respond(attempt, Secret::new(b"nonsense".to_vec())),
         Kind::GiveUp => Message::GiveUp(attempt),
         Kind::HandOver => Message::HandOver(attempt, hand_over(), descriptor()),
+        Kind::Relay => {
+            let hand_over = HandOver {
+                relayed: true,
+                ..hand_over()
+            };
+            Message::HandOver(attempt, hand_over, descriptor())
+        }
+        Kind::Ended => Message::Ended(attempt),
         Kind::Counted => Message::Counted(FrontCounters::default()),
         Kind::Account => Message::Account(account()),
         Kind::Connection => Message::Connection(
@@ -104,6 +112,7 @@ pub fn hand_over() -> HandOver {
         input: Vec::new(),
         output: Vec::new(),
         bad_commands: 0,
+        relayed: false,
     }
 }
 
@@ -127,7 +136,7 @@ pub fn descriptor() -> OwnedFd {
     one.into()
 }
 
-pub const KINDS: [Kind; 28] = [
+pub const KINDS: [Kind; 30] = [
     Kind::Settings,
     Kind::Stop,
     Kind::Certificate,
@@ -144,6 +153,8 @@ pub const KINDS: [Kind; 28] = [
     Kind::Respond,
     Kind::GiveUp,
     Kind::HandOver,
+    Kind::Relay,
+    Kind::Ended,
     Kind::Counted,
     Kind::Account,
     Kind::Connection,

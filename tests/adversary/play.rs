@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use roost::ipc::channel::Channel;
-use roost::ipc::{Attempt, Kind, Level, Message, Refusal, Verdict, codec};
+use roost::ipc::{Attempt, Kind, Level, Message, Refusal, SessionCounters, Verdict, codec};
 use roost::sys::packet;
 
 use super::messages::{descriptor, hand_over, login, message, scram};
@@ -61,6 +61,9 @@ impl Player {
     /// As a session.
     pub fn play_session(mut self, scenario: Scenario) {
         let mut act = scenario.act;
+        if let Act::Keep = act {
+            return self.keep_all();
+        }
         if scenario.stage == Stage::Serving {
             let connection = loop {
                 if let Message::Connection(connection, _) = self.channel.wait().expect("a message")
@@ -77,6 +80,22 @@ impl Player {
             self.wait_to_be_killed();
         }
         self.write("alive");
+    }
+
+    fn keep_all(mut self) {
+        self.write("begun");
+        let mut kept = Vec::new();
+        while let Ok(message) = self.channel.wait() {
+            if let Message::Connection(connection, socket) = message {
+                let mut stream = UnixStream::from(socket);
+                let tag = String::from_utf8_lossy(&connection.hand_over.tag).into_owned();
+                let answer = format!("{tag} OK kept\r\n");
+                std::io::Write::write_all(&mut stream, answer.as_bytes()).expect("sent");
+                kept.push(stream);
+                let counters = SessionCounters::default();
+                self.send(Message::Closed(connection.number, counters));
+            }
+        }
     }
 
     fn reach(&mut self, stage: Stage) {
@@ -181,6 +200,7 @@ impl Player {
                     ));
                 }
             }
+            Act::Keep => {}
             Act::Close => {
                 let (channel, _) = Channel::pair().expect("another channel");
                 self.channel = channel;

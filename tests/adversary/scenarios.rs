@@ -41,6 +41,8 @@ pub enum Act {
     Lines(u64),
     /// The channel is closed, and the process stays.
     Close,
+    /// Every connection is called closed, and served all the same.
+    Keep,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +91,13 @@ pub fn of_front() -> Vec<Scenario> {
         for number in [0, NUMBER - 1, NUMBER] {
             wrong(stage, Act::Send(Kind::Login, number));
         }
-        for kind in [Kind::Respond, Kind::GiveUp, Kind::HandOver] {
+        for kind in [
+            Kind::Respond,
+            Kind::GiveUp,
+            Kind::HandOver,
+            Kind::Relay,
+            Kind::Ended,
+        ] {
             wrong(stage, Act::Send(kind, NUMBER + 1));
             wrong(stage, Act::Send(kind, u64::MAX));
         }
@@ -135,7 +143,7 @@ fn is_permitted(stage: Stage, kind: Kind) -> bool {
             stage,
             Stage::Challenged | Stage::Refused | Stage::HandedOver
         ),
-        Kind::HandOver => stage == Stage::Admitted,
+        Kind::HandOver | Kind::Relay => stage == Stage::Admitted,
         _ => false,
     }
 }
@@ -178,6 +186,13 @@ pub fn of_session() -> Vec<Scenario> {
     }
     all
 }
+
+/// A session that breaks no rule of the table.
+pub const KEEPING: Scenario = Scenario {
+    stage: Stage::Serving,
+    act: Act::Keep,
+    permitted: true,
+};
 
 const STAGES: [Stage; 7] = [
     Stage::Preparing,

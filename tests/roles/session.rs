@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -142,6 +143,45 @@ fn the_monitor_is_told_when_nobody_has_been_here_for_a_while() {
         Message::Idle { connections: 2 }
     ));
     assert!(monitor.end().success());
+}
+
+#[test]
+fn a_session_whose_first_client_never_comes_says_that_nobody_is_here() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &["mail.linger=10ms"]);
+    assert!(matches!(
+        monitor.receive(),
+        Message::Idle { connections: 0 }
+    ));
+    assert!(monitor.end().success());
+}
+
+#[test]
+fn what_is_no_connection_of_a_client_is_closed() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let unconnected = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Unix,
+        nix::sys::socket::SockType::Stream,
+        nix::sys::socket::SockFlag::empty(),
+        None,
+    )
+    .unwrap();
+    let odd: [OwnedFd; 6] = [
+        listener.into(),
+        UdpSocket::bind("127.0.0.1:0").unwrap().into(),
+        UnixDatagram::pair().unwrap().0.into(),
+        // As a channel is.
+        Channel::pair().unwrap().1,
+        File::open("/dev/null").unwrap().into(),
+        unconnected,
+    ];
+    for (number, socket) in (1..).zip(odd) {
+        monitor.send_connection(number, hand_over(number), socket);
+        assert_eq!(monitor.closed().0, number);
+    }
+    monitor.greeted(9).ok("NOOP");
 }
 
 #[test]
@@ -516,6 +556,7 @@ fn hand_over(number: u64) -> HandOver {
         input: Vec::new(),
         output: Vec::new(),
         bad_commands: 0,
+        relayed: false,
     }
 }
 

@@ -12,7 +12,6 @@ use crate::ipc::channel::ChannelError;
 use crate::ipc::{Attempt, FrontCounters, HandOver, ListenerKind, Message, Refusal};
 use crate::net::stream::{ListenerId, Peer, Stream};
 use crate::net::{Change, ConnectionId, Now};
-use crate::sys::title;
 
 impl Server {
     /// Something has come, or there is room for more to say.
@@ -49,10 +48,6 @@ impl Server {
     pub(super) fn send_counters(&mut self, counters: FrontCounters) -> bool {
         let may_send = self.may_send();
         if may_send {
-            let FrontCounters {
-                waiting, relayed, ..
-            } = counters;
-            title::set(&format!("front [{waiting} waiting, {relayed} TLS]"));
             self.send(Message::Counted(counters));
         }
         may_send
@@ -65,6 +60,9 @@ impl Server {
             only_client => {
                 self.only_client = only_client;
                 let client = ConnectionId(usize::try_from(context).unwrap_or(usize::MAX));
+                if let Some(attempt) = self.joining.remove(&client) {
+                    self.pairs.insert(id, attempt);
+                }
                 if !self.relay.join(client, id) {
                     self.changes.push_back(Change::Cut(id));
                 }
@@ -238,6 +236,7 @@ impl Server {
         });
         match pair {
             Ok((stream, theirs)) => {
+                self.joining.insert(id, attempt);
                 self.send_connection(attempt, &mut admitted, Vec::new(), theirs);
                 self.changes.push_back(Change::Add {
                     stream,
@@ -263,12 +262,14 @@ impl Server {
         output: Vec<u8>,
         socket: OwnedFd,
     ) {
+        let relayed = self.joining.values().any(|&joining| joining == attempt);
         let hand_over = HandOver {
             origin: admitted.origin.clone(),
             tag: admitted.tag.as_bytes().to_vec(),
             input: admitted.connection.take_input(),
             output,
             bad_commands: admitted.bad_commands,
+            relayed,
         };
         self.send(Message::HandOver(attempt, hand_over, socket));
     }
@@ -289,6 +290,7 @@ impl Server {
                 log::warn!("imap-login: a message is too large");
                 // The monitor would count it for ever.
                 if let Some(attempt) = handed_over {
+                    self.joining.retain(|_, joining| *joining != attempt);
                     self.send(Message::GiveUp(attempt));
                 }
             }

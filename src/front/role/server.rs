@@ -37,6 +37,9 @@ pub(super) struct Server {
     pub(super) leaving: HashMap<ConnectionId, (Attempt, Box<Admitted>)>,
     /// .. have logged in under TLS, ..
     pub(super) relay: Relay,
+    /// .. whose pairs, by the client until the loop has our end of them, and then by that, ..
+    pub(super) joining: HashMap<ConnectionId, Attempt>,
+    pub(super) pairs: HashMap<ConnectionId, Attempt>,
     /// .. or want to know whether somebody else may.
     pub(super) sasl: SaslSocket,
 
@@ -82,6 +85,8 @@ impl Server {
             front: Front::new(&config, false),
             leaving: HashMap::new(),
             relay: Relay::default(),
+            joining: HashMap::new(),
+            pairs: HashMap::new(),
             sasl: SaslSocket::new(&config),
             places: Places::new(
                 config.waiting_connections,
@@ -251,6 +256,9 @@ impl Service for Server {
     }
 
     fn handle_close(&mut self, id: ConnectionId, now: Now) {
+        if let Some(attempt) = self.pairs.remove(&id) {
+            self.desk.end(attempt);
+        }
         if self.relay.contains(id) {
             self.relay.handle_close(id);
         } else if self.sasl.contains(id) {

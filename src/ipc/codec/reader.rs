@@ -57,7 +57,16 @@ impl<'a> Reader<'a> {
             Kind::Login => Message::Login(self.attempt()?, self.login()?),
             Kind::Respond => Message::Respond(self.attempt()?, self.secret()?),
             Kind::GiveUp => Message::GiveUp(self.attempt()?),
-            Kind::HandOver => Message::HandOver(self.attempt()?, self.hand_over()?, descriptor?),
+            Kind::HandOver | Kind::Relay => {
+                let attempt = self.attempt()?;
+                let relayed = kind == Kind::Relay;
+                let hand_over = HandOver {
+                    relayed,
+                    ..self.hand_over()?
+                };
+                Message::HandOver(attempt, hand_over, descriptor?)
+            }
+            Kind::Ended => Message::Ended(self.attempt()?),
             Kind::Counted => Message::Counted(self.front_counters()?),
             Kind::Account => Message::Account(self.account()?),
             Kind::Connection => {
@@ -283,6 +292,8 @@ impl<'a> Reader<'a> {
             input: self.vector()?,
             output: self.vector()?,
             bad_commands: self.u32()?,
+            // The kind of the message says it, where it matters.
+            relayed: false,
         })
     }
 

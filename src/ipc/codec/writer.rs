@@ -58,7 +58,7 @@ impl Writer {
                 self.attempt(attempt);
                 self.secret(&answer);
             }
-            Message::GiveUp(attempt) => self.attempt(attempt),
+            Message::GiveUp(attempt) | Message::Ended(attempt) => self.attempt(attempt),
             Message::HandOver(attempt, hand_over, descriptor) => {
                 self.attempt(attempt);
                 self.hand_over(&hand_over);

@@ -13,7 +13,14 @@ fn gates(child: Role) -> Vec<Gate> {
         _ => &[Preparing, Working, Ending],
     };
     let states: &[State] = match child {
-        Role::Front => &[New, Asked, State::Challenged, State::Admitted, Over],
+        Role::Front => &[
+            New,
+            Asked,
+            State::Challenged,
+            State::Admitted,
+            Relayed,
+            Over,
+        ],
         Role::Session => &[New, Open, Over],
         _ => &[New],
     };
@@ -37,8 +44,9 @@ fn expected(child: Role, kind: Kind, phase: Phase, state: State) -> bool {
     match (child, kind) {
         (Role::Front, Kind::Login) => serves && state == New,
         (Role::Front, Kind::Respond) => serves && matches!(state, State::Challenged | Over),
-        (Role::Front, Kind::GiveUp) => serves && state != New,
-        (Role::Front, Kind::HandOver) => serves && state == State::Admitted,
+        (Role::Front, Kind::GiveUp) => serves && !matches!(state, New | Relayed),
+        (Role::Front, Kind::HandOver | Kind::Relay) => serves && state == State::Admitted,
+        (Role::Front, Kind::Ended) => serves && state == Relayed,
         (Role::Front, Kind::Counted) => serves,
         (Role::Front | Role::Session, Kind::Log) => true,
         (Role::Session, Kind::Closed) => serves && state == Open,
@@ -147,6 +155,20 @@ fn an_attempt_is_handed_over_once() {
 }
 
 #[test]
+fn a_relayed_connection_ends_once() {
+    let mut gate = Gate::new(Role::Front);
+    gate.phase = Working;
+    gate.receive(&sample(Kind::Login)).unwrap();
+    assert!(gate.receive(&sample(Kind::Ended)).is_err());
+    gate.send(&sample(Kind::VerdictAdmitted)).unwrap();
+    gate.receive(&sample(Kind::Relay)).unwrap();
+    assert!(gate.receive(&sample(Kind::HandOver)).is_err());
+    gate.receive(&sample(Kind::Ended)).unwrap();
+    assert!(gate.receive(&sample(Kind::Ended)).is_err());
+    assert_eq!(gate.things(), 0);
+}
+
+#[test]
 fn no_number_is_used_twice_or_goes_back() {
     let mut gate = Gate::new(Role::Front);
     gate.phase = Working;
@@ -204,6 +226,7 @@ fn sample(kind: Kind) -> Message {
         | Message::Login(attempt, _)
         | Message::Respond(attempt, _)
         | Message::GiveUp(attempt)
+        | Message::Ended(attempt)
         | Message::HandOver(attempt, ..) => *attempt = Attempt(NUMBER),
         Message::Connection(connection, _) => connection.number = ConnectionNumber(NUMBER),
         Message::Drop(number) | Message::Closed(number, _) => *number = ConnectionNumber(NUMBER),

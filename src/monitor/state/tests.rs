@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use crate::ipc::channel::Channel;
 use crate::ipc::{
@@ -322,6 +324,129 @@ fn a_hand_over_that_was_not_admitted_ends_the_front_and_gets_nowhere() {
     login.say(judged("bob"));
     rig.pump();
     assert_eq!(rig.verdict(1), admitted("bob", session.pid));
+}
+
+#[test]
+fn what_is_no_connection_of_a_client_gets_to_no_session_and_ends_the_front() {
+    let odd: Vec<fn() -> OwnedFd> = vec![
+        null,
+        || TcpListener::bind("127.0.0.1:0").unwrap().into(),
+        || UdpSocket::bind("127.0.0.1:0").unwrap().into(),
+        || UnixDatagram::pair().unwrap().0.into(),
+        // As a channel is.
+        || Channel::pair().unwrap().1,
+    ];
+    for descriptor in odd {
+        let mut rig = Rig::new();
+        rig.ask(1, "203.0.113.5");
+        let mut session = rig.admit(1, "bob");
+        rig.verdict(1);
+        let front = rig.front_pid;
+        rig.say(Message::HandOver(Attempt(1), hand_over(), descriptor()));
+        assert_eq!(rig.killed, [front]);
+        assert!(session.hears_nothing());
+    }
+}
+
+#[test]
+fn a_relayed_connection_counts_until_the_front_says_that_it_has_ended() {
+    let mut rig = Rig::with(|config| config.connections_per_user_and_address = 1);
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    let relay = HandOver {
+        relayed: true,
+        ..hand_over()
+    };
+    rig.say(Message::HandOver(Attempt(1), relay, socket()));
+    session.connection();
+    session.say(Message::Closed(
+        ConnectionNumber(0),
+        SessionCounters::default(),
+    ));
+    let judge = |rig: &mut Rig, attempt| {
+        rig.ask(attempt, "203.0.113.5");
+        let mut login = rig.login();
+        login.say(judged("bob"));
+        rig.pump();
+        rig.exit(login.pid, Exit::Code(0));
+        rig.verdict(attempt)
+    };
+    let too_many = Verdict::Refused(Refusal::TooMany(Limit::UserAndAddress));
+    assert_eq!(judge(&mut rig, 2), too_many);
+    assert!(rig.monitor.who().contains("bob"));
+    rig.say(Message::Ended(Attempt(1)));
+    assert!(!rig.monitor.who().contains("bob"));
+    assert_eq!(judge(&mut rig, 3), admitted("bob", session.pid));
+    // The other way round the session is the last to let go.
+    let relay = HandOver {
+        relayed: true,
+        ..hand_over()
+    };
+    rig.say(Message::HandOver(Attempt(3), relay, socket()));
+    rig.say(Message::Ended(Attempt(3)));
+    assert_eq!(judge(&mut rig, 4), too_many);
+    session.connection();
+    session.say(Message::Closed(
+        ConnectionNumber(1),
+        SessionCounters::default(),
+    ));
+    rig.pump();
+    assert_eq!(judge(&mut rig, 5), admitted("bob", session.pid));
+}
+
+#[test]
+fn what_a_front_relayed_has_ended_with_it() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut session = rig.admit(1, "bob");
+    rig.verdict(1);
+    let relay = HandOver {
+        relayed: true,
+        ..hand_over()
+    };
+    rig.say(Message::HandOver(Attempt(1), relay, socket()));
+    session.connection();
+    session.say(Message::Closed(
+        ConnectionNumber(0),
+        SessionCounters::default(),
+    ));
+    rig.pump();
+    assert!(rig.monitor.who().contains("bob"));
+    let front = rig.front_pid;
+    rig.exit(front, Exit::Signal("SIGSEGV"));
+    assert!(!rig.monitor.who().contains("bob"));
+    session.say(Message::Idle { connections: 1 });
+    rig.pump();
+    assert!(session.has_ended());
+}
+
+#[test]
+fn a_session_whose_client_is_never_handed_over_ends_as_if_it_had_gone() {
+    // The front dies, or does nothing.
+    for dies in [true, false] {
+        let mut rig = Rig::new();
+        rig.ask(1, "203.0.113.5");
+        let mut session = rig.admit(1, "bob");
+        rig.verdict(1);
+        session.say(Message::Idle { connections: 0 });
+        rig.pump();
+        assert!(session.hears_nothing(), "a client may come");
+        match dies {
+            true => {
+                let front = rig.front_pid;
+                rig.exit(front, Exit::Signal("SIGKILL"));
+            }
+            false => rig.wait(Duration::from_secs(60)),
+        }
+        assert!(session.has_ended());
+        assert_eq!(rig.monitor.sessions.count(), 0);
+        if !dies {
+            // It is too late, and no crime.
+            rig.hand_over(1);
+            assert!(rig.killed.is_empty());
+        }
+    }
 }
 
 #[test]
@@ -859,7 +984,7 @@ impl Rig {
     }
 
     fn hand_over(&mut self, attempt: u64) {
-        self.say(Message::HandOver(Attempt(attempt), hand_over(), null()));
+        self.say(Message::HandOver(Attempt(attempt), hand_over(), socket()));
     }
 
     fn front_hears(&mut self) -> Option<Message> {
@@ -974,6 +1099,7 @@ fn hand_over() -> HandOver {
         input: Vec::new(),
         output: Vec::new(),
         bad_commands: 0,
+        relayed: false,
     }
 }
 
@@ -999,6 +1125,10 @@ fn judged(user: &str) -> Message {
 fn admitted(user: &str, pid: u32) -> Verdict {
     let user = user.to_owned();
     Verdict::Admitted { user, pid }
+}
+
+fn socket() -> OwnedFd {
+    UnixStream::pair().unwrap().0.into()
 }
 
 fn null() -> OwnedFd {

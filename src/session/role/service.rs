@@ -61,10 +61,11 @@ impl Served {
         config: &Config,
         mail: Option<(Session, Root)>,
         channel: Rc<RefCell<Channel>>,
+        now: Now,
     ) -> Served {
         let (session, root) = mail.unzip();
         let watch = Change::Watch(CHANNEL, channel.borrow().fd());
-        let served = Served {
+        let mut served = Served {
             user,
             separator: config.separator.octet(),
             linger: config.session_linger,
@@ -81,6 +82,8 @@ impl Served {
             nothing: Buffer::new(),
         };
         served.show();
+        // Whoever logged in first may never come.
+        served.note_absence(now);
         served
     }
 
@@ -128,7 +131,13 @@ impl Served {
                 });
             }
             Err(error) => {
-                log::warn!(
+                let level = match error.kind() {
+                    // The client has gone meanwhile.
+                    std::io::ErrorKind::NotConnected => log::Level::Debug,
+                    _ => log::Level::Warn,
+                };
+                log::log!(
+                    level,
                     "imap({}): a connection cannot be served: {error}",
                     self.user
                 );
