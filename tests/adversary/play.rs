@@ -64,13 +64,17 @@ impl Player {
         if let Act::Keep = act {
             return self.keep_all();
         }
+        // Kept until we end: the test takes the end of it for ours.
+        let _socket;
         if scenario.stage == Stage::Serving {
-            let connection = loop {
-                if let Message::Connection(connection, _) = self.channel.wait().expect("a message")
+            let (connection, socket) = loop {
+                if let Message::Connection(connection, socket) =
+                    self.channel.wait().expect("a message")
                 {
-                    break connection;
+                    break (connection, socket);
                 }
             };
+            _socket = socket;
             if let Act::Send(Kind::Closed, NUMBER) = act {
                 act = Act::Send(Kind::Closed, connection.number.0);
             }
