@@ -41,11 +41,11 @@ fn missing(program: &str) -> Option<String> {
     (!found).then(|| format!("{program} is not installed"))
 }
 
-/// A command with the user's home in the work directory and no terminal, ended after two minutes.
+/// A command with the user's home in the work directory and no terminal, ended after five minutes.
 fn command(mail: &Mail, program: &str) -> Command {
     let mut command = Command::new("timeout");
     command
-        .args(["120", program])
+        .args(["300", program])
         .env("HOME", mail.directory("client"))
         .env("TZ", "UTC")
         .env("LC_ALL", "C.UTF-8")

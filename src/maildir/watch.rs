@@ -170,13 +170,12 @@ impl Watcher {
 
     /// Returns when everything that happened before the call is there for `poll`.
     pub fn catch_up(&mut self) {
-        // notify's thread answers between two readings of the kernel's queue, so after the second
-        // answer it has read what the queue held at the time of the first question.
-        for _ in 0..2 {
-            if let Err(e) = self.notify.configure(notify::Config::default()) {
-                log::warn!("the watch does not answer: {e}");
-                return;
-            }
+        // For a change of paths, be it of none, notify's thread reads the kernel's queue to its end,
+        // answers, and hands on what it has read.  It does so before it looks at the next question.
+        let read = self.notify.update_paths(Vec::new()).map_err(|e| e.source);
+        let config = notify::Config::default();
+        if let Err(e) = read.and_then(|()| self.notify.configure(config)) {
+            log::warn!("the watch does not answer: {e}");
         }
     }
 

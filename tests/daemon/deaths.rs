@@ -147,7 +147,7 @@ fn pam_that_crashes_hangs_or_talks_makes_its_login_unavailable_and_no_other() {
     ));
     let daemon = Daemon::start(&[
         &format!("auth.pam_service = \"{}\"", service.name),
-        "auth.timeout = \"1s\"",
+        "auth.timeout = \"3s\"",
     ]);
     // pam_exec's parent is the login child.
     for what in [

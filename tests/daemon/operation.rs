@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -401,7 +400,6 @@ fn a_second_daemon_on_the_same_ports_says_so_and_the_first_goes_on() {
     first.monitor().signal(Signal::SIGKILL);
     first.wait_for_end();
     eventually("the port to be free", || {
-        std::thread::sleep(Duration::from_millis(10));
         std::net::TcpStream::connect(first.address())
             .is_err()
             .then_some(())

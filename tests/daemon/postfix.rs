@@ -312,7 +312,7 @@ fn an_expired_account_and_a_host_that_cannot_say_have_codes_of_their_own() {
         &setting(&socket),
         "listen.sasl_owner = \"root\"",
         &gate.setting(),
-        "auth.timeout = \"1s\"",
+        "auth.timeout = \"3s\"",
     ]);
     let mut asker = Asker::new(&socket);
     let answer = asker.ask(&format!(

@@ -88,7 +88,7 @@ fn a_pam_module_that_misbehaves_spoils_its_own_login_at_most() {
     let daemon = Daemon::start(&[
         &mischief.setting(),
         "auth.pam_session = true",
-        "auth.timeout = \"2s\"",
+        "auth.timeout = \"4s\"",
         "mail.linger = \"0s\"",
     ]);
     let monitor = daemon.monitor();

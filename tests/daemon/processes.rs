@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::support::*;
 
@@ -297,7 +296,9 @@ fn logins_at_the_moment_a_session_ends_are_all_served() {
         client.ok("SELECT INBOX");
         client.logout();
         if round % 3 == 0 {
-            std::thread::sleep(Duration::from_millis(1));
+            eventually("the session to end", || {
+                daemon.find_session_of(&alice).is_none().then_some(())
+            });
         }
     }
 }

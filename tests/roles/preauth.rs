@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -82,14 +83,16 @@ fn what_a_slow_reader_has_not_taken_yet_is_written_after_the_end_of_input() {
     let mail = Mail::new();
     let script: String = (0..50_000).map(|n| format!("a{n} NOOP\r\n")).collect();
     let path = mail.write("script", script);
-    let mut child = Running::start(
-        roost(&mail)
-            .stdin(File::open(path).unwrap())
-            .stdout(Stdio::piped()),
-    );
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let full = writer.try_clone().unwrap();
+    let mut child = Running::start(roost(&mail).stdin(File::open(path).unwrap()).stdout(writer));
+    eventually("the pipe to be full", || {
+        let mut pipe = [PollFd::new(full.as_fd(), PollFlags::POLLOUT)];
+        (poll(&mut pipe, PollTimeout::ZERO) == Ok(0)).then_some(())
+    });
+    drop(full);
     let mut text = String::new();
-    child.output().read_to_string(&mut text).unwrap();
+    reader.read_to_string(&mut text).unwrap();
     child.ends_well();
     for (n, line) in text.lines().skip(1).enumerate() {
         assert!(line.starts_with(&format!("a{n} OK ")), "{line}");

@@ -100,18 +100,21 @@ fn a_silent_client_is_sent_away_but_not_out_of_idle() {
     let mail = Mail::with(["one.eml"]);
     let mut silent = Server::preauth_with(&mail, &["mail.idle_timeout=2s"]);
     let mut idler = Server::preauth_with(&mail, &["mail.idle_timeout=2s", "mail.idle_notify=1s"]);
-    idler.ok("SELECT INBOX");
-    let mut idle = idler.idle();
+    // All at once, for between two commands it might be too long.
+    idler.send_raw(b"x1 SELECT INBOX\r\nx2 IDLE\r\n");
+    idler.finish("x1");
+    assert!(idler.wait_for_continuation("x2"));
     let last = silent.read_to_end();
     assert!(
         last.last()
             .is_some_and(|response| response.matches("BYE ..."))
     );
     for _ in 0..4 {
-        idle.expect("OK Still here");
+        idler.wait_for("OK Still here");
     }
-    idle.done();
-    idler.ok("NOOP");
+    idler.send_raw(b"DONE\r\nx3 NOOP\r\n");
+    assert_eq!(idler.finish("x2").tagged.word(), "OK");
+    assert_eq!(idler.finish("x3").tagged.word(), "OK");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use crate::support::*;
@@ -374,12 +373,11 @@ fn mail_that_came_while_the_client_was_silent_is_there_for_the_next() {
     let mail = Mail::with(["one.eml"]);
     let mut a = mail.select();
     a.ok("NOOP");
-    // Longer than the times of directories can be doubted.
-    let moment = Duration::from_millis(100);
-    thread::sleep(moment);
+    // Longer ago than the times of directories can be doubted.
+    mail.inbox().date_directories(20);
     a.ok(r"STORE 1 +FLAGS (\Flagged)");
     mail.inbox().deliver_file("two.eml");
-    thread::sleep(moment);
+    mail.inbox().date_directories(10);
     a.finish_writing();
     a.wait_for_the_end();
     let mut b = mail.connect();

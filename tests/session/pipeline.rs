@@ -54,10 +54,9 @@ fn input_cut_anywhere_means_the_same() {
     for cut in 1..session.len() {
         let mail = Mail::with(["one.eml"]);
         let mut a = mail.connect();
+        // Whether the server reads the two as one is its own affair.
         a.send_raw(&session[..cut]);
-        if cut % 8 == 0 {
-            std::thread::sleep(std::time::Duration::from_millis(3));
-        }
+        std::thread::yield_now();
         a.send_raw(&session[cut..]);
         for (tag, expected) in [
             ("1", "1 EXISTS"),

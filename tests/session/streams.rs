@@ -145,13 +145,16 @@ fn a_client_that_takes_its_time_to_read_an_answer_is_not_idle() {
     roost_only!("a setting of ours");
     let mail = Mail::new();
     mail.inbox().store(&[b'x'; LARGE], "");
-    let mut a = Server::preauth_with(&mail, &["mail.idle_timeout=1s"]);
-    a.ok("SELECT INBOX");
-    let fetch = a.start("FETCH 1 BODY.PEEK[]");
-    std::thread::sleep(std::time::Duration::from_millis(2500));
-    let reply = a.finish(&fetch);
+    let settings = ["mail.idle_timeout=1s"];
+    let mut a = Server::preauth_with(&mail, &settings);
+    // All at once, for between two commands it might be idle.
+    a.send_raw(b"x1 SELECT INBOX\r\nx2 FETCH 1 BODY.PEEK[]\r\nx3 NOOP\r\n");
+    a.finish("x1");
+    // Another, who is idle since then, is sent away in the meantime.
+    Server::preauth_with(&mail, &settings).read_to_end();
+    let reply = a.finish("x2");
     assert_eq!(reply.bytes(1, "BODY[]").len(), LARGE);
-    a.ok("NOOP");
+    assert_eq!(a.finish("x3").tagged.word(), "OK");
 }
 
 /// More than a socket holds and a connection's buffer.

@@ -193,6 +193,15 @@ impl Folder {
         }
     }
 
+    /// `cur` and `new` were last changed so many seconds ago.
+    pub fn date_directories(&self, seconds: u64) {
+        let time = SystemTime::now() - Duration::from_secs(seconds);
+        for sub in ["cur", "new"] {
+            let directory = File::open(self.path.join(sub)).expect("a directory");
+            directory.set_modified(time).expect("its time set");
+        }
+    }
+
     /// The names in `cur` or `new`, sorted.
     pub fn names(&self, sub: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path.join(sub))

@@ -44,7 +44,7 @@ pub fn patience() -> Duration {
     let seconds = std::env::var("ROOST_TEST_PATIENCE")
         .ok()
         .and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(60))
+    Duration::from_secs(seconds.unwrap_or(180))
 }
 
 /// Whether `tests/differences.md` lists this test or script as one that Dovecot must fail.

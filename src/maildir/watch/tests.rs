@@ -234,6 +234,17 @@ fn the_kernels_overflow_is_a_rescan_of_everything() {
 }
 
 #[test]
+fn after_catching_up_everything_is_told_also_right_after_a_watch_was_set() {
+    let mut mail = Watched::new();
+    for n in 0..300 {
+        mail.watch(1, "");
+        fs::write(mail.path(&format!("new/{n}")), "").unwrap();
+        let told = mail.events();
+        assert_eq!(told, [(1, appeared(Place::New, &n.to_string()))]);
+    }
+}
+
+#[test]
 fn many_folders_share_one_wake_until_polled() {
     let mut mail = Watched::new();
     mail.watch(1, "");
