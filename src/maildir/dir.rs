@@ -5,7 +5,8 @@
 //! as raw bytes; a name with a NUL fails with `InvalidInput`.  Errors say which call failed on which path:
 //! see [`DiskError`].  Whose fault it was the caller says; [`is_full`] and [`is_gone`] help.
 //!
-//! The calls can be made to fail or to stop at any point by [`fault`], for the crash tests.
+//! The calls can be made to fail or to stop at any point by [`fault`], for the crash tests, and to
+//! wait for other processes of a [`world`] in which a test decides who goes next.
 
 mod error;
 mod exclusive;
@@ -14,6 +15,8 @@ pub mod fault;
 mod file;
 mod process;
 mod remote;
+#[doc(hidden)]
+pub mod world;
 
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};

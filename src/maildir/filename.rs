@@ -8,8 +8,8 @@
 //! The rules are Dovecot's, since both programs read each other's names: the base ends at the
 //! *first* `:`, flags are looked for after the *last* one.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use memchr::{memchr, memmem, memrchr};
@@ -146,9 +146,8 @@ impl UniqueNames {
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0));
         let after = |last: u64| now.max(last.saturating_add(1));
-        let last = LAST_NAME.fetch_update(Relaxed, Relaxed, |last| Some(after(last)));
-        // The closure never declines, so it is the former value either way.
-        let micros = after(last.unwrap_or_else(|last| last));
+        let micros = after(LAST_NAME.get());
+        LAST_NAME.set(micros);
         let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
         [
             format!("{seconds}.M{micros}").as_bytes(),
@@ -158,8 +157,11 @@ impl UniqueNames {
     }
 }
 
-/// Microseconds since 1970 of the name made last, by whichever [`UniqueNames`] of this process.
-static LAST_NAME: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// Microseconds since 1970 of the name made last, by whichever [`UniqueNames`] of this process,
+    /// which handles mail in one thread only.
+    static LAST_NAME: Cell<u64> = const { Cell::new(0) };
+}
 
 /// The digits after the first `key`, if they end where a field ends.
 fn number_after(base: &[u8], key: &[u8]) -> Option<u64> {

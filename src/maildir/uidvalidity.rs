@@ -7,8 +7,8 @@
 //! So a mailbox that is deleted and made again gets a higher UIDVALIDITY than before
 //! (RFC 3501 2.3.1.1), even within the same second.
 
+use std::cell::Cell;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use super::dir::{Access, Dir, DiskResult, Kind, Target, is_gone, own_process};
@@ -117,7 +117,9 @@ fn write_hint(root: &Dir, access: &Access, value: u32) -> DiskResult<()> {
 
 /// Seconds since 1970, or one more than the last if there were several in a second.
 fn by_time(now: SystemTime) -> u32 {
-    static LAST: AtomicU32 = AtomicU32::new(0);
+    thread_local! {
+        static LAST: Cell<u32> = const { Cell::new(0) };
+    }
     let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(1, |since| {
@@ -125,9 +127,9 @@ fn by_time(now: SystemTime) -> u32 {
         })
         .max(1);
     let after = |last: u32| now.max(last.saturating_add(1));
-    let last = LAST.fetch_update(Relaxed, Relaxed, |last| Some(after(last)));
-    // The closure never declines, so it is the former value either way.
-    after(last.unwrap_or_else(|last| last))
+    let next = after(LAST.get());
+    LAST.set(next);
+    next
 }
 
 fn marker(value: u32) -> Vec<u8> {

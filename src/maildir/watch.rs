@@ -22,8 +22,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::dir::world::{self, Happened, World};
 use super::dir::{Dir, DiskError};
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, EventKindMask, INotifyWatcher, PathOp, Watcher as _};
@@ -63,10 +65,17 @@ pub enum WatchError {
 
 /// Watches any number of folders.
 pub struct Watcher {
-    notify: INotifyWatcher,
+    source: Source,
     shared: Arc<Mutex<Shared>>,
     /// The directories watched for each folder.
     folders: HashMap<u32, Vec<PathBuf>>,
+}
+
+/// Who says what happens.
+enum Source {
+    Notify(INotifyWatcher),
+    /// The test that we are part of.
+    World(Rc<dyn World>),
 }
 
 /// What the caller and notify's thread have in common.
@@ -107,8 +116,12 @@ impl Watcher {
         let config = notify::Config::default()
             .with_event_kinds(wanted)
             .with_follow_symlinks(false);
+        let source = match world::current() {
+            None => Source::Notify(INotifyWatcher::new(handle, config)?),
+            Some(world) => Source::World(world),
+        };
         Ok(Watcher {
-            notify: INotifyWatcher::new(handle, config)?,
+            source,
             shared,
             folders: HashMap::new(),
         })
@@ -125,18 +138,18 @@ impl Watcher {
         for (directory, part) in parts {
             let watchers = shared.directories.entry(directory.clone()).or_default();
             if watchers.is_empty() {
-                wanted.push(PathOp::watch_non_recursive(&directory));
+                wanted.push(directory.clone());
             }
             watchers.push((folder, part));
             directories.push(directory);
         }
         drop(shared);
         self.folders.insert(folder, directories);
-        if let Err(e) = self.notify.update_paths(wanted) {
+        let added = self.source.add(&wanted);
+        if added.is_err() {
             self.unwatch(folder);
-            return Err(e.source.into());
         }
-        Ok(())
+        added
     }
 
     /// Forgets the folder, and its events that were not taken yet.
@@ -157,24 +170,20 @@ impl Watcher {
             }
         }
         drop(shared);
-        // One that was removed is forgotten by notify already, and reported as an error that would
-        // stop a batch.  The others go on.
-        let mut rest: Vec<PathOp> = unwanted.into_iter().map(PathOp::unwatch).collect();
-        while let Err(e) = self.notify.update_paths(std::mem::take(&mut rest)) {
-            rest = e.remaining;
-            if rest.is_empty() {
-                break;
-            }
-        }
+        self.source.remove(unwanted);
     }
 
     /// Returns when everything that happened before the call is there for `poll`.
     pub fn catch_up(&mut self) {
+        let notify = match &mut self.source {
+            Source::World(world) => return lock(&self.shared).take_told(world.told(true)),
+            Source::Notify(notify) => notify,
+        };
         // For a change of paths, be it of none, notify's thread reads the kernel's queue to its end,
         // answers, and hands on what it has read.  It does so before it looks at the next question.
-        let read = self.notify.update_paths(Vec::new()).map_err(|e| e.source);
+        let read = notify.update_paths(Vec::new()).map_err(|e| e.source);
         let config = notify::Config::default();
-        if let Err(e) = read.and_then(|()| self.notify.configure(config)) {
+        if let Err(e) = read.and_then(|()| notify.configure(config)) {
             log::warn!("the watch does not answer: {e}");
         }
     }
@@ -182,6 +191,9 @@ impl Watcher {
     /// Takes what has happened, in order.
     pub fn poll(&mut self) -> Vec<(u32, Event)> {
         let mut shared = lock(&self.shared);
+        if let Source::World(world) = &self.source {
+            shared.take_told(world.told(false));
+        }
         shared.woken = false;
         let mut events = std::mem::take(&mut shared.queue);
         if std::mem::take(&mut shared.overflown) {
@@ -204,6 +216,36 @@ impl Watcher {
             events.retain(|(folder, event)| *event != Event::Lost || told.insert(*folder));
         }
         events
+    }
+}
+
+impl Source {
+    fn add(&mut self, directories: &[PathBuf]) -> Result<(), WatchError> {
+        match self {
+            Source::World(world) => directories.iter().for_each(|path| world.watch(path)),
+            Source::Notify(notify) => {
+                let paths = directories.iter().map(PathOp::watch_non_recursive);
+                notify.update_paths(paths.collect()).map_err(|e| e.source)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, directories: Vec<PathBuf>) {
+        match self {
+            Source::World(world) => directories.iter().for_each(|path| world.unwatch(path)),
+            Source::Notify(notify) => {
+                // One that was removed is forgotten by notify already, and reported as an error
+                // that would stop a batch.  The others go on.
+                let mut rest: Vec<PathOp> = directories.into_iter().map(PathOp::unwatch).collect();
+                while let Err(e) = notify.update_paths(std::mem::take(&mut rest)) {
+                    rest = e.remaining;
+                    if rest.is_empty() {
+                        break;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -237,20 +279,40 @@ impl Shared {
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
             return;
         };
+        let name = name.as_bytes().to_vec();
+        let happened = match going {
+            false => Happened::Appeared(name),
+            true => Happened::Vanished {
+                name,
+                unlinked: matches!(event.kind, EventKind::Remove(_)),
+            },
+        };
+        self.note(directory, &happened);
+        if self.queue.len() > QUEUE_MAX {
+            self.overflow();
+        }
+    }
+
+    fn note(&mut self, directory: &Path, happened: &Happened) {
         for (folder, part) in self.directories.get(directory).into_iter().flatten() {
             let &Part::Place(place) = part else { continue };
-            let name = name.as_bytes().to_vec();
-            let event = match going {
-                false => Event::Appeared { place, name },
-                true => Event::Vanished {
+            let event = match happened.clone() {
+                Happened::Appeared(name) => Event::Appeared { place, name },
+                Happened::Vanished { name, unlinked } => Event::Vanished {
                     place,
                     name,
-                    unlinked: matches!(event.kind, EventKind::Remove(_)),
+                    unlinked,
                 },
             };
             self.queue.push((*folder, event));
         }
-        if self.queue.len() > QUEUE_MAX {
+    }
+
+    fn take_told(&mut self, told: world::Told) {
+        for (directory, happened) in &told.names {
+            self.note(directory, happened);
+        }
+        if told.overflown {
             self.overflow();
         }
     }

@@ -11,7 +11,7 @@ use nix::sys::stat::FileStat;
 use nix::sys::time::TimeSpec;
 
 use super::error::At;
-use super::{DiskError, DiskResult, call, fault};
+use super::{DiskError, DiskResult, call, fault, world};
 
 /// An open file.  Reads and writes through `io::Read` and `io::Write` move its position.
 #[derive(Debug)]
@@ -142,7 +142,9 @@ impl From<&FileStat> for Stat {
             gid: stat.st_gid,
             kind: Kind::of_mode(stat.st_mode),
             mtime: Time::new(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            ctime: Time::new(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            ctime: world::current()
+                .and_then(|world| world.changed(stat.st_ino as u64))
+                .unwrap_or_else(|| Time::new(stat.st_ctime as i64, stat.st_ctime_nsec as i64)),
         }
     }
 }
