@@ -27,20 +27,23 @@ pub fn folder(input: &[u8]) {
             _ => deliver(&scratch, name, bytes),
         }
     }
+    // One that contradicts itself but has the right checksum was not written by us.
+    let has_index = files(input).any(|(name, _)| name == "roost.index");
+    serve(&scratch, has_index);
+}
+
+/// Opens the folder several times; what was told first, if it can be served.
+pub fn serve(scratch: &Scratch, has_index: bool) -> Option<Told> {
     let settings = Settings {
         fsync: Fsync::Never,
         ..Settings::default()
     };
     let maildir = Maildir::new(scratch.path.clone(), settings);
-    // One that contradicts itself but has the right checksum was not written by us.
-    let has_index = files(input).any(|(name, _)| name == "roost.index");
     let mut before: Option<Told> = None;
     for _ in 0..3 {
-        let Ok(mut folder) = Folder::open(&maildir, &scratch.path, now()) else {
-            return;
-        };
+        let mut folder = Folder::open(&maildir, &scratch.path, now()).ok()?;
         if !sync(&mut folder) {
-            return;
+            return None;
         }
         let told = Told::by(&folder);
         let mut modseqs = folder.messages().iter().map(Message::modseq);
@@ -54,15 +57,16 @@ pub fn folder(input: &[u8]) {
         before = Some(told);
         folder.close(now());
     }
+    before
 }
 
 #[derive(Debug)]
-struct Told {
-    validity: u32,
-    next: u32,
+pub struct Told {
+    pub validity: u32,
+    pub next: u32,
     modseq: u64,
     /// UIDs and flags.
-    messages: Vec<(u32, u8, u32)>,
+    pub messages: Vec<(u32, u8, u32)>,
 }
 
 impl Told {
@@ -114,7 +118,7 @@ fn sync(folder: &mut Folder) -> bool {
 }
 
 /// Only into the three directories of the folder.
-fn deliver(scratch: &Scratch, name: &str, bytes: &[u8]) {
+pub fn deliver(scratch: &Scratch, name: &str, bytes: &[u8]) {
     let mut parts = Path::new(name).components();
     let (Some(Component::Normal(directory)), Some(Component::Normal(file)), None) =
         (parts.next(), parts.next(), parts.next())
@@ -170,7 +174,7 @@ pub fn modseq_log(input: &[u8]) {
     }
 }
 
-fn files(input: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+pub fn files(input: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     let mut rest = input.strip_prefix(b"== ");
     std::iter::from_fn(move || {
         let file = rest?;

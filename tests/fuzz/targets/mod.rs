@@ -5,12 +5,14 @@
 //! found.
 
 mod auth;
+mod courier;
 mod files;
 mod folder;
 mod front;
 mod ipc;
 mod message;
 mod protocol;
+mod session;
 mod settings;
 
 /// The formal syntax of responses, written independently of what writes them.
@@ -37,6 +39,16 @@ pub const TARGETS: &[Target] = &[
         name: "command",
         corpora: &["commands"],
         run: protocol::command,
+    },
+    Target {
+        name: "compressed",
+        corpora: &["compressed"],
+        run: session::compressed,
+    },
+    Target {
+        name: "courier",
+        corpora: &["couriers"],
+        run: courier::courier,
     },
     Target {
         name: "dialogue",
@@ -117,6 +129,11 @@ pub const TARGETS: &[Target] = &[
         name: "search",
         corpora: &["searches"],
         run: protocol::search,
+    },
+    Target {
+        name: "session",
+        corpora: &["sessions"],
+        run: session::session,
     },
     Target {
         name: "settings",
