@@ -406,7 +406,8 @@ impl FetchLine {
         out.extend_from_slice(text);
     }
 
-    /// `BODY[..]<0> {size}` and the line end: the caller writes `size` octets next.
+    /// `BODY[..]<0> {size}` and the line end: the caller writes `size` octets next. Nothing is `""`: there are
+    /// clients that wait for more after `{0}`.
     pub fn section_literal(&mut self, out: &mut Vec<u8>, item: &SectionItem, size: u64) {
         self.section(out, item);
         write_literal_header(out, size);
@@ -418,7 +419,7 @@ impl FetchLine {
         out.extend_from_slice(b"NIL");
     }
 
-    /// `BINARY[..]<0> {size}`, or `~{size}` if there are NULs (`literal8`).
+    /// `BINARY[..]<0> {size}`, or `~{size}` if there are NULs (`literal8`); nothing is `""`.
     pub fn binary_literal(
         &mut self,
         out: &mut Vec<u8>,
@@ -428,7 +429,7 @@ impl FetchLine {
         literal8: bool,
     ) {
         self.binary(out, part, partial);
-        if literal8 {
+        if literal8 && size > 0 {
             out.push(b'~');
         }
         write_literal_header(out, size);
@@ -524,6 +525,9 @@ fn write_part(out: &mut Vec<u8>, part: &[u32]) {
 }
 
 fn write_literal_header(out: &mut Vec<u8>, size: u64) {
+    if size == 0 {
+        return out.extend_from_slice(b"\"\"");
+    }
     out.push(b'{');
     write_number(out, size);
     out.extend_from_slice(b"}\r\n");

@@ -332,3 +332,40 @@ fn internaldate_is_the_time_of_the_file() {
         r#"2 FETCH (INTERNALDATE "31-Dec-2099 23:59:59 +0000")"#,
     ]);
 }
+
+#[test]
+fn an_empty_string_is_two_quotes_and_never_a_literal_of_nothing() {
+    let mail = Mail::new();
+    mail.inbox().store(b"", "");
+    mail.inbox().store(b"Subject:\nTo: \"\" <>\n\n", "");
+    mail.inbox().store(
+        b"Content-Type: multipart/mixed; boundary=x; y=\"\"\nContent-ID:\n\n--x\nContent-Type: message/rfc822\n\n--x\n\n--x--\n",
+        "",
+    );
+    let mut a = mail.select();
+    let reply = a.ok(
+        "FETCH 1:* (BODY.PEEK[] BODY.PEEK[HEADER] BODY.PEEK[TEXT] BODY.PEEK[1] BODY.PEEK[1.MIME] BODY.PEEK[2] \
+        BODY.PEEK[1.HEADER] BODY.PEEK[1.TEXT] BODY.PEEK[1.1] BODY.PEEK[HEADER.FIELDS.NOT (Subject To)] \
+        BODY.PEEK[HEADER.FIELDS (X)] BODY.PEEK[]<0.0> BODY.PEEK[]<9999.5> BODY.PEEK[1]<0.393216> \
+        RFC822 RFC822.HEADER RFC822.TEXT BINARY.PEEK[] BINARY.PEEK[1] BINARY.PEEK[1]<5.5> ENVELOPE BODY BODYSTRUCTURE)",
+    );
+    for response in &reply.untagged {
+        let raw = String::from_utf8_lossy(&response.raw);
+        assert!(!raw.contains("{0}"), "{raw}");
+        assert!(raw.contains("BODY[]<9999> \"\" "), "{raw}");
+        assert!(raw.contains("BODY[1]<0> \"\" "), "{raw}");
+        assert!(raw.contains("BINARY[1]<5> \"\" "), "{raw}");
+    }
+    let raw = String::from_utf8_lossy(&reply.untagged[0].raw).into_owned();
+    for item in [
+        "BODY[]",
+        "BODY[TEXT]",
+        "BODY[1]",
+        "RFC822",
+        "RFC822.TEXT",
+        "BINARY[]",
+        "BINARY[1]",
+    ] {
+        assert!(raw.contains(&format!("{item} \"\"")), "{item}: {raw}");
+    }
+}

@@ -19,6 +19,8 @@ pub struct Client {
     tags: u32,
     /// ENABLE IMAP4rev2 or UTF8=ACCEPT was granted: strings may hold UTF-8.
     utf8: bool,
+    /// It was Roost that greeted us.
+    is_roost: bool,
     transcript: Vec<String>,
     /// Untagged responses that came outside any command, as the greeting.
     unsolicited: Vec<Response>,
@@ -37,6 +39,7 @@ impl Client {
             taken: 0,
             tags: 0,
             utf8: false,
+            is_roost: false,
             transcript: Vec::new(),
             unsolicited: Vec::new(),
             put_back: None,
@@ -286,6 +289,10 @@ impl Client {
             let line = &self.input[self.taken..self.taken + length];
             match announced_literal(line) {
                 None => break,
+                // Legal, but iOS 18 waits for more after it (apple/swift-nio-imap#850).
+                Some(0) if self.is_roost => {
+                    self.fail("an empty literal, which some clients hang on")
+                }
                 Some(size) => {
                     while self.input.len() < self.taken + length + size {
                         if !self.fill() {
@@ -297,6 +304,7 @@ impl Client {
             }
         }
         let raw = self.input[self.taken..self.taken + length].to_vec();
+        self.is_roost |= self.tags == 0 && raw.windows(5).any(|octets| octets == b"Roost");
         self.taken += length;
         if self.taken == self.input.len() {
             self.input.clear();
