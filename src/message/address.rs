@@ -270,7 +270,7 @@ impl Phrase {
                 self.quoted = true;
                 self.piece(&text, Piece::Word, spaced);
             } else {
-                let atom = lexer.run(is_atom);
+                let atom = lexer.words(is_atom);
                 if !atom.is_empty() {
                     self.piece(atom, Piece::Word, spaced);
                 } else if lexer.peek().is_none_or(|b| b != b'"') {

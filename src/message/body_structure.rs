@@ -1,15 +1,38 @@
 //! The text of BODY and BODYSTRUCTURE (RFC 3501 7.4.2, RFC 9051 7.5.2).
 
 use super::address::ADDRESSES_MAX;
-use super::content::{Content, Parameter};
+use super::content::Content;
 use super::envelope::write_envelope_within;
 use super::mime::{Kind, Part, Structure};
 use super::nstring::{write_nstring, write_string};
+use super::parameter::Parameter;
 
 /// Writes the parenthesized `body`; `extended` is BODYSTRUCTURE, without it BODY.
 pub fn write_body_structure(structure: &Structure, extended: bool, out: &mut Vec<u8>) {
+    write(structure, extended, false, out);
+}
+
+/// The same for a client that enabled IMAP4rev2: message/global is told as message/rfc822 is (RFC 9051 9,
+/// `media-message`).
+pub fn write_body_structure_rev2(structure: &Structure, extended: bool, out: &mut Vec<u8>) {
+    write(structure, extended, true, out);
+}
+
+/// Whether such a text has a part of the type that is told to clients of IMAP4rev2 otherwise.
+pub fn tells_global(text: &[u8]) -> bool {
+    let mut marks = memchr::memchr_iter(b'"', text).filter_map(|at| text.get(at..));
+    marks.any(|from| {
+        let start = from.get(..GLOBAL.len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(GLOBAL)
+    })
+}
+
+const GLOBAL: &[u8] = b"\"message\" \"global\"";
+
+fn write(structure: &Structure, extended: bool, tells_global: bool, out: &mut Vec<u8>) {
     let mut writer = Writer {
         extended,
+        tells_global,
         addresses: ADDRESSES_MAX,
         out,
     };
@@ -18,6 +41,8 @@ pub fn write_body_structure(structure: &Structure, extended: bool, out: &mut Vec
 
 struct Writer<'o> {
     extended: bool,
+    /// message/global has an envelope.
+    tells_global: bool,
     /// How many more may be written, in all envelopes together.
     addresses: usize,
     out: &'o mut Vec<u8>,
@@ -57,6 +82,16 @@ impl Writer<'_> {
         self.text(b" ");
         self.body_fields(part, content);
         match &part.kind {
+            Kind::Message(_) | Kind::Other if content.is_global() && !self.tells_global => {}
+            // It is encoded: nothing in it can be told.
+            Kind::Other if content.is_global() => {
+                let nothing = Part::default();
+                self.text(b" ");
+                write_envelope_within(nothing.fields(), &mut self.addresses, self.out);
+                self.text(b" ");
+                self.body(&nothing);
+                self.number(part.body.lines);
+            }
             Kind::Message(message) => {
                 self.text(b" ");
                 write_envelope_within(message.fields(), &mut self.addresses, self.out);

@@ -5,16 +5,12 @@
 //! part without a readable Content-Type is text/plain (RFC 2045 5.2), or application/octet-stream if it claims
 //! to be something else.
 
-use super::header::{Field, fields, unfold};
-use super::lexer::Lexer;
-use super::transfer::Encoding;
+use std::borrow::Cow;
 
-/// A parameter as written, but for continuations: those are joined (RFC 2231 6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter {
-    pub name: Vec<u8>,
-    pub value: Vec<u8>,
-}
+use super::header::{Field, fields, shown, unfold};
+use super::lexer::{Lexer, unescape};
+use super::parameter::{Parameter, find, join_continuations};
+use super::transfer::Encoding;
 
 /// What a part's header says about its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +61,25 @@ impl Content {
         self.media_type.eq_ignore_ascii_case(media_type.as_bytes())
     }
 
-    /// The value of a parameter of Content-Type.
-    pub fn parameter(&self, name: &str) -> Option<&[u8]> {
-        let is_it = |p: &&Parameter| p.name.eq_ignore_ascii_case(name.as_bytes());
-        self.parameters
-            .iter()
-            .find(is_it)
-            .map(|p| p.value.as_slice())
+    /// The value of a parameter of Content-Type, in whichever form of RFC 2231 it is given.
+    pub fn parameter(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        find(&self.parameters, name.as_bytes())
+    }
+
+    /// Whether the part is a message, or has to be told as one. `message/global` (RFC 6532 3.7) is known to
+    /// IMAP4rev2 only.
+    pub fn is_message(&self) -> bool {
+        self.is("message", "rfc822") || self.is_global()
+    }
+
+    pub fn is_global(&self) -> bool {
+        self.is("message", "global")
+    }
+
+    /// A `message/global` may be in a transfer encoding, which `message/rfc822` may not (RFC 6532 3.7). Then no
+    /// part of it has a place in the file.
+    pub fn is_encoded_global(&self) -> bool {
+        self.is_global() && self.encoding() != Encoding::Identity
     }
 
     pub fn encoding(&self) -> Encoding {
@@ -80,7 +88,7 @@ impl Content {
 
     /// `content := type "/" subtype *(";" parameter)`
     fn read_type(&mut self, field: &Field) {
-        let body = unfold(field.value);
+        let body = out_of_quotes(unfold(field.value), b"/");
         let mut lexer = Lexer::new(&body);
         let media_type = token(&mut lexer);
         lexer.skip_cfws();
@@ -89,6 +97,11 @@ impl Content {
         } else {
             Vec::new()
         };
+        // Apostrophes are no part of any type.
+        let [media_type, subtype] = [media_type, subtype].map(|mut name| {
+            name.retain(|b| *b != b'\'');
+            name
+        });
         if media_type.is_empty() {
             return;
         }
@@ -109,12 +122,12 @@ impl Content {
         else {
             return;
         };
-        let body = unfold(field.value);
+        let (text, body) = (shown(field.value), unfold(field.value));
         match what.to_ascii_lowercase().as_slice() {
-            b"id" if self.id.is_none() => self.id = Some(body),
-            b"description" if self.description.is_none() => self.description = Some(body),
-            b"md5" if self.md5.is_none() => self.md5 = Some(body),
-            b"location" if self.location.is_none() => self.location = Some(body),
+            b"id" if self.id.is_none() => self.id = Some(text),
+            b"description" if self.description.is_none() => self.description = Some(text),
+            b"md5" if self.md5.is_none() => self.md5 = Some(text),
+            b"location" if self.location.is_none() => self.location = Some(text),
             b"transfer-encoding" if self.transfer_encoding.is_none() => {
                 self.transfer_encoding = mechanism(&body);
             }
@@ -165,15 +178,29 @@ fn mechanism(body: &[u8]) -> Option<Vec<u8>> {
     (is_clear && !name.is_empty()).then_some(name)
 }
 
+/// What is in the quoted string that the body begins with, and what follows it, if there is one of `specials` inside:
+/// then more was quoted than one word.
+fn out_of_quotes(body: Vec<u8>, specials: &[u8]) -> Vec<u8> {
+    let mut lexer = Lexer::new(&body);
+    lexer.skip_cfws();
+    match lexer.quoted_string() {
+        Some(inside) if inside.iter().any(|b| specials.contains(b)) => {
+            [&inside, lexer.rest()].concat()
+        }
+        _ => body,
+    }
+}
+
 /// `disposition-type *(";" disposition-parm)`; one without a type is an attachment (RFC 2183 2.8).
 fn disposition(body: &[u8]) -> Option<(Vec<u8>, Vec<Parameter>)> {
-    let mut lexer = Lexer::new(body);
+    let body = out_of_quotes(body.to_vec(), b";=");
+    let mut lexer = Lexer::new(&body);
     let mut kind = token(&mut lexer);
     lexer.skip_cfws();
     if lexer.peek() == Some(b'=') {
         // It was a parameter's name.
         kind.clear();
-        lexer = Lexer::new(body);
+        lexer = Lexer::new(&body);
     }
     let parameters = if kind.is_empty() {
         lexer.take(b';');
@@ -236,7 +263,7 @@ fn parameters_from(lexer: &mut Lexer) -> Vec<Parameter> {
         lexer.skip_cfws();
         if !name.is_empty() && lexer.take(b'=') {
             let name = name.to_vec();
-            let value = value(lexer, is_file_name(&name));
+            let value = value(lexer, Kind::of(&name));
             found.push(Parameter { name, value });
         }
         lexer.skip_to(b";");
@@ -245,111 +272,66 @@ fn parameters_from(lexer: &mut Lexer) -> Vec<Parameter> {
     join_continuations(found)
 }
 
-/// `value := token / quoted-string`. Tspecials in a token are taken as they are meant; and a file name
-/// that should have been quoted goes on over its spaces and parentheses.
-fn value(lexer: &mut Lexer, file_name: bool) -> Vec<u8> {
-    lexer.skip_cfws();
-    if let Some(text) = lexer.quoted_string() {
-        return text;
-    }
-    lexer.skip_cfws();
-    let is_end = |b: u8| b"\";\r\n".contains(&b) || (!file_name && b" \t(".contains(&b));
-    lexer.run(|b| !is_end(b)).trim_ascii_end().to_vec()
+/// What is known of how values of a parameter are written in the field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Should have been quoted and was not: it may hold spaces. A path of DOS: its backslashes escape quotes only.
+    FileName,
+    /// Holds no parenthesis: one begins a comment.
+    Charset,
+    Other,
 }
 
-fn is_file_name(parameter: &[u8]) -> bool {
-    parameter.eq_ignore_ascii_case(b"name") || parameter.eq_ignore_ascii_case(b"filename")
-}
-
-/// Makes `name` of `name*0`, `name*1` ..., and `name*` if one of them is encoded (`name*0*`): RFC 2231 6 wants
-/// IMAP servers to. Joined parameters come last.
-fn join_continuations(parameters: Vec<Parameter>) -> Vec<Parameter> {
-    let is_section = |p: &Parameter| section(&p.name).is_some();
-    if !parameters.iter().any(is_section) {
-        return parameters;
-    }
-    let (mut sections, mut joined): (Vec<_>, Vec<_>) = parameters.into_iter().partition(is_section);
-    // Stable: of two sections with one number the first counts.
-    sections
-        .sort_by_cached_key(|p| section(&p.name).map(|s| (s.name.to_ascii_lowercase(), s.number)));
-    let mut open: Option<(Vec<u8>, u32, usize)> = None; // name, number of the last section, place in `joined`
-    for parameter in sections {
-        let Some(part) = section(&parameter.name) else {
-            continue;
-        };
-        match &mut open {
-            Some((name, last, place)) if name.eq_ignore_ascii_case(part.name) => {
-                if part.number == last.saturating_add(1) {
-                    *last = part.number;
-                    if let Some(whole) = joined.get_mut(*place) {
-                        append_section(whole, &parameter.value, part.encoded);
-                    }
-                    continue;
-                }
-                if part.number == *last {
-                    continue;
-                }
-            }
-            _ if part.number == 0 => {
-                open = Some((part.name.to_vec(), 0, joined.len()));
-                let suffix: &[u8] = if part.encoded { b"*" } else { b"" };
-                joined.push(Parameter {
-                    name: [part.name, suffix].concat(),
-                    value: parameter.value,
-                });
-                continue;
-            }
-            _ => {}
+impl Kind {
+    /// By a parameter's name, with or without the number and the asterisk of RFC 2231.
+    fn of(parameter: &[u8]) -> Kind {
+        let name = parameter.split(|b| *b == b'*').next().unwrap_or_default();
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("name") || is("filename") {
+            Kind::FileName
+        } else if is("charset") {
+            Kind::Charset
+        } else {
+            Kind::Other
         }
-        joined.push(parameter); // nothing comes before it: stays as it is
-    }
-    joined
-}
-
-fn append_section(whole: &mut Parameter, value: &[u8], encoded: bool) {
-    if encoded && !whole.name.ends_with(b"*") {
-        whole.name.push(b'*');
-        whole.value = escape_percent(&whole.value);
-    }
-    if !encoded && whole.name.ends_with(b"*") {
-        whole.value.extend_from_slice(&escape_percent(value));
-    } else {
-        whole.value.extend_from_slice(value);
     }
 }
 
-/// Plain text among encoded sections must not look encoded.
-fn escape_percent(text: &[u8]) -> Vec<u8> {
-    let pieces: Vec<&[u8]> = text.split(|b| *b == b'%').collect();
-    pieces.join(&b"%25"[..])
-}
-
-struct Section<'a> {
-    name: &'a [u8],
-    number: u32,
-    encoded: bool,
-}
-
-/// `section := initial-section / other-sections`, with or without the `*` of an encoded one (RFC 2231 7).
-fn section(parameter: &[u8]) -> Option<Section<'_>> {
-    let star = parameter
-        .iter()
-        .position(|b| *b == b'*')
-        .filter(|at| *at > 0)?;
-    let (name, number) = parameter.split_at_checked(star)?;
-    let number = number.strip_prefix(b"*")?;
-    let (digits, encoded) = match number.strip_suffix(b"*") {
-        Some(digits) => (digits, true),
-        None => (number, false),
+/// `value := token / quoted-string`. Tspecials in a token are taken as they are meant: a comment begins after white
+/// space only, and an encoded word is one token.
+fn value(lexer: &mut Lexer, kind: Kind) -> Vec<u8> {
+    lexer.skip_cfws();
+    if let Some(text) = lexer.quoted() {
+        return match kind {
+            Kind::FileName => unescape_path(text),
+            _ => unescape(text),
+        };
+    }
+    lexer.skip_cfws();
+    let ends_token: &[u8] = match kind {
+        Kind::FileName => b"",
+        Kind::Charset => b" \t(",
+        Kind::Other => b" \t",
     };
-    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
+    let is_end = |b: u8| b"\";\r\n".contains(&b) || ends_token.contains(&b);
+    lexer.words(|b| !is_end(b)).trim_ascii_end().to_vec()
+}
+
+/// Without the backslashes before quotes and backslashes; others separate the directories of a path.
+fn unescape_path(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&octet, after)) = rest.split_first() {
+        rest = after;
+        match (octet, after) {
+            (b'\\', [escaped @ (b'"' | b'\\'), after @ ..]) => {
+                out.push(*escaped);
+                rest = after;
+            }
+            _ => out.push(octet),
+        }
     }
-    Some(Section {
-        name,
-        number: std::str::from_utf8(digits).ok()?.parse().ok()?,
-        encoded,
-    })
+    out
 }
 
 #[cfg(test)]
@@ -417,6 +399,80 @@ mod tests {
                 &[("name", "my file (1).pdf"), ("charset", "a/b:c@d")]
             )
         );
+    }
+
+    #[test]
+    fn a_type_may_stand_in_quotes() {
+        let expected = expect("text/html", &[("charset", "utf-8")]);
+        for body in [
+            "\"text/html\"; charset=utf-8",
+            "\"text/html; charset=utf-8\"",
+            "\"text\"/\"html\"; charset=\"utf-8\"",
+            "text/\"html\" ;charset=utf-8",
+            "\"text/html; charset=utf-8",
+            "(c) \"text/html; charset=\\\"utf-8\\\"\"",
+            "'text/html'; charset=utf-8",
+        ] {
+            assert_eq!(typed(body), expected, "{body}");
+        }
+        assert_eq!(
+            disposed("\"attachment; filename=x\""),
+            Some(expect("attachment", &[("filename", "x")]))
+        );
+    }
+
+    #[test]
+    fn a_parenthesis_within_a_value_begins_no_comment() {
+        for (body, value) in [
+            ("a/b; x=1(2)3 (c)", "1(2)3"),
+            ("a/b; x=1 (2)3; y", "1"),
+            ("a/b; x=1(2", "1(2"),
+            ("a/b; x==?utf-8?q?1;(2)?=3", "=?utf-8?q?1;(2)?=3"),
+        ] {
+            assert_eq!(typed(body), expect("a/b", &[("x", value)]), "{body}");
+        }
+        let charset = expect("text/plain", &[("charset", "us-ascii")]);
+        assert_eq!(typed("text/plain; charset=us-ascii(Plain text)"), charset);
+        assert_eq!(
+            disposed("attachment; filename*0*=utf-8''a%20(P%204)%20r.p; filename*1=df"),
+            Some(expect(
+                "attachment",
+                &[("filename*", "utf-8''a%20(P%204)%20r.pdf")]
+            ))
+        );
+        assert_eq!(
+            disposed("attachment; filename*0=a (1).p; filename*1=df"),
+            Some(expect("attachment", &[("filename", "a (1).pdf")]))
+        );
+    }
+
+    #[test]
+    fn backslashes_of_a_path_stay() {
+        for (written, meant) in [
+            (r"C:\temp\new.pdf", r"C:\temp\new.pdf"),
+            (r"C:\\temp\\new.pdf", r"C:\temp\new.pdf"),
+            (r#"say \"a\".txt"#, r#"say "a".txt"#),
+            (r"C:\", r"C:\"),
+        ] {
+            let body = format!("a/b; name=\"{written}\"");
+            assert_eq!(typed(&body), expect("a/b", &[("name", meant)]), "{body}");
+        }
+        assert_eq!(
+            typed(r#"a/b; boundary="a\b\"c""#),
+            expect("a/b", &[("boundary", "ab\"c")])
+        );
+    }
+
+    #[test]
+    fn identifiers_and_descriptions_are_unfolded_and_trimmed() {
+        let header = b"Content-ID:\r\n <a@b>\r\r\nContent-Description: a\n\t b \n\
+            Content-Location:\n http://a/\n\tb\nContent-MD5: abc==\t\r\r\nContent-Language: en,\n\tde\r\r\n";
+        let content = Content::read(header, false);
+        assert_eq!(content.id.as_deref(), Some(&b"<a@b>"[..]));
+        assert_eq!(content.description.as_deref(), Some(&b"a b"[..]));
+        assert_eq!(content.location.as_deref(), Some(&b"http://a/ b"[..]));
+        assert_eq!(content.md5.as_deref(), Some(&b"abc=="[..]));
+        assert_eq!(content.languages, [b"en", b"de"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Lenient as mail demands: an encoded word is seen wherever it stands, also inside quotes or glued to other text,
 //! and may hold spaces; a character split between neighbours of one charset is put together.
 
-use memchr::memmem;
+use memchr::{memchr3, memmem};
 
 use super::charset;
 use super::header::unfold;
@@ -48,7 +48,42 @@ pub fn decode(value: &[u8]) -> String {
     }
     flush(&mut pending, &mut out);
     out.push_str(&charset::guess(rest));
+    if out.contains('\0') {
+        // As ENVELOPE shows it.
+        out = out.replace('\0', "\u{fffd}");
+    }
     out
+}
+
+/// How long the encoded word is that `input` begins with, if it holds no white space, as RFC 2047 2 wants: then it is
+/// one token, whatever else it holds. Otherwise how much of the input is known to hold no end of one.
+pub(super) fn token(input: &[u8]) -> Result<usize, usize> {
+    let Some(rest) = input.strip_prefix(b"=?") else {
+        return Err(0);
+    };
+    let label = rest.iter().take(LABEL_MAX);
+    let Some(label_end) = label.clone().position(|b| *b == b'?') else {
+        return Err(0);
+    };
+    let is_label = label_end > 0 && label.take(label_end).all(u8::is_ascii_graphic);
+    let after_label = rest.get(label_end..).unwrap_or_default();
+    let [b'?', b'B' | b'b' | b'Q' | b'q', b'?', text @ ..] = after_label else {
+        return Err(0);
+    };
+    if !is_label {
+        return Err(0);
+    }
+    let before = input.len() - text.len();
+    let mut at = 0;
+    while let Some(stop) = memchr3(b'?', b' ', b'\t', text.get(at..).unwrap_or_default()) {
+        at += stop;
+        match text.get(at..) {
+            Some([b'?', b'=', ..]) => return Ok(before + at + 2),
+            Some([b'?', ..]) => at += 1,
+            _ => return Err(before + at),
+        }
+    }
+    Err(input.len())
 }
 
 fn flush(pending: &mut Option<(&[u8], Vec<u8>)>, out: &mut String) {
@@ -157,6 +192,18 @@ mod tests {
             "=?utf-8?x?a?= open ="
         );
         assert_eq!(text("=?=?utf-8?q?a?= =?"), "=?a =?");
+    }
+
+    #[test]
+    fn an_encoded_word_is_a_token_up_to_its_end() {
+        assert_eq!(token(b"=?utf-8?q?a_(b),@<>?= c"), Ok(21));
+        assert_eq!(token(b"=?utf-8*en?B??=="), Ok(15));
+        assert_eq!(token(b"=?utf-8?q?a?b?="), Ok(15));
+        assert_eq!(token(b"=?utf-8?q?a b?="), Err(11));
+        assert_eq!(token(b"=?utf-8?q?ab"), Err(12));
+        for none in ["=?utf-8?x?a?=", "=??q?a?=", "=?a b?q?c?=", "x", "=?"] {
+            assert_eq!(token(none.as_bytes()), Err(0), "{none}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Where a field is repeated, the last counts, and lists of addresses are put together, as in Dovecot.
 
 use super::address::{ADDRESSES_MAX, Address, parse_addresses};
-use super::header::{fields, one_spaced, unfold};
+use super::header::{fields, one_spaced, shown, unfold};
 use super::nstring::{write_nstring, write_string};
 
 /// Writes the parenthesized `envelope` of a header block.
@@ -62,7 +62,7 @@ impl Envelope {
         for field in fields(header) {
             let value = field.value;
             match field.name.to_ascii_lowercase().as_slice() {
-                b"date" => envelope.date = Some(unfold(value)),
+                b"date" => envelope.date = Some(shown(value)),
                 // White space in a subject comes from folding.
                 b"subject" => envelope.subject = Some(one_spaced(&unfold(value))),
                 b"from" => add(&mut envelope.from, value),
@@ -71,8 +71,8 @@ impl Envelope {
                 b"to" => add(&mut envelope.to, value),
                 b"cc" => add(&mut envelope.cc, value),
                 b"bcc" => add(&mut envelope.bcc, value),
-                b"in-reply-to" => envelope.in_reply_to = Some(unfold(value)),
-                b"message-id" => envelope.message_id = Some(unfold(value)),
+                b"in-reply-to" => envelope.in_reply_to = Some(shown(value)),
+                b"message-id" => envelope.message_id = Some(shown(value)),
                 _ => {}
             }
         }
@@ -184,6 +184,25 @@ mod tests {
         assert_eq!(
             envelope("To: a@b\nSubject: x\nTo: G:;\nSubject: y \n\t z\nSender: \n"),
             r#"(NIL "y z" NIL NIL NIL ((NIL NIL "a" "b")(NIL NIL "G" NIL)(NIL NIL NIL NIL)) NIL NIL NIL NIL)"#
+        );
+    }
+
+    #[test]
+    fn white_space_around_dates_and_identifiers_is_no_part_of_them() {
+        let expected = r#"("Tue, 3 Feb 2026" "s t" NIL NIL NIL NIL NIL NIL "<a@b> <c@d>" "<e@f>")"#;
+        assert_eq!(
+            envelope(
+                "Date: Tue, 3 Feb 2026 \r\r\nSubject:\n\ts\n t\nMessage-ID:\n <e@f>\t\n\
+                In-Reply-To:\t<a@b>\n\t <c@d> \n"
+            ),
+            expected
+        );
+        assert_eq!(
+            envelope(
+                "Date:Tue, 3 Feb 2026\nSubject:s\r\r\n t\r\r\nMessage-ID: \r\r\n <e@f>\r\r\n\
+                In-Reply-To: \n\t<a@b>\r<c@d>\n"
+            ),
+            expected
         );
     }
 

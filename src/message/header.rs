@@ -102,6 +102,27 @@ pub fn unfold(value: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A value as ENVELOPE and BODYSTRUCTURE show it: in one line, without white space at its ends. A fold, a tab and
+/// a stray CR become one space together with the white space around them; other spaces stay as they are.
+pub(super) fn shown(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value.trim_ascii();
+    while let Some(start) = rest.iter().position(u8::is_ascii_whitespace) {
+        let (word, from) = rest.split_at_checked(start).unwrap_or((rest, b""));
+        let after = from.trim_ascii_start();
+        let space = from.get(..from.len() - after.len()).unwrap_or_default();
+        out.extend_from_slice(word);
+        if space.iter().all(|b| *b == b' ') {
+            out.extend_from_slice(space);
+        } else {
+            out.push(b' ');
+        }
+        rest = after;
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
 /// Each stretch of white space as one space, none at the ends.
 pub(super) fn one_spaced(text: &[u8]) -> Vec<u8> {
     let words: Vec<&[u8]> = text
@@ -340,6 +361,19 @@ mod tests {
     #[test]
     fn unfolding_takes_line_ends_only() {
         assert_eq!(unfold(b"a\r\n b\n\tc\rd\r\r\n e"), b"a b\tc d  e");
+    }
+
+    #[test]
+    fn values_are_shown_in_one_line_without_space_around_them() {
+        for (value, expected) in [
+            (&b"\r\n <a@b> "[..], &b"<a@b>"[..]),
+            (b"\t<a@b>\r\n\t <c@d>\r\r", b"<a@b> <c@d>"),
+            (b"Tue,  3 Feb\t2026\r\r\n 10:00 ", b"Tue,  3 Feb 2026 10:00"),
+            (b"a\0b\rc", b"a\0b c"),
+            (b" \r\n\t", b""),
+        ] {
+            assert_eq!(shown(value), expected);
+        }
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! A parenthesis or quote that is opened and never closed is taken for white space, so that the rest of the
 //! field still counts. Each kind is looked for to the field's end once only: all steps together are linear.
 
+use memchr::memchr2;
+
+use super::encoded_word;
 use super::header::is_wsp;
 
 /// Reads an unfolded field body from left to right.
@@ -12,6 +15,8 @@ pub struct Lexer<'a> {
     comment: Option<&'a [u8]>,
     no_comments: bool,
     no_quotes: bool,
+    /// No encoded word ends before only so many octets are left.
+    no_word_until: usize,
 }
 
 impl<'a> Lexer<'a> {
@@ -21,7 +26,12 @@ impl<'a> Lexer<'a> {
             comment: None,
             no_comments: false,
             no_quotes: false,
+            no_word_until: usize::MAX,
         }
+    }
+
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     pub fn peek(&self) -> Option<u8> {
@@ -63,19 +73,49 @@ impl<'a> Lexer<'a> {
     /// `quoted-string` without its quotes and escapes. None where there is none, or only an open quote, which
     /// has then become white space.
     pub fn quoted_string(&mut self) -> Option<Vec<u8>> {
+        self.quoted().map(unescape)
+    }
+
+    /// The same, with its escapes.
+    pub fn quoted(&mut self) -> Option<&'a [u8]> {
         if self.no_quotes || self.peek() != Some(b'"') {
             return None;
         }
-        match closing(self.rest, b'"', b'"') {
-            Some((inside, after)) => {
-                self.rest = after;
-                Some(unescape(inside))
-            }
-            None => {
-                self.no_quotes = true;
-                None
-            }
+        let Some(end) = closing_quote(self.rest) else {
+            self.no_quotes = true;
+            return None;
+        };
+        self.take_between(end)
+    }
+
+    /// Octets as long as they are wanted, and encoded words whatever they hold.
+    pub fn words(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
+        let text = self.rest;
+        let mut end = 0;
+        while let Some(&octet) = text.get(end) {
+            end += match self.encoded_word(text.get(end..).unwrap_or_default()) {
+                Some(length) => length,
+                None if wanted(octet) => 1,
+                None => break,
+            };
         }
+        let (words, after) = text.split_at_checked(end).unwrap_or_default();
+        self.rest = after;
+        words
+    }
+
+    /// The length of the encoded word that `text`, the field from some place on, begins with.
+    fn encoded_word(&mut self, text: &[u8]) -> Option<usize> {
+        if !text.starts_with(b"=?") || text.len() > self.no_word_until {
+            return None;
+        }
+        encoded_word::token(text)
+            .inspect_err(|nothing| {
+                if *nothing > 0 {
+                    self.no_word_until = text.len().saturating_sub(*nothing);
+                }
+            })
+            .ok()
     }
 
     /// Octets as long as they are wanted.
@@ -103,38 +143,52 @@ impl<'a> Lexer<'a> {
 
     fn skip_comment(&mut self) {
         if !self.no_comments {
-            if let Some((inside, after)) = closing(self.rest, b'(', b')') {
-                self.comment = Some(inside);
-                self.rest = after;
+            if let Some(end) = self.closing_parenthesis() {
+                self.comment = self.take_between(end);
                 return;
             }
             self.no_comments = true;
         }
         self.skip();
     }
+
+    /// Where the comment ends that comes.
+    fn closing_parenthesis(&mut self) -> Option<usize> {
+        let text = self.rest;
+        let (mut depth, mut index) = (0u64, 0);
+        while let Some(&octet) = text.get(index) {
+            let after = text.get(index..).unwrap_or_default();
+            match octet {
+                b'\\' => index += 1,
+                b'(' => depth += 1,
+                b')' if depth <= 1 => return Some(index),
+                b')' => depth -= 1,
+                b'=' => index += self.encoded_word(after).map_or(0, |length| length - 1),
+                _ => {}
+            }
+            index += 1;
+        }
+        None
+    }
+
+    /// What is between the octet that comes and the one at `end`; goes on after that.
+    fn take_between(&mut self, end: usize) -> Option<&'a [u8]> {
+        let inside = self.rest.get(1..end)?;
+        self.rest = self.rest.get(end + 1..)?;
+        Some(inside)
+    }
 }
 
-/// What is between the `open` octet that `text` starts with and the `close` that belongs to it, and what is after.
-fn closing(text: &[u8], open: u8, close: u8) -> Option<(&[u8], &[u8])> {
-    let (mut depth, mut escaped) = (0u64, false);
-    for (index, &octet) in text.iter().enumerate() {
-        if escaped {
-            escaped = false;
-        } else if octet == b'\\' {
-            escaped = true;
-        } else if octet == close && depth == 1 {
-            return Some((text.get(1..index)?, text.get(index + 1..)?));
-        } else if octet == close {
-            depth = if index == 0 {
-                1
-            } else {
-                depth.saturating_sub(1)
-            };
-        } else if octet == open {
-            depth += 1;
+/// Where the quote is that closes the one `text` starts with.
+fn closing_quote(text: &[u8]) -> Option<usize> {
+    let mut index = 1;
+    loop {
+        index += memchr2(b'"', b'\\', text.get(index..)?)?;
+        match text.get(index) {
+            Some(b'"') => return Some(index),
+            _ => index += 2,
         }
     }
-    None
 }
 
 /// Without the backslashes of `quoted-pair`.
@@ -171,6 +225,26 @@ mod tests {
         assert_eq!(lexer.quoted_string(), None);
         assert!(lexer.skip_cfws());
         assert_eq!(lexer.peek(), Some(b'a'));
+    }
+
+    #[test]
+    fn an_encoded_word_is_one_token_outside_and_inside_comments() {
+        let mut lexer = Lexer::new(b"x=?utf-8?q?a(b,c?==?q?d (=?utf-8?q?e)f?=) g");
+        assert_eq!(lexer.words(|b| b > b' '), b"x=?utf-8?q?a(b,c?==?q?d");
+        assert!(lexer.skip_cfws());
+        assert_eq!(lexer.take_comment(), Some(&b"=?utf-8?q?e)f?="[..]));
+        assert_eq!(lexer.peek(), Some(b'g'));
+    }
+
+    #[test]
+    fn words_that_never_end_are_looked_at_once() {
+        let text = b"=?a?q?x,".repeat(100_000);
+        let mut lexer = Lexer::new(&text);
+        while lexer.peek().is_some() {
+            assert_eq!(lexer.words(|b| b != b','), b"=?a?q?x");
+            lexer.skip();
+        }
+        assert_eq!(lexer.no_word_until, 0);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub enum Kind {
     Text,
     /// Never empty: a multipart in which no part is found has one, of text, which is all of its body.
     Multipart(Vec<Part>),
-    /// message/rfc822 with the message in it.
+    /// message/rfc822 or message/global with the message in it.
     Message(Box<Part>),
     Other,
     /// A multipart or message/rfc822 beyond a limit, told as application/octet-stream.
@@ -120,7 +120,7 @@ impl Structure {
 }
 
 impl<'a> Found<'a> {
-    /// The message inside, if the part is message/rfc822: what n.HEADER, n.TEXT and n.HEADER.FIELDS are about.
+    /// The message inside, if the part is one: what n.HEADER, n.TEXT and n.HEADER.FIELDS are about.
     pub fn message(&self) -> Option<&'a Part> {
         match &self.part.kind {
             Kind::Message(inner) => Some(inner),

@@ -28,6 +28,7 @@ mod lexer;
 pub mod mime;
 mod needle;
 pub mod nstring;
+mod parameter;
 pub mod search;
 pub mod transfer;
 mod walk;

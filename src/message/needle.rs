@@ -6,12 +6,12 @@
 use std::rc::Rc;
 
 use memchr::memmem::{self, Finder};
-use memchr::{memchr_iter, memchr2_iter, memchr3};
+use memchr::{memchr, memchr_iter, memchr2_iter, memchr3};
 
 use super::address::address_text;
 use super::casemap::fold;
 use super::encoded_word;
-use super::header::Field;
+use super::header::{Field, shown};
 
 /// A string to look for, prepared once per SEARCH.
 #[derive(Clone, Debug)]
@@ -44,10 +44,17 @@ impl Needle {
     /// In a field's raw value (HEADER, SUBJECT): unfolded and decoded. The empty string is in every field.
     pub fn is_in_field(&self, value: &[u8]) -> bool {
         if is_plain(value) {
-            self.is_in_ascii(value)
-        } else {
-            self.is_in(&encoded_word::decode(value))
+            return self.is_in_ascii(value);
         }
+        // As it was written, and as ENVELOPE shows it.
+        let written = encoded_word::decode(value);
+        if self.is_in(&written) {
+            return true;
+        }
+        let words: Vec<&str> = written.split_ascii_whitespace().collect();
+        let one_spaced = words.join(" ");
+        one_spaced != written && self.is_in(&one_spaced)
+            || self.is_in(&encoded_word::decode(&shown(value)))
     }
 
     /// In the addresses of a field's raw value (FROM, TO, CC, BCC): as they are written, and as
@@ -76,8 +83,7 @@ impl Needle {
         if field.name.is_empty() {
             return self.is_in_field(raw);
         }
-        let text = [field.name, b": ", field.value].concat();
-        self.is_in(&encoded_word::decode(&text))
+        self.is_in_field(&[field.name, b": ", field.value].concat())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -105,11 +111,13 @@ impl Needle {
     }
 }
 
-/// Whether a text is what it looks like: one line, without encoded words.
+/// Whether a text is what it looks like: one line of words with one space between them, without encoded words.
 fn is_plain(text: &[u8]) -> bool {
     text.is_ascii()
         && memchr3(b'\r', b'\n', b'\t', text).is_none()
+        && memchr(0, text).is_none()
         && memmem::find(text, b"=?").is_none()
+        && memmem::find(text, b"  ").is_none()
 }
 
 /// How often an octet is seen in mail, by rank.
@@ -215,6 +223,25 @@ mod tests {
         }
         for needle in ["utf-8", "onetwo", "e one"] {
             assert!(!Needle::new(needle).is_in_field(value), "{needle}");
+        }
+    }
+
+    #[test]
+    fn fields_are_found_as_envelope_shows_them() {
+        for (value, needle) in [
+            (&b"quarterly\r\n\t report"[..], "quarterly report"),
+            (b"a  b\t\tc", "a b c"),
+            (b"a\r\r\n b\r\r", "a b"),
+            (b"a\t b  c", "a b  c"),
+            (b"a  b", "a  b"),
+            (b"<a@b>\n\t <c@d>", "<a@b> <c@d>"),
+            (b"a\0b", "a\u{fffd}b"),
+            (b"=?utf-8?q?a?=\n\t =?utf-8?q?b?=  c", "ab c"),
+        ] {
+            assert!(Needle::new(needle).is_in_field(value), "{needle}");
+            let raw = [b"X: ", value, b"\r\n"].concat();
+            let named = Needle::new(&format!("x: {needle}"));
+            assert!(named.is_in_raw_field(&raw), "{needle}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! message for all keys, in memory that does not depend on it.
 //!
 //! Bodies of text/* and message/* are looked at, decoded; others are not, nor is what stands between the parts
-//! of a multipart. TEXT looks at all fields too, those of parts and of messages within; BODY at none. A match
+//! of a multipart. A multipart in which there are no parts is shown as a text as it stands, and looked at as such. TEXT looks at all fields too, those of parts and of messages within; BODY at none. A match
 //! lies in one field or one body. All this is as in Dovecot.
 
 use std::rc::Rc;
@@ -42,6 +42,7 @@ impl Searcher {
             walk: Walk::new(Reader {
                 keys: keys.collect(),
                 open: Vec::new(),
+                found_before: None,
                 decoded: Vec::new(),
             }),
         }
@@ -50,7 +51,8 @@ impl Searcher {
     /// Returns whether more input can change anything.
     pub fn push(&mut self, chunk: &[u8]) -> bool {
         self.walk.push(chunk);
-        !self.walk.visitor.keys.iter().all(Key::is_found)
+        let reader = &self.walk.visitor;
+        reader.found_before.is_some() || !reader.keys.iter().all(Key::is_found)
     }
 
     /// Which keys were found, in their order.
@@ -78,6 +80,9 @@ struct Reader {
     keys: Vec<Key>,
     /// For each open part how its body is read, if it is.
     open: Vec<Option<Body>>,
+    /// The text being read is that of a multipart in which no part has begun: which keys were found before it. When
+    /// a part begins, what was found since does not count.
+    found_before: Option<Vec<bool>>,
     /// Octets out of their transfer encoding.
     decoded: Vec<u8>,
 }
@@ -86,6 +91,16 @@ impl Visitor for Reader {
     const MEASURES: bool = false;
 
     fn begin(&mut self, _at: Mark, _is_message: bool) {
+        if let Some(found_before) = self.found_before.take() {
+            for (key, found) in self.keys.iter_mut().zip(found_before) {
+                if !found {
+                    key.matcher = Matcher::new(Rc::clone(&key.needle));
+                }
+            }
+            if let Some(multipart) = self.open.last_mut() {
+                *multipart = None;
+            }
+        }
         self.open.push(None);
     }
 
@@ -98,6 +113,9 @@ impl Visitor for Reader {
     }
 
     fn header_end(&mut self, _at: Mark, head: Head) {
+        if head.holds == Holds::Parts {
+            self.found_before = Some(self.keys.iter().map(Key::is_found).collect());
+        }
         if let Some(part) = self.open.last_mut() {
             *part = Body::of(&head);
         }
@@ -123,6 +141,7 @@ impl Visitor for Reader {
         let Some(Some(mut body)) = self.open.pop() else {
             return;
         };
+        self.found_before = None;
         if let Some(transfer) = &mut body.transfer {
             self.decoded.clear();
             transfer.finish(&mut self.decoded);
@@ -142,10 +161,15 @@ struct Body {
 impl Body {
     fn of(head: &Head) -> Option<Body> {
         let content = &head.content;
+        if content.is_type("multipart") {
+            let as_it_stands = Body {
+                transfer: None,
+                text: Text::new(&Content::default()),
+            };
+            return matches!(head.holds, Holds::Text | Holds::Parts).then_some(as_it_stands);
+        }
         let is_text = content.is_type("text") || content.is_type("message");
-        // A multipart without a boundary is shown as text.
-        let is_shown = is_text || content.is_type("multipart");
-        if head.holds != Holds::Text || !is_shown {
+        if head.holds != Holds::Text || !is_text {
             return None;
         }
         let transfer = match content.encoding() {
@@ -177,7 +201,8 @@ const CHARACTER_MAX: usize = 4;
 
 impl Text {
     fn new(content: &Content) -> Text {
-        let label = content.parameter("charset").unwrap_or(b"us-ascii");
+        let label = content.parameter("charset");
+        let label = label.as_deref().unwrap_or(b"us-ascii");
         Text {
             charset: charset::Decoder::new(label),
             skips_ascii: charset::is_ascii_compatible(label),

@@ -5,10 +5,11 @@
 //! of them closes those above it, so each line is looked at once however deep it is. Held between chunks are: the
 //! field being read, and the start of a line that may be a boundary.
 //!
-//! Which line is a boundary line: `--`, the boundary, and then white space, the line's end or `--`. RFC 2046 would
-//! have the beginning suffice, but then `--xy` could not be told from `--x` where both are open. Of several
-//! that fit, the longest counts, and of equal ones the innermost. The line end before a boundary line belongs to
-//! it. In a part's header a boundary line ends header and part.
+//! Which line is a boundary line: one that begins with `--` and the boundary, whatever follows (RFC 2046 5.1.1). Of
+//! several boundaries that fit, the longest counts, so that `--xy` is told from `--x` where both are open, and
+//! of equal ones the innermost; if it belongs to a multipart that was closed already, the line is text. A boundary
+//! may be empty. The line end before a boundary line belongs to it. In a part's header a boundary line ends
+//! header and part.
 //!
 //! Limits: parts nested deeper than [`NESTING_MAX`] are leaves; after [`PARTS_MAX`] parts boundary lines are text;
 //! [`HEADER_MAX`] octets of fields are kept.
@@ -19,7 +20,7 @@ use memchr::memmem::Finder;
 use super::content::Content;
 use super::crlf::{Counter, Mark};
 use super::envelope::is_in_envelope;
-use super::header::{Field, is_wsp, trim_line_end};
+use super::header::{Field, is_wsp};
 use super::{HEADER_MAX, NESTING_MAX, PARTS_MAX};
 
 /// What sees the message as the walk goes through it.
@@ -66,8 +67,8 @@ pub(super) enum Holds {
 pub(super) struct Walk<V> {
     pub visitor: V,
     open: Vec<Open>,
-    /// Length of the longest boundary that a line may be; 0 where none can be.
-    longest: usize,
+    /// Length of the longest boundary that a line may be; `None` where none can be.
+    longest: Option<usize>,
     parts: usize,
     state: State,
     /// Start of a line that is undecided yet.
@@ -88,8 +89,10 @@ struct Open {
     is_message: bool,
     in_digest: bool,
     is_digest: bool,
-    /// Empty unless it is a multipart whose closing delimiter has not come.
-    boundary: Vec<u8>,
+    /// Of a multipart that names one.
+    boundary: Option<Vec<u8>>,
+    /// Its closing delimiter has come.
+    is_closed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +120,7 @@ impl<V: Visitor> Walk<V> {
         let mut walk = Walk {
             visitor,
             open: Vec::new(),
-            longest: 0,
+            longest: None,
             parts: 0,
             state: State::HeaderLineStart,
             head: Vec::new(),
@@ -169,7 +172,7 @@ impl<V: Visitor> Walk<V> {
         if self.head.is_empty() {
             let in_header = self.state == State::HeaderLineStart;
             let is_special = match input.first() {
-                Some(b'-') => self.longest > 0,
+                Some(b'-') => self.longest.is_some(),
                 Some(b'\n' | b'\r') => in_header,
                 _ => false,
             };
@@ -179,7 +182,7 @@ impl<V: Visitor> Walk<V> {
             }
         }
         // Two octets decide most lines; a boundary line is told within `max`.
-        let max = self.longest + b"----".len();
+        let max = self.longest.unwrap_or(0) + b"----".len();
         let wanted = match self.head.len() {
             0 | 1 => 1,
             length => max.saturating_sub(length).max(1),
@@ -252,7 +255,7 @@ impl<V: Visitor> Walk<V> {
 
     /// Goes to the start of the next line that may be a boundary line.
     fn body_lines<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
-        let end = if self.longest == 0 {
+        let end = if self.longest.is_none() {
             None
         } else if let Some(lf) = self.finder.find(input) {
             Some(lf + 1)
@@ -289,22 +292,25 @@ impl<V: Visitor> Walk<V> {
 
     /// Which boundary a line begins with.
     fn delimiter(&self, line: &[u8]) -> Option<Delimiter> {
-        let text = line.strip_prefix(b"--").filter(|_| self.longest > 0)?;
-        let text = trim_line_end(text);
-        let mut best: Option<(usize, Delimiter)> = None;
+        self.longest?;
+        let text = line.strip_prefix(b"--")?;
+        // Length and whether it is still to come: the greatest of these counts.
+        let mut best: Option<((usize, bool), Delimiter)> = None;
         for (part, open) in self.open.iter().enumerate().rev() {
-            let length = open.boundary.len();
-            if length == 0 || best.as_ref().is_some_and(|(longest, _)| *longest >= length) {
+            let Some(boundary) = &open.boundary else {
+                continue;
+            };
+            let rank = (boundary.len(), !open.is_closed);
+            if best.as_ref().is_some_and(|(before, _)| *before >= rank) {
                 continue;
             }
-            let closes = match text.strip_prefix(open.boundary.as_slice()) {
-                Some([b'-', b'-', ..]) => true,
-                Some([] | [b' ' | b'\t' | b'\r', ..]) => false,
-                _ => continue,
-            };
-            best = Some((length, Delimiter { part, closes }));
+            if let Some(after) = text.strip_prefix(boundary.as_slice()) {
+                let closes = after.starts_with(b"--");
+                best = Some((rank, Delimiter { part, closes }));
+            }
         }
-        best.map(|(_, delimiter)| delimiter)
+        let ((_, is_awaited), delimiter) = best?;
+        is_awaited.then_some(delimiter)
     }
 
     /// Ends the parts that a boundary line ends.
@@ -317,7 +323,7 @@ impl<V: Visitor> Walk<V> {
         }
         if delimiter.closes {
             if let Some(multipart) = self.open.last_mut() {
-                multipart.boundary.clear();
+                multipart.is_closed = true;
             }
             self.state = State::BodyLine;
         } else {
@@ -339,7 +345,8 @@ impl<V: Visitor> Walk<V> {
             is_message,
             in_digest,
             is_digest: false,
-            boundary: Vec::new(),
+            boundary: None,
+            is_closed: false,
         });
         self.line_end = 0;
         self.state = State::HeaderLineStart;
@@ -381,23 +388,23 @@ impl<V: Visitor> Walk<V> {
         };
         let fields = std::mem::take(&mut self.fields);
         let content = Content::read(&fields, part.in_digest);
-        let boundary = content.parameter("boundary").unwrap_or_default();
-        let boundary = boundary.trim_ascii_end();
+        let boundary = content.parameter("boundary");
+        let boundary = boundary.map(|boundary| boundary.trim_ascii_end().to_vec());
         let fits = depth < NESTING_MAX && self.parts < PARTS_MAX;
         let holds = if content.is_type("multipart") {
-            match boundary.len() {
-                0 => Holds::Text,
-                1..=BOUNDARY_MAX if fits => Holds::Parts,
-                _ => Holds::Opaque,
+            match &boundary {
+                None => Holds::Text,
+                Some(boundary) if fits && boundary.len() <= BOUNDARY_MAX => Holds::Parts,
+                Some(_) => Holds::Opaque,
             }
-        } else if content.is("message", "rfc822") {
+        } else if content.is_message() && !content.is_encoded_global() {
             if fits { Holds::Message } else { Holds::Opaque }
         } else {
             Holds::Text
         };
         if holds == Holds::Parts {
             part.is_digest = content.is("multipart", "digest");
-            part.boundary = boundary.to_vec();
+            part.boundary = boundary;
         }
         let head = Head {
             in_digest: part.in_digest,
@@ -415,8 +422,15 @@ impl<V: Visitor> Walk<V> {
     }
 
     fn measure_boundaries(&mut self) {
-        let longest = self.open.iter().map(|part| part.boundary.len()).max();
-        self.longest = longest.filter(|_| self.parts < PARTS_MAX).unwrap_or(0);
+        let mut awaits_one = false;
+        let mut longest = None;
+        for part in &self.open {
+            if let Some(boundary) = &part.boundary {
+                awaits_one |= !part.is_closed;
+                longest = longest.max(Some(boundary.len()));
+            }
+        }
+        self.longest = longest.filter(|_| awaits_one && self.parts < PARTS_MAX);
     }
 
     /// Goes over octets of which only the last may be a line end, or which are a body's.

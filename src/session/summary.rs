@@ -1,10 +1,12 @@
 //! What list views ask of a message, worked out once and kept in `roost.cache`: the header fields
 //! clients fetch, and the text of ENVELOPE, BODY and BODYSTRUCTURE.
 //!
-//! The bytes in the cache are four pieces, each with its length before it; an absent piece has a
-//! length that no piece can have.
+//! The bytes in the cache are a mark and four pieces, each with its length before it; an absent piece
+//! has a length that no piece can have.
 
-use crate::message::body_structure::write_body_structure;
+use crate::message::body_structure::{
+    tells_global, write_body_structure, write_body_structure_rev2,
+};
 use crate::message::envelope::write_envelope;
 use crate::message::header;
 use crate::message::mime::Structure;
@@ -39,8 +41,25 @@ impl Summary {
         *place = Some(text);
     }
 
+    /// Whether it does for a client that enabled IMAP4rev2, too.
+    pub fn is_for_rev2(&self) -> bool {
+        let mut texts = self.body.iter().chain(&self.body_structure);
+        !texts.any(|text| tells_global(text))
+    }
+
+    /// Puts in the text that such a client gets. It does for no other and is not to be kept.
+    pub fn add_structure_for_rev2(&mut self, structure: &Structure) {
+        for (text, extended) in [(&mut self.body, false), (&mut self.body_structure, true)] {
+            if let Some(text) = text {
+                text.clear();
+                write_body_structure_rev2(structure, extended, text);
+            }
+        }
+    }
+
     /// Only the header fields of the summary with these bytes.
-    pub fn fields_of(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    pub fn fields_of(bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = bytes.strip_prefix(&MARK)?;
         Some(take_piece(&mut bytes)??.to_vec())
     }
 
@@ -61,7 +80,7 @@ impl Summary {
             self.body.as_ref(),
             self.body_structure.as_ref(),
         ];
-        let mut bytes = Vec::new();
+        let mut bytes = MARK.to_vec();
         for piece in pieces {
             match piece.map(|piece| (piece, u32::try_from(piece.len()))) {
                 Some((piece, Ok(length))) if length != ABSENT => {
@@ -75,7 +94,8 @@ impl Summary {
     }
 
     /// `None`: these are not the bytes of a summary.
-    pub fn decode(mut bytes: &[u8]) -> Option<Summary> {
+    pub fn decode(bytes: &[u8]) -> Option<Summary> {
+        let mut bytes = bytes.strip_prefix(&MARK)?;
         let fields = take_piece(&mut bytes)??;
         let envelope = take_piece(&mut bytes)??;
         let body = take_piece(&mut bytes)?;
@@ -104,6 +124,10 @@ fn take_piece<'b>(bytes: &mut &'b [u8]) -> Option<Option<&'b [u8]>> {
 }
 
 const ABSENT: u32 = u32::MAX;
+
+/// Changed whenever the same message gets other texts than before, so that those kept by an older version
+/// are made anew. Its first octets were a length in the first one: they are none that a piece can have.
+const MARK: [u8; 4] = (ABSENT - 2).to_le_bytes();
 
 /// What mail programs were seen to ask for in their message lists.
 const FIELDS: &[&str] = &[

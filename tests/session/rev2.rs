@@ -135,3 +135,68 @@ fn a_client_of_revision_1_sees_none_of_it() {
     reply.contains("? RECENT").lacks("LIST ...");
     a.ok("SEARCH ALL").untagged(["SEARCH 1"]);
 }
+
+/// A message/global within a multipart.
+fn global() -> Vec<u8> {
+    "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nsee below\n--b\nContent-Type: message/global\n\n\
+     Subject: inner \u{c4}\nContent-Type: multipart/alternative; boundary=c\n\n\
+     --c\n\ninner t\u{e4}xt\n--c\nContent-Type: text/html\n\n<p>\n--c--\n--b--\n"
+        .into()
+}
+
+#[test]
+fn a_global_message_is_told_with_envelope_body_and_lines() {
+    roost_only!("it has no IMAP4rev2");
+    let mail = Mail::new();
+    mail.inbox().store(&global(), "");
+    let (mut old, mut new) = (mail.select(), rev2(&mail));
+    new.ok("SELECT INBOX");
+    let short = r#"("message" "global" NIL NIL NIL "7bit" ? NIL NIL NIL NIL)"#;
+    let long = r#"("message" "global" NIL NIL NIL "7bit" ? (NIL "inner \u{c4}" NIL NIL NIL NIL NIL NIL NIL NIL) (("text" "plain" ...) ("text" "html" ...) "alternative" ...) 10 NIL NIL NIL NIL)"#;
+    let long = long.replace("\\u{c4}", "\u{c4}");
+    // Whoever asks first, and whatever was kept of it.
+    for _ in 0..2 {
+        for (client, expected) in [(&mut old, short), (&mut new, long.as_str())] {
+            let reply = client.ok("FETCH 1 BODYSTRUCTURE");
+            let told = &reply.untagged[0];
+            let whole =
+                format!(r#"1 FETCH (BODYSTRUCTURE (("text" "plain" ...) {expected} "mixed" ...))"#);
+            assert!(told.matches(&whole), "{told}");
+        }
+    }
+    new.ok("FETCH 1 BODY").contains(
+        r#"1 FETCH (BODY (("text" "plain" ...) ("message" "global" NIL NIL NIL "7bit" ? (NIL ...) (...) 10) "mixed"))"#,
+    );
+}
+
+#[test]
+fn the_parts_of_a_global_message_can_be_fetched_and_searched() {
+    let mail = Mail::new();
+    mail.inbox().store(&global(), "");
+    let mut a = mail.select();
+    let reply = a.ok(
+        "FETCH 1 (BODY.PEEK[2.HEADER] BODY.PEEK[2.TEXT] BODY.PEEK[2.1] BODY.PEEK[2.2.MIME] \
+        BODY.PEEK[2.HEADER.FIELDS (Subject)])",
+    );
+    let subject = "Subject: inner \u{c4}\r\n";
+    assert!(
+        reply
+            .bytes(1, "BODY[2.HEADER]")
+            .starts_with(subject.as_bytes())
+    );
+    assert!(reply.bytes(1, "BODY[2.TEXT]").starts_with(b"--c\r\n"));
+    assert_eq!(reply.bytes(1, "BODY[2.1]"), "inner t\u{e4}xt".as_bytes());
+    assert_eq!(
+        reply.bytes(1, "BODY[2.2.MIME]"),
+        b"Content-Type: text/html\r\n\r\n"
+    );
+    assert_eq!(
+        reply.bytes(1, "BODY[2.HEADER.FIELDS (SUBJECT)]"),
+        format!("{subject}\r\n").as_bytes()
+    );
+    for key in ["TEXT", "BODY"] {
+        let found = a.ok(&format!("SEARCH CHARSET UTF-8 {key} {{5+}}\r\nT\u{c4}XT"));
+        assert_eq!(found.found(), [1], "{key}");
+    }
+    assert_eq!(a.ok("SEARCH TEXT \"inner\"").found(), [1]);
+}

@@ -275,3 +275,133 @@ fn keywords_are_found_by_name_in_any_case() {
     a.ok("SEARCH KEYWORD $forwarded").untagged(["SEARCH 1"]);
     a.ok("SEARCH UNKEYWORD $Forwarded").untagged(["SEARCH 2"]);
 }
+
+#[test]
+fn dates_are_taken_as_clients_write_them() {
+    let mail = Mail::new();
+    mail.inbox()
+        .store(b"Date: 2 Feb 2023 10:00:00 +0000\n\nx\n", "");
+    let mut a = mail.select();
+    for key in [
+        "BEFORE \" 2-Jan-2030\"",
+        "BEFORE 2-jan-2030",
+        "BEFORE \"02-Jan-2030\"",
+        "SINCE \" 1-Jan-1970\"",
+        "ON \"14-Nov-2023\"",
+        "SENTON \" 2-Feb-2023\"",
+        "SENTSINCE \" 1-Feb-2023\"",
+        "NOT SENTBEFORE \" 2-Feb-2023\"",
+    ] {
+        let found = a.ok(&format!("SEARCH {key}")).found();
+        assert_eq!(found, [1], "{key}");
+    }
+    for key in [
+        "BEFORE \"  2-Jan-2030\"",
+        "BEFORE 2-Jan-30",
+        "BEFORE 2-Foo-2030",
+        "BEFORE \"2-Jan-2030 \"",
+    ] {
+        a.bad(&format!("SEARCH {key}"));
+    }
+}
+
+#[test]
+fn keys_are_taken_as_clients_write_them() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.select();
+    assert_eq!(a.ok("SEARCH (UNSEEN)(ALL)").found(), [1]);
+    assert_eq!(a.ok("SEARCH ((UNSEEN)(ALL)) (NOT SEEN)(1)").found(), [1]);
+    assert_eq!(a.ok(r"SEARCH KEYWORD \Seen").found(), []);
+    assert_eq!(a.ok(r"SEARCH UNKEYWORD \Seen").found(), [1]);
+    assert_eq!(a.ok("SEARCH (UNSEEN)ALL").found(), [1]);
+    a.bad("SEARCH ALL(UNSEEN)");
+}
+
+/// Whether the only message is found by this key.
+fn finds(a: &mut Client, key: &str) -> bool {
+    a.ok(&format!("UID SEARCH CHARSET UTF-8 {key}")).found() == [1]
+}
+
+#[test]
+fn what_envelope_shows_is_found() {
+    let mail = Mail::new();
+    mail.inbox().store(
+        b"Subject: quarterly\n\t report  and\tmore\r\r\n again\nMessage-ID:\n <a@b>\n\
+        In-Reply-To: <c@d>\n\t<e@f>\t\nContent-Description: two\n\twords\nX-Other: x\n  y\n\nz\n",
+        "",
+    );
+    let mut a = mail.select();
+    let envelope = a.ok("FETCH 1 ENVELOPE");
+    let fields = envelope
+        .item(1, "ENVELOPE")
+        .list()
+        .expect("a list")
+        .to_vec();
+    for (index, name) in [(1, "Subject"), (8, "In-Reply-To"), (9, "Message-ID")] {
+        let shown = String::from_utf8_lossy(fields[index].bytes().expect("a string")).into_owned();
+        assert_eq!(shown.trim(), shown);
+        assert!(
+            finds(&mut a, &format!("HEADER {name} \"{shown}\"")),
+            "{shown}"
+        );
+        assert!(
+            finds(&mut a, &format!("TEXT \"{name}: {shown}\"")),
+            "{shown}"
+        );
+    }
+    for key in [
+        "SUBJECT \"quarterly report\"",
+        "SUBJECT \"report  and more\"",
+        "SUBJECT \"report and more again\"",
+        "HEADER Content-Description \"two words\"",
+        "HEADER X-Other \"x y\"",
+        "TEXT \"quarterly report and more again\"",
+    ] {
+        assert!(finds(&mut a, key), "{key}");
+    }
+    assert!(!finds(&mut a, "SUBJECT \"quarterlyreport\""));
+}
+
+#[test]
+fn what_a_part_is_shown_as_is_found() {
+    let multipart = |header: &str, body: &str| {
+        format!("Subject: s\nContent-Type: multipart/mixed{header}\n\n{body}").into_bytes()
+    };
+    for message in [
+        multipart("; boundary=abc", "Just kernel text here\n"),
+        multipart("", "Just kernel text here\n"),
+        multipart("; boundary=abc", "--abc--\nkernel\n"),
+        multipart("\nContent-Transfer-Encoding: base64", "kernel\n"),
+        multipart(
+            "; boundary=abc\nContent-Transfer-Encoding: quoted-printable",
+            "kernel=\n",
+        ),
+        multipart("; boundary*=us-ascii''a%62c", "--abc\n\nkernel\n--abc--\n"),
+        multipart(
+            "; boundary=abc",
+            "--abc\nContent-Type: multipart/related; boundary=x\n\nkernel\n--abc--\n",
+        ),
+        multipart(
+            "; boundary=abc",
+            "--abc\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed\n\nkernel\n",
+        ),
+        multipart(
+            "; boundary=abc",
+            "--abc\nContent-Type: message/global\n\nSubject: t\n\nkernel\n",
+        ),
+    ] {
+        let mail = Mail::new();
+        mail.inbox().store(&message, "");
+        let mut a = mail.select();
+        let shown = ["1", "1.1", "1.1.1"].into_iter().any(|part| {
+            let reply = a.ok(&format!("FETCH 1 BODY.PEEK[{part}]"));
+            let text = reply.untagged[0].raw.clone();
+            text.windows(6).any(|octets| octets == b"kernel")
+        });
+        let message = String::from_utf8_lossy(&message);
+        assert!(shown, "{message}");
+        for key in ["BODY kernel", "TEXT KERNEL"] {
+            assert!(finds(&mut a, key), "{key}: {message}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 use super::*;
-use crate::message::body_structure::write_body_structure;
+use crate::message::body_structure::{
+    tells_global, write_body_structure, write_body_structure_rev2,
+};
 use crate::message::crlf::Counter;
 use crate::message::{NESTING_MAX, PARTS_MAX};
 use proptest::prelude::*;
@@ -85,12 +87,102 @@ fn sizes_are_those_on_the_wire() {
 }
 
 #[test]
-fn a_boundary_needs_its_end_and_the_longest_wins() {
-    let text = "Content-Type: multipart/mixed; boundary=x\n\n--x\n\
+fn a_boundary_line_may_go_on_and_the_longest_boundary_wins() {
+    let text = "Content-Type: multipart/mixed; boundary=x\n\n--x trailing\n\
         Content-Type: multipart/mixed; boundary=\"x--y\"\n\n\
-        --x--y\n\n--xy\n--x-\n--x--y--\n--x\n\nlast\n--x--";
-    assert_eq!(section(text, &[1, 1]), both("--xy\n--x-", "\n"));
+        --x--y\n\none\n--x--yz\n\ntwo\n--x--y--\n--x--y\nafter\n--xz\n\nlast\n--x--z\nend";
+    assert_eq!(section(text, &[1, 1]), both("one", "\n"));
+    assert_eq!(section(text, &[1, 2]), both("two", "\n"));
+    assert_eq!(section(text, &[1, 3]), None);
+    let whole = section(text, &[1]).unwrap().0;
+    assert!(whole.ends_with("--x--y--\n--x--y\nafter"), "{whole}");
     assert_eq!(section(text, &[2]), both("last", "\n"));
+    assert_eq!(section(text, &[3]), None);
+}
+
+#[test]
+fn a_boundary_may_be_empty_or_end_in_white_space() {
+    for boundary in ["\"\"", "", "\"  \"", "*=us-ascii''"] {
+        let text = format!(
+            "Content-Type: multipart/mixed; boundary={boundary}\n\n\
+            pre\n--\n\none\n--x\n\ntwo\n- -\n----\n--\nend\n"
+        );
+        let text = text.replace("=*=", "*=");
+        assert_eq!(section(&text, &[1]), both("one", "\n"), "{boundary}");
+        assert_eq!(section(&text, &[2]), both("two\n- -", "\n"), "{boundary}");
+        assert_eq!(section(&text, &[3]), None, "{boundary}");
+    }
+    let nested = "Content-Type: multipart/mixed; boundary=x\n\n--x\n\
+        Content-Type: multipart/mixed; boundary=\"\"\n\n--\n\none\n--\n\ntwo\n----\n--\n--x\n\nlast\n--x--";
+    assert_eq!(section(nested, &[1, 1]), both("one", "\n"));
+    assert_eq!(section(nested, &[1, 2]), both("two", "\n"));
+    assert_eq!(section(nested, &[2]), both("last", "\n"));
+    for (boundary, line) in [
+        ("\"x y  \"", "x y"),
+        ("\"x y\"", "x y \t"),
+        ("\" x\"", " x"),
+    ] {
+        let text = format!(
+            "Content-Type: multipart/mixed; boundary={boundary}\n\n--{line}\n\none\n--{line}--\n"
+        );
+        assert_eq!(section(&text, &[1]), both("one", "\n"), "{boundary}");
+    }
+}
+
+#[test]
+fn a_boundary_is_understood_in_every_form() {
+    for boundary in [
+        "boundary=\"=_a b\"",
+        "boundary*=us-ascii''%3D_a%20b",
+        "boundary*=us-ascii'en'%3d_a%20b",
+        "boundary*0*=us-ascii''%3D_;\n boundary*1*=a%20b",
+        "boundary*1=\" b\";\n boundary*0*=us-ascii''%3D_a",
+        "boundary*0=\"=_a\"; BOUNDARY*1*=%20b",
+        "x=y; Boundary*2*=b; boundary*1*=%20; boundary*0=\"=_a\"; z=y",
+    ] {
+        let text =
+            format!("Content-Type: multipart/mixed; {boundary}\n\n--=_a b\n\none\n--=_a b--\n");
+        assert_eq!(section(&text, &[1]), both("one", "\n"), "{boundary}");
+    }
+}
+
+#[test]
+fn a_global_message_is_a_message_that_may_be_encoded() {
+    let text = "Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: message/global\n\n\
+        Subject: \u{fc}\nContent-Type: text/html\n\nb\n--x\nContent-Type: MESSAGE/GLOBAL\n\
+        Content-Transfer-Encoding: base64\n\nU3ViamVjdDogcwoKYgo=\n--x--\n";
+    assert_eq!(
+        section(text, &[1, 1]),
+        both("b", "Subject: \u{fc}\nContent-Type: text/html\n\n")
+    );
+    assert!(
+        scan(&[text.as_bytes()])
+            .find(&[1])
+            .unwrap()
+            .message()
+            .is_some()
+    );
+    assert_eq!(section(text, &[2, 1]), None);
+    let encoded = scan(&[text.as_bytes()]);
+    assert_eq!(encoded.find(&[2]).unwrap().encoding(), Encoding::Base64);
+    assert_eq!(
+        structure(text.as_bytes()),
+        "((\"message\" \"global\" NIL NIL NIL \"7bit\" 41)\
+        (\"MESSAGE\" \"GLOBAL\" NIL NIL NIL \"base64\" 20) \"mixed\")"
+    );
+    let mut rev2 = Vec::new();
+    write_body_structure_rev2(&encoded, false, &mut rev2);
+    assert_eq!(
+        String::from_utf8(rev2.clone()).unwrap(),
+        "((\"message\" \"global\" NIL NIL NIL \"7bit\" 41 \
+        (NIL {2}\r\n\u{fc} NIL NIL NIL NIL NIL NIL NIL NIL) \
+        (\"text\" \"html\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 0) 3)\
+        (\"MESSAGE\" \"GLOBAL\" NIL NIL NIL \"base64\" 20 \
+        (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
+        (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0) 0) \"mixed\")"
+    );
+    assert!(tells_global(&rev2) && tells_global(structure(text.as_bytes()).as_bytes()));
+    assert!(!tells_global(b"(\"text\" \"plain\" NIL)"));
 }
 
 #[test]

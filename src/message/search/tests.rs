@@ -48,6 +48,106 @@ fn body_is_text_parts_decoded() {
     }
 }
 
+/// A message with that body in a multipart, and what its header says of it.
+fn multipart(header: &str, body: &str) -> String {
+    format!("Subject: s\nContent-Type: multipart/mixed{header}\n\n{body}")
+}
+
+#[test]
+fn a_multipart_without_parts_is_a_text_as_it_stands() {
+    for (header, body) in [
+        ("; boundary=x", "Just a kernel\n"),
+        ("", "Just a kernel\n"),
+        ("; boundary=x", "Just a kernel\n--y\n--x--\n"),
+        ("; boundary=x", "--x--\nJust a kernel"),
+        (
+            "; boundary=x\nContent-Transfer-Encoding: base64",
+            "kernel\n",
+        ),
+        (
+            "\nContent-Transfer-Encoding: quoted-printable",
+            "=6Bkernel=\n",
+        ),
+        ("; charset=utf-16", "kernel\n"),
+        (
+            "; boundary=x",
+            "--x\nContent-Type: multipart/related; boundary=y\n\nkernel\n--x--\n",
+        ),
+        (
+            "; boundary*0*=us-ascii''a; boundary*1=b",
+            "--ab\n\nkernel\n--ab--",
+        ),
+        ("; boundary=\"\"", "--\n\nkernel\n----\n"),
+    ] {
+        let message = multipart(header, body);
+        for scope in [Scope::Body, Scope::Text] {
+            assert!(search(message.as_bytes(), "KERNEL", scope), "{message}");
+            let octets = Needle::new("kernel");
+            let mut searcher = Searcher::new(&[(Rc::new(octets), scope)]);
+            for octet in message.as_bytes() {
+                if !searcher.push(&[*octet]) {
+                    break;
+                }
+            }
+            assert!(searcher.finish()[0], "{message}");
+        }
+    }
+    // It is shown encoded, and found so.
+    let encoded = multipart("\nContent-Transfer-Encoding: base64", "a2VybmVs\n");
+    assert!(search(encoded.as_bytes(), "a2vybmvs", Scope::Body));
+    assert!(!search(encoded.as_bytes(), "kernel", Scope::Body));
+}
+
+#[test]
+fn what_is_before_the_first_part_does_not_count_when_it_comes() {
+    let message = multipart("; boundary=x", "preamble\nword pre\n--x\n\nword\n--x--\n");
+    assert!(!search(message.as_bytes(), "preamble", Scope::Text));
+    assert!(search(message.as_bytes(), "word", Scope::Body));
+    // Nor does the beginning of a match.
+    let split = multipart("; boundary=x", "pre\n--x\n\namble\n--x--\n");
+    assert!(!search(split.as_bytes(), "preamble", Scope::Body));
+    // What was found before stays found.
+    let outer = multipart(
+        "; boundary=x",
+        "--x\n\nword\n--x\nContent-Type: multipart/mixed; boundary=y\n\npre\n--y\n\n--y--\n--x--\n",
+    );
+    assert!(search(outer.as_bytes(), "word", Scope::Body));
+    assert!(!search(outer.as_bytes(), "pre", Scope::Body));
+}
+
+#[test]
+fn a_global_message_is_searched_like_any_within() {
+    for encoding in ["8bit", "quoted-printable"] {
+        let message = format!(
+            "Content-Type: message/global\nContent-Transfer-Encoding: {encoding}\n\n\
+            Subject: inn=\nerword\n\ntext w=C3=B6rd\n"
+        );
+        let decoded = encoding != "8bit";
+        assert_eq!(
+            search(message.as_bytes(), "innerword", Scope::Text),
+            decoded
+        );
+        assert_eq!(search(message.as_bytes(), "wörd", Scope::Body), decoded);
+        assert!(search(message.as_bytes(), "text w", Scope::Body));
+    }
+    let plain = "Content-Type: message/global\n\nSubject: wörd\n\ntext\n";
+    assert!(search(plain.as_bytes(), "wörd", Scope::Text));
+    assert!(!search(plain.as_bytes(), "wörd", Scope::Body));
+}
+
+#[test]
+fn a_charset_counts_in_every_form() {
+    for charset in [
+        "charset=iso-8859-1",
+        "charset*=us-ascii'en'iso-8859-1",
+        "charset*0=iso-; charset*1=8859-1",
+    ] {
+        let mut message = format!("Content-Type: text/plain; {charset}\n\ncaf").into_bytes();
+        message.push(0xe9);
+        assert!(search(&message, "café", Scope::Body), "{charset}");
+    }
+}
+
 #[test]
 fn body_is_no_header_and_nothing_else() {
     for needle in [

@@ -354,6 +354,7 @@ impl Fetch {
     /// Gets everything that could fail before the response begins.
     fn prepare(&mut self, current: &mut Current, context: &mut Context<'_>) -> Result<(), Stop> {
         let (now, over) = (context.now, context.over);
+        let rev2 = context.client.manner().rev2;
         let memo = context
             .client
             .memo
@@ -380,6 +381,7 @@ impl Fetch {
             current.summary = cached.take_if(|summary| {
                 (!body || summary.body.is_some())
                     && (!body_structure || summary.body_structure.is_some())
+                    && (!rev2 || summary.is_for_rev2())
             });
         }
         let incomplete = asks && current.summary.is_none();
@@ -416,7 +418,16 @@ impl Fetch {
                     summary.add_structure(structure, true);
                 }
             }
-            mailbox.keep(current.uid, &summary.encode());
+            let bytes = summary.encode();
+            if mailbox.cached(current.uid) != Some(&bytes) {
+                mailbox.keep(current.uid, &bytes);
+            }
+            if rev2
+                && !summary.is_for_rev2()
+                && let Some(structure) = text.structure(over).map_err(MessageError::Io)?
+            {
+                summary.add_structure_for_rev2(structure);
+            }
             current.summary = Some(summary);
         }
         if let Some(text) = &mut current.text
