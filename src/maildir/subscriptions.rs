@@ -2,11 +2,13 @@
 //!
 //! Version 2 begins with `V`, TAB, `2` and an empty line; its lines have the levels of a name separated by
 //! TAB, each with Dovecot's TAB escapes.  Version 1 has no such beginning; its lines have the levels joined
-//! by the separator of the folders' names.  Levels are in modified UTF-7.  The version that a file
-//! has it keeps; a new file gets version 2.
+//! by the separator of the folders' names.  Levels are in modified UTF-7; one that is not, such as a raw `&`
+//! of an older server or of somebody's editor, stands for itself.  The version that a file has it
+//! keeps; a new file gets version 2.
 //!
 //! The new file is written into `subscriptions.lock` and renamed over the old one.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
@@ -164,10 +166,12 @@ impl Version {
         let mut levels = Vec::new();
         for level in line.split(|&byte| byte == between) {
             let level = match self {
-                Version::One => decode_utf7(level),
-                Version::Two => decode_utf7(&unescape(level)),
+                Version::One => Cow::Borrowed(level),
+                Version::Two => Cow::Owned(unescape(level)),
             };
-            levels.push(level.ok().filter(|level| !level.contains('/'))?);
+            let decoded = decode_utf7(&level).ok();
+            let name = decoded.or_else(|| String::from_utf8(level.into_owned()).ok())?;
+            levels.push(Some(name).filter(|name| !name.contains('/'))?);
         }
         MailboxName::new(&levels.join("/")).ok()
     }
@@ -241,6 +245,23 @@ mod tests {
 
     fn name(name: &str) -> MailboxName {
         MailboxName::new(name).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_modified_utf_7_stands_for_itself() {
+        for header in ["", TWO] {
+            let scratch = Scratch::new();
+            let lines = "a&b\nR&D-x\n&\n&AOQ-\nEntw\u{fc}rfe\n&&-\n";
+            scratch.write("subscriptions", format!("{header}{lines}"));
+            let expected = ["a&b", "R&D-x", "&", "\u{e4}", "Entw\u{fc}rfe", "&&-"];
+            assert_eq!(names(&read(&scratch)), expected);
+            assert_eq!(set(&scratch, "a&b", true), Some(false));
+            assert_eq!(set(&scratch, "R&D-x", false), Some(true));
+            assert_eq!(set(&scratch, "x&y", true), Some(true));
+            let text = scratch.read("subscriptions").unwrap();
+            let kept = "a&b\n&\n&AOQ-\nEntw\u{fc}rfe\n&&-\nx&-y\n";
+            assert_eq!(text, format!("{header}{kept}"));
+        }
     }
 
     fn names(subscriptions: &Subscriptions) -> Vec<&str> {

@@ -222,3 +222,84 @@ fn a_thousand_mailboxes_with_status_in_one_answer() {
         reply.contains("STATUS box501 (MESSAGES 0 UIDNEXT 1 UNSEEN 0)");
     }
 }
+
+#[test]
+fn a_name_in_subscriptions_that_is_no_modified_utf_7_stands_for_itself() {
+    let mail = Mail::new();
+    mail.folder("a&-b").create();
+    let path = mail.root().join("subscriptions");
+    std::fs::write(&path, "a&b\nINBOX\n").expect("written");
+    own(&path);
+    let mut a = mail.connect();
+    a.ok("LSUB \"\" *").contains(r#"LSUB () "/" a&-b"#);
+    a.ok("LIST (SUBSCRIBED) \"\" *")
+        .contains(r#"LIST (\Subscribed ...) "/" a&-b"#);
+    a.ok("SELECT a&-b");
+    a.ok("UNSUBSCRIBE a&-b");
+    a.ok("LSUB \"\" *").lacks(r#"LSUB () "/" a&-b"#);
+    a.ok("SUBSCRIBE a&-b");
+    a.ok("LSUB \"\" *").contains(r#"LSUB () "/" a&-b"#);
+}
+
+#[test]
+fn childinfo_comes_only_where_a_child_that_is_not_listed_is_subscribed() {
+    let mail = Mail::new();
+    let folders = [
+        "foo2",
+        "foo2.bar1",
+        "foo2.bar2",
+        "baz2",
+        "baz2.bar2",
+        "baz2.bar22",
+        "eps2",
+        "eps2.mamba",
+        "qux2.bar2",
+    ];
+    let mut a = mail.connect();
+    for name in folders {
+        mail.folder(name).create();
+    }
+    for name in [
+        "foo2/bar1",
+        "foo2/bar2",
+        "baz2/bar2",
+        "baz2/bar22",
+        "eps2",
+        "eps2/mamba",
+        "qux2/bar2",
+    ] {
+        a.ok(&format!("SUBSCRIBE {name}"));
+    }
+    let mut told = |pattern: &str| {
+        let reply = a.ok(&format!("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" {pattern}"));
+        let info = r#"LIST (...) "/" ? ("CHILDINFO" ("SUBSCRIBED"))"#;
+        let with_info = reply
+            .untagged
+            .iter()
+            .filter(|response| response.matches(info));
+        let name = |response: &Response| -> String {
+            String::from_utf8_lossy(response.tokens[3].bytes().expect("a name")).into()
+        };
+        let mut with_info: Vec<String> = with_info.map(name).collect();
+        let mut all = listed(&reply);
+        with_info.sort();
+        all.sort();
+        (all.join(" "), with_info.join(" "))
+    };
+    let own = |all: &str, info: &str| (all.to_owned(), info.to_owned());
+    assert_eq!(
+        told("\"*2\""),
+        own(
+            "baz2/bar2 baz2/bar22 eps2 foo2 foo2/bar2 qux2/bar2",
+            "eps2 foo2"
+        )
+    );
+    assert_eq!(
+        told("*"),
+        own(
+            "baz2/bar2 baz2/bar22 eps2 eps2/mamba foo2/bar1 foo2/bar2 qux2/bar2",
+            "eps2"
+        )
+    );
+    assert_eq!(told("%"), own("baz2 eps2 foo2 qux2", "baz2 eps2 foo2 qux2"));
+}

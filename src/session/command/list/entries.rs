@@ -102,17 +102,27 @@ impl Scope<'_> {
             .iter()
             .filter_map(|name| self.show(name))
             .collect();
-        // Names above a mailbox that the selection is about.
-        let mut above = HashSet::new();
+        let mailboxes = self.mailboxes(mailboxes);
+        let is_selected = |mailbox: &Shown| {
+            (!subscribed || subscriptions.contains(&mailbox.shown))
+                && (!special_use || mailbox.role.is_some())
+        };
+        // Names above a mailbox that is selected, and above one that is selected and not listed: those are listed
+        // themselves, the others would tell nothing new (RFC 5258 3.5).
+        let (mut above, mut above_unlisted) = (HashSet::new(), HashSet::new());
         if subscribed && recursive_match {
-            above.extend(subscriptions.iter().flat_map(above_of));
+            for mailbox in mailboxes.iter().filter(|mailbox| is_selected(mailbox)) {
+                above.extend(above_of(&mailbox.shown));
+                if !self.matches(&mailbox.shown) {
+                    above_unlisted.extend(above_of(&mailbox.shown));
+                }
+            }
         }
-        for mailbox in self.mailboxes(mailboxes) {
+        for mailbox in mailboxes {
             let is_subscribed = subscriptions.contains(&mailbox.shown);
             let child_info_subscribed = above.contains(&mailbox.shown);
-            let selected = (!subscribed || is_subscribed || child_info_subscribed)
-                && (!special_use || mailbox.role.is_some());
-            if !selected || !self.matches(&mailbox.shown) {
+            let listed = is_selected(&mailbox) || above_unlisted.contains(&mailbox.shown);
+            if !listed || !self.matches(&mailbox.shown) {
                 continue;
             }
             let mut attributes = mailbox.attributes(request.extended);
