@@ -324,10 +324,14 @@ pub fn esearch(out: &mut Vec<u8>, tag: &Tag, found: Found<'_>) {
     number(b" MIN ", found.min.map(u64::from));
     number(b" MAX ", found.max.map(u64::from));
     number(b" COUNT ", found.count.map(u64::from));
-    number(b" MODSEQ ", found.modseq);
     if let Some(all) = found.all.filter(|all| !all.is_empty()) {
         out.extend_from_slice(b" ALL ");
         all.write(out);
+    }
+    // Last, as in the examples of RFC 7162 3.1.10.
+    if let Some(modseq) = found.modseq {
+        out.extend_from_slice(b" MODSEQ ");
+        write_number(out, modseq);
     }
     out.extend_from_slice(LINE_END);
 }

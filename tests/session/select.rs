@@ -142,3 +142,28 @@ fn a_mailbox_that_takes_long_to_open_is_not_closed_for_those_others_look_at() {
     std::fs::remove_file(&lock).expect("removed");
     assert_eq!(a.finish(&select).tagged.word(), "OK");
 }
+
+#[test]
+fn a_mailbox_that_is_left_for_another_is_told_closed_before_that_one() {
+    let mail = Mail::with(["one.eml"]);
+    mail.folder("Other").create();
+    let mut a = mail.select();
+    for command in ["SELECT Other", "EXAMINE INBOX", "SELECT INBOX"] {
+        let reply = a.ok(command);
+        let first = &reply.untagged[0];
+        assert!(first.matches("OK [CLOSED] ..."), "{reply}");
+        let closed = reply
+            .untagged
+            .iter()
+            .filter(|response| response.matches("OK [CLOSED] ..."));
+        assert_eq!(closed.count(), 1, "{reply}");
+    }
+    // It is left, too, when there is no other.
+    a.no("SELECT Nowhere").contains("OK [CLOSED] ...");
+    a.bad("FETCH 1 FLAGS");
+    // And is not left twice, nor by what leaves it without another.
+    a.ok("SELECT Other").lacks("OK [CLOSED] ...");
+    a.ok("CLOSE").lacks("OK [CLOSED] ...");
+    a.ok("SELECT INBOX").lacks("OK [CLOSED] ...");
+    a.ok("UNSELECT").lacks("OK [CLOSED] ...");
+}

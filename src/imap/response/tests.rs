@@ -297,7 +297,7 @@ fn status_and_esearch_hold_what_was_asked() {
     };
     assert_eq!(
         written(|out| esearch(out, &tag(), found)),
-        "* ESEARCH (TAG \"a1\") UID MIN 4 MAX 11 COUNT 4 MODSEQ 9 ALL 4,9:11\r\n"
+        "* ESEARCH (TAG \"a1\") UID MIN 4 MAX 11 COUNT 4 ALL 4,9:11 MODSEQ 9\r\n"
     );
     let none = Ranges::new();
     let found = Found {

@@ -155,10 +155,12 @@ pub fn capabilities(config: &Config) -> String {
 /// ENABLE (RFC 5161 3.1)
 fn enable(extensions: &[Extension], context: &mut Context<'_>) -> Reply {
     let before = context.client.manner();
+    // All that were asked for, in any order, and those that were on already, too: a client that does not find in
+    // ENABLED what it asked for takes it for refused.
     let mut enabled = Vec::new();
     for &extension in extensions {
-        if !context.client.imap.is_enabled(extension) {
-            context.client.imap.enable(extension);
+        context.client.imap.enable(extension);
+        if !enabled.contains(&extension) {
             enabled.push(extension);
         }
     }

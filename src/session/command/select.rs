@@ -34,10 +34,10 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     }))
 }
 
-/// The mailbox selected before is left even if the new one cannot be opened (RFC 3501 6.3.1).
+/// The mailbox selected before is left even if the new one cannot be opened (RFC 3501 6.3.1). Whoever announces
+/// CONDSTORE says so to every client (RFC 7162 3.2.11).
 fn leave(context: &mut Context<'_>) {
-    let manner = context.client.manner();
-    if context.client.selected.is_some() && (manner.qresync || manner.rev2) {
+    if context.client.selected.is_some() {
         let out = context.client.out.writer();
         response::untagged(
             out,

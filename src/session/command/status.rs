@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::imap::command::StatusItem;
 use crate::imap::mailbox::{MailboxArgument, MailboxName};
 use crate::imap::response::{self, StatusValue};
-use crate::maildir::folder::{self, Folder, FolderError, Look, Status, Step};
+use crate::maildir::folder::{self, Folder, Look, Status, Step};
 use crate::session::connection::Patience;
 use crate::session::mailbox::Effort;
 use crate::session::mailboxes::OpenError;
@@ -81,9 +81,9 @@ impl Inquiry {
     /// Writes the STATUS response, or says why that has to wait, or cannot be.
     pub fn step(&mut self, context: &mut Context<'_>) -> Result<(), Progress> {
         let status = match self.find(context) {
-            Ok(Ok(status)) => status,
-            Ok(Err(Step::Done | Step::Again)) => return Err(Progress::Again),
-            Ok(Err(Step::Locked)) => return Err(self.patience.locked()),
+            Ok(Found::Status(status)) => status,
+            Ok(Found::Again) => return Err(Progress::Again),
+            Ok(Found::Locked) => return Err(self.patience.locked()),
             Err(error) => return Err(Progress::Done(error.into())),
         };
         let values: Vec<_> = self
@@ -96,19 +96,19 @@ impl Inquiry {
         Ok(())
     }
 
-    fn find(&mut self, context: &mut Context<'_>) -> Result<Result<Status, Step>, OpenError> {
+    fn find(&mut self, context: &mut Context<'_>) -> Result<Found, OpenError> {
         let (now, over) = (context.now, context.over);
         if let Some(key) = context.mailboxes.find_open(&self.name) {
             let step = context
                 .mailboxes
                 .look(key, Effort::Directories, now, over)?;
-            if step != Step::Done {
-                return Ok(Err(step));
+            if let Some(waiting) = Found::of(step) {
+                return Ok(waiting);
             }
             if let Some(mailbox) = context.mailboxes.get(key) {
-                return self
-                    .measure(&mut mailbox.folder, over)
-                    .map_err(OpenError::from);
+                let found = self.measure(&mut mailbox.folder, over);
+                self.settle(&mut mailbox.folder);
+                return Ok(found);
             }
         }
         let mut folder = match self.folder.take() {
@@ -119,53 +119,70 @@ impl Inquiry {
                 if let Some(status) = folder::status(maildir, &directory, now.time)?
                     && (status.counts.unmeasured == 0 || !self.items.contains(&StatusItem::Size))
                 {
-                    return Ok(Ok(status));
+                    return Ok(Found::Status(status));
                 }
                 Folder::open(maildir, &directory, now.time)?
             }
         };
         let step = folder.sync(Look::default(), now.time, over)?;
-        if step != Step::Done {
+        let found = match Found::of(step) {
+            Some(waiting) => waiting,
+            None => self.measure(&mut folder, over),
+        };
+        if let Found::Status(_) = found {
+            self.settle(&mut folder);
+            folder.close(now.time);
+        } else {
             self.folder = Some(folder);
-            return Ok(Err(step));
         }
-        match self.measure(&mut folder, over)? {
-            Ok(status) => {
-                if self.settles
-                    && let Err(error) = folder.settle()
-                {
-                    log::warn!("{}: UIDs are not on disk yet: {error}", self.name);
-                }
-                self.is_unsettled = !self.settles;
-                folder.close(now.time);
-                Ok(Ok(status))
-            }
-            Err(step) => {
-                self.folder = Some(folder);
-                Ok(Err(step))
-            }
+        Ok(found)
+    }
+
+    /// No UIDNEXT is told that a crash could take back.
+    fn settle(&mut self, folder: &mut Folder) {
+        self.is_unsettled = !self.settles;
+        if self.settles
+            && let Err(error) = folder.settle()
+        {
+            log::warn!("{}: UIDs are not on disk yet: {error}", self.name);
         }
     }
 
     /// The status of a folder that is up to date; SIZE needs the size of every message.
-    fn measure(
-        &mut self,
-        folder: &mut Folder,
-        over: &dyn Fn() -> bool,
-    ) -> Result<Result<Status, Step>, FolderError> {
+    fn measure(&mut self, folder: &mut Folder, over: &dyn Fn() -> bool) -> Found {
         if self.items.contains(&StatusItem::Size) && folder.counts().unmeasured > 0 {
             while self.measured < folder.messages().len() {
                 match folder.virtual_size(self.measured, over) {
-                    Ok(None) => return Ok(Err(Step::Again)),
+                    Ok(None) => return Found::Again,
                     // What cannot be read counts nothing.
                     Ok(Some(_)) | Err(_) => self.measured += 1,
                 }
                 if over() {
-                    return Ok(Err(Step::Again));
+                    return Found::Again;
                 }
             }
         }
-        Ok(Ok(status_of(folder)))
+        Found::Status(status_of(folder))
+    }
+}
+
+/// A mailbox's status, or why it is not known yet.
+enum Found {
+    Status(Status),
+    /// The time slice is used up.
+    Again,
+    /// Another program holds a lock.
+    Locked,
+}
+
+impl Found {
+    /// `None`: the folder is up to date.
+    fn of(step: Step) -> Option<Found> {
+        match step {
+            Step::Done => None,
+            Step::Again => Some(Found::Again),
+            Step::Locked => Some(Found::Locked),
+        }
     }
 }
 
