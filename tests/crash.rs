@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use roost::imap::flag::Keyword;
 use roost::imap::sequence::Uid;
 use roost::maildir::dir::{Access, Dir, fault};
-use roost::maildir::keywords::Keywords;
+use roost::maildir::keywords::{Keywords, KeywordsFile, Room};
 use roost::maildir::lock::{Dotlock, Lock};
 use roost::maildir::uidlist::{Durable, New, Uidlist};
 
@@ -35,9 +35,15 @@ fn a_uid_and_a_keyword_that_were_told_are_there_after_the_crash() {
             let mut list = Uidlist::read(&folder.dir).ok()??;
             let mut keywords = Keywords::read(&folder.dir).ok()?;
             let (keyword, now) = (Keyword::new("Junk")?, SystemTime::now());
-            let letter = keywords.add(&folder.dir, &lock, &keyword, &Access::PRIVATE, now);
+            let file = KeywordsFile {
+                dir: &folder.dir,
+                lock: &lock,
+                access: &Access::PRIVATE,
+                now,
+            };
+            let letters = keywords.add(&[&keyword], Room::ForSome, &|| Ok(0), &file);
             let uid = list.append(&folder.dir, &lock, &[new(b"second")], Durable::Yes);
-            Some((uid.ok()?, letter.ok()?))
+            Some((uid.ok()?, letters.ok()?.first().copied()??))
         },
         &|folder, told, after| {
             let lock = folder.lock();

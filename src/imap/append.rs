@@ -1,7 +1,8 @@
 //! The parts of APPEND around its messages (RFC 3501 6.3.11, RFC 3502, RFC 3516).
 //!
 //! Each function reads the text up to and including the announcement of a message's literal; what the
-//! literal holds is no business of the grammar.
+//! literal holds is no business of the grammar: `~{size}` (literal8, RFC 3516) says that there may be NULs, which we
+//! take in any.
 
 use super::flag::Flag;
 use super::mailbox::{Dialect, MailboxArgument};
@@ -20,8 +21,6 @@ pub struct AppendMessage {
     pub flags: Vec<Flag>,
     pub date: Option<DateTime>,
     pub size: u64,
-    /// `~{size}`: the text may hold NULs (RFC 3516).
-    pub literal8: bool,
     /// The client waits for `+` before it sends the text.
     pub synchronising: bool,
 }
@@ -48,7 +47,7 @@ impl Reader<'_> {
         }
         let mut date = None;
         if self.peek() == Some(b'"') {
-            date = Some(self.date_time()?);
+            date = self.date_time()?;
             self.space().or(Err(MISSING))?;
         }
         let literal = self.literal_header().or(Err(MISSING))?;
@@ -57,7 +56,6 @@ impl Reader<'_> {
             flags,
             date,
             size: literal.size,
-            literal8: literal.literal8,
             synchronising: literal.synchronising,
         })
     }
@@ -82,9 +80,9 @@ mod tests {
         let message = append.message;
         assert_eq!(message.flags, [Flag::System(System::SEEN)]);
         assert!(message.date.is_some() && message.size == 310);
-        assert!(message.synchronising && !message.literal8);
+        assert!(message.synchronising);
         let message = start(" \"a b\" ~{5+}").unwrap().message;
-        assert!(!message.synchronising && message.literal8 && message.date.is_none());
+        assert!(!message.synchronising && message.date.is_none());
         assert!(start(" {1}\r\na {5}").is_ok());
         assert!(start(" a () {5}").unwrap().message.flags.is_empty());
     }

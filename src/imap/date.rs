@@ -16,29 +16,29 @@ pub struct DateTime {
 }
 
 impl Reader<'_> {
-    /// date = date-text / DQUOTE date-text DQUOTE
+    /// date = date-text / DQUOTE date-text DQUOTE; clients write the day as in date-time, too, with a space for
+    /// its first digit, and count on from the last day of a month.
     pub fn date(&mut self) -> Parsed<Date> {
         if !self.eat(b'"') {
-            return self.date_text();
+            return Ok(self.date_text()?.0);
         }
-        let date = self.date_text()?;
+        self.eat(b' ');
+        let (date, _) = self.date_text()?;
         self.expect(b'"', BAD_DATE)?;
         Ok(date)
     }
 
-    /// date-text = date-day "-" date-month "-" date-year
-    fn date_text(&mut self) -> Parsed<Date> {
+    /// date-text = date-day "-" date-month "-" date-year; also whether a month may have that day
+    fn date_text(&mut self) -> Parsed<(Date, bool)> {
         let day = self.digits(1, 2)?;
-        if !(1..=31).contains(&day) {
-            return fail(BAD_DATE);
-        }
         self.expect(b'-', BAD_DATE)?;
         let month = self.date_month()?;
         self.expect(b'-', BAD_DATE)?;
         let year = self.digits(4, 4)?;
-        Ok(Date {
+        let date = Date {
             days: days_from_civil(year, month, day),
-        })
+        };
+        Ok((date, (1..=31).contains(&day)))
     }
 
     /// date-month = "Jan" / "Feb" / ..; counted from 1
@@ -54,47 +54,51 @@ impl Reader<'_> {
     }
 
     /// date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE
-    pub fn date_time(&mut self) -> Parsed<DateTime> {
+    ///
+    /// `None`: no clock shows such a day or time. That is no reason to lose the message it is said of.
+    pub fn date_time(&mut self) -> Parsed<Option<DateTime>> {
         self.expect(b'"', BAD_DATE)?;
         self.eat(b' ');
-        let date = self.date_text()?;
+        let (date, is_day) = self.date_text()?;
         self.expect(b' ', BAD_DATE)?;
-        let (hour, minute, second) = self.time()?;
+        let time = self.time()?;
         self.expect(b' ', BAD_DATE)?;
-        let zone_minutes = self.zone()?;
+        let zone_minutes = self.zone();
         self.expect(b'"', BAD_DATE)?;
-        let local = i64::from(date.days) * DAY + i64::from(hour * 3600 + minute * 60 + second);
-        Ok(DateTime {
+        let Some(second) = time.filter(|_| is_day) else {
+            return Ok(None);
+        };
+        let local = i64::from(date.days) * DAY + i64::from(second);
+        Ok(Some(DateTime {
             seconds: local - i64::from(zone_minutes) * 60,
             zone_minutes,
-        })
+        }))
     }
 
-    /// time = 2DIGIT ":" 2DIGIT ":" 2DIGIT
-    fn time(&mut self) -> Parsed<(i32, i32, i32)> {
+    /// time = 2DIGIT ":" 2DIGIT ":" 2DIGIT; the second of the day
+    fn time(&mut self) -> Parsed<Option<i32>> {
         let hour = self.digits(2, 2)?;
         self.expect(b':', BAD_DATE)?;
         let minute = self.digits(2, 2)?;
         self.expect(b':', BAD_DATE)?;
         let second = self.digits(2, 2)?;
-        if hour > 23 || minute > 59 || second > 60 {
-            return fail(BAD_DATE);
-        }
-        Ok((hour, minute, second))
+        let is_time = hour <= 23 && minute <= 59 && second <= 60;
+        Ok(is_time.then_some(hour * 3600 + minute * 60 + second))
     }
 
-    /// zone = ("+" / "-") 4DIGIT; in minutes
-    fn zone(&mut self) -> Parsed<i32> {
-        let sign = match (self.eat(b'-'), self.eat(b'+')) {
+    /// zone = ("+" / "-") 4DIGIT; in minutes. Anything else up to the quote, such as a name, is UTC.
+    fn zone(&mut self) -> i32 {
+        let zone = self.take_while(|byte| byte.is_ascii_graphic() && byte != b'"' || byte == b' ');
+        let mut digits = Reader::new(zone);
+        let sign = match (digits.eat(b'-'), digits.eat(b'+')) {
             (true, false) => -1,
             (false, true) => 1,
-            _ => return fail(BAD_DATE),
+            _ => return 0,
         };
-        let (hours, minutes) = (self.digits(2, 2)?, self.digits(2, 2)?);
-        if hours > 23 || minutes > 59 {
-            return fail(BAD_DATE);
+        match (digits.digits(2, 2), digits.digits(2, 2)) {
+            (Ok(hours @ ..24), Ok(minutes @ ..60)) => sign * (hours * 60 + minutes),
+            _ => 0,
         }
-        Ok(sign * (hours * 60 + minutes))
     }
 
     /// Between `least` and `most` digits.
@@ -213,6 +217,11 @@ mod tests {
     }
 
     fn read(text: &str) -> Option<DateTime> {
+        read_leniently(text).flatten()
+    }
+
+    /// `Some(None)`: a date that is none.
+    fn read_leniently(text: &str) -> Option<Option<DateTime>> {
         let mut reader = Reader::new(text.as_bytes());
         reader.date_time().ok().filter(|_| reader.end().is_ok())
     }
@@ -262,25 +271,63 @@ mod tests {
     }
 
     #[test]
+    fn zones_that_cannot_be_read_are_utc() {
+        let time = DateTime {
+            seconds: 837_596_665 - 7 * 3600,
+            zone_minutes: 0,
+        };
+        for zone in [
+            "+0000",
+            "GMT",
+            "EST",
+            "+000",
+            "",
+            "xyz",
+            "0700",
+            " +0700",
+            "(UTC)",
+            "+2460",
+            "+0000 (UTC)",
+            "+0000 ",
+        ] {
+            assert_eq!(
+                read(&format!("\"17-Jul-1996 02:44:25 {zone}\"")),
+                Some(time),
+                "{zone}"
+            );
+        }
+        let zoned = read("\"17-Jul-1996 02:44:25 -0700 (PDT)\"").unwrap();
+        assert_eq!(zoned.zone_minutes, -420);
+    }
+
+    #[test]
+    fn a_day_or_time_that_there_is_not_is_no_date() {
+        for text in [
+            "\"0-Jul-1996 02:44:25 +0000\"",
+            "\"32-Jul-1996 02:44:25 +0000\"",
+            "\"17-Jul-1996 24:44:25 +0000\"",
+            "\"17-Jul-1996 02:60:25 +0000\"",
+            "\"17-Jul-1996 02:44:61 +0000\"",
+        ] {
+            assert_eq!(read_leniently(text), Some(None), "{text}");
+        }
+    }
+
+    #[test]
     fn wrong_date_times_are_refused() {
         for text in [
             "",
             "\"",
             "17-Jul-1996 02:44:25 -0700",
             "\"17-Jul-1996 02:44:25\"",
-            "\"0-Jul-1996 02:44:25 +0000\"",
-            "\"32-Jul-1996 02:44:25 +0000\"",
             "\"17-Juli-1996 02:44:25 +0000\"",
             "\"17-Jul-96 02:44:25 +0000\"",
-            "\"17-Jul-1996 24:44:25 +0000\"",
-            "\"17-Jul-1996 02:60:25 +0000\"",
-            "\"17-Jul-1996 02:44:61 +0000\"",
-            "\"17-Jul-1996 02:44:25 0000\"",
-            "\"17-Jul-1996 02:44:25 +2460\"",
+            "\"17-Jul-1996 2:44:25 +0000\"",
+            "\"  7-Jul-1996 02:44:25 +0000\"",
             "\"17-Jul-1996 02:44:25 +0000",
             "\"17-Jul-19960 02:44:25 +0000\"",
         ] {
-            assert_eq!(read(text), None, "{text}");
+            assert_eq!(read_leniently(text), None, "{text}");
         }
     }
 
@@ -289,6 +336,9 @@ mod tests {
         for (text, days) in [
             ("1-Feb-1994", 8797),
             ("\"01-feb-1994\"", 8797),
+            ("\" 1-Feb-1994\"", 8797),
+            ("32-Jan-1994", 8797),
+            ("00-Feb-1994", 8796),
             ("1-Jan-1970", 0),
             ("31-DEC-1969", -1),
         ] {

@@ -149,7 +149,8 @@ impl Reader<'_> {
                     }
                 }
             };
-            // `key` is complete: so may be what it belongs to.
+            // `key` is complete: so may be what it belongs to. No space is needed after `)`.
+            let mut in_parentheses = false;
             loop {
                 match open.pop() {
                     Some(Open::Not) => key = key.negated()?,
@@ -168,12 +169,13 @@ impl Reader<'_> {
                         together.add(key, is_and);
                         let spaced = self.skip_spaces();
                         if !self.eat(b')') {
-                            if !spaced {
+                            if !spaced && !in_parentheses {
                                 return fail("Missing ')'");
                             }
                             open.push(Open::Parenthesis(outer));
                             break;
                         }
+                        in_parentheses = true;
                         key = std::mem::replace(&mut together, outer).joined(SearchKey::And)?;
                     }
                     None => {
@@ -181,7 +183,9 @@ impl Reader<'_> {
                         if self.is_at_end() {
                             return Ok(together.joined(SearchKey::And)?.key);
                         }
-                        self.space()?;
+                        if !self.skip_spaces() && !in_parentheses {
+                            return fail("Missing argument");
+                        }
                         break;
                     }
                 }
@@ -275,9 +279,13 @@ impl Reader<'_> {
         self.argument(|reader| Ok(reader.astring()?.into_owned()))
     }
 
-    /// SP flag-keyword; a string is let through as well
+    /// SP flag-keyword; a string is let through as well, and so is a system flag, which is no message's keyword
     fn flag_keyword(&mut self) -> Parsed<Option<Keyword>> {
-        let name = self.octets()?;
+        self.space()?;
+        if self.eat(b'\\') {
+            return self.atom().map(|_| None);
+        }
+        let name = self.astring()?;
         Ok(std::str::from_utf8(&name).ok().and_then(Keyword::new))
     }
 

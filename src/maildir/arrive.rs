@@ -11,7 +11,7 @@ use super::dir::{self, Stat, Target};
 use super::error::is_denied;
 use super::filename::Filename;
 use super::folder::{Change, Folder, FolderError, Held};
-use super::keywords::KeywordsError;
+use super::keywords::{KeywordsError, KeywordsFile, Room};
 use super::resolve::Round;
 use super::scan::Look;
 use super::sync::Findings;
@@ -297,10 +297,15 @@ impl Folder {
         if !unnamed {
             return;
         }
-        let (dir, access) = (&self.dirs.dir, &self.dirs.access);
-        match self.keywords.name_unknown(dir, lock, letters, access, now) {
+        let file = KeywordsFile {
+            dir: &self.dirs.dir,
+            lock,
+            access: &self.dirs.access,
+            now,
+        };
+        match self.keywords.name_unknown(letters, &file) {
             Ok(true) => self.changes.push(Change::Keywords),
-            Ok(false) | Err(KeywordsError::Full | KeywordsError::LockLost) => (),
+            Ok(false) | Err(KeywordsError::LockLost) => (),
             Err(KeywordsError::Io(error)) => self.warn("cannot write dovecot-keywords", &error),
         }
     }
@@ -316,19 +321,18 @@ impl Folder {
             let Some(index) = self.table.find_live(&base) else {
                 continue;
             };
-            let mut letters = 0;
-            for keyword in names.iter().filter_map(|name| Keyword::new(name)) {
-                match self.keyword_letter(&keyword, true, round.now) {
-                    Ok(Some(letter)) => letters |= 1 << letter,
-                    Ok(None) => (),
-                    // Perhaps the next time there is room for them.
-                    Err(FolderError::Full(_) | FolderError::Denied(_)) => {
-                        self.courier_keywords.push((base, names));
-                        return Ok(true);
-                    }
-                    Err(error) => return Err(error),
+            let keywords: Vec<_> = names.iter().filter_map(|name| Keyword::new(name)).collect();
+            let wanted: Vec<&Keyword> = keywords.iter().collect();
+            let letters = match self.give_letters(&wanted, Room::ForSome, 0, round.now) {
+                Ok(numbers) => numbers.into_iter().flatten(),
+                // Perhaps the next time there is room for them.
+                Err(FolderError::Full(_) | FolderError::Denied(_)) => {
+                    self.courier_keywords.push((base, names));
+                    return Ok(true);
                 }
-            }
+                Err(error) => return Err(error),
+            };
+            let letters = letters.fold(0, |letters, number| letters | 1 << number);
             let modseq = self.batch_modseq(round)?;
             let add = |flags: Flags| Flags {
                 keywords: flags.keywords | letters,

@@ -9,10 +9,11 @@ use super::Fsync;
 use super::dir::{self, Access, Dir, DiskError, DiskResult, File, Target, Time};
 use super::error::SaveError;
 use super::filename::{self, Filename};
-use super::folder::Folder;
+use super::folder::{Folder, FolderError};
+use super::keywords::Room;
 use super::save::{Draft, Incoming};
 use super::watch::Place;
-use crate::imap::flag::Flags;
+use crate::imap::flag::{Flags, Keyword};
 
 /// Messages on their way into one folder, all or none.  Dropped before it is committed, it leaves
 /// nothing behind.
@@ -32,6 +33,8 @@ pub struct Batch {
     /// How many have their name in cur/.
     pub(super) placed: usize,
     copying: Option<Copying>,
+    /// The keywords that messages of the batch have, with the letters that they were promised.
+    letters: Vec<(u32, Keyword)>,
 }
 
 #[derive(Debug)]
@@ -85,7 +88,62 @@ impl Batch {
             first_uid: None,
             placed: 0,
             copying: None,
+            letters: Vec::new(),
         }
+    }
+
+    /// The letters that keywords of the batch were promised: no message has them yet, and they must not be given to
+    /// others for it.
+    pub fn held_letters(&self) -> u32 {
+        let letters = self.letters.iter();
+        letters.fold(0, |held, (letter, _)| held | 1 << letter)
+    }
+
+    /// Messages to be added have these flags, in the letters of the destination.
+    pub fn hold_letters(&mut self, destination: &Folder, flags: Flags) {
+        let new = flags.keywords & !self.held_letters();
+        let named = destination.keywords();
+        let new = named.filter(|(letter, _)| new & 1 << letter != 0);
+        self.letters
+            .extend(new.map(|(letter, name)| (letter, name.clone())));
+    }
+
+    /// Sees to it, under the destination's lock, that each promised letter still means its keyword: meanwhile another
+    /// session may have found that no message has it, and given it away.
+    pub(super) fn confirm_letters(
+        &mut self,
+        destination: &mut Folder,
+        now: SystemTime,
+    ) -> Result<(), FolderError> {
+        let still =
+            |(letter, name): &(u32, Keyword)| destination.keyword_letter(name) == Some(*letter);
+        if self.letters.iter().all(still) {
+            return Ok(());
+        }
+        let wanted: Vec<&Keyword> = self.letters.iter().map(|(_, name)| name).collect();
+        let given = destination.give_letters(&wanted, Room::ForSome, 0, now)?;
+        let promised = self.letters.iter().map(|(letter, _)| *letter);
+        let moves: Vec<(u32, Option<u32>)> = promised.zip(given).collect();
+        for entry in &mut self.entries {
+            let before = entry.flags.keywords;
+            let mut after = before
+                & !self
+                    .letters
+                    .iter()
+                    .fold(0, |all, (letter, _)| all | 1 << letter);
+            for (promised, given) in &moves {
+                if before & 1 << promised != 0 {
+                    after |= given.map_or(0, |letter| 1 << letter);
+                }
+            }
+            entry.flags.keywords = after;
+        }
+        let names = std::mem::take(&mut self.letters).into_iter();
+        let given = names.zip(moves);
+        self.letters = given
+            .filter_map(|((_, name), (_, letter))| Some((letter?, name)))
+            .collect();
+        Ok(())
     }
 
     pub fn len(&self) -> usize {

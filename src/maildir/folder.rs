@@ -15,12 +15,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::cache::Cache;
 use super::counts::Tally;
-use super::dir::{Dir, DiskError};
+use super::dir::{Dir, DiskError, DiskResult};
 use super::dirs::Dirs;
-use super::filename::UniqueNames;
+use super::filename::{Filename, UniqueNames};
 use super::history::History;
 use super::index::{self, DirState, FileState, Header, Index};
-use super::keywords::{Keywords, KeywordsError};
+use super::keywords::{Keywords, KeywordsError, KeywordsFile, LETTERS, Room};
 use super::lock::{Dotlock, Lock};
 use super::messages::Message;
 use super::modseqs::Modseqs;
@@ -379,33 +379,62 @@ impl Folder {
         self.keywords.iter()
     }
 
-    /// The letter of `keyword`; with `create` a new one is given if the keyword has none and one
-    /// of the 26 is free (needs the lock).  `None`: it has none.
-    pub fn keyword_letter(
+    /// Different whenever the names of keywords are.
+    pub fn keyword_changes(&self) -> u64 {
+        self.keywords.changes()
+    }
+
+    /// The letter of `keyword`, if it has one.
+    pub fn keyword_letter(&self, keyword: &Keyword) -> Option<u32> {
+        self.keywords.letter(keyword)
+    }
+
+    /// The letters of keywords. Those that have none are given one (needs the lock): a free one, or one that no
+    /// message has and that is not in `held`. `None`: none is left; see [`Room`].
+    pub fn give_letters(
         &mut self,
-        keyword: &Keyword,
-        create: bool,
+        wanted: &[&Keyword],
+        room: Room,
+        held: u32,
         now: SystemTime,
-    ) -> Result<Option<u32>, FolderError> {
-        let known = self.keywords.letter(keyword);
-        if known.is_some() || !create {
+    ) -> Result<Vec<Option<u32>>, FolderError> {
+        let known: Vec<_> = wanted
+            .iter()
+            .map(|name| self.keywords.letter(name))
+            .collect();
+        if known.iter().all(Option::is_some) {
             return Ok(known);
         }
         let Held::Lock(lock) = &self.held else {
             return Err(self.held.why_not(&self.dirs.dir).into());
         };
-        let Dirs { dir, access, .. } = &self.dirs;
-        match self.keywords.add(dir, lock, keyword, access, now) {
-            Ok(letter) => {
-                self.changes.push(Change::Keywords);
-                Ok(Some(letter))
+        let (table, dirs) = (&self.table, &self.dirs);
+        let in_use = || -> DiskResult<u32> { Ok(held | letters_of(table) | letters_in(dirs)?) };
+        let file = KeywordsFile {
+            dir: &dirs.dir,
+            lock,
+            access: &dirs.access,
+            now,
+        };
+        let before = self.keywords.changes();
+        match self.keywords.add(wanted, room, &in_use, &file) {
+            Ok(numbers) => {
+                if self.keywords.changes() != before {
+                    self.changes.push(Change::Keywords);
+                }
+                Ok(numbers)
             }
-            Err(KeywordsError::Full) => Ok(None),
             Err(KeywordsError::LockLost) => {
-                Err(lock_failure(dir, "the folder's lock was taken from us").into())
+                Err(lock_failure(&self.dirs.dir, "the folder's lock was taken from us").into())
             }
             Err(KeywordsError::Io(error)) => Err(error.into()),
         }
+    }
+
+    /// Whether a keyword that is new here would find a letter.
+    pub fn has_room_for_keywords(&self) -> bool {
+        let all = (1 << LETTERS) - 1;
+        !self.keywords.is_full() || letters_of(&self.table) != all
     }
 
     /// EMAILID (RFC 8474 5.1): follows the message through COPY.  A GUID of Dovecot's that is 32
@@ -433,6 +462,25 @@ impl Folder {
     pub(super) fn is_committing(&self) -> bool {
         Rc::strong_count(&self.committing) > 1
     }
+}
+
+/// The keyword letters that messages have (bit 0 is `a`), as far as the table knows.
+fn letters_of(table: &Table) -> u32 {
+    let live = table.rows().iter().filter(|message| !message.is_gone());
+    live.fold(0, |letters, message| letters | message.flags().keywords)
+}
+
+/// The same, as the file names say now.
+fn letters_in(dirs: &Dirs) -> DiskResult<u32> {
+    let mut letters = 0;
+    for dir in [&dirs.new, &dirs.cur] {
+        let mut listing = dir.list()?;
+        let mut note = |name: &[u8], _| {
+            letters |= Filename::parse(name).map_or(0, |name| name.flags().keywords);
+        };
+        while listing.next_chunk(&mut note)? {}
+    }
+    Ok(letters)
 }
 
 impl Drop for Folder {

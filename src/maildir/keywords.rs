@@ -19,6 +19,8 @@ pub struct Keywords {
     letters: [Letter; LETTERS],
     /// The file as it was read or written.
     version: Option<Stat>,
+    /// How often a letter got another name.
+    changes: u64,
 }
 
 impl Keywords {
@@ -30,6 +32,7 @@ impl Keywords {
         Ok(Keywords {
             letters: parse(&bytes),
             version: Some(stat),
+            changes: 0,
         })
     }
 
@@ -43,7 +46,14 @@ impl Keywords {
             return Ok(false);
         }
         let before = std::mem::replace(self, Keywords::read(dir)?);
-        Ok(self.letters != before.letters)
+        let changed = self.letters != before.letters;
+        self.changes = before.changes + u64::from(changed);
+        Ok(changed)
+    }
+
+    /// Different whenever the names are.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The number (0 is `a`) of a keyword's letter.
@@ -68,42 +78,61 @@ impl Keywords {
         !self.letters.contains(&Letter::Free)
     }
 
-    /// The number of a keyword's letter, the first free one if it had none.
+    /// The numbers of the letters of keywords, one after the other. One that has none gets the first free letter, or,
+    /// when all have names, the first that is not `in_use` (bit 0 is `a`): its old name goes. `None`: all are in use.
+    /// Then nothing is written if all or none are wanted.
     ///
-    /// That letter must not be in use without a name in some file name: see [`Keywords::name_unknown`].
+    /// A free letter must not occur in some file name: see [`Keywords::name_unknown`].
     pub fn add(
         &mut self,
-        dir: &Dir,
-        lock: &Lock,
-        keyword: &Keyword,
-        access: &Access,
-        now: SystemTime,
-    ) -> Result<u32, KeywordsError> {
-        self.refresh(dir)?;
-        if let Some(number) = self.letter(keyword) {
-            return Ok(number);
-        }
+        wanted: &[&Keyword],
+        room: Room,
+        in_use: &dyn Fn() -> DiskResult<u32>,
+        file: &KeywordsFile<'_>,
+    ) -> Result<Vec<Option<u32>>, KeywordsError> {
+        self.refresh(file.dir)?;
         let mut changed = self.letters.clone();
-        let mut numbered = (0..).zip(&mut changed);
-        let (number, free) = numbered
-            .find(|(_, letter)| **letter == Letter::Free)
-            .ok_or(KeywordsError::Full)?;
-        *free = Letter::Named(keyword.clone());
-        self.write(dir, lock, changed, access, now)?;
-        Ok(number)
+        let mut kept = wanted
+            .iter()
+            .filter_map(|keyword| self.letter(keyword))
+            .fold(0, |kept, number| kept | 1 << number);
+        let mut used = None;
+        let mut numbers = Vec::with_capacity(wanted.len());
+        for keyword in wanted {
+            let is_its = |letter: &Letter| letter.name() == Some(keyword);
+            let mut found = changed.iter().position(is_its);
+            found = found.or_else(|| changed.iter().position(|letter| *letter == Letter::Free));
+            if found.is_none() {
+                let used = match used {
+                    Some(used) => used,
+                    None => *used.insert(in_use()?),
+                };
+                found = (0..LETTERS).find(|number| (used | kept) & 1 << number == 0);
+            }
+            let number = found.and_then(|number| u32::try_from(number).ok());
+            if let Some(letter) = found.and_then(|number| changed.get_mut(number))
+                && !is_its(letter)
+            {
+                *letter = Letter::Named((*keyword).clone());
+            }
+            kept |= number.map_or(0, |number| 1 << number);
+            numbers.push(number);
+        }
+        let fits = room == Room::ForSome || !numbers.contains(&None);
+        if fits && changed != self.letters {
+            self.write(changed, file)?;
+        }
+        Ok(numbers)
     }
 
     /// Gives letters that occur in file names (bit 0 is `a`) but have no name the name `unknown-<number>`,
     /// as Dovecot does.  False: they all have one.
     pub fn name_unknown(
         &mut self,
-        dir: &Dir,
-        lock: &Lock,
         used: u32,
-        access: &Access,
-        now: SystemTime,
+        file: &KeywordsFile<'_>,
     ) -> Result<bool, KeywordsError> {
-        self.refresh(dir)?;
+        self.refresh(file.dir)?;
         let mut changed = self.letters.clone();
         for number in (0..LETTERS).filter(|number| used & 1 << number != 0) {
             let mut name = format!("unknown-{number}");
@@ -118,18 +147,21 @@ impl Keywords {
         if changed == self.letters {
             return Ok(false);
         }
-        self.write(dir, lock, changed, access, now)?;
+        self.write(changed, file)?;
         Ok(true)
     }
 
     fn write(
         &mut self,
-        dir: &Dir,
-        lock: &Lock,
         letters: [Letter; LETTERS],
-        access: &Access,
-        now: SystemTime,
+        file: &KeywordsFile<'_>,
     ) -> Result<(), KeywordsError> {
+        let KeywordsFile {
+            dir,
+            lock,
+            access,
+            now,
+        } = *file;
         if !lock.is_ours()? {
             return Err(KeywordsError::LockLost);
         }
@@ -147,6 +179,7 @@ impl Keywords {
                 *self = Keywords {
                     letters,
                     version: Some(stat),
+                    changes: self.changes + 1,
                 };
                 Ok(dir.sync()?)
             }
@@ -182,11 +215,28 @@ impl Keywords {
     }
 }
 
+/// Where the file is, and what it takes to write it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeywordsFile<'a> {
+    pub dir: &'a Dir,
+    /// The folder's.
+    pub lock: &'a Lock,
+    pub access: &'a Access,
+    pub now: SystemTime,
+}
+
+/// What becomes of several keywords if there are not letters for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// None gets one.
+    ForAllOrNone,
+    /// Some do.
+    ForSome,
+}
+
 /// Why no letter was given.
 #[derive(Debug)]
 pub enum KeywordsError {
-    /// All 26 letters are taken: the keyword cannot be kept in this folder.
-    Full,
     /// The folder's lock was taken from us: lock it again and try again.
     LockLost,
     Io(DiskError),
@@ -290,9 +340,49 @@ mod tests {
         lock.unwrap().unwrap()
     }
 
+    /// The letter of one keyword, where no file name has any.
     fn add(scratch: &Scratch, keywords: &mut Keywords, name: &str) -> Result<u32, KeywordsError> {
-        let (lock, now) = (lock(scratch), SystemTime::now());
-        keywords.add(&scratch.dir, &lock, &keyword(name), &Access::PRIVATE, now)
+        let lock = lock(scratch);
+        let added = keywords.add(
+            &[&keyword(name)],
+            Room::ForSome,
+            &|| Ok(u32::MAX),
+            &file(scratch, &lock),
+        );
+        added.map(|numbers| numbers[0].unwrap())
+    }
+
+    fn file<'a>(scratch: &'a Scratch, lock: &'a Lock) -> KeywordsFile<'a> {
+        KeywordsFile {
+            dir: &scratch.dir,
+            lock,
+            access: &Access::PRIVATE,
+            now: SystemTime::now(),
+        }
+    }
+
+    /// `k0` to `k25`.
+    fn full(scratch: &Scratch) -> Keywords {
+        let lines: String = (0..26)
+            .map(|number| format!("{number} k{number}\n"))
+            .collect();
+        scratch.write("dovecot-keywords", &lines);
+        Keywords::read(&scratch.dir).unwrap()
+    }
+
+    /// The letters that several keywords get when file names have those in `in_use`.
+    fn add_several(
+        scratch: &Scratch,
+        keywords: &mut Keywords,
+        names: &[&str],
+        room: Room,
+        in_use: u32,
+    ) -> Vec<Option<u32>> {
+        let lock = lock(scratch);
+        let wanted: Vec<Keyword> = names.iter().map(|name| keyword(name)).collect();
+        let wanted: Vec<&Keyword> = wanted.iter().collect();
+        let file = file(scratch, &lock);
+        keywords.add(&wanted, room, &|| Ok(in_use), &file).unwrap()
     }
 
     #[test]
@@ -336,21 +426,46 @@ mod tests {
     }
 
     #[test]
-    fn the_27th_keyword_finds_no_letter() {
+    fn the_27th_keyword_gets_a_letter_that_no_message_has() {
         let scratch = Scratch::new();
-        let mut keywords = Keywords::default();
-        for number in 0..26 {
-            assert_eq!(
-                add(&scratch, &mut keywords, &format!("k{number}")).unwrap(),
-                number
-            );
-        }
+        let mut keywords = full(&scratch);
         assert!(keywords.is_full());
-        assert!(matches!(
-            add(&scratch, &mut keywords, "k26"),
-            Err(KeywordsError::Full)
-        ));
-        assert_eq!(add(&scratch, &mut keywords, "K7").unwrap(), 7);
+        let all_but = |numbers: &[u32]| {
+            numbers
+                .iter()
+                .fold((1 << 26) - 1, |used, n| used & !(1 << n))
+        };
+        let before = keywords.changes();
+        let none = add_several(&scratch, &mut keywords, &["x"], Room::ForSome, all_but(&[]));
+        assert_eq!((none, keywords.changes()), (vec![None], before));
+        let used = all_but(&[3, 20]);
+        let names = ["x", "K3", "y", "X", "z"];
+        let given = add_several(&scratch, &mut keywords, &names, Room::ForSome, used);
+        // k3 is asked for itself.
+        assert_eq!(given, [Some(20), Some(3), None, Some(20), None]);
+        assert_eq!(keywords.letter(&keyword("k20")), None);
+        assert_eq!(keywords.letter(&keyword("k19")), Some(19));
+        assert_ne!(keywords.changes(), before);
+        let text = scratch.read("dovecot-keywords").unwrap();
+        assert!(
+            text.contains("\n20 x\n") && text.contains("\n3 k3\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn where_not_all_find_room_none_need_get_a_letter() {
+        let scratch = Scratch::new();
+        scratch.write("dovecot-keywords", "0 a\n");
+        let mut keywords = Keywords::read(&scratch.dir).unwrap();
+        let names: Vec<String> = (0..26).map(|number| format!("k{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let refused = add_several(&scratch, &mut keywords, &names, Room::ForAllOrNone, 1);
+        assert_eq!(refused.iter().flatten().count(), 25);
+        assert_eq!(scratch.read("dovecot-keywords").unwrap(), "0 a\n");
+        assert_eq!(keywords.iter().count(), 1);
+        let given = add_several(&scratch, &mut keywords, &names[1..], Room::ForAllOrNone, 1);
+        assert!(given.iter().all(Option::is_some) && keywords.is_full());
     }
 
     #[test]
@@ -358,10 +473,11 @@ mod tests {
         let scratch = Scratch::new();
         scratch.write("dovecot-keywords", "0 Unknown-25\n1 b\n");
         let mut keywords = Keywords::default();
-        let (lock, now) = (lock(&scratch), SystemTime::now());
+        let lock = lock(&scratch);
         let mut name = |letters: u32| {
-            let named = keywords.name_unknown(&scratch.dir, &lock, letters, &Access::PRIVATE, now);
-            named.unwrap()
+            keywords
+                .name_unknown(letters, &file(&scratch, &lock))
+                .unwrap()
         };
         assert!(!name(0b11));
         assert!(name(1 << 25 | 0b110));
@@ -390,9 +506,12 @@ mod tests {
         let scratch = Scratch::new();
         let lock = lock(&scratch);
         scratch.dir.unlink(b"dovecot-uidlist.lock").unwrap();
-        let now = SystemTime::now();
-        let added =
-            Keywords::default().add(&scratch.dir, &lock, &keyword("a"), &Access::PRIVATE, now);
+        let added = Keywords::default().add(
+            &[&keyword("a")],
+            Room::ForSome,
+            &|| Ok(0),
+            &file(&scratch, &lock),
+        );
         assert!(matches!(added, Err(KeywordsError::LockLost)));
         assert!(scratch.names().is_empty());
     }
@@ -403,10 +522,12 @@ mod tests {
             for n in 1..20 {
                 let scratch = Scratch::new();
                 scratch.write("dovecot-keywords", "0 a\n2 c\n");
-                let (lock, now) = (lock(&scratch), SystemTime::now());
+                let lock = lock(&scratch);
                 let mut keywords = Keywords::read(&scratch.dir).unwrap();
-                let mut add =
-                    |name| keywords.add(&scratch.dir, &lock, &keyword(name), &Access::PRIVATE, now);
+                let mut add = |name| {
+                    let file = file(&scratch, &lock);
+                    keywords.add(&[&keyword(name)], Room::ForSome, &|| Ok(0), &file)
+                };
                 plan(n);
                 let added = add("b").is_ok();
                 fault::clear();
@@ -415,8 +536,8 @@ mod tests {
                     text == "0 a\n1 b\n2 c\n" || !added && text == "0 a\n2 c\n",
                     "call {n}"
                 );
-                assert_eq!(add("b").unwrap(), 1, "call {n}");
-                assert_eq!(add("d").unwrap(), 3, "call {n}");
+                assert_eq!(add("b").unwrap(), [Some(1)], "call {n}");
+                assert_eq!(add("d").unwrap(), [Some(3)], "call {n}");
             }
         }
     }

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use super::Fsync;
 use super::dir::{Dir, File, Time};
-use super::folder::{Folder, FolderError};
+use super::folder::{Change, Folder, FolderError};
 use super::read::BareLf;
 use super::scan::{Look, Step};
 use super::table::NewRow;
@@ -165,6 +165,10 @@ impl Folder {
         if !self.uids.listed.is_empty() {
             return Ok(false);
         }
+        if self.keywords.refresh(&self.dirs.dir)? {
+            self.changes.push(Change::Keywords);
+        }
+        batch.confirm_letters(self, now)?;
         let new: Vec<New<'_>> = batch
             .entries
             .iter()

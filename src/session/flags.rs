@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::imap::flag::{Flag, Flags, Keyword};
 use crate::maildir::folder::{Folder, FolderError};
-use crate::maildir::keywords::LETTERS;
+use crate::maildir::keywords::{LETTERS, Room};
 
 /// The keywords of a folder by letter, ready to be written.
 pub struct KeywordNames<'f>([Option<&'f str>; LETTERS]);
@@ -48,29 +48,51 @@ pub fn check(flags: &[Flag]) -> Result<(), FlagsError> {
     Ok(())
 }
 
-/// The flags a client named, in the letters of `folder`.  New keywords get a letter if `create`
-/// (which needs the folder's lock); otherwise they are left out.
+/// What becomes of keywords that a folder does not have yet.  Giving them letters needs its lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewKeywords {
+    /// They are left out.
+    LeftOut,
+    /// All are given letters, or none.
+    Made,
+    /// They are given letters as far as there are some, but not those in `held`: a message is not refused for a
+    /// keyword that it loses (RFC 3501 6.4.7 says SHOULD).
+    MadeIfPossible { held: u32 },
+}
+
+/// The flags a client named, in the letters of `folder`.
 pub fn to_letters(
     folder: &mut Folder,
     flags: &[Flag],
-    create: bool,
+    new: NewKeywords,
     now: SystemTime,
 ) -> Result<Flags, FlagsError> {
     let mut letters = Flags::default();
+    let mut keywords = Vec::new();
     for flag in flags {
         match flag {
             Flag::System(system) => letters.system = letters.system | *system,
             Flag::Recent | Flag::Unknown(_) => return Err(FlagsError::NotForClients),
-            Flag::Keyword(keyword) => {
-                let letter = folder
-                    .keyword_letter(keyword, create, now)
-                    .map_err(FlagsError::Folder)?;
-                match letter {
-                    Some(letter) => letters.keywords |= bit(letter),
-                    None if create => return Err(FlagsError::NoLetter(keyword.clone())),
-                    None => {}
-                }
+            Flag::Keyword(keyword) => keywords.push(keyword),
+        }
+    }
+    let given = match new {
+        NewKeywords::LeftOut => {
+            let known = keywords.iter().map(|name| folder.keyword_letter(name));
+            Ok(known.collect())
+        }
+        NewKeywords::Made => folder.give_letters(&keywords, Room::ForAllOrNone, 0, now),
+        NewKeywords::MadeIfPossible { held } => {
+            folder.give_letters(&keywords, Room::ForSome, held, now)
+        }
+    };
+    for (letter, keyword) in given.map_err(FlagsError::Folder)?.into_iter().zip(keywords) {
+        match letter {
+            Some(letter) => letters.keywords |= bit(letter),
+            None if new == NewKeywords::Made => {
+                return Err(FlagsError::NoLetter(keyword.clone()));
             }
+            None => {}
         }
     }
     Ok(letters)
@@ -103,10 +125,14 @@ mod tests {
         Folder::open(&maildir, scratch.path(), SystemTime::now()).unwrap()
     }
 
-    fn letters_of(folder: &mut Folder, flags: &[Flag], create: bool) -> Result<Flags, FlagsError> {
+    fn letters_of(
+        folder: &mut Folder,
+        flags: &[Flag],
+        new: NewKeywords,
+    ) -> Result<Flags, FlagsError> {
         let now = SystemTime::now();
         assert!(folder.lock(now).unwrap());
-        let letters = to_letters(folder, flags, create, now);
+        let letters = to_letters(folder, flags, new, now);
         folder.unlock();
         letters
     }
@@ -119,12 +145,13 @@ mod tests {
     fn keywords_keep_their_names_from_one_folder_to_another() {
         let (here, there) = (Scratch::new(), Scratch::new());
         let (mut here, mut there) = (folder(&here), folder(&there));
-        letters_of(&mut there, &[keyword("Other")], true).unwrap();
+        letters_of(&mut there, &[keyword("Other")], NewKeywords::Made).unwrap();
         let named = [Flag::System(System::SEEN), keyword("b"), keyword("a")];
-        let flags = letters_of(&mut here, &named, true).unwrap();
+        let flags = letters_of(&mut here, &named, NewKeywords::Made).unwrap();
         assert_eq!((flags.system, flags.keywords), (System::SEEN, 0b11));
 
-        let moved = letters_of(&mut there, &names_of(&here, flags), true).unwrap();
+        let new = NewKeywords::MadeIfPossible { held: 0 };
+        let moved = letters_of(&mut there, &names_of(&here, flags), new).unwrap();
         assert_eq!((moved.system, moved.keywords), (System::SEEN, 0b110));
         let names = KeywordNames::new(&there);
         let names = [0, 1, 2, 3, 26].map(|letter| names.get(letter));
@@ -135,21 +162,30 @@ mod tests {
     fn a_keyword_without_a_letter_is_made_only_if_that_is_wanted() {
         let scratch = Scratch::new();
         let mut folder = folder(&scratch);
-        let flags = letters_of(&mut folder, &[keyword("x")], false).unwrap();
+        let flags = letters_of(&mut folder, &[keyword("x")], NewKeywords::LeftOut).unwrap();
         assert_eq!(flags, Flags::default());
         assert_eq!(folder.keywords().count(), 0);
     }
 
     #[test]
-    fn the_twenty_seventh_keyword_is_refused() {
+    fn what_finds_no_letter_is_refused_or_left_out() {
         let scratch = Scratch::new();
         let mut folder = folder(&scratch);
-        for number in 0..LETTERS {
-            let flags = letters_of(&mut folder, &[keyword(&format!("k{number}"))], true);
-            assert_eq!(flags.unwrap().keywords, 1 << number);
-        }
-        let refused = letters_of(&mut folder, &[keyword("more")], true);
+        let many: Vec<Flag> = (0..=LETTERS)
+            .map(|number| keyword(&format!("k{number}")))
+            .collect();
+        let refused = letters_of(&mut folder, &many, NewKeywords::Made);
         assert!(matches!(refused, Err(FlagsError::NoLetter(_))));
+        assert_eq!(folder.keywords().count(), 0);
+        let some = letters_of(&mut folder, &many, NewKeywords::MadeIfPossible { held: 0 });
+        assert_eq!(some.unwrap().keywords, (1 << LETTERS) - 1);
+        // No message has any of them.
+        let held = (1 << LETTERS) - 1 - (1 << 7);
+        for (name, expected) in [("x", 1 << 7), ("k3", 1 << 3), ("y", 1 << 7)] {
+            let new = NewKeywords::MadeIfPossible { held };
+            let letters = letters_of(&mut folder, &[keyword(name)], new).unwrap();
+            assert_eq!(letters.keywords, expected, "{name}");
+        }
     }
 
     #[test]

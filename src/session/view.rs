@@ -11,10 +11,9 @@
 
 use super::flags::KeywordNames;
 use crate::imap::fetch::FetchLine;
-use crate::imap::response;
+use crate::imap::response::{self, Code, Status};
 use crate::imap::sequence::{Ranges, Uid};
 use crate::maildir::folder::Folder;
-use crate::maildir::keywords::LETTERS;
 use crate::maildir::messages::Message;
 use crate::net::Buffer;
 
@@ -47,10 +46,12 @@ pub struct View {
     changed: Vec<u32>,
     /// UIDs that are \Recent for this client.
     recent: Ranges,
-    /// The client has heard of so many keywords.
-    keywords_told: usize,
+    /// The names of keywords that the client has heard of: [`Folder::keyword_changes`].
+    keywords_told: u64,
     exists_due: bool,
     recent_due: bool,
+    /// There are new messages, and the client was not told the modseq that it knows everything up to.
+    modseq_due: bool,
 }
 
 impl View {
@@ -64,9 +65,10 @@ impl View {
             gone: Vec::new(),
             changed: Vec::new(),
             recent,
-            keywords_told: folder.keywords().count(),
+            keywords_told: folder.keyword_changes(),
             exists_due: false,
             recent_due: false,
+            modseq_due: false,
         }
     }
 
@@ -201,7 +203,20 @@ impl View {
         }
         self.tell_arrived(folder.messages(), manner, out.writer());
         self.tell_keywords(folder, out.writer());
-        self.tell_flags(folder, manner, out)
+        if !self.tell_flags(folder, manner, out) {
+            return false;
+        }
+        self.tell_modseq(folder, out.writer());
+        true
+    }
+
+    /// HIGHESTMODSEQ with new messages, whose own modseqs the client does not hear. Not before it has heard of all that
+    /// happened up to there: an expunge that may not be told yet must not be passed over (RFC 7162 3.2).
+    fn tell_modseq(&mut self, folder: &Folder, out: &mut Vec<u8>) {
+        if self.gone.is_empty() && std::mem::take(&mut self.modseq_due) {
+            let code = Code::HighestModSeq(folder.highest_modseq());
+            response::untagged(out, Status::Ok, Some(code), "Highest");
+        }
     }
 
     fn tell_expunged(&mut self, messages: &[Message], manner: Manner, out: &mut Vec<u8>) {
@@ -218,6 +233,8 @@ impl View {
                 response::expunge(out, number.saturating_sub(narrow(told)));
             }
         }
+        // RFC 3501 7.3.2: RECENT is told when it changes.
+        self.recent_due |= chunk.iter().any(|&uid| self.recent.contains(uid));
         self.hidden = merged(&self.hidden, &chunk);
     }
 
@@ -231,6 +248,7 @@ impl View {
         if std::mem::take(&mut self.exists_due) {
             response::exists(out, self.exists(messages));
             self.recent_due = true;
+            self.modseq_due = manner.condstore;
         }
         if std::mem::take(&mut self.recent_due) && !manner.rev2 {
             response::recent(out, self.recent_count(messages));
@@ -249,9 +267,9 @@ impl View {
 
     /// FLAGS and PERMANENTFLAGS, if there are keywords that the client has not heard of.
     pub fn tell_keywords(&mut self, folder: &Folder, out: &mut Vec<u8>) {
-        let count = folder.keywords().count();
-        if count != self.keywords_told {
-            self.keywords_told = count;
+        let changes = folder.keyword_changes();
+        if changes != self.keywords_told {
+            self.keywords_told = changes;
             write_flags_of_mailbox(folder, self.read_only, out);
         }
     }
@@ -375,7 +393,7 @@ pub fn next_message<'m>(
 pub fn write_flags_of_mailbox(folder: &Folder, read_only: bool, out: &mut Vec<u8>) {
     let names = || folder.keywords().map(|(_, keyword)| keyword.as_str());
     response::flags(out, names());
-    let room_for_more = folder.keywords().count() < LETTERS;
+    let room_for_more = folder.has_room_for_keywords();
     response::permanent_flags(out, (!read_only).then(names), room_for_more);
 }
 

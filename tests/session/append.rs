@@ -54,18 +54,131 @@ fn the_date_given_is_the_internal_date_and_the_time_of_the_file() {
 }
 
 #[test]
-fn a_date_that_is_none_is_bad() {
+fn a_date_that_cannot_be_read_is_bad() {
     let mail = Mail::new();
     let mut a = mail.connect();
     for date in [
-        "32-Jan-2020 00:00:00 +0000",
         "01-Foo-2020 00:00:00 +0000",
         "01-Jan-2020",
+        "01-Jan-20 00:00:00 +0000",
+        "01-Jan-2020 0:00:00 +0000",
     ] {
-        a.bad(&format!("APPEND INBOX \"{date}\" {{5+}}\r\nA: b\n"));
+        a.bad(&format!("APPEND INBOX \"{date}\" {{5}}\r\n"));
     }
     a.ok("STATUS INBOX (MESSAGES)")
         .untagged(["STATUS INBOX (MESSAGES 0)"]);
+}
+
+#[test]
+fn a_strange_date_costs_no_message() {
+    let mail = Mail::new();
+    let mut a = mail.connect();
+    let dates = [
+        (
+            "\" 2-Jan-2020 10:00:00 +0000\"",
+            "\"02-Jan-2020 10:00:00 +0000\"",
+        ),
+        (
+            "\"2-jan-2020 10:00:00 +0000\"",
+            "\"02-Jan-2020 10:00:00 +0000\"",
+        ),
+        (
+            "\"02-Jan-2020 10:00:00 GMT\"",
+            "\"02-Jan-2020 10:00:00 +0000\"",
+        ),
+        (
+            "\"02-Jan-2020 10:00:00 +0100 (CET)\"",
+            "\"02-Jan-2020 09:00:00 +0000\"",
+        ),
+        (
+            "\"02-Jan-2020 10:00:00 \"",
+            "\"02-Jan-2020 10:00:00 +0000\"",
+        ),
+    ];
+    for (date, _) in dates {
+        a.append(&format!("INBOX {date}"), &text("one.eml"));
+    }
+    // No such day or time: now.
+    for date in ["32-Jan-2020 00:00:00 +0000", "01-Jan-2020 24:00:00 +0000"] {
+        a.append(&format!("INBOX \"{date}\""), &text("one.eml"));
+    }
+    a.ok("SELECT INBOX");
+    let reply = a.ok("FETCH 1:* INTERNALDATE");
+    for (number, (written, expected)) in (1..).zip(dates) {
+        let told = format!("{number} FETCH (INTERNALDATE {expected})");
+        assert!(reply.has(&told), "{written}: {reply}");
+    }
+    assert_eq!(a.ok("SEARCH SINCE 1-Jan-2025").found(), [6, 7]);
+}
+
+#[test]
+fn octets_are_kept_as_they_came() {
+    let mail = Mail::new();
+    let mut a = mail.select();
+    let texts: [&[u8]; 9] = [
+        b"Subject: c\r\n\r\na\r\r\nb\r\n",
+        b"a\r\r\r\r\n\r\r\n",
+        b"a\rb\r\n\r",
+        b"a\r\n",
+        b"a",
+        b"a\r",
+        b"\r\r\n",
+        b"a\r\n\r\r\n\r\n\r\r\n",
+        b"A: \xff\x80\x01\x7f\r\n\r\n\t \r\n.\r\n",
+    ];
+    for text in texts {
+        let command = format!("APPEND INBOX {{{}+}}\r\n", text.len());
+        let tag = a.start_bytes(&[command.as_bytes(), text].concat());
+        a.finish(&tag).tagged("OK");
+    }
+    let reply = a.ok("FETCH 1:* (RFC822.SIZE BODY.PEEK[])");
+    for (number, text) in (1..).zip(texts) {
+        assert_eq!(reply.bytes(number, "BODY[]"), text, "{text:?}");
+        let size = reply.item(number, "RFC822.SIZE").number();
+        assert_eq!(size, Some(text.len() as u64), "{text:?}");
+    }
+    // Line ends are LF in the file wherever that does not lose any.
+    let bases = mail.inbox().bases();
+    let file = |index: usize| std::fs::read(mail.inbox().find(&bases[index]).expect("a file"));
+    assert_eq!(file(0).expect("text"), b"Subject: c\n\na\r\r\nb\n");
+    // A piece is counted in the octets that came.
+    let piece = a.ok("FETCH 1 BODY.PEEK[]<14.4>").bytes(1, "BODY[]<14>");
+    assert_eq!(piece, &texts[0][14..18]);
+}
+
+#[test]
+fn a_keyword_that_finds_no_letter_costs_no_message() {
+    let mail = Mail::new();
+    let mut a = full_of_keywords(&mail, "Full");
+    // All letters are some message's.
+    a.append(r"Full (\Seen new)", &text("one.eml"));
+    a.ok("SELECT Full");
+    let reply = a.ok("FETCH 27 FLAGS");
+    let flags = reply.to_string();
+    assert!(
+        flags.contains("\\Seen") && !flags.contains("new"),
+        "{flags}"
+    );
+    // The letter of a keyword that no message has any more goes to a new one.
+    a.ok("STORE 3 FLAGS ()");
+    a.append("Full (new)", &text("one.eml"));
+    a.ok("FETCH 28 FLAGS")
+        .contains("28 FETCH (FLAGS (new ...))");
+    assert!(
+        mail.folder("Full")
+            .control("dovecot-keywords")
+            .contains("\n2 new\n")
+    );
+    // Those of one APPEND do not take each other's.
+    a.ok("STORE 4:5 FLAGS ()");
+    let tag = a.start_bytes(b"APPEND Full (x) {1+}\r\na (y) {1+}\r\nb (x y z) {1+}\r\nc");
+    a.finish(&tag).tagged("OK [APPENDUID ? 29:31]");
+    let reply = a.ok("FETCH 29:31 FLAGS");
+    reply
+        .contains("29 FETCH (FLAGS (x ...))")
+        .contains("30 FETCH (FLAGS (y ...))");
+    let flags = reply.to_string();
+    assert!(!flags.contains(" z") && !flags.contains("(z"), "{flags}");
 }
 
 #[test]

@@ -78,3 +78,41 @@ fn binary_data_with_nul_is_a_literal8() {
         "{reply}"
     );
 }
+
+#[test]
+fn nuls_are_stored_whichever_literal_brings_them() {
+    let mail = Mail::new();
+    let mut a = mail.select();
+    let text = b"Subject: p\r\n\r\n\0a\0";
+    for announcement in ["{17+}", "~{17+}"] {
+        let command = format!("APPEND INBOX {announcement}\r\n");
+        let tag = a.start_bytes(&[command.as_bytes(), text].concat());
+        a.finish(&tag).tagged("OK");
+    }
+    let reply = a.ok("FETCH 1:2 (RFC822.SIZE BINARY.SIZE[] BINARY.PEEK[] BODY.PEEK[])");
+    for n in [1, 2] {
+        assert_eq!(reply.item(n, "RFC822.SIZE").number(), Some(17));
+        assert_eq!(reply.item(n, "BINARY.SIZE[]").number(), Some(17));
+        assert_eq!(reply.bytes(n, "BINARY[]"), text);
+        assert_eq!(reply.bytes(n, "BODY[]").len(), 17);
+    }
+    // Several messages, with and without.
+    let tag = a.start_bytes(b"APPEND INBOX ~{3+}\r\n\0\0\0 (\\Seen) {2+}\r\nab ~{1+}\r\n\0");
+    a.finish(&tag).tagged("OK [APPENDUID ? 3:5]");
+    assert_eq!(a.ok("FETCH 5 BINARY.PEEK[]").bytes(5, "BINARY[]"), b"\0");
+}
+
+#[test]
+fn nothing_decoded_is_two_quotes_whatever_the_part_holds() {
+    let mail = Mail::new();
+    mail.inbox()
+        .store(b"Content-Transfer-Encoding: base64\n\nAAAA\n", "");
+    mail.inbox()
+        .store(b"Content-Transfer-Encoding: base64\n\n\n", "");
+    let mut a = mail.select();
+    // There are NULs in the part, but none in what is asked for.
+    let past = a.ok("FETCH 1 BINARY.PEEK[1]<3.1>");
+    assert_eq!(past.untagged[0].raw, b"* 1 FETCH (BINARY[1]<3> \"\")\r\n");
+    let empty = a.ok("FETCH 2 BINARY.PEEK[1]");
+    assert_eq!(empty.untagged[0].raw, b"* 2 FETCH (BINARY[1] \"\")\r\n");
+}

@@ -145,3 +145,69 @@ fn a_fetch_that_marks_as_read_tells_the_modseq_of_that() {
         );
     }
 }
+
+#[test]
+fn enable_lists_what_was_asked_for_in_any_order() {
+    let mail = Mail::new();
+    for (names, told) in [
+        ("QRESYNC CONDSTORE", "ENABLED QRESYNC CONDSTORE"),
+        ("CONDSTORE QRESYNC", "ENABLED CONDSTORE QRESYNC"),
+        ("qresync X-NONE condstore", "ENABLED QRESYNC CONDSTORE"),
+        ("CONDSTORE", "ENABLED CONDSTORE"),
+        ("QRESYNC", "ENABLED QRESYNC"),
+    ] {
+        let mut a = mail.connect();
+        a.ok(&format!("ENABLE {names}")).untagged([told]);
+        // Whoever asks again hears that it is on.
+        a.ok(&format!("ENABLE {names}")).untagged([told]);
+        a.ok("ENABLE CONDSTORE").untagged(["ENABLED CONDSTORE"]);
+    }
+}
+
+#[test]
+fn new_messages_come_with_the_highest_modseq() {
+    roost_only!("it tells it to clients with QRESYNC only");
+    let mail = Mail::with(["one.eml"]);
+    for enable in ["CONDSTORE", "QRESYNC"] {
+        let mut a = mail.connect();
+        a.ok(&format!("ENABLE {enable}"));
+        let before = a.ok("SELECT INBOX").number("HIGHESTMODSEQ");
+        mail.inbox().deliver_file("two.eml");
+        let reply = eventually("the delivery", || {
+            let reply = a.ok("NOOP");
+            reply.has("? EXISTS").then_some(reply)
+        });
+        let told = reply.number("HIGHESTMODSEQ");
+        assert!(told > before, "{reply}");
+        // Nothing that happened up to there is news.
+        a.ok(&format!("FETCH 1:* (FLAGS) (CHANGEDSINCE {told})"))
+            .untagged([]);
+        let appended = a
+            .append("INBOX", &text("three.eml"))
+            .number("HIGHESTMODSEQ");
+        assert!(appended > told);
+        let mut idle = a.idle();
+        mail.inbox().deliver_file("four.eml");
+        idle.expect("? EXISTS")
+            .expect("? RECENT")
+            .expect("OK [HIGHESTMODSEQ ?] ...");
+        idle.done();
+    }
+    let mut plain = mail.select();
+    mail.inbox().deliver_file("two.eml");
+    eventually("the delivery", || {
+        let reply = plain.ok("NOOP");
+        reply.lacks("OK [HIGHESTMODSEQ ?] ...");
+        reply.has("? EXISTS").then_some(())
+    });
+}
+
+#[test]
+fn esearch_tells_the_modseq_last() {
+    let mail = Mail::with(["one.eml", "two.eml"]);
+    let mut a = mail.select();
+    let reply = a.ok("SEARCH RETURN (MIN COUNT ALL) MODSEQ 1");
+    let raw = String::from_utf8_lossy(&reply.untagged[reply.untagged.len() - 1].raw).into_owned();
+    let (all, modseq) = (raw.find(" ALL 1:2"), raw.find(" MODSEQ "));
+    assert!(all.is_some() && all < modseq, "{raw}");
+}

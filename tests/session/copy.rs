@@ -176,3 +176,45 @@ fn internal_and_save_date_of_a_copy() {
     reply.untagged([r#"1 FETCH (INTERNALDATE "14-Nov-2023 22:13:20 +0000" SAVEDATE ?)"#]);
     a.ok("SEARCH SAVEDSINCE 1-Jan-2024").untagged(["SEARCH 1"]);
 }
+
+#[test]
+fn a_copy_into_a_folder_without_a_letter_left_loses_its_keyword_only() {
+    let mail = Mail::with(["one.eml", "two.eml", "three.eml"]);
+    let mut a = full_of_keywords(&mail, "Full");
+    a.ok("SELECT INBOX");
+    a.ok(r"STORE 1:3 +FLAGS.SILENT (\Flagged $Forwarded k5)");
+    a.ok("COPY 1 Full").tagged("OK [COPYUID ? 1 27]");
+    a.ok("MOVE 2 Full");
+    a.ok("SELECT Full");
+    for number in [27, 28] {
+        let flags = a.ok(&format!("FETCH {number} FLAGS")).to_string();
+        assert!(
+            flags.contains("\\Flagged") && flags.contains("k5"),
+            "{flags}"
+        );
+        assert!(!flags.contains("$Forwarded"), "{flags}");
+    }
+}
+
+#[test]
+fn letters_that_no_message_has_go_to_the_keywords_of_a_copy() {
+    let mail = Mail::with(["one.eml", "two.eml"]);
+    let folder = mail.folder("Full");
+    folder.create();
+    let names: String = (0..26).map(|n| format!("{n} unused{n:02}\n")).collect();
+    let path = folder.path().join("dovecot-keywords");
+    std::fs::write(&path, names).expect("written");
+    own(&path);
+    let mut a = mail.select();
+    a.ok("STORE 1 +FLAGS.SILENT ($Forwarded)");
+    a.ok("STORE 2 +FLAGS.SILENT ($Forwarded $MDNSent)");
+    a.ok("COPY 1 Full");
+    a.ok("MOVE 2 Full");
+    let reply = a.ok("SELECT Full");
+    assert!(reply.to_string().contains("$MDNSent"), "{reply}");
+    a.ok("FETCH 1:2 FLAGS")
+        .contains("1 FETCH (FLAGS ($Forwarded ...))")
+        .contains("2 FETCH (FLAGS ($Forwarded $MDNSent ...))");
+    let kept = folder.control("dovecot-keywords");
+    assert_eq!(kept.matches("unused").count(), 24, "{kept}");
+}

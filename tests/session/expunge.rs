@@ -158,3 +158,16 @@ fn uids_of_expunged_messages_are_never_given_again() {
     let mut b = mail.select();
     b.append("INBOX", &text("three.eml")).code("APPENDUID ? 3");
 }
+
+#[test]
+fn recent_is_told_anew_when_a_recent_message_is_expunged() {
+    let mail = Mail::with(["one.eml", "two.eml"]);
+    mail.select().logout();
+    mail.inbox().deliver_file("three.eml");
+    mail.inbox().deliver_file("four.eml");
+    let mut a = mail.select();
+    a.ok(r"STORE 3 +FLAGS.SILENT (\Deleted)");
+    a.ok("EXPUNGE").untagged(["3 EXPUNGE", "1 RECENT"]);
+    a.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)");
+    a.ok("EXPUNGE").untagged(["1 EXPUNGE"]);
+}

@@ -151,3 +151,46 @@ fn flags_without_parentheses_and_bad_sets() {
     a.bad(r"STORE 1 *FLAGS (\Seen)");
     a.ok(r"UID STORE 99 +FLAGS (\Seen)").untagged([]);
 }
+
+#[test]
+fn a_store_that_is_refused_for_its_keywords_changes_nothing() {
+    let mail = Mail::with(["one.eml"]);
+    let mut a = mail.select();
+    let many: Vec<String> = (0..30).map(|n| format!("kw{n:02}")).collect();
+    for how in ["+FLAGS.SILENT", "FLAGS"] {
+        let refused = a.no(&format!(r"STORE 1 {how} (\Seen {})", many.join(" ")));
+        refused.code("LIMIT").untagged([]);
+        a.ok("FETCH 1 FLAGS")
+            .untagged(["1 FETCH (FLAGS (\\Recent))"]);
+        assert!(!mail.inbox().path().join("dovecot-keywords").exists());
+    }
+    a.ok("STORE 1 +FLAGS ($Forwarded)")
+        .contains("1 FETCH (FLAGS ($Forwarded ...))");
+    a.ok(&format!("STORE 1 +FLAGS.SILENT ({})", many[..25].join(" ")));
+    a.no("STORE 1 +FLAGS (more)").code("LIMIT");
+}
+
+#[test]
+fn a_keyword_takes_the_letter_of_one_that_no_message_has_any_more() {
+    let mail = Mail::with(["one.eml"]);
+    let (mut a, mut b) = (full_of_keywords(&mail, ""), mail.connect());
+    a.ok("SELECT INBOX");
+    b.ok("SELECT INBOX");
+    a.no("STORE 1 +FLAGS (new)").code("LIMIT");
+    a.ok("STORE 4 FLAGS ()");
+    let reply = a.ok("STORE 1 +FLAGS (new)");
+    reply
+        .contains("FLAGS (... new ...)")
+        .contains("1 FETCH (FLAGS (new ...))");
+    // The other client hears the name before it is used, and of the old one no more.
+    let news = eventually("the keyword", || {
+        let news = b.ok("NOOP");
+        news.has("1 FETCH (FLAGS (new ...))").then_some(news)
+    });
+    let names = &news.untagged[0];
+    assert!(names.matches("FLAGS (... new ...)"), "{news}");
+    assert!(
+        !String::from_utf8_lossy(&names.raw).contains("k2 "),
+        "{news}"
+    );
+}

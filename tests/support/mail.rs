@@ -311,3 +311,23 @@ pub(super) fn next() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// A client of this mail, in whose folder `name` ("" is INBOX) there are 26 more messages, the first with the keyword
+/// `k0`, the second with `k1`, and so on: all letters are in use.
+pub fn full_of_keywords(mail: &Mail, name: &str) -> Client {
+    let folder = match name {
+        "" => mail.inbox(),
+        name => mail.folder(name),
+    };
+    if !name.is_empty() {
+        folder.create();
+    }
+    for letter in 'a'..='z' {
+        folder.store(&message::text("one.eml"), &letter.to_string());
+    }
+    let names: String = (0..26).map(|n| format!("{n} k{n}\n")).collect();
+    let path = folder.path().join("dovecot-keywords");
+    fs::write(&path, names).expect("written");
+    own(&path);
+    mail.connect()
+}

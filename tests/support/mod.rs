@@ -28,7 +28,7 @@ mod wire;
 pub use client::{Client, Idle};
 pub use daemon::{Certificate, Daemon};
 pub use dovecot::{doveadm, lda};
-pub use mail::{Folder, MAIL, Mail, own};
+pub use mail::{Folder, MAIL, Mail, full_of_keywords, own};
 pub use message::{crlf, numbered, text};
 pub use place::{PamService, Place, User};
 pub use proc::{Proc, Socket};

@@ -12,7 +12,7 @@ use crate::maildir::folder::Step;
 use crate::maildir::save::{Batch, Commit, Incoming};
 use crate::message::crlf::ToLf;
 use crate::session::connection::Patience;
-use crate::session::flags;
+use crate::session::flags::{self, NewKeywords};
 use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
 
@@ -115,7 +115,7 @@ impl Append {
     /// The message's flags in the destination's letters; `None` while another program has the lock
     /// that a new keyword needs.
     fn letters(
-        &self,
+        &mut self,
         message: &Message,
         context: &mut Context<'_>,
     ) -> Result<Option<Flags>, Reply> {
@@ -123,14 +123,19 @@ impl Append {
         let folder = &mut destination(&self.name, context)?.folder;
         let named = &message.about.flags;
         if !named.iter().any(|flag| matches!(flag, Flag::Keyword(_))) {
-            return Ok(Some(flags::to_letters(folder, named, false, now)?));
+            let letters = flags::to_letters(folder, named, NewKeywords::LeftOut, now);
+            return Ok(Some(letters?));
         }
         if !folder.lock(now)? {
             return Ok(None);
         }
-        let letters = flags::to_letters(folder, named, true, now);
+        let held = self.batch.held_letters();
+        let new = NewKeywords::MadeIfPossible { held };
+        let letters = flags::to_letters(folder, named, new, now);
         folder.unlock();
-        Ok(Some(letters?))
+        let letters = letters?;
+        self.batch.hold_letters(folder, letters);
+        Ok(Some(letters))
     }
 
     fn sync(&mut self, context: &mut Context<'_>) -> Result<Step, Reply> {
@@ -228,12 +233,8 @@ fn take_text(mut message: Box<Message>, context: &mut Context<'_>) -> (Stage, Op
 }
 
 fn take_data(message: &mut Message, context: &mut Context<'_>) -> Result<(), Reply> {
+    // NULs are taken in either kind of literal, and given back by BINARY.
     let data = context.client.imap.append_data();
-    // A Maildir file is text: nobody knows what NUL would mean in it (RFC 3516 4.3).
-    if memchr::memchr(0, data).is_some() && message.about.literal8 {
-        let text = "A message with NUL octets cannot be stored.";
-        return Err(Reply::no(text).code(Code::UnknownCte));
-    }
     let mut lines = Vec::with_capacity(data.len());
     message.line_ends.push(data, &mut lines);
     let taken = data.len();

@@ -15,7 +15,7 @@ use crate::maildir::save::{Batch, Commit, SaveError};
 use crate::net::Now;
 use crate::session::connection::Patience;
 use crate::session::counters::Counters;
-use crate::session::flags;
+use crate::session::flags::{self, NewKeywords};
 use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::{MailboxKey, Mailboxes};
 use crate::session::reply::{self, Reply, ReplyCode};
@@ -229,7 +229,11 @@ impl Copy {
                     .mailboxes
                     .get(destination)
                     .ok_or_else(reply::deselected)?;
-                flags::to_letters(&mut destination.folder, &named, true, now)?
+                let held = batch.held_letters();
+                let new = NewKeywords::MadeIfPossible { held };
+                let letters = flags::to_letters(&mut destination.folder, &named, new, now)?;
+                batch.hold_letters(&destination.folder, letters);
+                letters
             };
             let source = context
                 .mailboxes

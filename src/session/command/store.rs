@@ -13,7 +13,7 @@ use crate::imap::sequence::Ranges;
 use crate::maildir::folder::MessageError;
 use crate::maildir::messages::Message;
 use crate::session::connection::{Client, Patience, look};
-use crate::session::flags::{self, KeywordNames};
+use crate::session::flags::{self, KeywordNames, NewKeywords};
 use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::session::view::{Counted, Walk};
@@ -87,8 +87,11 @@ impl Store {
         let Some(mailbox) = mailbox else {
             return Progress::Done(reply::deselected());
         };
-        let create = self.request.how != How::Remove;
-        let named = flags::to_letters(&mut mailbox.folder, &self.request.flags, create, now.time);
+        let new = match self.request.how {
+            How::Remove => NewKeywords::LeftOut,
+            How::Add | How::Replace => NewKeywords::Made,
+        };
+        let named = flags::to_letters(&mut mailbox.folder, &self.request.flags, new, now.time);
         let named = match named {
             Ok(named) => named,
             Err(error) => return Progress::Done(error.into()),

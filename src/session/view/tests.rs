@@ -23,7 +23,7 @@ fn numbers_close_up_when_an_expunge_is_told_and_not_before() {
     assert_eq!(mail.tell(&mut client, Tell::NoExpunge), "");
     assert_eq!(
         mail.tell(&mut client, Tell::All),
-        "* 2 EXPUNGE\r\n* 3 EXPUNGE\r\n"
+        "* 2 EXPUNGE\r\n* 3 EXPUNGE\r\n* 3 RECENT\r\n"
     );
     assert_eq!(mail.uid_of_number(1, 3), Some(5));
     assert_eq!(mail.uid_of_number(1, 4), None);
@@ -43,6 +43,42 @@ fn what_came_and_went_untold_is_never_counted() {
     );
     assert_eq!(mail.uid_of_number(1, 4), Some(5));
     assert_eq!(mail.tell(&mut client, Tell::All), "");
+}
+
+#[test]
+fn recent_is_told_anew_when_a_recent_message_goes() {
+    let mut mail = Mail::new(3);
+    let mut first = mail.select(1, Manner::default());
+    mail.expunge(|uid| uid == 2);
+    assert_eq!(
+        mail.tell(&mut first, Tell::All),
+        "* 2 EXPUNGE\r\n* 2 RECENT\r\n"
+    );
+}
+
+#[test]
+fn the_highest_modseq_comes_with_new_messages_and_not_before_an_expunge() {
+    let mut mail = Mail::new(2);
+    let condstore = Manner {
+        condstore: true,
+        ..Manner::default()
+    };
+    let mut client = mail.select(1, condstore);
+    mail.deliver(1);
+    let told = mail.tell(&mut client, Tell::NoExpunge);
+    let highest = mail.mailbox.folder.highest_modseq();
+    let code = format!("* OK [HIGHESTMODSEQ {highest}] Highest\r\n");
+    assert_eq!(told, format!("* 3 EXISTS\r\n* 3 RECENT\r\n{code}"));
+    assert_eq!(mail.tell(&mut client, Tell::All), "");
+
+    mail.expunge(|uid| uid == 1);
+    mail.deliver(1);
+    let told = mail.tell(&mut client, Tell::NoExpunge);
+    assert_eq!(told, "* 4 EXISTS\r\n* 4 RECENT\r\n");
+    let told = mail.tell(&mut client, Tell::All);
+    let highest = mail.mailbox.folder.highest_modseq();
+    let code = format!("* OK [HIGHESTMODSEQ {highest}] Highest\r\n");
+    assert_eq!(told, format!("* 1 EXPUNGE\r\n* 3 RECENT\r\n{code}"));
 }
 
 #[test]
@@ -327,6 +363,15 @@ impl Mail {
                 let before = client.uids.len() as u64;
                 client.uids.retain(|&uid| !vanished.contains(uid));
                 assert_eq!(client.uids.len() as u64, before - vanished.count());
+            }
+            (Err(_), "[HIGHESTMODSEQ") => {
+                // From there on it will ask for changes, so it knows all that is before.
+                assert!(client.manner.condstore);
+                assert_eq!(client.uids, self.live());
+                for message in self.messages().iter().filter(|message| !message.is_gone()) {
+                    let seen = message.flags().system.contains(System::SEEN);
+                    assert_eq!(client.seen.get(&uid_of(message)), Some(&seen));
+                }
             }
             _ => panic!("{line}"),
         }

@@ -6,7 +6,7 @@ use roost::imap::sequence::Uid;
 use roost::maildir::cache::Cache;
 use roost::maildir::dir::{Access, Dir};
 use roost::maildir::filename::{Filename, size, uid_order, virtual_size};
-use roost::maildir::keywords::{Keywords, KeywordsError};
+use roost::maildir::keywords::{Keywords, KeywordsFile, Room};
 use roost::maildir::lock::{Dotlock, Lock};
 use roost::maildir::subscriptions::Subscriptions;
 use roost::maildir::uidlist::{Durable, New, Uidlist};
@@ -216,13 +216,19 @@ pub fn keywords(input: &[u8]) {
     }
     let lock = scratch.lock();
     let new = Keyword::new("$Fuzz").expect("it is a keyword");
-    match keywords.add(&scratch.dir, &lock, &new, &Access::PRIVATE, now()) {
-        Ok(number) => assert_eq!(keywords.name(number), Some(&new)),
-        Err(KeywordsError::Full) => assert!(keywords.is_full()),
-        Err(error) => panic!("{error:?}"),
+    let file = KeywordsFile {
+        dir: &scratch.dir,
+        lock: &lock,
+        access: &Access::PRIVATE,
+        now: now(),
+    };
+    let given = keywords.add(&[&new], Room::ForSome, &|| Ok(u32::MAX), &file);
+    match given.expect("it can be written").as_slice() {
+        [Some(number)] => assert_eq!(keywords.name(*number), Some(&new)),
+        _ => assert!(keywords.is_full()),
     }
     keywords
-        .name_unknown(&scratch.dir, &lock, u32::MAX, &Access::PRIVATE, now())
+        .name_unknown(u32::MAX, &file)
         .expect("it can be written");
     assert!(keywords.is_full());
     let again = Keywords::read(&scratch.dir).expect("it can be read");

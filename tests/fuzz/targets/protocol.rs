@@ -308,10 +308,11 @@ pub fn syntax(input: &[u8]) {
     if let Ok(known) = Reader::new(input).known_uids() {
         ranges(&known);
     }
-    if let Ok(time) = Reader::new(input).date_time() {
+    if let Ok(Some(time)) = Reader::new(input).date_time() {
         let mut written = Vec::new();
         write_date_time(&mut written, time);
-        assert_eq!(Reader::new(&written).date_time(), Ok(time), "{written:?}");
+        let again = Reader::new(&written).date_time();
+        assert_eq!(again, Ok(Some(time)), "{written:?}");
     }
     if let Ok(name) = decode_utf7(input) {
         assert_eq!(decode_utf7(encode_utf7(&name).as_bytes()), Ok(name));

@@ -190,7 +190,7 @@ impl World {
             Deed::TheirFlag(index, bits) => {
                 if let Some(name) = self.pick(index) {
                     let base = name.split(':').next().unwrap().as_bytes();
-                    let new = super::super::super::filename::Filename { base, info: b"" };
+                    let new = Filename { base, info: b"" };
                     let new = String::from_utf8(new.with_flags(flags(*bits))).unwrap();
                     self.rename(&format!("cur/{name}"), &format!("cur/{new}"));
                 }

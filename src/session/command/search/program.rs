@@ -289,13 +289,9 @@ impl Compiler {
             SearchKey::System(system) => Test::Flags((*system).into()),
             SearchKey::Recent => Test::Recent,
             SearchKey::Keyword(keyword) => {
-                let now = context.now.time;
                 let mailbox = selected_mailbox(context).ok_or_else(reply::deselected)?;
-                let folder = &mut mailbox.folder;
-                let letter = match keyword {
-                    Some(keyword) => folder.keyword_letter(keyword, false, now)?,
-                    None => None,
-                };
+                let keyword = keyword.as_ref();
+                let letter = keyword.and_then(|keyword| mailbox.folder.keyword_letter(keyword));
                 match letter.and_then(|letter| 1u32.checked_shl(letter)) {
                     Some(keywords) => Test::Flags(Flags {
                         system: System::default(),
