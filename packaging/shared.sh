@@ -17,6 +17,12 @@ make_user() {
     fi
 }
 
+# Another server, if there is one: $holder, and what is known of it.
+other_server() {
+    port_holder
+    [ -n "$holder" ] || enabled_server
+}
+
 # Who listens on the ports of IMAP: $holder (a name; empty if nobody does), $port, $pid, $its_unit.
 # From /proc, for there need be no tool. (No percent signs here: rpm would take them for its own.)
 port_holder() {
@@ -37,8 +43,42 @@ port_holder() {
     done
 }
 
+# Another IMAP server that is to be started with the host, though it does not run now: $holder and
+# $its_unit (empty if there is none). An upgrade of the host may have left it so, and its mail may be
+# where Roost does not look: clients that find nothing take that for the truth.
+enabled_server() {
+    holder='' pid='' port='' its_unit=''
+    for unit in dovecot.service dovecot.socket courier-imap.service courier-imap-ssl.service \
+        cyrus-imapd.service cyrus-imap.service; do
+        is_enabled "$unit" || continue
+        # One that runs, and has neither port, serves something else.
+        if [ -d /run/systemd/system ] && systemctl --quiet is-active "$unit"; then
+            continue
+        fi
+        its_unit="${its_unit:+$its_unit }$unit"
+    done
+    holder=$its_unit
+}
+
+is_enabled() {
+    if command -v systemctl >/dev/null; then
+        case $(systemctl is-enabled "$1" 2>/dev/null || true) in
+            enabled | enabled-runtime | linked | linked-runtime | alias) return 0 ;;
+            *) return 1 ;;
+        esac
+    fi
+    for link in "/etc/systemd/system/"*.wants/"$1" /etc/rc[2345].d/S[0-9][0-9]"$(basename "$1" .service)"; do
+        [ ! -e "$link" ] || return 0
+    done
+    return 1
+}
+
 how_to_go_over() {
-    echo "roost: $holder${pid:+ (process $pid)} listens on port $port, so Roost is installed but neither"
+    if [ -n "$port" ]; then
+        echo "roost: $holder${pid:+ (process $pid)} listens on port $port, so Roost is installed but neither"
+    else
+        echo "roost: $its_unit: enabled, though not running now, so Roost is installed but neither"
+    fi
     echo "roost: started nor enabled. Nothing of the other server was touched. Both can read and write"
     echo "roost: the same Maildirs; only the ports cannot be shared. To go over to Roost:"
     case $its_unit in
@@ -49,7 +89,7 @@ how_to_go_over() {
                 echo "roost:     stop $holder, and see that it is not started again"
             fi
             ;;
-        dovecot.service) echo "roost:     systemctl disable --now dovecot.socket dovecot.service" ;;
+        dovecot.service | dovecot.socket) echo "roost:     systemctl disable --now dovecot.socket dovecot.service" ;;
         *) echo "roost:     systemctl disable --now $its_unit" ;;
     esac
     echo "roost:     systemctl enable --now roost.service"

@@ -32,7 +32,7 @@
 //!                      session (the user): all of his connections
 //! ```
 //!
-//! All are this program, executed anew with the name of a role, save for the login child, which is a fork.  Each
+//! All are this program, executed anew with the name of a role (`sys/spawn.rs` has the table of them).  Each
 //! has one channel, to the monitor; what may go through it is the table in `ipc/table.rs`.  With `auth.pam_session`
 //! the login child stays, as the parent of the session, to close what PAM has opened.
 //!

@@ -10,7 +10,7 @@ use roost::commands::{self, BadConfiguration, Role, UsageError};
 use roost::config::{Config, LogTarget};
 use roost::ipc::Secret;
 use roost::monitor::client::{self, ClientError};
-use roost::monitor::{self, Mode, MonitorError, Start};
+use roost::monitor::{self, ChildError, Mode, MonitorError, Start};
 use roost::solo::{self, SoloError};
 use roost::sys::spawn::ChildRole;
 use roost::sys::{inherited, process, terminal};
@@ -39,6 +39,7 @@ fn run(role: Role) -> Result<(), Failure> {
         Role::Version => show(concat!("roost ", env!("CARGO_PKG_VERSION"), "\n")),
         Role::Daemon(start, mode) => run_daemon(&start, mode),
         Role::Child(ChildRole::Front) => Ok(front::role::run(channel()?)?),
+        Role::Child(ChildRole::Login) => match monitor::login(channel()?)? {},
         Role::Child(ChildRole::Session) => Ok(session::role::run(channel()?)?),
         Role::Child(ChildRole::Certificate) => show(&monitor::certificate()?),
         Role::Preauth(maildir, config) => {
@@ -211,6 +212,15 @@ impl From<MonitorError> for Failure {
         Failure {
             text: error.to_string(),
             status,
+        }
+    }
+}
+
+impl From<ChildError> for Failure {
+    fn from(error: ChildError) -> Failure {
+        Failure {
+            text: format!("login: {error}"),
+            status: EX_OSERR,
         }
     }
 }

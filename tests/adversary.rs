@@ -3,7 +3,7 @@
 //!
 //! A role of Roost is the running program executed again with the role as its argument. So this test
 //! program is the whole daemon: `adversary monitor FILE` runs the real monitor, which then executes us as
-//! `front` and `session`. Whichever of them is to be bad takes the number of the next scenario from a file,
+//! `front`, `login` and `session`. Whichever of them is to be bad takes the number of the next scenario from a file,
 //! plays it, writes down that it has, and waits to be killed; when no scenario is left, it is the real one,
 //! through which somebody then logs in.
 
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Some("monitor") => monitor(arguments.next().map(PathBuf::from)),
         Some("front") => front(),
         Some("session") => session(),
+        Some("login") => login(),
         // As any test program: words that the names must have in them, and options that do not matter.
         argument => {
             let words: Vec<String> = argument
@@ -84,6 +85,15 @@ fn session() {
     let first = channel.wait().expect("the settings");
     assert!(matches!(first, Message::Settings(_)), "the settings first");
     Player::new(channel, directory, number).play_session(scenario);
+}
+
+/// The real one.
+fn login() {
+    let channel = inherited::channel().expect("a channel");
+    match roost::monitor::login(channel) {
+        Ok(never) => match never {},
+        Err(error) => panic!("a login child: {error}"),
+    }
 }
 
 /// The scenario to be played, if there is one: in the directory of that name beside the log, which is all

@@ -44,3 +44,5 @@ mod sources;
 mod systemd;
 #[path = "daemon/tls.rs"]
 mod tls;
+#[path = "daemon/upgrade.rs"]
+mod upgrade;

@@ -95,6 +95,7 @@ const LAYERS: &[Layer] = &[
         may_name: &["config", "ipc", "log", "sys"],
         may_touch: &[Io],
         files: &[
+            ("modules.rs", &[Files]),
             ("passwd_file.rs", &[Files]),
             ("files.rs", &[Files, Processes]),
         ],

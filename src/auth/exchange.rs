@@ -40,6 +40,7 @@ pub(super) fn run(
     }
     account::refuse_root(config, &user, trace)?;
 
+    dialogue.turn_to(SOURCE);
     let key = salt_key(config, trace)?;
     let (entry, verifier) = choose(config, &user, &key, trace)?;
     let exchange = first.challenge(verifier, &nonce()?);

@@ -8,6 +8,7 @@ use std::path::Path;
 use aws_lc_rs::rand;
 
 use super::cache::{Stamp, Stamps};
+use super::modules::{self, Facility, Look, Missing};
 use super::passwd_file::{self, Entry};
 use super::verifier::Key;
 use crate::config::{AuthSource, Config};
@@ -44,7 +45,11 @@ pub fn check(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     for source in &config.auth_sources {
         match source {
-            AuthSource::Pam => found.extend(missing_service(&config.auth_pam_service)),
+            AuthSource::Pam => {
+                let service = &config.auth_pam_service;
+                found.extend(missing_service(service));
+                found.extend(missing_modules(service));
+            }
             AuthSource::PasswdFile(path) => match check_passwd_file(path, &mut found) {
                 Ok(()) => {}
                 Err(error) => found.push(format!("{}: {error}", path.display())),
@@ -57,9 +62,23 @@ pub fn check(config: &Config) -> Vec<String> {
 /// A text if PAM has no rules for that service, and so takes those of `other`.
 pub fn missing_service(service: &str) -> Option<String> {
     let exists = |folder: &&str| Path::new(folder).join(service).exists();
-    let ruled = PAM_FOLDERS.iter().any(exists) || !Path::new("/etc/pam.d").exists();
+    let ruled = modules::FOLDERS.iter().any(exists) || !Path::new("/etc/pam.d").exists();
     (!ruled)
         .then(|| format!("/etc/pam.d/{service} is missing: /etc/pam.d/other decides who logs in"))
+}
+
+/// Modules without which nobody may get in; they are not loaded, for the monitor asks too.
+fn missing_modules(service: &str) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for facility in [Facility::Auth, Facility::Account] {
+        for Missing { module, why } in modules::missing(service, facility, Look::Exists) {
+            let text = format!("/etc/pam.d/{service}: {module}: {why}: logins may fail");
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+    }
+    texts
 }
 
 /// A directory, and what is there.
@@ -149,8 +168,6 @@ const SYSTEM_FILES: &[&str] = &[
     "/etc/nologin",
     "/run/nologin",
 ];
-
-const PAM_FOLDERS: &[&str] = &["/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d"];
 
 const SALT_KEY: &str = "scram-salt.key";
 

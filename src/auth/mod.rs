@@ -10,6 +10,7 @@
 //! | `exchange` | SASL SCRAM-SHA-256, in several steps |
 //! | `account` | what is needed of a user who has shown who he is, and who is never let in |
 //! | `pam` | PAM as a source |
+//! | `modules` | which modules of a PAM service cannot be loaded |
 //! | `passwd_file` | Dovecot's passwd-file |
 //! | `scheme`, `verifier` | passwords as they are kept |
 //! | `scram` | the messages of SCRAM |
@@ -30,6 +31,7 @@ mod account;
 pub mod cache;
 mod exchange;
 mod files;
+mod modules;
 mod pam;
 pub mod passwd_file;
 mod password;
@@ -47,10 +49,13 @@ use crate::config::{ClientCertificate, Config, Mechanism};
 use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal, Secret};
 use trace::Trace;
 
-/// The client's side of an exchange of several steps (SCRAM).
+/// The client's side of a login: an exchange of several steps (SCRAM), and whoever watches it.
 pub trait Dialogue {
     /// Sends a challenge and waits for the answer; `None` if the client has given up.
     fn challenge(&mut self, challenge: Secret) -> Option<Secret>;
+
+    /// This source is asked from now on.
+    fn turn_to(&mut self, _source: &'static str) {}
 }
 
 /// Somebody who has shown who he is.
@@ -105,14 +110,14 @@ fn judge(
     let origin = &request.origin;
     let identity = match &request.proof {
         Proof::Password { user, password, .. } => {
-            password::check(config, origin, user, password, trace)?
+            password::check(config, origin, user, password, dialogue, trace)?
         }
         Proof::External {
             certified,
             authorize,
         } => {
             believe(config, origin, trace)?;
-            password::look_up(config, origin, certified, authorize, trace)?
+            password::look_up(config, origin, certified, authorize, dialogue, trace)?
         }
         Proof::Scram { first, binding } => {
             return exchange::run(config, request, first, binding, dialogue, trace);

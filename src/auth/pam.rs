@@ -1,5 +1,6 @@
 //! PAM as a source of logins.
 
+use super::modules::{self, Facility, Look, Missing};
 use super::trace::{Trace, address};
 use super::{Denial, Identity};
 use crate::config::Config;
@@ -64,7 +65,7 @@ pub(super) fn login(
     trace: &mut Trace,
 ) -> Result<Identity, Denial> {
     let mut pam = start(config, origin, user).map_err(|error| {
-        trace.problem(SOURCE, format!("pam_start() failed: {error}"));
+        trace.problem(SOURCE, format!("pam_start() gave no answer: {error}"));
         Denial::Unavailable
     })?;
     let result = ask(&mut pam, config, password, trace);
@@ -121,24 +122,27 @@ fn ask(
     let Err(error) = pam.check_account() else {
         return Ok(());
     };
-    let text = format!("pam_acct_mgmt() failed: {error}");
     let denial = match error.failure() {
         Failure::Expired => Denial::Expired,
+        Failure::Unavailable => return Err(no_answer("pam_acct_mgmt", &error, config, trace)),
+        _ if tell_missing(config, Facility::Account, trace) => return Err(Denial::Unavailable),
         Failure::UnknownUser => Denial::Unknown,
         // The password was right: pam_nologin says "authentication failure", pam_access "permission denied".
         Failure::Mismatch | Failure::Denied => Denial::Disabled,
-        Failure::Unavailable => {
-            trace.problem(SOURCE, text);
-            return Err(Denial::Unavailable);
-        }
     };
-    trace.failure(SOURCE, text);
+    trace.failure(SOURCE, format!("pam_acct_mgmt() failed: {error}"));
     Err(denial)
 }
 
 fn not_authenticated(error: &PamError, config: &Config, trace: &mut Trace) -> Denial {
     let text = format!("pam_authenticate() failed: {error}");
     match error.failure() {
+        Failure::Unavailable => no_answer("pam_authenticate", error, config, trace),
+        Failure::Expired => {
+            trace.failure(SOURCE, text);
+            Denial::Expired
+        }
+        _ if tell_missing(config, Facility::Auth, trace) => Denial::Unavailable,
         Failure::Mismatch => {
             trace.failure(SOURCE, format!("{text} (password mismatch?)"));
             Denial::Mismatch
@@ -147,21 +151,47 @@ fn not_authenticated(error: &PamError, config: &Config, trace: &mut Trace) -> De
             trace.failure(SOURCE, "unknown user");
             Denial::Unknown
         }
-        Failure::Expired => {
-            trace.failure(SOURCE, text);
-            Denial::Expired
-        }
         // By a rule that did not ask for the password: whether it was right is not to be told.
         Failure::Denied => {
             trace.failure(SOURCE, text);
             Denial::Mismatch
         }
-        Failure::Unavailable => {
-            let service = &config.auth_pam_service;
-            trace.problem(SOURCE, format!("{text} (/etc/pam.d/{service} missing?)"));
-            Denial::Unavailable
-        }
     }
+}
+
+/// PAM itself does not work.  Programs that ban addresses look for "failed": nothing here is the client's fault.
+fn no_answer(function: &str, error: &PamError, config: &Config, trace: &mut Trace) -> Denial {
+    let facility = match function {
+        "pam_authenticate" => Facility::Auth,
+        _ => Facility::Account,
+    };
+    if !tell_missing(config, facility, trace) {
+        let service = &config.auth_pam_service;
+        trace.problem(
+            SOURCE,
+            format!(
+                "{function}() gave no answer: {error} (/etc/pam.d/{service} missing, or a module that \
+                 does not work?)"
+            ),
+        );
+    }
+    Denial::Unavailable
+}
+
+/// Whether modules could not be loaded, so that a refusal means nothing.
+fn tell_missing(config: &Config, facility: Facility, trace: &mut Trace) -> bool {
+    let service = &config.auth_pam_service;
+    let missing = modules::missing(service, facility, Look::Loads);
+    for Missing { module, why } in &missing {
+        trace.problem(
+            SOURCE,
+            format!(
+                "the module {module} cannot be loaded, so nobody can say whether the password is right: \
+                 {why}; install what it needs, or take it out of /etc/pam.d/{service}"
+            ),
+        );
+    }
+    !missing.is_empty()
 }
 
 pub(super) const SOURCE: &str = "pam";

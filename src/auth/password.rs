@@ -9,7 +9,7 @@ use std::path::Path;
 use super::passwd_file::{self, Entry, Extent, Found};
 use super::scheme::{self, SchemeError, Stored};
 use super::trace::Trace;
-use super::{Denial, Identity, account, pam};
+use super::{Denial, Dialogue, Identity, account, pam};
 use crate::config::{AuthSource, Config};
 use crate::ipc::{Origin, Refusal, Secret};
 
@@ -19,12 +19,13 @@ pub(super) fn check(
     origin: &Origin,
     user: &[u8],
     password: &Secret,
+    dialogue: &mut dyn Dialogue,
     trace: &mut Trace,
 ) -> Result<Identity, Refusal> {
     let user = normalise(config, user, trace)?;
     account::refuse_root(config, &user, trace)?;
     let mut effort = Effort::default();
-    let result = each_source(config, |source| match source {
+    let result = each_source(config, dialogue, |source| match source {
         AuthSource::Pam => {
             let result = pam::login(config, origin, &user, Some(password), trace);
             effort.compared |= !matches!(result, Err(Denial::Unknown));
@@ -50,6 +51,7 @@ pub(super) fn look_up(
     origin: &Origin,
     certified: &[u8],
     authorize: &[u8],
+    dialogue: &mut dyn Dialogue,
     trace: &mut Trace,
 ) -> Result<Identity, Refusal> {
     let user = normalise(config, certified, trace)?;
@@ -59,7 +61,7 @@ pub(super) fn look_up(
         return Err(Refusal::Mismatch);
     }
     account::refuse_root(config, &user, trace)?;
-    each_source(config, |source| match source {
+    each_source(config, dialogue, |source| match source {
         AuthSource::Pam => pam::login(config, origin, &user, None, trace),
         AuthSource::PasswdFile(path) => {
             let entry = known(find(path, &user, Extent::Line, trace)?, trace)?;
@@ -179,10 +181,15 @@ fn known(found: Found, trace: &mut Trace) -> Result<Entry, Denial> {
 
 fn each_source(
     config: &Config,
+    dialogue: &mut dyn Dialogue,
     mut ask: impl FnMut(&AuthSource) -> Result<Identity, Denial>,
 ) -> Result<Identity, Refusal> {
     let mut refusal = Refusal::Mismatch;
     for source in &config.auth_sources {
+        dialogue.turn_to(match source {
+            AuthSource::Pam => pam::SOURCE,
+            AuthSource::PasswdFile(_) => SOURCE,
+        });
         match ask(source) {
             Ok(identity) => return Ok(identity),
             Err(Denial::Unknown | Denial::Mismatch) => {}

@@ -110,7 +110,10 @@ pub const TABLE: &[Rule] = &[
     from_front(Kind::Ended, SERVES).of(&[Relayed], Over),
     from_front(Kind::Counted, SERVES),
     from_front(Kind::Log, &[Preparing, Working, Ending]),
-    // To a login child, which is forked with what it needs.
+    // To a login child: who is to be asked about, or who it is known to be.
+    to_login(Kind::Settings, &[Preparing]),
+    to_login(Kind::Login, &[Preparing]).then(Working),
+    to_login(Kind::Account, &[Preparing]).then(Working),
     to_login(Kind::Respond, &[Challenged]).then(Working),
     to_login(Kind::Start, &[Admitted]).then(Starting),
     // From a login child.
@@ -215,13 +218,9 @@ pub struct Violation {
 impl Gate {
     /// For a child that has just been started.
     pub fn new(child: Role) -> Gate {
-        let phase = match child {
-            Role::Login => Working,
-            Role::Monitor | Role::Front | Role::Session => Preparing,
-        };
         Gate {
             child,
-            phase,
+            phase: Preparing,
             things: HashMap::new(),
             highest: None,
             connections: 0,

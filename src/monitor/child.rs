@@ -1,53 +1,87 @@
-//! What a login child does: forked from the monitor for one attempt, as root, without exec.
+//! The role `roost login`: a login child, root, executed by the monitor for one attempt.
 //!
-//! It closes everything but its channel and the log, finds out who it is (`auth`, where PAM may block, crash or
-//! hang), says so, and waits.  If the channel closes, that was all: somebody else serves this user, or nobody does.
+//! Executed and not only forked: it has the libraries and the PAM modules that the host has now, not those of the day
+//! on which the monitor was started, and nothing of the monitor's memory.  What it is to do, with the password, comes
+//! through its channel.
+//!
+//! It finds out who it is (`auth`, where PAM may block, crash or hang), says so, and waits.  If the channel closes,
+//! that was all: somebody else serves this user, or nobody does.
 //! `Start` means: become the session.  That is one way only: become the user for good, say `Started`, execute
 //! `roost session`.  With `auth.pam_session` the child stays root, and its own child becomes the session:
 //! somebody has to close what PAM has opened.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::auth::{self, Admission, Dialogue, PamSession};
-use crate::config::Config;
-use crate::ipc::channel::Channel;
+use crate::config::{Config, ConfigError};
+use crate::ipc::channel::{Channel, ChannelError};
 use crate::ipc::{Account, Attempt, Judgement, LoginRequest, Message, Proof, Secret, Service};
 use crate::sys::spawn::ChildRole;
-use crate::sys::{credentials, process, spawn, title};
+use crate::sys::{credentials, process, sandbox, spawn, title};
 
-use super::login::Task;
+/// Why a login child cannot begin.
+#[derive(Debug)]
+pub enum ChildError {
+    Channel(ChannelError),
+    /// The monitor said something else than what is to be said here.
+    Unexpected(&'static str),
+    Config(ConfigError),
+    System(&'static str, io::Error),
+}
 
-/// The exit code.
-pub(super) fn run(task: Task, config: &Config, channel: OwnedFd) -> u8 {
-    crate::log::close();
-    let channel = spawn::keep_only(channel).and_then(Channel::new);
-    let Ok(mut channel) = channel else {
-        return FAILED;
+/// The list of what happens.  The process ends here, or is another program: what PAM modules have left behind for
+/// its end is not run.
+pub fn run(channel: OwnedFd) -> Result<Infallible, ChildError> {
+    process::set_private_umask();
+    spawn::die_of_faults();
+    title::set("login");
+    process::use_one_arena();
+    let mut channel =
+        Channel::new(channel).map_err(|error| ChildError::System("channel", error))?;
+    let config = settings(&mut channel)?;
+    crate::log::init_as(config.log_target, config.log_level, false);
+    sandbox::forbid_core_dumps()
+        .map_err(|error| ChildError::System("limits", io::Error::other(error)))?;
+    let code = match channel.wait() {
+        Ok(Message::Account(account)) => await_start(account, None, &config, channel),
+        Ok(Message::Login(attempt, request)) => find_out(attempt, request, &config, channel),
+        Ok(_) => return Err(ChildError::Unexpected("who it is about")),
+        // The client has gone meanwhile.
+        Err(ChannelError::Closed) => 0,
+        Err(error) => return Err(error.into()),
     };
-    match task {
-        Task::Become(account) => {
-            title::set("login");
-            await_start(account, None, config, channel)
-        }
-        Task::Authenticate(attempt, request) => {
-            title::set(&description(&request, config));
-            let mut exchange = Exchange {
-                channel: &mut channel,
-                attempt,
-            };
-            let service = request.service;
-            let result = auth::authenticate(config, &request, &mut exchange);
-            // The password is not needed any more.
-            drop(request);
-            match result {
-                Err(refusal) => say(&mut channel, Message::Judged(Judgement::Refused(refusal))),
-                Ok(Admission { account, .. }) if service == Service::Sasl => say(
-                    &mut channel,
-                    Message::Judged(Judgement::Admitted { account }),
-                ),
-                Ok(Admission { account, pam }) => await_start(account, pam, config, channel),
-            }
-        }
+    spawn::end_at_once(code)
+}
+
+fn settings(channel: &mut Channel) -> Result<Config, ChildError> {
+    match channel.wait()? {
+        Message::Settings(lines) => Config::from_lines(&lines).map_err(ChildError::Config),
+        _ => Err(ChildError::Unexpected("the settings")),
+    }
+}
+
+/// The exit code, like what follows.
+fn find_out(attempt: Attempt, request: LoginRequest, config: &Config, mut channel: Channel) -> u8 {
+    let mut exchange = Exchange {
+        channel: &mut channel,
+        attempt,
+        title: description(&request),
+    };
+    exchange.show(None);
+    let service = request.service;
+    let result = auth::authenticate(config, &request, &mut exchange);
+    // The password is not needed any more.
+    drop(request);
+    match result {
+        Err(refusal) => say(&mut channel, Message::Judged(Judgement::Refused(refusal))),
+        Ok(Admission { account, .. }) if service == Service::Sasl => say(
+            &mut channel,
+            Message::Judged(Judgement::Admitted { account }),
+        ),
+        Ok(Admission { account, pam }) => await_start(account, pam, config, channel),
     }
 }
 
@@ -134,6 +168,19 @@ fn say(channel: &mut Channel, message: Message) -> u8 {
 struct Exchange<'a> {
     channel: &'a mut Channel,
     attempt: Attempt,
+    /// `bob 203.0.113.5`
+    title: String,
+}
+
+impl Exchange<'_> {
+    /// `login [bob 203.0.113.5 pam]`
+    fn show(&self, source: Option<&str>) {
+        let title = &self.title;
+        match source {
+            Some(source) => title::set(&format!("login [{title} {source}]")),
+            None => title::set(&format!("login [{title}]")),
+        }
+    }
 }
 
 impl Dialogue for Exchange<'_> {
@@ -145,10 +192,14 @@ impl Dialogue for Exchange<'_> {
             _ => None,
         }
     }
+
+    fn turn_to(&mut self, source: &'static str) {
+        self.show(Some(source));
+    }
 }
 
-/// `login [bob 203.0.113.5 pam]`
-fn description(request: &LoginRequest, config: &Config) -> String {
+/// `bob 203.0.113.5`
+fn description(request: &LoginRequest) -> String {
     let user = match &request.proof {
         Proof::Password { user, .. } => String::from_utf8_lossy(user),
         Proof::External { certified, .. } => String::from_utf8_lossy(certified),
@@ -162,12 +213,27 @@ fn description(request: &LoginRequest, config: &Config) -> String {
     let address = request.origin.remote.map_or_else(String::new, |remote| {
         format!(" {}", remote.ip().to_canonical())
     });
-    let source = match config.auth_sources.first() {
-        Some(crate::config::AuthSource::PasswdFile(_)) => "passwd-file",
-        _ => "pam",
-    };
-    format!("login [{user}{address} {source}]")
+    format!("{user}{address}")
 }
+
+impl From<ChannelError> for ChildError {
+    fn from(error: ChannelError) -> ChildError {
+        ChildError::Channel(error)
+    }
+}
+
+impl fmt::Display for ChildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChildError::Channel(error) => write!(f, "the channel to the monitor: {error}"),
+            ChildError::Unexpected(what) => write!(f, "the monitor did not begin with {what}"),
+            ChildError::Config(error) => write!(f, "the settings: {error}"),
+            ChildError::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ChildError {}
 
 const MAX_SHOWN: usize = 64;
 

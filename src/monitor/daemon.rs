@@ -1,6 +1,8 @@
 //! The service of the monitor's loop: does with files, sockets and processes what [`Monitor`] decides.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -21,7 +23,7 @@ use super::certificates::{self, CertificateFiles, Source};
 use super::control::{Command, Control};
 use super::listeners::{self, Bound};
 use super::state::{Action, Monitor};
-use super::{MonitorError, Start, adapt, child, configuration};
+use super::{MonitorError, Start, adapt, configuration};
 
 pub(super) struct Daemon {
     start: Start,
@@ -31,6 +33,8 @@ pub(super) struct Daemon {
     certificates: CertificateFiles,
     /// When to look whether they have changed.
     check_at: Option<Instant>,
+    /// It has been said that there is another version now.
+    is_outdated: bool,
     /// From inetd: not given to the front yet.
     client: Option<(ListenerKind, OwnedFd)>,
     is_inetd: bool,
@@ -55,6 +59,7 @@ impl Daemon {
             listeners: Vec::new(),
             certificates,
             check_at: now.checked_add(CHECK),
+            is_outdated: false,
             client: None,
             is_inetd: false,
             changes: VecDeque::new(),
@@ -93,7 +98,7 @@ impl Daemon {
         self.monitor.start_front();
         self.perform();
         if !self.is_inetd {
-            log::info!("Roost {} starts", env!("CARGO_PKG_VERSION"));
+            log::info!("Roost {VERSION} starts");
             notify(&[NotifyState::Ready]);
         }
     }
@@ -119,19 +124,12 @@ impl Daemon {
                 Action::Kill(pid) => spawn::kill_child(pid),
                 Action::Terminate(pid) => spawn::terminate_child(pid),
                 Action::StartFront(channel) => {
-                    let environment = spawn::environment();
-                    let started = spawn::fork_child(move || {
-                        crate::log::close();
-                        let error = spawn::become_role(ChildRole::Front, channel, &environment);
-                        log::error!("Cannot start the front: {error}");
-                        FAILED
-                    });
+                    let started = execute(ChildRole::Front, channel, spawn::environment());
                     self.monitor.front_started(started);
                     self.equip_front();
                 }
-                Action::StartLogin(source, task, channel) => {
-                    let config = Rc::clone(&self.monitor.config);
-                    let started = spawn::fork_child(move || child::run(task, &config, channel));
+                Action::StartLogin(source, channel) => {
+                    let started = execute(ChildRole::Login, channel, spawn::whole_environment());
                     self.monitor.login_started(source, started);
                 }
             }
@@ -256,6 +254,18 @@ impl Daemon {
         }
     }
 
+    /// Roles are executed from `/proc/self/exe`, which is this very file though its name may be another's now: so
+    /// never do two versions speak with each other.
+    fn check_program(&mut self) {
+        if !self.is_outdated && process::is_replaced() {
+            self.is_outdated = true;
+            log::warn!(
+                "The program has been replaced: Roost {VERSION} serves on, all of it, until it is \
+                 restarted (systemctl restart roost)"
+            );
+        }
+    }
+
     fn answer(&mut self, id: ConnectionId, command: &Command) {
         let answer = match command {
             Command::Who => Ok(self.monitor.who()),
@@ -279,6 +289,20 @@ impl Daemon {
             self.monitor.handle_exit(pid, exit, now);
         }
     }
+}
+
+/// Starts a role of this program; gives its process.
+fn execute(
+    role: ChildRole,
+    channel: OwnedFd,
+    environment: Vec<(OsString, OsString)>,
+) -> io::Result<u32> {
+    spawn::fork_child(move || {
+        crate::log::close();
+        let error = spawn::become_role(role, channel, &environment);
+        log::error!("Cannot start the role {}: {error}", role.word());
+        FAILED
+    })
 }
 
 /// Those that the configuration names; if there are none they are made.
@@ -380,6 +404,7 @@ impl Service for Daemon {
         self.monitor.handle_timeout(now.instant);
         if self.check_at.is_some_and(|time| time <= now.instant) {
             self.check_certificates(now.instant);
+            self.check_program();
         }
         self.perform();
     }
@@ -422,6 +447,8 @@ impl Service for Daemon {
 
 /// How often it is looked whether certificate files have changed.
 const CHECK: Duration = Duration::from_secs(5);
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// sysexits.h: EX_OSERR
 const FAILED: u8 = 71;

@@ -21,6 +21,7 @@ use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::config::{Config, Endpoint};
 use crate::ipc::{ListenerKind, Message};
+use crate::sys::bind_options;
 use crate::sys::inherited::{self, Inherited};
 use crate::sys::users;
 
@@ -214,9 +215,27 @@ fn bind_to(address: SocketAddr, only_v6: bool) -> Result<OwnedFd, Errno> {
     if address.is_ipv6() {
         setsockopt(&socket, Ipv6V6Only, &only_v6)?;
     }
-    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    match bind(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+        // The network may come up later than we do.
+        Err(Errno::EADDRNOTAVAIL) if !address.ip().is_unspecified() => {
+            bind_ahead(&socket, address)?;
+        }
+        bound => bound?,
+    }
     listen(&socket, Backlog::new(BACKLOG)?)?;
     Ok(socket)
+}
+
+/// To an address that this host does not have yet: clients are served from the moment on when it has it.
+fn bind_ahead(socket: &OwnedFd, address: SocketAddr) -> Result<(), Errno> {
+    let permitted = bind_options::permit_absent_address(socket, address.is_ipv6());
+    permitted.map_err(|_| Errno::EADDRNOTAVAIL)?;
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    log::warn!(
+        "Listening on {address}, which is no address of this host yet: nobody can connect there \
+         until it is (if it never will be, listen.* in the configuration has a wrong address)"
+    );
+    Ok(())
 }
 
 /// The directory must be there, and may be somebody else's, Postfix's: what is ours is looked at by its descriptor

@@ -192,7 +192,17 @@ impl Monitor {
                 request,
             },
         );
-        self.push(Action::StartLogin(source, queued.task, theirs));
+        let task = match queued.task {
+            Task::Authenticate(attempt, request) => Message::Login(attempt, request),
+            Task::Become(account) => Message::Account(account),
+        };
+        let settings = Message::Settings(self.config.lines());
+        if self.send(Kind::Login, source, settings) && self.send(Kind::Login, source, task) {
+            self.push(Action::StartLogin(source, theirs));
+        } else {
+            self.end_child(source, Some(Refusal::Unavailable));
+            self.logins.children.remove(&source);
+        }
     }
 
     /// What came of [`Action::StartLogin`].

@@ -16,7 +16,7 @@
 //! | `front`, `login`, `sessions` | what `state` does with each kind of child |
 //! | `limits` | how many connections a user may have |
 //! | `patience` | login children that wait for their clients |
-//! | `child` | what runs in a login child |
+//! | `child` | the role of a login child |
 //! | `control`, `client` | the two ends of the control socket |
 //! | `counters` | OpenMetrics |
 //!
@@ -54,6 +54,7 @@ use crate::ipc::ListenerKind;
 use crate::net::Loop;
 use crate::sys::process::{self, Watched};
 use crate::sys::{inherited, sandbox, title, users};
+pub use child::{ChildError, run as login};
 use configuration::BadConfiguration;
 use daemon::Daemon;
 pub use listeners::ListenError;

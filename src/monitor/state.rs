@@ -16,7 +16,7 @@ use crate::sys::spawn::Exit;
 
 use super::counters::{Counters, Present};
 use super::front::{Backoff, Front};
-use super::login::{Logins, Task};
+use super::login::Logins;
 use super::peer::{Peer, PeerError};
 use super::sessions::Sessions;
 
@@ -51,8 +51,8 @@ pub(super) enum Action {
     Unwatch(SourceId),
     /// Then [`Monitor::front_started`], and [`Monitor::tell_front`] what it needs.
     StartFront(OwnedFd),
-    /// Then [`Monitor::login_started`].
-    StartLogin(SourceId, Task, OwnedFd),
+    /// Then [`Monitor::login_started`].  What it needs is in the channel.
+    StartLogin(SourceId, OwnedFd),
     Kill(u32),
     /// SIGTERM: to one who has something to clean up.
     Terminate(u32),

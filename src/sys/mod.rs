@@ -7,6 +7,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `bind_options` | addresses that this host has, or does not have yet |
 //! | `capabilities` | how to have none |
 //! | `credentials` | who we are, who owns a directory, becoming that user for good |
 //! | `crypt` | the password hashes of this system |
@@ -23,6 +24,7 @@
 //! | `terminal` | a password typed unseen |
 //! | `users` | users and groups by name |
 
+pub mod bind_options;
 mod capabilities;
 #[cfg(test)]
 mod child;

@@ -12,8 +12,11 @@
 mod conversation;
 
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::{fmt, ptr};
 
+use nix::libc;
 use pam::ffi;
 use zeroize::Zeroizing;
 
@@ -280,6 +283,27 @@ impl fmt::Display for PamError {
 }
 
 impl std::error::Error for PamError {}
+
+/// Whether this module can be loaded; else what the linker has to say.  Its code may run: only in a process that would
+/// have had it loaded by PAM.  It stays loaded, as it may be PAM's already.
+pub fn can_load(module: &Path) -> Result<(), String> {
+    let Ok(path) = CString::new(module.as_os_str().as_bytes()) else {
+        return Err(String::from("its name has a NUL in it"));
+    };
+    // SAFETY: the path ends in NUL; what runs is the module's own start, which PAM runs in the same way.
+    if !unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) }.is_null() {
+        return Ok(());
+    }
+    // SAFETY: it gives null, or a string that lives until the next call of these functions, and is copied at once.
+    let text = unsafe { libc::dlerror() };
+    Err(match text.is_null() {
+        true => String::from("it cannot be loaded"),
+        // SAFETY: as above.
+        false => unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned(),
+    })
+}
 
 /// Of `PAM_FAIL_DELAY`: what a failed login is followed by, here nothing.
 unsafe extern "C" fn no_delay(_status: c_int, _microseconds: c_uint, _talk: *mut c_void) {}

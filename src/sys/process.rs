@@ -99,6 +99,13 @@ pub fn id() -> u32 {
     std::process::id()
 }
 
+/// Whether the file of this program has been taken away or replaced since the process began.
+pub fn is_replaced() -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let link = std::fs::read_link("/proc/self/exe");
+    link.is_ok_and(|path| path.as_os_str().as_bytes().ends_with(b" (deleted)"))
+}
+
 /// What nobody can guess.
 pub fn random() -> io::Result<[u8; 32]> {
     let mut octets = [0; 32];

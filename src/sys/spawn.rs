@@ -89,27 +89,38 @@ pub fn keep_only(channel: OwnedFd) -> io::Result<OwnedFd> {
     Ok(channel)
 }
 
-/// A role of this program that only the monitor starts, by executing the program anew with its word as the one
-/// argument.  Whoever reads arguments knows the roles from here, so no word is started that nobody knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChildRole {
-    Front,
-    Session,
+/// One table gives the type, its list and its words, so that none can lack a role.
+macro_rules! child_roles {
+    ($($(#[$doc:meta])* $role:ident = $word:literal,)*) => {
+        /// A role of this program that only the monitor starts, by executing the program anew with its word as the one
+        /// argument.  Whoever reads arguments knows the roles from here, so no word is started that nobody knows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ChildRole {
+            $($(#[$doc])* $role,)*
+        }
+
+        impl ChildRole {
+            pub const ALL: &[ChildRole] = &[$(ChildRole::$role,)*];
+
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(ChildRole::$role => $word,)*
+                }
+            }
+        }
+    };
+}
+
+child_roles! {
+    Front = "front",
+    /// Finds out who somebody is, and becomes that user's session.
+    Login = "login",
+    Session = "session",
     /// Prints a certificate and its key, and ends.
-    Certificate,
+    Certificate = "certificate",
 }
 
 impl ChildRole {
-    pub const ALL: &[ChildRole] = &[ChildRole::Front, ChildRole::Session, ChildRole::Certificate];
-
-    pub const fn word(self) -> &'static str {
-        match self {
-            ChildRole::Front => "front",
-            ChildRole::Session => "session",
-            ChildRole::Certificate => "certificate",
-        }
-    }
-
     pub fn named(word: &str) -> Option<ChildRole> {
         let mut all = ChildRole::ALL.iter().copied();
         all.find(|role| role.word() == word)
@@ -167,6 +178,20 @@ pub fn environment() -> Vec<(OsString, OsString)> {
         .collect()
 }
 
+/// All variables of ours that are not about this one process, for a child that is root too: PAM modules may be
+/// told by them where their configuration is.
+pub fn whole_environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os()
+        .filter(|(name, _)| OWN.iter().all(|own| name != own))
+        .collect()
+}
+
+/// Ends this process with that code, and does nothing else: no library that others have loaded has its turn.
+pub fn end_at_once(code: u8) -> ! {
+    // SAFETY: it ends the process; nothing of ours is buffered, for the log is written line by line.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
 /// A child that has ended, with how it did; `None` if none has.
 pub fn reap() -> Option<(u32, Exit)> {
     loop {
@@ -179,6 +204,19 @@ pub fn reap() -> Option<(u32, Exit)> {
             // Stopped or continued.
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return None,
+        }
+    }
+}
+
+/// Waits for this child to end.
+pub fn await_child(pid: u32) -> io::Result<Exit> {
+    let child = Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?);
+    loop {
+        match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, code)) => return Ok(Exit::Code(code)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Exit::Signal(signal.as_str())),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
     }
 }
@@ -302,6 +340,16 @@ pub(super) const ROOM: &str = "ROOST_TITLE";
 
 /// As much as ps(1) shows of a line.
 const TITLE: usize = 160;
+
+/// What the service manager says to the monitor only.
+const OWN: &[&str] = &[
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
 
 const PASSED_ON: &[&str] = &["JOURNAL_STREAM", "TZ"];
 

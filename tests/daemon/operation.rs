@@ -407,3 +407,67 @@ fn a_second_daemon_on_the_same_ports_says_so_and_the_first_goes_on() {
     first.run();
     first.connect(&alice).ok("NOOP");
 }
+
+#[test]
+fn an_address_that_the_host_does_not_have_yet_is_waited_for() {
+    as_root!();
+    let alice = User::new();
+    // In a network of its own, whose loopback has only what it is given.
+    let may = Command::new("unshare")
+        .args(["--net", "true"])
+        .status();
+    if !may.is_ok_and(|status| status.success()) {
+        skip!("no network namespace can be made here");
+    }
+    let mut daemon = Daemon::prepare(&[]);
+    let (port, tls_port) = (daemon.port, daemon.tls_port);
+    daemon.set(&format!(
+        "listen.imap = [\"127.0.0.1:{port}\", \"192.0.2.10:{port}\", \"[2001:db8::10]:{port}\"]"
+    ));
+    daemon.set(&format!("listen.imaps = [\"192.0.2.10:{tls_port}\"]"));
+    let roost = daemon.command();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--net", "sh", "-c", "ip link set lo up; exec \"$@\"", "sh"])
+        .arg(roost.get_program())
+        .args(roost.get_args());
+    daemon.adopt(&mut command);
+    daemon.spawn(command);
+    daemon.logs(&format!("192.0.2.10:{port}, which is no address"));
+    daemon.logs(&format!("[2001:db8::10]:{port}, which is no address"));
+    daemon.logs(&format!("192.0.2.10:{tls_port}, which is no address"));
+    let within = |arguments: &[&str]| {
+        let mut command = Command::new("nsenter");
+        let monitor = daemon.monitor().0.to_string();
+        command.args(["-t", &monitor, "-n"]).args(arguments);
+        place::succeed(&mut command)
+    };
+    eventually("its control socket", || {
+        daemon.place().join("control").exists().then_some(())
+    });
+    within(&["ip", "address", "add", "192.0.2.10/32", "dev", "lo"]);
+    within(&[
+        "ip",
+        "address",
+        "add",
+        "2001:db8::10/128",
+        "dev",
+        "lo",
+        "nodad",
+    ]);
+    for address in ["192.0.2.10", "2001:db8::10"] {
+        let talk = "import imaplib, sys\n\
+                    c = imaplib.IMAP4(sys.argv[1], int(sys.argv[2]))\n\
+                    print(c.login(sys.argv[3], sys.argv[4]))";
+        let arguments = [
+            "python3",
+            "-c",
+            talk,
+            address,
+            &port.to_string(),
+            &alice.name,
+            User::PASSWORD,
+        ];
+        assert!(within(&arguments).contains("OK"), "{address}");
+    }
+}

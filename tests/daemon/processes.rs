@@ -195,6 +195,8 @@ fn each_process_is_and_holds_what_the_table_says() {
         title.contains("login") && !title.contains(User::PASSWORD),
         "{title}"
     );
+    // The source that is being asked, not the first one.
+    assert!(title.ends_with(" pam]"), "{title}");
 
     for process in [front, daemon.session_of(&alice), daemon.session_of(&bob)] {
         let environment = process.environment();

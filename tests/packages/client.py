@@ -104,7 +104,10 @@ def subjects(imap):
 
 
 def certificate_of_the_host():
-    with open(os.path.join(tree, "etc/ssl/certs/ssl-cert-snakeoil.pem"), encoding="ascii") as file:
+    """ssl-cert's, else the one that Roost has made."""
+    paths = ["etc/ssl/certs/ssl-cert-snakeoil.pem", "var/lib/roost/self-signed.pem"]
+    path = next(path for path in paths if os.path.exists(os.path.join(tree, path)))
+    with open(os.path.join(tree, path), encoding="ascii") as file:
         return ssl.PEM_cert_to_DER_cert(file.read())
 
 

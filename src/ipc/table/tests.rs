@@ -9,7 +9,7 @@ use super::*;
 /// Gates in every state that a conversation can be in, each with the thing number 5 in every state it can be in.
 fn gates(child: Role) -> Vec<Gate> {
     let phases: &[Phase] = match child {
-        Role::Login => &[Working, Challenged, Admitted, Starting, Ending],
+        Role::Login => &[Preparing, Working, Challenged, Admitted, Starting, Ending],
         _ => &[Preparing, Working, Ending],
     };
     let states: &[State] = match child {

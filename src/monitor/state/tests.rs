@@ -212,14 +212,14 @@ fn there_are_so_many_children_at_a_time_and_a_quarter_of_them_for_one_address() 
     assert_eq!(rig.logins.len(), 8);
     // Whoever has waited longest is next; of the flood too, when it has room again.
     let mut login = rig.login();
-    assert!(matches!(login.task, Task::Authenticate(Attempt(1), _)));
+    assert!(matches!(login.task, Message::Login(Attempt(1), _)));
     login.say(Message::Judged(Judgement::Refused(Refusal::Mismatch)));
     rig.pump();
     assert_eq!(rig.logins.len(), 7, "the child has not ended yet");
     rig.exit(login.pid, Exit::Code(0));
     assert_eq!(rig.logins.len(), 8);
     let last = rig.logins.last().unwrap();
-    assert!(matches!(last.task, Task::Authenticate(Attempt(3), _)));
+    assert!(matches!(last.task, Message::Login(Attempt(3), _)));
 }
 
 #[test]
@@ -865,7 +865,7 @@ fn a_login_that_is_answered_after_a_reload_is_not_kept_in_the_cache() {
         while rig.front_hears().is_some() {}
         rig.ask(attempt + 1, "203.0.113.5");
         let next = rig.login();
-        let is_known = matches!(next.task, Task::Become(_));
+        let is_known = matches!(next.task, Message::Account(_));
         assert_eq!(is_known, !reloaded);
         rig.exit(next.pid, Exit::Code(0));
         while rig.front_hears().is_some() {}
@@ -887,7 +887,7 @@ struct Rig {
 
 struct Played {
     channel: Channel,
-    task: Task,
+    task: Message,
     pid: u32,
 }
 
@@ -938,11 +938,14 @@ impl Rig {
                     self.monitor.tell_front(Message::Serve);
                     assert!(matches!(self.front_hears(), Some(Message::Serve)));
                 }
-                Action::StartLogin(source, task, channel) => {
+                Action::StartLogin(source, channel) => {
                     self.next_pid += 1;
+                    let mut channel = Channel::new(channel).unwrap();
+                    let settings = channel.receive().unwrap();
+                    assert!(matches!(settings, Some(Message::Settings(_))));
                     self.logins.push(Played {
-                        channel: Channel::new(channel).unwrap(),
-                        task,
+                        task: channel.receive().unwrap().unwrap(),
+                        channel,
                         pid: self.next_pid,
                     });
                     self.monitor.login_started(source, Ok(self.next_pid));
@@ -1007,7 +1010,7 @@ impl Rig {
     /// Plays the child of the first login of a user.
     fn admit(&mut self, attempt: u64, user: &str) -> PlayedSession {
         let mut login = self.login();
-        assert!(matches!(login.task, Task::Authenticate(Attempt(of), _) if of == attempt));
+        assert!(matches!(login.task, Message::Login(Attempt(of), _) if of == attempt));
         login.say(judged(user));
         self.pump();
         let Message::Start(channel) = login.hear() else {
