@@ -42,7 +42,11 @@ const LAYERS: &[Layer] = &[
         name: "sys",
         may_name: &[],
         may_touch: &[Io, Files, Processes, System],
-        files: &[("spawn.rs", &[Environment]), ("title.rs", &[Environment])],
+        files: &[
+            ("bind_options.rs", &[Network]),
+            ("spawn.rs", &[Environment]),
+            ("title.rs", &[Environment]),
+        ],
     },
     Layer {
         name: "config",
@@ -97,6 +101,7 @@ const LAYERS: &[Layer] = &[
         files: &[
             ("modules.rs", &[Files]),
             ("passwd_file.rs", &[Files]),
+            ("reach.rs", &[Files]),
             ("files.rs", &[Files, Processes]),
         ],
     },

@@ -210,6 +210,67 @@ fn the_check_knows_which_key_belongs_to_which_certificate() {
 }
 
 #[test]
+fn the_check_warns_of_a_key_for_all_and_of_addresses_that_are_not_here() {
+    use std::os::unix::fs::PermissionsExt;
+    let (chain, key) = make_self_signed(&["mail.example.org"], SystemTime::now()).unwrap();
+    let (chain, key) = (Temporary::file(&chain), Temporary::file(&key));
+    let check = |mode| {
+        std::fs::set_permissions(key.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = roost(&[
+            "check",
+            "--config",
+            "/dev/null",
+            "--set",
+            &format!("tls.certificate={}", chain.path()),
+            "--set",
+            &format!("tls.key={}", key.path()),
+            "--set",
+            "listen.imap=127.0.0.1:143 192.0.2.77:143",
+        ]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = check(0o644);
+    assert!(told.contains("everybody on this host may read"), "{told}");
+    assert!(told.contains("no address 192.0.2.77"), "{told}");
+    assert!(!told.contains("127.0.0.1"), "{told}");
+    assert!(!check(0o640).contains("everybody on this host"));
+}
+
+#[test]
+fn listeners_that_overlap_are_wrong() {
+    for (imap, imaps, is_wrong) in [
+        ("143", "993", false),
+        ("143", "127.0.0.1:143", true),
+        ("127.0.0.1:143", "143", true),
+        ("0.0.0.0:143", "127.0.0.1:143", true),
+        ("0.0.0.0:143", "[::1]:143", false),
+        ("[::]:143", "[::1]:143", true),
+        ("127.0.0.1:143", "127.0.0.2:143", false),
+        ("127.0.0.1:143", "127.0.0.1:143", true),
+    ] {
+        let output = roost(&[
+            "check",
+            "--no-files",
+            "--config",
+            "/dev/null",
+            "--set",
+            &format!("listen.imap={imap}"),
+            "--set",
+            &format!("listen.imaps={imaps}"),
+        ]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        let expected = if is_wrong { 78 } else { 0 };
+        assert_eq!(
+            output.status.code(),
+            Some(expected),
+            "{imap} {imaps} {error}"
+        );
+        assert!(!is_wrong || error.contains("143"), "{error}");
+    }
+}
+
+#[test]
 fn the_manual_has_every_option_and_no_other() {
     let manual = read("man/roost.8");
     let (_, options) = manual.split_once("\n.Sh OPTIONS\n").unwrap();

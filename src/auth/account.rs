@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::passwd_file::Entry;
 use super::trace::Trace;
 use super::{Admission, Identity};
 use crate::config::{AuthSource, Config, Layout, Location, LocationError};
-use crate::ipc::{Account, Refusal, Service};
+use crate::ipc::{Account, Origin, Refusal, Service};
 use crate::sys::users;
 
 /// Refuses root before anybody looks at the password, so that it cannot be guessed here.
@@ -44,13 +45,13 @@ pub(super) fn admit(
     trace: &mut Trace,
 ) -> Result<Admission, Refusal> {
     let source = identity.source;
-    let numbers = numbers(&identity, trace)?;
-    let numbers = match (numbers, service) {
-        (Some(numbers), _) => numbers,
+    let found = numbers(config, &identity, trace)?;
+    let numbers = match (found, service) {
+        (Ok(numbers), _) => numbers,
         // Whoever asks wants to know the name only.
-        (None, Service::Sasl) => Numbers::nobody(),
-        (None, Service::Imap) => {
-            trace.problem(source, "there is a password, but no uid, gid and home");
+        (Err(_), Service::Sasl) => Numbers::nobody(),
+        (Err(problem), Service::Imap) => {
+            trace.problem(source, problem);
             return Err(Refusal::NoMail);
         }
     };
@@ -103,44 +104,132 @@ impl Numbers {
     }
 }
 
-/// From the source, and what it does not say from the system; `None` if neither knows a uid.
-fn numbers(identity: &Identity, trace: &mut Trace) -> Result<Option<Numbers>, Refusal> {
+/// From the source; what it does not say from the defaults, if they are for this source; and what is missing then from
+/// the system.  Or what nobody knows.
+fn numbers(
+    config: &Config,
+    identity: &Identity,
+    trace: &mut Trace,
+) -> Result<Result<Numbers, String>, Refusal> {
+    let known = match Known::find(config, identity) {
+        Ok(known) => known,
+        Err(problem) => return Ok(Err(problem)),
+    };
     let mut unavailable = |what: &str, error: std::io::Error| {
         trace.problem(identity.source, format!("{what}() failed: {error}"));
         Refusal::Unavailable
     };
-    let complete = identity.uid.is_some() && identity.gid.is_some() && identity.home.is_some();
+    let complete = known.uid.is_some() && known.gid.is_some() && known.home.is_some();
     let system = match complete {
         true => None,
         false => users::named(&identity.user).map_err(|error| unavailable("getpwnam", error))?,
     };
     let system = system.as_ref();
-    let uid = match identity.uid.as_deref() {
+    let uid = match known.uid {
         None => system.map(|user| user.uid),
         Some(text) => match text.parse() {
             Ok(uid) => Some(uid),
-            Err(_) => users::named(text)
-                .map_err(|error| unavailable("getpwnam", error))?
-                .map(|user| user.uid),
+            Err(_) => {
+                let named = users::named(text).map_err(|error| unavailable("getpwnam", error))?;
+                match named {
+                    Some(user) => Some(user.uid),
+                    None => {
+                        return Ok(Err(format!("the uid is {text}, and there is no such user")));
+                    }
+                }
+            }
         },
     };
-    let gid = match identity.gid.as_deref() {
-        None => system.map(|user| user.gid),
+    let gid = match known.gid {
+        None => group_of(known.uid).or_else(|| system.map(|user| user.gid)),
         Some(text) => match text.parse() {
             Ok(gid) => Some(gid),
-            Err(_) => users::group_named(text).map_err(|error| unavailable("getgrnam", error))?,
+            Err(_) => {
+                let gid =
+                    users::group_named(text).map_err(|error| unavailable("getgrnam", error))?;
+                match gid {
+                    Some(gid) => Some(gid),
+                    None => {
+                        return Ok(Err(format!(
+                            "the gid is {text}, and there is no such group"
+                        )));
+                    }
+                }
+            }
         },
     };
-    let home = identity.home.clone();
+    let home = known.home;
     let home = home.or_else(|| system.and_then(|user| user.home.clone()));
     Ok(match (uid, gid) {
-        (Some(uid), Some(gid)) => Some(Numbers {
+        (Some(uid), Some(gid)) => Ok(Numbers {
             uid,
             gid,
             home: home.unwrap_or_default(),
         }),
-        _ => None,
+        (uid, _) => Err(format!(
+            "there is no {} for this user, neither in the line nor as auth.default_uid and \
+             auth.default_gid, and the host has no user of that name: nobody can be served by it",
+            if uid.is_none() { "uid" } else { "gid" }
+        )),
     })
+}
+
+/// The group of a user that is known by another's name, as virtual users are.
+fn group_of(uid: Option<&str>) -> Option<u32> {
+    let name = uid.filter(|uid| uid.parse::<u32>().is_err())?;
+    users::named(name).ok()?.map(|user| user.gid)
+}
+
+/// What is known of a user without the system.
+struct Known<'a> {
+    uid: Option<&'a str>,
+    gid: Option<&'a str>,
+    home: Option<String>,
+}
+
+impl<'a> Known<'a> {
+    fn find(config: &'a Config, identity: &'a Identity) -> Result<Known<'a>, String> {
+        let is_of_file = identity.source == super::password::SOURCE;
+        let default =
+            |text: &'a String| Some(text.as_str()).filter(|_| is_of_file && !text.is_empty());
+        let default_uid = default(&config.auth_default_uid);
+        let uid = identity.uid.as_deref().or(default_uid);
+        let mut gid = identity.gid.as_deref();
+        gid = gid.or_else(|| default(&config.auth_default_gid));
+        let home = match &identity.home {
+            Some(home) => Some(home.clone()),
+            None if is_of_file => config
+                .default_home(&identity.user)
+                .map_err(|error| format!("auth.default_home: {error}"))?,
+            None => None,
+        };
+        Ok(Known { uid, gid, home })
+    }
+}
+
+/// Why the user of this line of a passwd-file can never be let in, if it is so.
+pub(super) fn obstacle(config: &Config, entry: &Entry) -> Option<String> {
+    let mut trace = Trace::new(
+        entry.user.as_bytes(),
+        &Origin {
+            remote: None,
+            local: None,
+            tls: false,
+            session: String::new(),
+        },
+    );
+    let identity = Identity {
+        uid: entry.uid.clone(),
+        gid: entry.gid.clone(),
+        home: entry.home.clone(),
+        mail: entry.mail.clone(),
+        ..Identity::of_system(entry.user.clone(), super::password::SOURCE)
+    };
+    match admit(config, Service::Imap, identity, &mut trace) {
+        // Nothing is wrong with the line.
+        Ok(_) | Err(Refusal::Unavailable) => None,
+        Err(_) => trace.steps().last().map(|step| step.text.clone()),
+    }
 }
 
 /// Dovecot's `first_valid_uid`, `first_valid_gid`.

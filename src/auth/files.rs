@@ -1,5 +1,6 @@
 //! Files around logins: what they look like, what is wrong with them, and the secret of this host.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -7,6 +8,7 @@ use std::path::Path;
 
 use aws_lc_rs::rand;
 
+use super::account;
 use super::cache::{Stamp, Stamps};
 use super::modules::{self, Facility, Look, Missing};
 use super::passwd_file::{self, Entry};
@@ -50,7 +52,7 @@ pub fn check(config: &Config) -> Vec<String> {
                 found.extend(missing_service(service));
                 found.extend(missing_modules(service));
             }
-            AuthSource::PasswdFile(path) => match check_passwd_file(path, &mut found) {
+            AuthSource::PasswdFile(path) => match check_passwd_file(config, path, &mut found) {
                 Ok(()) => {}
                 Err(error) => found.push(format!("{}: {error}", path.display())),
             },
@@ -130,7 +132,7 @@ fn make_key(path: &Path) -> io::Result<Key> {
     }
 }
 
-fn check_passwd_file(path: &Path, found: &mut Vec<String>) -> io::Result<()> {
+fn check_passwd_file(config: &Config, path: &Path, found: &mut Vec<String>) -> io::Result<()> {
     let mode = fs::metadata(path)?.mode();
     if mode & 0o007 != 0 {
         found.push(format!(
@@ -139,14 +141,15 @@ fn check_passwd_file(path: &Path, found: &mut Vec<String>) -> io::Result<()> {
             mode & 0o7777
         ));
     }
+    let mut lines = Lines {
+        config,
+        usable: HashSet::new(),
+        looked_up: 0,
+    };
     let mut wrong = 0_usize;
     passwd_file::each(&mut File::open(path)?, |number, entry: Entry| {
-        let problem = match entry.password() {
-            Err(error) => error.to_string(),
-            Ok(_) => match entry.unusable {
-                Some(field) => format!("{field} is not supported"),
-                None => return,
-            },
+        let Some(problem) = lines.problem(&entry) else {
+            return;
         };
         wrong += 1;
         if wrong <= MAX_SHOWN {
@@ -161,6 +164,43 @@ fn check_passwd_file(path: &Path, found: &mut Vec<String>) -> io::Result<()> {
     Ok(())
 }
 
+/// What is known of the lines that have been seen.
+struct Lines<'a> {
+    config: &'a Config,
+    /// Users and groups that are right; the lines of a large file mostly have the same.
+    usable: HashSet<(Option<String>, Option<String>)>,
+    looked_up: usize,
+}
+
+impl Lines<'_> {
+    fn problem(&mut self, entry: &Entry) -> Option<String> {
+        match entry.password() {
+            Err(error) => return Some(error.to_string()),
+            Ok(_) => {
+                if let Some(field) = entry.unusable {
+                    return Some(format!("{field} is not supported"));
+                }
+            }
+        }
+        let key = (entry.uid.clone(), entry.gid.clone());
+        let has_all = entry.uid.is_some() && entry.gid.is_some() && entry.home.is_some();
+        // A template of its own may need what others do not have.
+        if entry.mail.is_none() && has_all && self.usable.contains(&key) {
+            return None;
+        }
+        // Each may be a question to a server of names.
+        self.looked_up += 1;
+        if self.looked_up > MAX_LOOKED_UP {
+            return None;
+        }
+        let problem = account::obstacle(self.config, entry);
+        if problem.is_none() && has_all {
+            self.usable.insert(key);
+        }
+        problem
+    }
+}
+
 const SYSTEM_FILES: &[&str] = &[
     "/etc/passwd",
     "/etc/shadow",
@@ -172,3 +212,6 @@ const SYSTEM_FILES: &[&str] = &[
 const SALT_KEY: &str = "scram-salt.key";
 
 const MAX_SHOWN: usize = 10;
+
+/// Lines of a passwd-file whose users and groups are looked up.
+const MAX_LOOKED_UP: usize = 1_000;

@@ -17,6 +17,7 @@
 //! | `files` | the files around it |
 //! | `trace` | the log |
 //! | `report` | `roost auth-test` |
+//! | `reach` | whether a user who is let in can get at the mail |
 //! | `cache` | logins that were right a moment ago; for the monitor |
 //!
 //! # What the client may learn
@@ -35,6 +36,7 @@ mod modules;
 mod pam;
 pub mod passwd_file;
 mod password;
+mod reach;
 mod report;
 pub mod scheme;
 pub mod scram;

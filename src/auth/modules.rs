@@ -64,12 +64,23 @@ fn problem(rule: &Rule, directories: &[PathBuf], look: Look) -> Option<String> {
             directories.iter().map(|place| place.join(name)).collect()
         }
     };
-    match places.iter().find(|place| place.exists()) {
-        None if rule.may_be_missing => None,
-        None => Some(String::from("there is no such file")),
-        Some(_) if look == Look::Exists => None,
-        Some(place) => can_load(place).err(),
+    let mut there = places.iter().filter(|place| place.exists()).peekable();
+    if there.peek().is_none() {
+        let absent = String::from("there is no such file");
+        return (!rule.may_be_missing).then_some(absent);
     }
+    if look == Look::Exists {
+        return None;
+    }
+    // Modules of another architecture may lie beside ours.
+    let mut why = None;
+    for place in there {
+        match can_load(place) {
+            Ok(()) => return None,
+            Err(text) => why = why.or(Some(text)),
+        }
+    }
+    why
 }
 
 /// A line of a service.
@@ -168,11 +179,15 @@ fn counts(control: &str) -> bool {
 
 /// Where modules are if a rule does not say: of the distributions that there are.
 fn directories() -> impl Iterator<Item = PathBuf> {
-    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-    ["/lib", "/usr/lib"]
-        .map(|top| Path::new(top).join(&multiarch).join("security"))
+    // Debian has a directory for each architecture.
+    let of_architectures = ["/lib", "/usr/lib"]
         .into_iter()
-        .chain(DIRECTORIES.iter().map(PathBuf::from))
+        .filter_map(|top| fs::read_dir(top).ok())
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().contains("-linux-"))
+        .map(|entry| entry.path().join("security"));
+    of_architectures.chain(DIRECTORIES.iter().map(PathBuf::from))
 }
 
 /// There is no PAM without these.

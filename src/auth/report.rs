@@ -4,13 +4,14 @@ use std::fmt;
 use std::path::Path;
 
 use super::trace::{Kind, Trace};
-use super::{Dialogue, files, judge};
+use super::{Dialogue, files, judge, reach};
 use crate::config::{AuthSource, Config};
 use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal, Secret, Service};
 use crate::sys::users;
 
 /// What came of a login, step by step.
 pub struct Report {
+    /// And has mail that can be opened.
     pub admitted: bool,
     lines: Vec<(&'static str, String)>,
 }
@@ -64,12 +65,36 @@ pub fn test(config: &Config, user: &str, password: Secret) -> Report {
     match result {
         Err(refusal) => report.line("result", format!("refused: {}", why(refusal))),
         Ok(admission) => {
-            report.admitted = true;
-            report.line("result", String::from("let in"));
-            report.tell(&admission.account);
+            let account = &admission.account;
+            let has_session = admission.pam.is_some() && config.auth_pam_session;
+            match reach::problem(account) {
+                None => {
+                    report.admitted = true;
+                    report.line("result", String::from("let in"));
+                }
+                // A module of the session may make what is missing.
+                Some(problem) if has_session && problem.is_absence => {
+                    report.admitted = true;
+                    report.line("warning", problem.text);
+                    report.line(
+                        "result",
+                        String::from("let in, if the PAM session makes the home directory"),
+                    );
+                }
+                Some(problem) => {
+                    report.line("problem", problem.text);
+                    report.line(
+                        "result",
+                        String::from(
+                            "let in, but the mail cannot be opened: the login comes to nothing",
+                        ),
+                    );
+                }
+            }
+            report.tell(account);
             if admission.pam.is_some() {
                 let session = match config.auth_pam_session {
-                    true => "a PAM session is opened for him, which may make his home",
+                    true => "a PAM session is opened, which may make the home directory",
                     false => "no PAM session is opened (auth.pam_session)",
                 };
                 report.line("pam", session.to_owned());
@@ -129,6 +154,8 @@ fn why(refusal: Refusal) -> &'static str {
         Refusal::NotPermitted => "this user may not be served",
         Refusal::Unavailable => "it cannot be found out now",
         Refusal::TooMany(_) => "there are too many connections",
-        Refusal::NoMail => "there is something wrong with the mail location",
+        Refusal::NoMail => {
+            "it is not known as whom, or where, the mail is to be served (see above)"
+        }
     }
 }

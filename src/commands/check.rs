@@ -4,14 +4,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
 use crate::auth;
-use crate::config::{AuthSource, Config, TlsRequired};
+use crate::config::{AuthSource, Config};
 use crate::monitor::Start;
-use crate::monitor::certificates::{self, Source};
 use crate::monitor::configuration::{self, BadConfiguration, FILE};
-use crate::net::tls::{Certificates, Clients, Pair, Policy, TlsError};
 use crate::sys::credentials::Account;
 use crate::sys::process;
 
@@ -33,6 +29,8 @@ pub fn check(start: &Start, with_files: bool) -> Result<Vec<String>, BadConfigur
     checker.check_certificates(&config);
     checker.check_sources(&config);
     checker.check_users(&config);
+    checker.check_addresses(&config);
+    checker.check_homes(&config);
     match checker.errors.is_empty() {
         true => Ok(checker.warnings),
         false => {
@@ -42,88 +40,13 @@ pub fn check(start: &Start, with_files: bool) -> Result<Vec<String>, BadConfigur
     }
 }
 
-struct Checker {
-    warnings: Vec<String>,
-    errors: Vec<String>,
+/// What has been found.
+pub(super) struct Checker {
+    pub warnings: Vec<String>,
+    pub errors: Vec<String>,
 }
 
 impl Checker {
-    /// Each pair alone, to say which is wrong; then what becomes of all of them together.
-    fn check_certificates(&mut self, config: &Config) {
-        let mut pairs = Vec::new();
-        let files = match Source::find(config) {
-            Source::None => return,
-            Source::Files(files) => files,
-            Source::SelfSigned { chain, .. } => {
-                self.check_place(config, &chain);
-                Vec::new()
-            }
-        };
-        for (chain, key) in &files {
-            let chain_text = self.read("tls.certificate", chain);
-            let key_text = self.read("tls.key", key).map(Zeroizing::new);
-            let (Some(chain_text), Some(key_text)) = (chain_text, key_text) else {
-                continue;
-            };
-            match Certificates::check(&chain_text, &key_text) {
-                Ok(_) => pairs.push((chain_text, key_text)),
-                Err(error) => {
-                    let (chain, key) = (chain.display(), key.display());
-                    let text = format!("tls.certificate: {chain} with {key}: {error}");
-                    self.errors.push(text);
-                }
-            }
-        }
-        let Some(authority) = &config.tls_client_ca else {
-            return;
-        };
-        let Some(text) = self.read("tls.client_ca", authority) else {
-            return;
-        };
-        let pairs: Vec<Pair<'_>> = pairs
-            .iter()
-            .map(|(chain, key)| Pair { chain, key })
-            .collect();
-        let policy = Policy {
-            clients: Clients::MayCertify(text),
-            ..Policy::default()
-        };
-        match Certificates::new(&pairs, policy, None) {
-            // Without any of its own Roost makes one.
-            Ok(_) | Err(TlsError::Nothing) => {}
-            Err(error) => {
-                let path = authority.display();
-                self.errors.push(format!("tls.client_ca: {path}: {error}"));
-            }
-        }
-    }
-
-    /// Where a certificate is to be made, as there is none.
-    fn check_place(&mut self, config: &Config, chain: &Path) {
-        if !process::is_root() {
-            return;
-        }
-        let path = chain.display();
-        match chain.parent().and_then(certificates::obstacle) {
-            None => self.warnings.push(format!(
-                "tls.certificate: there is none: one is made that no client can verify: {path}"
-            )),
-            Some(why) => {
-                let text = format!(
-                    "tls.certificate: there is none, and none can be made at {path}: {why}; \
-                     TLS is not offered"
-                );
-                match config.tls_required {
-                    // Nobody who comes from elsewhere can log in.
-                    TlsRequired::Yes => self.errors.push(format!(
-                        "{text}, and without it nobody can log in from another host"
-                    )),
-                    _ => self.warnings.push(text),
-                }
-            }
-        }
-    }
-
     fn check_sources(&mut self, config: &Config) {
         let mut are_read = true;
         for source in &config.auth_sources {
@@ -166,7 +89,7 @@ impl Checker {
     }
 
     /// The octets of a file that a setting names.
-    fn read(&mut self, setting: &str, path: &Path) -> Option<Vec<u8>> {
+    pub fn read(&mut self, setting: &str, path: &Path) -> Option<Vec<u8>> {
         match read_small(path) {
             Ok(octets) => Some(octets),
             // Somebody else than the daemon asks.

@@ -4,9 +4,12 @@
 //! |---|---|
 //! | `arguments` | arguments to what is to be done; `roost --help` |
 //! | `check` | `roost check`: the configuration, and the files it names |
+//! | `certificates`, `host` | what it says of certificates; of the host's addresses and users |
 
 mod arguments;
+mod certificates;
 mod check;
+mod host;
 
 pub use crate::monitor::configuration::{BadConfiguration, FILE, read};
 pub use arguments::{Role, UsageError, help, parse};

@@ -110,11 +110,18 @@ fn check_listeners(config: &Config, findings: &mut Findings) {
         &config.listen_imaps_proxy,
     ];
     for &endpoint in listeners.into_iter().flatten() {
-        if endpoints.contains(&endpoint) {
-            let text = format!(
-                "{} is listened on twice",
-                super::value::show_endpoint(&endpoint)
-            );
+        let show = super::value::show_endpoint;
+        let other = endpoints.iter().find(|other| other.overlaps(&endpoint));
+        if let Some(other) = other {
+            let text = match *other == endpoint {
+                true => format!("{} is listened on twice", show(&endpoint)),
+                false => format!(
+                    "{} and {} overlap: a client of one could be meant for the other, and the kernel \
+                     does not allow both",
+                    show(other),
+                    show(&endpoint)
+                ),
+            };
             findings.wrong(
                 &[
                     "listen.imap",
@@ -126,6 +133,12 @@ fn check_listeners(config: &Config, findings: &mut Findings) {
             );
         }
         endpoints.push(endpoint);
+    }
+    if config.listen_sasl.as_ref() == Some(&config.control_socket) {
+        findings.wrong(
+            &["listen.sasl", "listen.control"],
+            "listen.sasl and listen.control are the same socket",
+        );
     }
 }
 
@@ -145,6 +158,19 @@ fn check_logins(config: &Config, findings: &mut Findings) {
             "root is not served, whatever auth.first_valid_uid says",
         );
     }
+    let defaults = [
+        &config.auth_default_uid,
+        &config.auth_default_gid,
+        &config.auth_default_home,
+    ];
+    let has_defaults = defaults.iter().any(|default| !default.is_empty());
+    if has_defaults && !config.auth_sources.iter().any(is_file) {
+        findings.odd(
+            &["auth.default_uid", "auth.default_gid", "auth.default_home"],
+            "auth.default_uid, auth.default_gid and auth.default_home are for users of a passwd-file, \
+             and none is in auth.sources",
+        );
+    }
     if config.failure_delay >= config.login_timeout {
         findings.wrong(
             &["auth.failure_delay", "auth.login_timeout"],
@@ -154,9 +180,14 @@ fn check_logins(config: &Config, findings: &mut Findings) {
     }
     if config.auth_username_format.ends_with('n') && location::uses_domain(config) {
         findings.wrong(
-            &["auth.username_format", "mail.location", "mail.index_dir"],
-            "auth.username_format takes the domain away that mail.location or mail.index_dir needs \
-             for %d",
+            &[
+                "auth.username_format",
+                "mail.location",
+                "mail.index_dir",
+                "auth.default_home",
+            ],
+            "auth.username_format takes the domain away that mail.location, mail.index_dir or \
+             auth.default_home needs for %d",
         );
     }
 }

@@ -56,6 +56,32 @@ pub(super) fn locate(
     })
 }
 
+pub(super) fn default_home(config: &Config, user: &str) -> Result<Option<String>, LocationError> {
+    if config.auth_default_home.is_empty() {
+        return Ok(None);
+    }
+    let pieces = path(&config.auth_default_home).map_err(LocationError::Form)?;
+    let home = User {
+        name: user,
+        home: "",
+    }
+    .fill(&pieces)?;
+    let home = home.into_os_string().into_string();
+    home.map(Some).map_err(|_| LocationError::Form(NOT_UTF8))
+}
+
+/// The same for `auth.default_home`, which may be empty and cannot have the home directory in it.
+pub(super) fn check_home(template: &str) -> Result<(), &'static str> {
+    if template.is_empty() {
+        return Ok(());
+    }
+    let is_home = |piece: &Piece<'_>| matches!(piece, Piece::Variable(Variable::Home, _));
+    match path(template)?.iter().any(is_home) {
+        true => Err("the path must begin with /, and have no %h in it"),
+        false => Ok(()),
+    }
+}
+
 /// Whether it is a template.
 pub(super) fn check(template: &str) -> Result<(), &'static str> {
     parse(template).map(|_| ())
@@ -75,7 +101,9 @@ pub(super) fn uses_domain(config: &Config) -> bool {
     let location = location.map(|template| [Some(template.maildir), template.index_dir]);
     let index_dir = config.index_dir.as_deref().and_then(|path| path.to_str());
     let index_dir = index_dir.and_then(|template| path(template).ok());
-    let paths = location.into_iter().flatten().chain([index_dir]).flatten();
+    let home = path(&config.auth_default_home).ok();
+    let paths = location.into_iter().flatten().chain([index_dir, home]);
+    let paths = paths.flatten();
     let is_domain = |piece: &Piece<'_>| matches!(piece, Piece::Variable(Variable::Domain, _));
     { paths }.any(|path| path.iter().any(is_domain))
 }

@@ -69,6 +69,11 @@ pub struct Config {
     pub auth_pam_service: String,
     pub auth_pam_session: bool,
     pub auth_first_valid_uid: u32,
+    /// Numbers or names, for users of a passwd-file whose line has none; or empty.
+    pub auth_default_uid: String,
+    pub auth_default_gid: String,
+    /// A template, for such users.
+    pub auth_default_home: String,
     /// Characters a user name may have.
     pub auth_username_chars: String,
     /// `%Lu`: how a name is brought into its one form.
@@ -280,6 +285,11 @@ impl Config {
         location::locate(self, template, user, home)
     }
 
+    /// The home directory of this user by `auth.default_home`, if that is set.
+    pub fn default_home(&self, user: &str) -> Result<Option<String>, LocationError> {
+        location::default_home(self, user)
+    }
+
     /// Brings the name that a client sent into its one form (`auth.username_format`).
     pub fn normalise_user(&self, name: &[u8]) -> Result<String, UserNameError> {
         username::normalise(self, name)
@@ -309,6 +319,9 @@ impl Default for Config {
             auth_pam_service: String::from("roost"),
             auth_pam_session: false,
             auth_first_valid_uid: 500,
+            auth_default_uid: String::new(),
+            auth_default_gid: String::new(),
+            auth_default_home: String::new(),
             auth_username_chars: String::from(USERNAME_CHARS),
             auth_username_format: String::from("%Lu"),
             auth_cache_time: Duration::ZERO,
@@ -345,6 +358,17 @@ impl Default for Config {
 }
 
 impl Endpoint {
+    /// Whether both cannot be listened on at the same time.
+    pub fn overlaps(&self, other: &Endpoint) -> bool {
+        let Some((own, theirs)) = self.address.zip(other.address) else {
+            return self.port == other.port;
+        };
+        let are_alike = own.is_ipv4() == theirs.is_ipv4()
+            && (own == theirs || own.is_unspecified() || theirs.is_unspecified());
+        // The kernel chooses another port for each that is 0.
+        self.port == other.port && self.port != 0 && are_alike
+    }
+
     pub const fn any(port: u16) -> Endpoint {
         Endpoint {
             address: None,

@@ -267,6 +267,13 @@ pub(super) fn name(value: &str) -> Result<String, Wrong> {
     }
 }
 
+pub(super) fn name_or_none(value: &str) -> Result<String, Wrong> {
+    match value {
+        "" => Ok(String::new()),
+        value => name(value),
+    }
+}
+
 /// `user:group`, or only a user.
 pub(super) fn owner(value: &str) -> Result<String, Wrong> {
     let (user, group) = value.split_once(':').unwrap_or((value, value));

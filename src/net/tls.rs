@@ -3,9 +3,11 @@
 //! | file | what |
 //! |---|---|
 //! | `certificates` | the server's certificates, and what is asked of clients |
+//! | `oddity` | what is odd about a certificate and will keep clients out |
 //! | `x509` | what is in a certificate |
 
 mod certificates;
+mod oddity;
 mod x509;
 
 use std::io::{self, Read, Write};
@@ -20,6 +22,7 @@ use certificates::Identity;
 pub use certificates::{
     Certificates, Clients, MinVersion, Pair, Policy, TlsError, make_self_signed,
 };
+pub use oddity::Oddity;
 
 /// A TLS connection with its socket.  What is buffered is bounded: one record of plaintext in, and
 /// `SEND_LIMIT` bytes out.

@@ -13,11 +13,12 @@ use nix::errno::Errno;
 use nix::sys::prctl::{set_dumpable, set_no_new_privs};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{
-    Gid, Uid, User, chroot, fchdir, getegid, geteuid, getgroups, getresgid, getresuid, initgroups,
-    mkdtemp, setegid, seteuid, setgroups, setresgid, setresuid,
+    AccessFlags, Gid, Uid, User, access, chroot, fchdir, getegid, geteuid, getgrouplist, getgroups,
+    getresgid, getresuid, initgroups, mkdtemp, setegid, seteuid, setgroups, setresgid, setresuid,
 };
 
 use super::capabilities;
+use super::spawn::{self, Exit};
 
 /// A user of this machine, with or without an entry in the user database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +130,32 @@ impl Account {
         self.take_place()
     }
 
+    /// What this user sees: the code that `look` gives in a child with the user's rights, which ends with it.  An error
+    /// also if there is no code.
+    pub fn look_as(&self, look: impl FnOnce() -> u8) -> io::Result<u8> {
+        // Here, for the child must not wait for what another thread has locked.
+        let groups = match self.is_known {
+            true => getgrouplist(&CString::new(self.name.as_str())?, self.gid)?,
+            false => vec![self.gid],
+        };
+        let (uid, gid) = (self.uid, self.gid);
+        let child = spawn::fork_child(|| {
+            let became = setgroups(&groups)
+                .and_then(|()| setresgid(gid, gid, gid))
+                .and_then(|()| setresuid(uid, uid, uid));
+            match became {
+                Ok(()) => look(),
+                Err(_) => NO_CODE,
+            }
+        })?;
+        match spawn::await_child(child)? {
+            Exit::Code(code) if code != i32::from(NO_CODE) => {
+                u8::try_from(code).map_err(io::Error::other)
+            }
+            _ => Err(io::Error::other("the process has failed")),
+        }
+    }
+
     /// The groups are set; the rest follows.
     fn take_place(&self) -> Result<(), BecomeError> {
         let groups = step("getgroups", getgroups())?;
@@ -194,6 +221,15 @@ pub fn verify(uid: u32, gid: u32) -> Result<(), BecomeError> {
     account.verify(&step("getgroups", getgroups())?)
 }
 
+/// Whether this process may make files in that directory, and list it if it `reads`.
+pub fn may_work_in(directory: &Path, reads: bool) -> bool {
+    let mut flags = AccessFlags::W_OK | AccessFlags::X_OK;
+    if reads {
+        flags |= AccessFlags::R_OK;
+    }
+    directory.is_dir() && access(directory, flags).is_ok()
+}
+
 /// Makes an empty directory our root.  It has no name any more by then, so that nothing can ever be put
 /// into it.
 fn enter_empty_root() -> Result<(), BecomeError> {
@@ -221,6 +257,9 @@ fn step<T>(what: &'static str, result: nix::Result<T>) -> Result<T, BecomeError>
 fn errno(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
+
+/// Of a child that could not look.
+const NO_CODE: u8 = 255;
 
 /// Where an empty directory can be made for a moment.
 const ROOT_TEMPLATES: &[&str] = &[

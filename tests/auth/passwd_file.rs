@@ -209,7 +209,7 @@ fn the_administrator_is_told_what_is_wrong_with_a_file() {
     assert_eq!(found.lines().count(), 3, "{found}");
 
     crate::support::place::set_mode(&file, 0o640);
-    std::fs::write(&file, "bob:{PLAIN}x\n").unwrap();
+    std::fs::write(&file, "bob:{PLAIN}x:5000:5000::/x\n").unwrap();
     assert_eq!(check(&with_file(&file)), [""; 0]);
 }
 
@@ -243,4 +243,84 @@ fn a_user_of_the_host_who_is_in_no_source_is_unknown() {
     let file = place.write("users", "bob:{PLAIN}x\n");
     let result = log_in(&with_file(&file), &user);
     assert_eq!(refused(result), Refusal::Mismatch);
+}
+
+#[test]
+fn what_a_line_does_not_say_the_defaults_say_for_all() {
+    let place = Place::new();
+    let file = place.write(
+        "users",
+        "alice@example.org:{PLAIN}secret\nbob@example.org:{PLAIN}secret:5005::::::\n\
+         eve@example.org:{PLAIN}secret::5006::/srv/eve\n",
+    );
+    let mut config = with_file(&file);
+    let found = check(&config);
+    for name in ["alice", "bob", "eve"] {
+        let of_line = |text: &&String| text.contains(&format!(": {name}@example.org: "));
+        let told = found.iter().find(of_line);
+        assert!(
+            told.is_some_and(|text| text.contains("auth.default_uid")),
+            "{found:?}"
+        );
+    }
+    config.set("auth.default_uid=5000").unwrap();
+    config.set("auth.default_gid=5001").unwrap();
+    config.set("auth.default_home=/var/vmail/%d/%n").unwrap();
+    let found = check(&config);
+    assert!(
+        found.iter().all(|text| !text.contains("@example.org")),
+        "{found:?}"
+    );
+    for (name, uid, gid, home) in [
+        ("alice", 5000, 5001, "/var/vmail/example.org/alice"),
+        ("bob", 5005, 5001, "/var/vmail/example.org/bob"),
+        ("eve", 5000, 5006, "/srv/eve"),
+    ] {
+        let user = format!("{name}@example.org");
+        let account = login(&config, &user, "secret").ok().unwrap().account;
+        assert_eq!((account.uid, account.gid), (uid, gid), "{name}");
+        assert_eq!(account.home, home);
+        let maildir = account.location.maildir;
+        assert_eq!(maildir.to_str(), Some(&*format!("{home}/Maildir")));
+    }
+    // A name brings its group along, and what is no user is said to be none.
+    config.set("auth.default_gid=").unwrap();
+    config.set("auth.default_uid=mail").unwrap();
+    let account = login(&config, "alice@example.org", "secret").ok();
+    assert!(account.is_none_or(|admission| admission.account.gid != 0));
+    config.set("auth.default_uid=nobody.of.that.name").unwrap();
+    let found = check(&config);
+    assert!(
+        found
+            .iter()
+            .any(|text| text.contains("there is no such user")),
+        "{found:?}"
+    );
+    assert!(config.set("auth.default_home=~/x").is_err());
+    assert!(config.set("auth.default_home=relative").is_err());
+}
+
+#[test]
+fn lines_that_can_let_nobody_in_are_named() {
+    let place = Place::new();
+    let file = place.write(
+        "users",
+        "a:{PLAIN}secret:100:100::/home/a\nb:{PLAIN}secret:0:100::/home/b\n\
+         c:{PLAIN}secret:5000:5000\nd:{PLAIN}secret:5000:5000::/home/d\n\
+         e:{PLAIN}secret:no.such.user:5000::/home/e\n",
+    );
+    let found = check(&with_file(&file));
+    for (line, words) in [
+        (":1: a: ", "auth.first_valid_uid"),
+        (":2: b: ", "root is never let in"),
+        (":3: c: ", "home directory"),
+        (":5: e: ", "there is no such user"),
+    ] {
+        let told = found.iter().find(|text| text.contains(line));
+        assert!(
+            told.is_some_and(|text| text.contains(words)),
+            "{line} {found:?}"
+        );
+    }
+    assert!(found.iter().all(|text| !text.contains(":4: ")), "{found:?}");
 }

@@ -329,3 +329,28 @@ fn without_a_certificate_the_first_start_finds_or_makes_one_and_later_ones_keep_
     client.read();
     client.ok(&alice.login());
 }
+
+#[test]
+fn a_certificate_that_clients_will_refuse_is_told_of_at_the_start() {
+    as_root!();
+    if let Some(why) = missing_openssl() {
+        skip!("{why}");
+    }
+    let place = Place::new();
+    let authority = self_signed(&place, "authority", EC, "DNS:authority.example");
+    let leaf = signed(&place, "mail.example", &authority);
+    let settings = [
+        &*paths("tls.certificate", &[&leaf.chain]),
+        &paths("tls.key", &[&leaf.key]),
+    ];
+    let daemon = Daemon::start_in(place, &settings);
+    let line = daemon.logs("is not followed by that of its issuer, authority");
+    assert!(
+        line.contains("warning: imap-login: tls.certificate: "),
+        "{line}"
+    );
+    assert!(
+        line.contains("mail.example") && line.contains("fullchain.pem"),
+        "{line}"
+    );
+}

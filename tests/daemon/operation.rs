@@ -413,9 +413,7 @@ fn an_address_that_the_host_does_not_have_yet_is_waited_for() {
     as_root!();
     let alice = User::new();
     // In a network of its own, whose loopback has only what it is given.
-    let may = Command::new("unshare")
-        .args(["--net", "true"])
-        .status();
+    let may = Command::new("unshare").args(["--net", "true"]).status();
     if !may.is_ok_and(|status| status.success()) {
         skip!("no network namespace can be made here");
     }

@@ -84,7 +84,7 @@ impl Server {
             Message::Settings(lines) => self.configure(&lines),
             Message::Certificate { chain, key } => self.certificates.add_pair(chain, key),
             Message::ClientAuthority(authority) => self.certificates.set_authority(authority),
-            Message::UseCertificates => self.use_certificates(),
+            Message::UseCertificates => self.use_certificates(now),
             Message::Listener(kind, socket) => self.listen(kind, socket),
             Message::Unlisten => self.changes.push_back(Change::Unlisten),
             Message::Client(kind, socket) => self.serve_one(kind, socket),
@@ -132,9 +132,12 @@ impl Server {
         self.front.set_config(&self.config, starttls);
     }
 
-    fn use_certificates(&mut self) {
+    fn use_certificates(&mut self, now: Now) {
         match self.certificates.finish(&self.config) {
             Ok(certificates) => {
+                for oddity in certificates.oddities(now.time) {
+                    log::warn!("imap-login: tls.certificate: {oddity}");
+                }
                 self.changes
                     .push_back(Change::UseCertificates(certificates));
                 self.configure_dialogues();

@@ -24,6 +24,7 @@ use rustls::{RootCertStore, ServerConfig, SignatureAlgorithm};
 
 use zeroize::Zeroizing;
 
+use super::oddity::{self, Oddity};
 use super::x509::Facts;
 
 /// All certificates of the server.
@@ -84,6 +85,8 @@ pub enum TlsError {
     BadKey(rustls::Error),
     /// The key is of another certificate.
     Mismatch,
+    /// The key is of a certificate in the file that is not the first.
+    NotFirst,
     Authority(String),
     Rustls(rustls::Error),
     Make(rcgen::Error),
@@ -93,6 +96,7 @@ pub enum TlsError {
 pub(super) struct Identity {
     names: Vec<String>,
     leaf: CertificateDer<'static>,
+    chain: Vec<CertificateDer<'static>>,
     key: Arc<dyn SigningKey>,
     config: Arc<ServerConfig>,
     /// For clients that say that they want IMAP (RFC 7301; RFC 8314 3.3).  rustls would refuse those that
@@ -138,6 +142,12 @@ impl Certificates {
     pub fn check(chain: &[u8], key: &[u8]) -> Result<Vec<String>, TlsError> {
         let (_, facts) = read_pair(Pair { chain, key }, &default_provider())?;
         Ok(facts.names())
+    }
+
+    /// What will keep clients out, though each chain can be used.
+    pub fn oddities(&self, now: SystemTime) -> Vec<Oddity> {
+        let chains = self.identities.iter().map(|identity| &identity.chain);
+        chains.flat_map(|chain| oddity::find(chain, now)).collect()
     }
 
     fn build(
@@ -187,6 +197,7 @@ impl Certificates {
             .cloned()
             .ok_or(TlsError::EmptyChain)?;
         let key = Arc::clone(&certified.key);
+        let chain = certified.cert.clone();
         let versions = match self.policy.min_version {
             MinVersion::Tls12 => &[&TLS13, &TLS12][..],
             MinVersion::Tls13 => &[&TLS13][..],
@@ -207,6 +218,7 @@ impl Certificates {
             names: facts.names(),
             end_point: facts.end_point(&leaf),
             leaf,
+            chain,
             key,
             config: Arc::new(config),
             imap_config: Arc::new(imap_config),
@@ -318,7 +330,15 @@ fn join(
         .load_private_key(key)
         .map_err(TlsError::BadKey)?;
     match (key.public_key(), facts.public_key()) {
-        (Some(of_key), Some(certified)) if of_key.as_ref() != certified => Err(TlsError::Mismatch),
+        (Some(of_key), Some(certified)) if of_key.as_ref() != certified => {
+            let mut others = chain
+                .iter()
+                .filter_map(|der| Facts::read(der)?.public_key());
+            Err(match others.any(|other| other == of_key.as_ref()) {
+                true => TlsError::NotFirst,
+                false => TlsError::Mismatch,
+            })
+        }
         _ => Ok((CertifiedKey::new(chain, key), facts)),
     }
 }
@@ -377,6 +397,11 @@ impl fmt::Display for TlsError {
             ),
             TlsError::BadKey(error) => write!(f, "the private key cannot be used: {error}"),
             TlsError::Mismatch => write!(f, "the private key does not belong to the certificate"),
+            TlsError::NotFirst => write!(
+                f,
+                "the private key belongs to a certificate in it that is not the first: the server's own \
+                 certificate must come first, its issuer's behind it"
+            ),
             TlsError::Authority(error) => {
                 write!(f, "the authority for certificates of clients: {error}")
             }

@@ -1,12 +1,18 @@
 //! What the server must know of an X.509 certificate (RFC 5280): whose it is, and its hash.
 
+use std::time::SystemTime;
+
 use aws_lc_rs::digest::{Algorithm, SHA224, SHA256, SHA384, SHA512, digest};
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Encode, Reader, Tag, TagNumber, Tagged};
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, ExtendedKeyUsage, SubjectAltName, SubjectKeyIdentifier,
+};
+use x509_cert::name::Name;
 use x509_cert::spki::AlgorithmIdentifierOwned;
+use x509_cert::time::Time;
 
 /// A certificate, decoded.  How it is profiled does not matter here: clients judge that.
 pub(super) struct Facts {
@@ -41,6 +47,80 @@ impl Facts {
         names
     }
 
+    /// For people: the common name, or all of it, or the first DNS name.
+    pub fn subject(&self) -> String {
+        let shown = show(self.certificate.tbs_certificate().subject());
+        match shown.is_empty() {
+            true => self.names().into_iter().next().unwrap_or_default(),
+            false => shown,
+        }
+    }
+
+    /// For people.
+    pub fn issuer(&self) -> String {
+        show(self.certificate.tbs_certificate().issuer())
+    }
+
+    /// From when until when it is valid.
+    pub fn validity(&self) -> Option<(Moment, Moment)> {
+        let validity = self.certificate.tbs_certificate().validity();
+        let moment = |time: Time| Moment {
+            time: time.to_system_time(),
+            text: time.to_date_time().to_string(),
+        };
+        Some((moment(validity.not_before), moment(validity.not_after)))
+    }
+
+    /// Whether that one has signed this one, by the names and, where they are there, the numbers of their keys: another
+    /// key of an authority has its name too.
+    pub fn is_issued_by(&self, other: &Facts) -> bool {
+        let (own, theirs) = (
+            self.certificate.tbs_certificate(),
+            other.certificate.tbs_certificate(),
+        );
+        if own.issuer() != theirs.subject() {
+            return false;
+        }
+        let wanted = own.get_extension::<AuthorityKeyIdentifier>();
+        let there = theirs.get_extension::<SubjectKeyIdentifier>();
+        match (wanted, there) {
+            (Ok(Some((_, wanted))), Ok(Some((_, there)))) => {
+                wanted.key_identifier.is_none_or(|wanted| wanted == there.0)
+            }
+            _ => true,
+        }
+    }
+
+    pub fn has_weak_signature(&self) -> bool {
+        let algorithm = self.certificate.signature_algorithm().oid;
+        WEAK.contains(&algorithm)
+    }
+
+    /// Whether it names a host or an address where clients look (RFC 6125 6.4.4).
+    pub fn has_alternative_names(&self) -> bool {
+        let extension = self
+            .certificate
+            .tbs_certificate()
+            .get_extension::<SubjectAltName>();
+        matches!(extension, Ok(Some((_, SubjectAltName(names)))) if names
+            .iter()
+            .any(|name| matches!(name, GeneralName::DnsName(_) | GeneralName::IpAddress(_))))
+    }
+
+    /// RFC 5280 4.2.1.12: without the extension for anything.
+    pub fn is_for_servers(&self) -> bool {
+        let extension = self
+            .certificate
+            .tbs_certificate()
+            .get_extension::<ExtendedKeyUsage>();
+        match extension {
+            Ok(Some((_, ExtendedKeyUsage(uses)))) => {
+                uses.contains(&SERVER_AUTH) || uses.contains(&ANY_USE)
+            }
+            _ => true,
+        }
+    }
+
     /// The public key (SubjectPublicKeyInfo), DER.
     pub fn public_key(&self) -> Option<Vec<u8>> {
         let key = self.certificate.tbs_certificate().subject_public_key_info();
@@ -59,6 +139,19 @@ impl Facts {
                 .map(|&(_, hash)| hash)?,
         };
         Some(digest(hash, der).as_ref().to_vec())
+    }
+}
+
+/// A point of time, and how it is shown.
+pub(super) struct Moment {
+    pub time: SystemTime,
+    pub text: String,
+}
+
+fn show(name: &Name) -> String {
+    match name.common_name() {
+        Ok(Some(common)) => common.value().into_owned(),
+        _ => name.to_string(),
     }
 }
 
@@ -96,6 +189,17 @@ const ZERO: Tag = Tag::ContextSpecific {
 };
 
 const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+
+const SERVER_AUTH: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.1");
+const ANY_USE: ObjectIdentifier = oid("2.5.29.37.0");
+
+/// With MD5 and SHA-1: RSA, DSA, ECDSA.
+const WEAK: &[ObjectIdentifier] = &[
+    oid("1.2.840.113549.1.1.4"),
+    oid("1.2.840.113549.1.1.5"),
+    oid("1.2.840.10040.4.3"),
+    oid("1.2.840.10045.4.1"),
+];
 
 /// Signature algorithms that hash, and hash functions.
 const HASHES: &[(ObjectIdentifier, &Algorithm)] = &[
