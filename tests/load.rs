@@ -33,7 +33,7 @@ impl Bound {
 
 const MOST: u64 = 12 << 20;
 /// Held by somebody, this would show.
-const LARGE: usize = 2 * 12 << 20;
+const LARGE: usize = 24 << 20;
 
 /// An INBOX of so much text in 1000 messages.
 fn large_mailbox() -> Mail {

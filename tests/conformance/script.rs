@@ -144,7 +144,7 @@ impl Script {
     pub fn reason_to_skip(&self, program: Program) -> Option<&str> {
         self.only
             .as_ref()
-            .filter(|(only, _)| *only != program)
+            .filter(|(only, _)| only.is_dovecot() != program.is_dovecot())
             .map(|(_, why)| why.as_str())
     }
 
@@ -155,7 +155,7 @@ impl Script {
             mail.inbox().store(&text(name), "");
         }
         let settings: Vec<&str> = match program {
-            Program::Roost => self.settings.iter().map(String::as_str).collect(),
+            Program::Roost | Program::Daemon => self.settings.iter().map(String::as_str).collect(),
             Program::Dovecot => Vec::new(),
         };
         let mut stage = Stage {

@@ -43,7 +43,7 @@ struct Settings {
 impl Settings {
     fn connect(&self, mail: &Mail) -> Client {
         match Program::under_test() {
-            Program::Roost => Server::preauth_with(mail, self.roost),
+            Program::Roost | Program::Daemon => Server::preauth_with(mail, self.roost),
             Program::Dovecot => Server::preauth_with(mail, &[self.dovecot]),
         }
     }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::response::{Response, Token};
+use super::whole::Seat;
 use super::wire::Wire;
 use super::{Mail, Process, Reply, grammar, message, patience};
 
@@ -27,6 +28,8 @@ pub struct Client {
     /// Read too early.
     put_back: Option<Response>,
     process: Option<Process>,
+    /// In a session of the daemon.
+    seat: Option<Seat>,
 }
 
 impl Client {
@@ -44,7 +47,12 @@ impl Client {
             unsolicited: Vec::new(),
             put_back: None,
             process,
+            seat: None,
         }
+    }
+
+    pub fn come_from(&mut self, seat: Seat) {
+        self.seat = Some(seat);
     }
 
     /// The client of a command whose standard input and output are the other end of `socket`.
@@ -389,6 +397,9 @@ impl Client {
         if let Some(process) = &mut self.process {
             process.wait_for_success();
         }
+        if let Some(seat) = self.seat.take() {
+            seat.leave();
+        }
     }
 
     /// The client falls silent for good: no more commands, the connection half closed.
@@ -403,12 +414,19 @@ impl Client {
 
     /// The server dies at once, as in a crash.
     pub fn kill(mut self) {
+        if let Some(seat) = &self.seat {
+            return seat.kill();
+        }
         self.process.as_mut().expect("a server of its own").kill();
     }
 
     /// Waits until the server has ended by itself.
     #[track_caller]
     pub fn wait_for_the_end(mut self) {
+        if let Some(seat) = self.seat.take() {
+            self.read_to_end();
+            return seat.leave();
+        }
         self.process
             .as_mut()
             .expect("a server of its own")

@@ -16,7 +16,9 @@ use nix::sys::socket::{
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 use super::wire::Wire;
-use super::{Client, PamService, Place, Proc, User, eventually, free_port, patience, place};
+use super::{
+    Client, PamService, Place, Proc, User, check_log, eventually, free_port, patience, place,
+};
 
 /// A running daemon; it and all it started end with this value.
 pub struct Daemon {
@@ -433,6 +435,8 @@ impl Drop for Daemon {
         }
         if std::thread::panicking() {
             eprintln!("--- log ---\n{}", self.log());
+        } else {
+            check_log(&self.log());
         }
     }
 }

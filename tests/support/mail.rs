@@ -5,13 +5,16 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::{Client, Server, message};
+use super::{Client, Server, Whole, message};
 
 /// A directory that lives as long as the test and holds everything the test makes.
 pub struct Mail {
     work: PathBuf,
+    /// The daemons over it, each with its settings.
+    daemons: Mutex<Vec<(Vec<String>, Arc<Whole>)>>,
 }
 
 impl Mail {
@@ -21,7 +24,10 @@ impl Mail {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let work = std::env::temp_dir().join(format!("roost-test-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&work);
-        let mail = Mail { work };
+        let mail = Mail {
+            work,
+            daemons: Mutex::default(),
+        };
         for directory in [mail.work.clone(), mail.home()] {
             fs::create_dir(&directory).expect("a work directory");
             own(&directory);
@@ -82,6 +88,26 @@ impl Mail {
         Folder { path: self.root() }
     }
 
+    /// Whose it is: user and group.
+    pub fn owner(&self) -> (u32, u32) {
+        let home = self.home().metadata().expect("a home");
+        (home.uid(), home.gid())
+    }
+
+    /// The daemon over it that has these settings.
+    #[track_caller]
+    pub fn daemon(&self, settings: &[&str]) -> Arc<Whole> {
+        let daemons = self.daemons.lock();
+        let mut daemons = daemons.unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, there)) = daemons.iter().find(|(has, _)| has == settings) {
+            return Arc::clone(there);
+        }
+        let daemon = Whole::start(self, settings);
+        let settings = settings.iter().map(|setting| (*setting).to_owned());
+        daemons.push((settings.collect(), Arc::clone(&daemon)));
+        daemon
+    }
+
     /// The directory of a mailbox other than INBOX, by its Maildir++ name: `Work.2026`.
     pub fn folder(&self, name: &str) -> Folder {
         Folder {
@@ -106,6 +132,8 @@ impl Mail {
 
 impl Drop for Mail {
     fn drop(&mut self) {
+        let daemons = self.daemons.get_mut();
+        daemons.unwrap_or_else(PoisonError::into_inner).clear();
         if std::thread::panicking() {
             eprintln!("work directory kept: {}", self.work.display());
         } else {

@@ -2,8 +2,9 @@
 //!
 //! [`Mail`] is a work directory with a Maildir in it, which the test also touches as another
 //! program would. [`Server`] is a server over it, [`Client`] a conversation with one. Which server
-//! is decided in one place, [`Program::under_test`]: Roost, or Debian's Dovecot when
-//! `ROOST_UNDER_TEST=dovecot`, so that what we expect can be tried on the server we stand in for.
+//! is decided in one place, [`Program::under_test`]: Roost; Roost's whole daemon when
+//! `ROOST_UNDER_TEST=daemon`, so that what is tried is what is shipped; or Debian's Dovecot when it is
+//! `dovecot`, so that what we expect can be tried on the server we stand in for.
 //!
 //! Every response a client reads is checked twice before a test sees it: by the grammar in
 //! [`grammar`] and, for what it knows, by imap-codec. A test compares responses by meaning
@@ -23,6 +24,7 @@ mod proc;
 mod reply;
 pub mod response;
 mod server;
+mod whole;
 mod wire;
 
 pub use client::{Client, Idle};
@@ -35,6 +37,7 @@ pub use proc::{Proc, Socket};
 pub use reply::{Reply, expunge, numbers_before};
 pub use response::{Captures, Response, Token};
 pub use server::{Process, Program, Server, free_port};
+pub use whole::Whole;
 
 use std::time::Duration;
 
@@ -53,6 +56,19 @@ pub fn differs_from_dovecot(name: &str) -> bool {
     include_str!("../differences.md")
         .lines()
         .any(|line| line.starts_with(&listed))
+}
+
+/// Panics if a server's log has what no server may ever say, whatever was done to it.
+#[track_caller]
+pub fn check_log(log: &str) {
+    for line in log.lines() {
+        let never = [
+            "panicked",
+            "is not listed (src/sys/sandbox",
+            "killed by signal 31",
+        ];
+        assert!(!never.iter().any(|words| line.contains(words)), "{log}");
+    }
 }
 
 /// Polls until `happened` gives something; for effects no server announces, like a file on disk.

@@ -7,32 +7,42 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::wire::Wire;
-use super::{Client, Mail, dovecot, patience};
+use super::{Client, Mail, Whole, check_log, dovecot, patience};
 
 /// The server a test talks to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Program {
     Roost,
+    /// Roost's whole daemon, as root starts it.
+    Daemon,
     Dovecot,
 }
 
 impl Program {
-    /// Roost, unless `ROOST_UNDER_TEST` names Dovecot.
+    /// Roost, unless `ROOST_UNDER_TEST` names another.
     pub fn under_test() -> Program {
         match std::env::var("ROOST_UNDER_TEST").as_deref() {
             Ok("dovecot") => Program::Dovecot,
+            Ok("daemon") => Program::Daemon,
             Ok("roost") | Err(_) => Program::Roost,
-            Ok(other) => panic!("ROOST_UNDER_TEST={other}: roost or dovecot"),
+            Ok(other) => panic!("ROOST_UNDER_TEST={other}: roost, daemon or dovecot"),
         }
+    }
+
+    pub fn is_dovecot(self) -> bool {
+        self == Program::Dovecot
     }
 
     /// Why this program cannot be run here, if it cannot.
     pub fn missing(self) -> Option<String> {
         match self {
             Program::Roost => None,
+            Program::Daemon if nix::unistd::geteuid().is_root() => None,
+            Program::Daemon => Some("the daemon is started by root only".into()),
             Program::Dovecot => dovecot::missing(),
         }
     }
@@ -49,6 +59,7 @@ impl Program {
                 with_environment(&mut command, mail);
                 command
             }
+            Program::Daemon => panic!("a daemon is not on anybody's standard input"),
             Program::Dovecot => dovecot::preauth(mail, settings),
         }
     }
@@ -59,8 +70,13 @@ impl Program {
 pub struct Server {
     pub port: u16,
     pub tls_port: u16,
-    process: Process,
+    running: Running,
     certificate: PathBuf,
+}
+
+enum Running {
+    Alone(Process),
+    Whole(Arc<Whole>),
 }
 
 impl Server {
@@ -82,6 +98,9 @@ impl Server {
     /// A client of this program, whatever is under test.
     #[track_caller]
     pub fn preauth_of(program: Program, mail: &Mail, settings: &[&str]) -> Client {
+        if program == Program::Daemon {
+            return mail.daemon(settings).connect();
+        }
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
         let theirs = OwnedFd::from(theirs);
         let mut command = program.preauth(mail, settings);
@@ -107,6 +126,15 @@ impl Server {
 
     #[track_caller]
     pub fn try_with(mail: &Mail, settings: &[&str]) -> Server {
+        if Program::under_test() == Program::Daemon {
+            let whole = Whole::start(mail, settings);
+            return Server {
+                port: whole.daemon.port,
+                tls_port: whole.daemon.tls_port,
+                certificate: mail.work().join("certificate.pem"),
+                running: Running::Whole(whole),
+            };
+        }
         // A port found free may be taken before the server binds it; then two others are tried.
         for _ in 0..5 {
             let (port, tls_port) = (free_port(), free_port());
@@ -121,7 +149,7 @@ impl Server {
         let certificate = mail.work().join("certificate.pem");
         let command = match Program::under_test() {
             Program::Dovecot => dovecot::listen(mail, settings, port, tls_port, &certificate),
-            Program::Roost => {
+            Program::Roost | Program::Daemon => {
                 let password = mail.write("password", format!("{}\n", Server::PASSWORD));
                 let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
                 command
@@ -146,7 +174,7 @@ impl Server {
                 return Some(Server {
                     port,
                     tls_port,
-                    process,
+                    running: Running::Alone(process),
                     certificate,
                 });
             }
@@ -189,7 +217,7 @@ impl Server {
     pub fn certificate(&self) -> Vec<u8> {
         match Program::under_test() {
             Program::Dovecot => fs::read(&self.certificate).expect("a certificate"),
-            Program::Roost => Wire::shown_certificate(self.tls_port),
+            Program::Roost | Program::Daemon => Wire::shown_certificate(self.tls_port),
         }
     }
 
@@ -199,12 +227,19 @@ impl Server {
         self.certificate.clone()
     }
 
+    #[track_caller]
     pub fn process(&self) -> &Process {
-        &self.process
+        match &self.running {
+            Running::Alone(process) => process,
+            Running::Whole(_) => panic!("a daemon is not one process"),
+        }
     }
 
     pub fn log(&self) -> String {
-        self.process.log()
+        match &self.running {
+            Running::Alone(process) => process.log(),
+            Running::Whole(whole) => whole.daemon.log(),
+        }
     }
 }
 
@@ -329,6 +364,8 @@ impl Drop for Process {
         self.kill();
         if std::thread::panicking() {
             eprintln!("{}", self.log());
+        } else {
+            check_log(&self.log());
         }
     }
 }
