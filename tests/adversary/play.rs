@@ -260,4 +260,4 @@ fn encoded(kind: Kind) -> (Vec<u8>, Option<OwnedFd>) {
 }
 
 /// How long to wait to be killed, or for an answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);

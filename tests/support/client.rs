@@ -51,6 +51,14 @@ impl Client {
         }
     }
 
+    /// Past the greeting, which must be one.
+    #[track_caller]
+    pub fn greeted(mut self) -> Client {
+        let greeting = self.read();
+        assert!(greeting.matches("OK ..."), "no greeting: {greeting}");
+        self
+    }
+
     pub fn come_from(&mut self, seat: Seat) {
         self.seat = Some(seat);
     }

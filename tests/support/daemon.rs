@@ -282,14 +282,14 @@ impl Daemon {
     /// A new connection, past the greeting and not logged in.
     #[track_caller]
     pub fn dial(&self) -> Client {
-        greeted(Client::new(Wire::Tcp(self.tcp()), None))
+        Client::new(Wire::Tcp(self.tcp()), None).greeted()
     }
 
     /// The same, from another address of loopback.
     #[track_caller]
     pub fn dial_from(&self, address: [u8; 4]) -> Client {
         let tcp = tcp_from(Ipv4Addr::from(address).into(), self.address());
-        greeted(Client::new(Wire::Tcp(tcp.expect("a connection")), None))
+        Client::new(Wire::Tcp(tcp.expect("a connection")), None).greeted()
     }
 
     #[track_caller]
@@ -297,7 +297,7 @@ impl Daemon {
         let tcp = TcpStream::connect(("127.0.0.1", self.tls_port)).expect("a connection");
         tcp.set_read_timeout(Some(patience())).expect("a timeout");
         let wire = Wire::tls(tcp, &self.certificate()).expect("TLS");
-        greeted(Client::new(wire, None))
+        Client::new(wire, None).greeted()
     }
 
     /// A new connection of this user, logged in.
@@ -540,13 +540,6 @@ pub fn front_user() -> &'static str {
         Ok(Some(_)) => "roost",
         _ => "nobody",
     }
-}
-
-#[track_caller]
-fn greeted(mut client: Client) -> Client {
-    let greeting = client.read();
-    assert!(greeting.matches("OK ..."), "no greeting: {greeting}");
-    client
 }
 
 fn is(process: Proc, role: &str) -> bool {

@@ -140,14 +140,6 @@ impl Proc {
         fs::read_link(self.path("cwd")).expect("its directory")
     }
 
-    /// How long it has been computing, in ticks of the kernel (a hundredth of a second).
-    pub fn ticks(self) -> u64 {
-        let stat = fs::read_to_string(self.path("stat")).expect("its stat");
-        let (_, fields) = stat.rsplit_once(") ").expect("a name");
-        let times = fields.split(' ').skip(11).take(2);
-        times.map(|time| time.parse::<u64>().expect("ticks")).sum()
-    }
-
     pub fn threads(self) -> usize {
         fs::read_dir(self.path("task"))
             .expect("its threads")

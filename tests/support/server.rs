@@ -199,7 +199,7 @@ impl Server {
     pub fn dial(&self) -> Client {
         let tcp = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
         tcp.set_nodelay(true).expect("no delay");
-        greeted(Client::new(Wire::Tcp(tcp), None))
+        Client::new(Wire::Tcp(tcp), None).greeted()
     }
 
     /// A new connection over TLS, past the greeting and not logged in.
@@ -210,7 +210,7 @@ impl Server {
         // Before the handshake, which would otherwise wait for ever on a silent server.
         tcp.set_read_timeout(Some(patience())).expect("a timeout");
         let wire = Wire::tls(tcp, &self.certificate()).expect("TLS");
-        greeted(Client::new(wire, None))
+        Client::new(wire, None).greeted()
     }
 
     /// The certificate the server shows, as PEM.
@@ -241,13 +241,6 @@ impl Server {
             Running::Whole(whole) => whole.daemon.log(),
         }
     }
-}
-
-#[track_caller]
-fn greeted(mut client: Client) -> Client {
-    let greeting = client.read();
-    assert!(greeting.matches("OK ..."), "no greeting: {greeting}");
-    client
 }
 
 /// A server's process: ended and reaped with this value, by its id and only if we started it.
