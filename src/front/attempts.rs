@@ -44,6 +44,8 @@ pub(super) enum Secrecy {
     /// TLS has been begun, but not been agreed on.
     Handshaking,
     Tls,
+    /// A proxy that is trusted says that the client came to it by TLS.
+    Proxied,
 }
 
 /// What a client was at when it went.
@@ -113,7 +115,7 @@ impl Attempts {
         Origin {
             remote: self.peer.address,
             local: self.peer.local,
-            tls: self.secrecy == Secrecy::Tls,
+            tls: matches!(self.secrecy, Secrecy::Tls | Secrecy::Proxied),
             session: Session(self.id).to_string(),
         }
     }
@@ -124,8 +126,17 @@ impl Attempts {
         log::info!("imap-login: Login: {}", Elements(self, Some(pid)));
     }
 
-    pub fn log_end(&self, at: At, now: Instant) {
-        log::info!("{}", self.end(at, now));
+    /// `was_heard`: the client has sent something.  One that has not, and has gone, looked whether we are there.
+    pub fn log_end(&self, at: At, was_heard: bool, now: Instant) {
+        let is_check = match self.begun {
+            None => self.peer.is_check || !(was_heard || self.ended.is_some()),
+            Some(_) => false,
+        };
+        let level = match is_check && !self.was_too_open {
+            true => log::Level::Debug,
+            false => log::Level::Info,
+        };
+        log::log!(level, "{}", self.end(at, now));
     }
 
     fn end(&self, at: At, now: Instant) -> String {
@@ -197,7 +208,7 @@ impl fmt::Display for Elements<'_> {
             Secrecy::Clear => "",
             Secrecy::Local => ", secured",
             Secrecy::Handshaking => ", TLS handshaking",
-            Secrecy::Tls => ", TLS",
+            Secrecy::Tls | Secrecy::Proxied => ", TLS",
         })?;
         if !attempts.tls_failure.is_empty() {
             write!(f, ": {}", attempts.tls_failure)?;

@@ -27,6 +27,8 @@ pub(super) struct Login {
     /// How much was sent since the last thing that made sense.
     unanswered: usize,
     is_turned_away: bool,
+    /// The client has sent something.
+    was_heard: bool,
     /// Whoever waited for the client's answer has given up: the answer will be refused for this.
     given_up: Option<Refusal>,
 }
@@ -50,6 +52,8 @@ impl Login {
     pub fn new(settings: Rc<Settings>, id: ConnectionId, peer: Peer, now: Now) -> Login {
         let secrecy = match peer.tls {
             true => Secrecy::Handshaking,
+            // A certificate would have to be shown to us.
+            false if peer.proxy_tls && !settings.certificate_required => Secrecy::Proxied,
             false if is_same_host(peer) => Secrecy::Local,
             false => Secrecy::Clear,
         };
@@ -64,6 +68,7 @@ impl Login {
             bad_commands: 0,
             unanswered: 0,
             is_turned_away: false,
+            was_heard: false,
             given_up: None,
         };
         if !peer.tls {
@@ -100,6 +105,7 @@ impl Login {
     /// TLS has been agreed on.
     pub fn handle_secured(&mut self, secured: Secured) {
         self.attempts.secrecy = Secrecy::Tls;
+        self.was_heard = true;
         self.secured = Some(Box::new(secured));
         match self.phase {
             Phase::Securing { greet: true } => self.greet(),
@@ -109,10 +115,12 @@ impl Login {
     }
 
     pub fn handle_tls_failure(&mut self, reason: &str) {
+        self.was_heard = true;
         self.attempts.fail_tls(reason);
     }
 
     pub fn handle_input(&mut self, bytes: &[u8]) {
+        self.was_heard = true;
         self.unanswered = self.unanswered.saturating_add(bytes.len());
         self.connection.handle_input(bytes);
     }
@@ -197,6 +205,7 @@ impl Login {
         };
         self.attempts.log_success(user, pid);
         Some(Admitted {
+            is_encrypted: self.attempts.secrecy == Secrecy::Tls,
             tag,
             origin: self.attempts.origin(),
             connection: self.connection,
@@ -228,7 +237,7 @@ impl Login {
                 At::Talking
             }
         };
-        self.attempts.log_end(at, now.instant);
+        self.attempts.log_end(at, self.was_heard, now.instant);
     }
 
     fn greet(&mut self) {
@@ -509,7 +518,10 @@ impl Login {
     }
 
     fn is_tls(&self) -> bool {
-        matches!(self.attempts.secrecy, Secrecy::Tls | Secrecy::Handshaking)
+        match self.attempts.secrecy {
+            Secrecy::Tls | Secrecy::Handshaking | Secrecy::Proxied => true,
+            Secrecy::Clear | Secrecy::Local => false,
+        }
     }
 
     fn ground(&self) -> Ground<'_> {

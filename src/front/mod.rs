@@ -101,6 +101,8 @@ pub struct Admitted {
     /// Of the command that is to be answered OK.
     pub tag: Tag,
     pub origin: Origin,
+    /// Only this process can read what the client sends.
+    pub is_encrypted: bool,
     pub connection: Connection,
     pub output: Buffer,
     pub bad_commands: u32,

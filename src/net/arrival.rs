@@ -70,7 +70,7 @@ impl Loop {
         let address = peer.address.map(|address| address.ip());
         if !address.is_some_and(|address| proxy::is_within(address, networks)) {
             log::warn!(
-                "Closed a connection that did not come from a trusted proxy: rip={}",
+                "imap-login: haproxy: Client not trusted (rip={}), see listen.trusted_proxies",
                 Ip(peer)
             );
             return Ok(());
@@ -122,7 +122,11 @@ impl Loop {
                 let peer = arrival.peer;
                 // Proxies look whether we are there, and say nothing.
                 if error.kind() == io::ErrorKind::InvalidData {
-                    log::warn!("Closed a connection of a proxy: {error}: rip={}", Ip(peer));
+                    log::warn!(
+                        "imap-login: haproxy: Connection closed: {error} (rip={}), see listen.imap_proxy \
+                         and listen.imaps_proxy",
+                        Ip(peer)
+                    );
                 }
                 self.drop_arrival(id);
             }
@@ -144,17 +148,31 @@ impl Loop {
             peer.address = Some(addresses.client);
             peer.local = Some(addresses.proxy);
         }
+        peer.proxy_tls = header.tls;
+        peer.is_check = header.is_check;
         match self.begin(Stream::Tcp(arrival.socket), peer.tls) {
             Ok(stream) => {
                 self.connections.insert(id, super::Connection::new(stream));
                 service.handle_connect(id, peer, Now::read());
                 self.enqueue(id);
             }
-            Err(error) => log::warn!("Cannot serve a connection: {error}"),
+            Err(error) => super::refused(&peer, &error),
         }
     }
 
-    /// One that has had its time.
+    /// One that has had its time, if it has.
+    pub(super) fn expire_arrival(&mut self, id: ConnectionId) {
+        if let Some(arrival) = self.arrivals.get(&id) {
+            log::warn!(
+                "imap-login: haproxy: Client timed out (rip={}): no PROXY header has come, see \
+                 listen.imap_proxy and listen.imaps_proxy",
+                Ip(arrival.peer)
+            );
+            self.drop_arrival(id);
+        }
+    }
+
+    /// Closes one without a word.
     pub(super) fn drop_arrival(&mut self, id: ConnectionId) {
         if let Some(mut arrival) = self.forget_arrival(id) {
             let _ = self.poll.registry().deregister(&mut arrival.socket);

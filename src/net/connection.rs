@@ -33,6 +33,8 @@ pub(super) struct Connection {
     ending: bool,
     /// The output was full when `run` returned: there is more to come when it has drained.
     starved: bool,
+    /// TLS was there from the beginning.
+    began_with_tls: bool,
     /// Waits in one of the loop's queues.
     pub queued: bool,
     /// The service has something to say, though TLS is still being negotiated.
@@ -77,19 +79,25 @@ impl Connection {
         };
         Connection {
             stream: Some(stream),
-            phase,
             readable: true,
             writable: true,
             hung_up: false,
             ended: false,
             ending: false,
             starved: false,
+            began_with_tls: matches!(phase, Phase::Handshaking),
             queued: false,
             named: false,
             timer: None,
             wait: None,
             stall: None,
+            phase,
         }
+    }
+
+    /// Whether the client has gone and never sent a single octet: it looked whether we are there.
+    pub fn was_a_check(&self) -> bool {
+        self.began_with_tls && self.stream.as_ref().is_some_and(Stream::was_silent)
     }
 
     pub fn handle_event(&mut self, event: &mio::event::Event) {

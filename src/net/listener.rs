@@ -125,9 +125,8 @@ impl Listener {
             address: Some(canonical(address)),
             local: socket.local_addr().ok().map(canonical),
             tls: self.kind.tls,
-            proxy: None,
-            user: None,
             listener: self.kind.id,
+            ..Peer::default()
         };
         Accepted::Connection(Stream::Tcp(socket), peer)
     }

@@ -363,7 +363,7 @@ impl Loop {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.timer = None;
             }
-            self.drop_arrival(id);
+            self.expire_arrival(id);
             self.enqueue(id);
         }
         if self.hurried || self.cut_at.is_some_and(|time| time <= now.instant) {
@@ -400,14 +400,16 @@ impl Loop {
                         self.accept_at = None;
                         let kind = listener.kind.clone();
                         if let Err(error) = self.welcome(stream, peer, &kind, service) {
-                            log::warn!("Cannot serve a connection: {error}");
+                            refused(&peer, &error);
                         }
                     }
                     Accepted::Nobody => break,
                     Accepted::Lost => {}
                     Accepted::Exhausted(error) => {
                         if self.accept_at.is_none() {
-                            log::warn!("Cannot accept connections for now: {error}");
+                            log::warn!(
+                                "imap-login: Cannot accept connections for now: {error}; they wait"
+                            );
                         }
                         self.accept_at = now.checked_add(ACCEPT_PAUSE);
                         return;
@@ -441,7 +443,9 @@ impl Loop {
         match (tls, &self.certificates) {
             (false, _) => Ok(stream),
             (true, Some(certificates)) => stream.secured(certificates),
-            (true, None) => Err(io::Error::other("there is no certificate")),
+            (true, None) => Err(io::Error::other(
+                "there is no certificate, see tls.certificate",
+            )),
         }
     }
 
@@ -532,6 +536,7 @@ impl Loop {
                     service.handle_detached(id, stream);
                 }
             }
+            Err(error) if connection.was_a_check() => self.remove(id, service, Some(error)),
             Err(error) if was_handshaking || is_tls_failure(&error) => {
                 service.handle_tls_failure(id, &error.to_string());
                 // The alert that was sent must arrive.
@@ -600,6 +605,14 @@ impl Loop {
         let _ = stream.deregister(self.poll.registry());
         Some(stream)
     }
+}
+
+/// A connection that was accepted and cannot be served.
+fn refused(peer: &Peer, error: &io::Error) {
+    let address = peer
+        .address
+        .map_or_else(String::new, |address| format!(" (rip={})", address.ip()));
+    log::warn!("imap-login: Disconnected: Cannot serve a connection{address}: {error}");
 }
 
 /// What `stream` says of a client that breaks the rules of TLS.

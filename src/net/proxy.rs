@@ -3,9 +3,9 @@
 //! behind it, before anything of the client's.
 //!
 //! Pure: octets in, a header out.  What a header says is only as good as the proxy that sent it, so the loop
-//! takes one only from networks that were named as trusted.  Of a header's extensions (TLVs) nothing is
-//! believed or even read: not that there was TLS (a password is not safe on the way to us because it was
-//! so before), nor a name, nor a checksum (TCP has its own).
+//! takes one only from networks that were named as trusted.  Of a header's extensions (TLVs) two are read:
+//! that the client came by TLS, which the proxy has ended (2.2.6), and the checksum (2.2.3).  What is said of the
+//! client's certificate is passed over: only who has seen the handshake knows whom it is for.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -17,6 +17,10 @@ pub struct Header {
     /// None: the proxy speaks for itself (to see whether we are there), or does not know the client's; the
     /// addresses of the connection itself hold.
     pub addresses: Option<Addresses>,
+    /// The client came by TLS, and the proxy has ended it.
+    pub tls: bool,
+    /// There is no client: the proxy looks whether we are there.
+    pub is_check: bool,
 }
 
 /// The ends of the connection between client and proxy.
@@ -39,6 +43,10 @@ pub enum ProxyError {
     Short,
     /// More than anybody sends.
     Long,
+    /// An extension that ends after the header, or has something wrong in it.
+    BadExtension,
+    /// It is not what the proxy sent.
+    Checksum,
 }
 
 /// Octets from the beginning of a connection; none if the header is not complete.
@@ -76,6 +84,9 @@ fn parse_line(input: &[u8]) -> Result<Option<Header>, ProxyError> {
             return Ok(Some(Header {
                 length,
                 addresses: None,
+                tls: false,
+                // HAProxy's checks are such a line.
+                is_check: true,
             }));
         }
         Some("TCP4") => read_words::<Ipv4Addr>(words),
@@ -86,6 +97,8 @@ fn parse_line(input: &[u8]) -> Result<Option<Header>, ProxyError> {
     Ok(Some(Header {
         length,
         addresses: Some(addresses),
+        tls: false,
+        is_check: false,
     }))
 }
 
@@ -124,11 +137,11 @@ fn parse_binary(input: &[u8]) -> Result<Option<Header>, ProxyError> {
     let addresses = match (command, family) {
         // LOCAL: whatever the family is, "the receiver must accept this connection [...] and must use the
         // real connection endpoints".
-        (0x20, _) => Family::None,
+        (LOCAL, _) => Family::None,
         (0x21, 0x11) => Family::V4,
         (0x21, 0x21) => Family::V6,
-        // AF_UNSPEC, and unix sockets, which have no address that means anything here.
-        (0x21, 0x00 | 0x31) => Family::None,
+        (0x21, 0x00) => Family::None,
+        (0x21, 0x31) => Family::Unix,
         _ => return Err(ProxyError::Unknown),
     };
     if wanted < addresses.length() {
@@ -137,19 +150,104 @@ fn parse_binary(input: &[u8]) -> Result<Option<Header>, ProxyError> {
     if length > LONGEST {
         return Err(ProxyError::Long);
     }
-    let Some(body) = input.get(FIXED..length) else {
+    let (Some(header), Some(body)) = (input.get(..length), input.get(FIXED..length)) else {
         return Ok(None);
+    };
+    let is_check = command == LOCAL;
+    let extensions = FIXED + addresses.length();
+    let tls = match (&addresses, read_extensions(header, extensions)) {
+        // "The receiver must ignore": of LOCAL everything, of AF_UNSPEC what it cannot read.
+        _ if is_check => false,
+        (Family::None, Err(ProxyError::BadExtension)) => false,
+        (_, tls) => tls?,
     };
     Ok(Some(Header {
         length,
         addresses: addresses.read(body),
+        tls,
+        is_check,
     }))
 }
 
+/// 2.2: type, length, value, again and again.  Says whether the client came by TLS.
+fn read_extensions(header: &[u8], start: usize) -> Result<bool, ProxyError> {
+    let mut rest = header.get(start..).unwrap_or_default();
+    let (mut tls, mut is_checked) = (None, false);
+    while let Some((extension, after)) = split_extension(rest)? {
+        match extension.kind {
+            TYPE_SSL => tls = Some(tls.unwrap_or(true) && read_tls(extension.value)?),
+            TYPE_CRC32C if is_checked => return Err(ProxyError::BadExtension),
+            TYPE_CRC32C => {
+                let end = header.len() - after.len();
+                check(header, end, extension.value)?;
+                is_checked = true;
+            }
+            _ => {}
+        }
+        rest = after;
+    }
+    Ok(tls.unwrap_or(false))
+}
+
+struct Extension<'a> {
+    kind: u8,
+    value: &'a [u8],
+}
+
+/// The first one, and what follows it.
+fn split_extension(octets: &[u8]) -> Result<Option<(Extension<'_>, &[u8])>, ProxyError> {
+    let (&[kind, high, low], rest) = match octets.split_first_chunk() {
+        Some(parts) => parts,
+        None if octets.is_empty() => return Ok(None),
+        None => return Err(ProxyError::BadExtension),
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let (value, after) = rest
+        .split_at_checked(length)
+        .ok_or(ProxyError::BadExtension)?;
+    Ok(Some((Extension { kind, value }, after)))
+}
+
+/// 2.2.6: a bit field, whether the certificate was verified, and extensions of its own.  Whatever became of a
+/// certificate, there is TLS.
+fn read_tls(value: &[u8]) -> Result<bool, ProxyError> {
+    let (&[client, _, _, _, _], mut rest) =
+        value.split_first_chunk().ok_or(ProxyError::BadExtension)?;
+    while let Some((_, after)) = split_extension(rest)? {
+        rest = after;
+    }
+    Ok(client & CLIENT_SSL != 0)
+}
+
+/// 2.2.3: of the whole header, where the checksum itself, which ends at `end`, is four zeros.
+fn check(header: &[u8], end: usize, value: &[u8]) -> Result<(), ProxyError> {
+    let expected: [u8; 4] = value.try_into().map_err(|_| ProxyError::BadExtension)?;
+    let before = header.get(..end - expected.len()).unwrap_or_default();
+    let after = header.get(end..).unwrap_or_default();
+    let octets = before.iter().chain(&[0; 4]).chain(after);
+    match crc32c(octets) == u32::from_be_bytes(expected) {
+        true => Ok(()),
+        false => Err(ProxyError::Checksum),
+    }
+}
+
+/// RFC 9260 A
+fn crc32c<'a>(octets: impl Iterator<Item = &'a u8>) -> u32 {
+    let step = |sum: u32, _| match sum & 1 {
+        0 => sum >> 1,
+        _ => (sum >> 1) ^ 0x82f6_3b78,
+    };
+    let add = |sum: u32, octet: &u8| (0..8).fold(sum ^ u32::from(*octet), step);
+    !octets.fold(u32::MAX, add)
+}
+
 enum Family {
+    /// AF_UNSPEC
     None,
     V4,
     V6,
+    /// There are addresses, but none that means anything here.
+    Unix,
 }
 
 impl Family {
@@ -158,6 +256,7 @@ impl Family {
             Family::None => 0,
             Family::V4 => 12,
             Family::V6 => 36,
+            Family::Unix => 216,
         }
     }
 
@@ -175,7 +274,7 @@ impl Family {
 
     fn read_address<'a>(&self, body: &'a [u8]) -> Option<(IpAddr, &'a [u8])> {
         match self {
-            Family::None => None,
+            Family::None | Family::Unix => None,
             Family::V4 => {
                 let (address, rest) = body.split_first_chunk::<4>()?;
                 Some((Ipv4Addr::from(*address).into(), rest))
@@ -219,6 +318,10 @@ impl std::fmt::Display for ProxyError {
             ProxyError::Unknown => "its PROXY header is of an unknown kind",
             ProxyError::Short => "its PROXY header is too short for its addresses",
             ProxyError::Long => "its PROXY header is too long",
+            ProxyError::BadExtension => {
+                "there is something wrong with an extension in its PROXY header"
+            }
+            ProxyError::Checksum => "its PROXY header does not match the checksum in it",
         })
     }
 }
@@ -237,9 +340,17 @@ const LONGEST_LINE: usize = 107;
 /// What is always there in version 2.
 const FIXED: usize = 16;
 
-/// The longest header: as much as is sure to come in one segment (2.2: "receivers are expected to support
-/// at least 536").
-pub(super) const LONGEST: usize = 536;
+/// Of the command: there is no client.
+const LOCAL: u8 = 0x20;
+
+const TYPE_CRC32C: u8 = 0x03;
+const TYPE_SSL: u8 = 0x20;
+
+/// In the bit field of TYPE_SSL.
+const CLIENT_SSL: u8 = 0x01;
+
+/// The longest header: one with a client's whole certificate in it fits, and so it does in the kernel's buffer.
+pub(super) const LONGEST: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests;

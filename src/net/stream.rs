@@ -37,6 +37,10 @@ pub struct Peer {
     /// What the addresses are from: a proxy at this address.  The connection between the two of us is
     /// another one, of which they tell nothing.
     pub proxy: Option<SocketAddr>,
+    /// The client came to the proxy by TLS, and the proxy has ended it.
+    pub proxy_tls: bool,
+    /// There is no client: the proxy looks whether we are there.
+    pub is_check: bool,
     /// Of a unix socket: who connected (unix(7), `SO_PEERCRED`).
     pub user: Option<u32>,
     /// Which listener accepted it.
@@ -111,6 +115,11 @@ impl Stream {
             }
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
+    }
+
+    /// Whether the client has gone without a single octet of its handshake.
+    pub fn was_silent(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.was_silent())
     }
 
     /// Asks to be told, edge-triggered, whenever the stream becomes readable or writable.

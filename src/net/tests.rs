@@ -280,7 +280,13 @@ fn a_client_that_breaks_off_its_handshake_or_talks_nonsense_is_told_of_in_words(
     let reason = heard.recv().unwrap();
     assert!(reason.contains("corrupt message"), "{reason}");
 
+    // Who never says anything looked whether we are there, and has not failed.
     drop(TcpStream::connect(address).unwrap());
+    assert!(heard.recv().unwrap().starts_with("127.0.0.1:"));
+
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(&[22, 3, 1]).unwrap();
+    drop(client);
     assert!(heard.recv().unwrap().starts_with("127.0.0.1:"));
     assert_eq!(
         heard.recv().unwrap(),

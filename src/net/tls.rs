@@ -29,6 +29,8 @@ pub use oddity::Oddity;
 pub struct TlsStream {
     socket: TcpStream,
     state: State,
+    /// Something has come from the client.
+    heard: bool,
 }
 
 enum State {
@@ -48,7 +50,13 @@ impl TlsStream {
         TlsStream {
             socket,
             state: State::Hello(Acceptor::default(), certificates),
+            heard: false,
         }
+    }
+
+    /// Nothing has come from the client.
+    pub fn was_silent(&self) -> bool {
+        !self.heard
     }
 
     pub fn is_handshaking(&self) -> bool {
@@ -77,7 +85,7 @@ impl TlsStream {
                 let read = acceptor.read_tls(&mut self.socket);
                 match read {
                     Ok(0) => return Err(ended()),
-                    Ok(_) => {}
+                    Ok(_) => self.heard = true,
                     Err(error) => {
                         self.state = State::Hello(acceptor, certificates);
                         return Err(error);

@@ -91,7 +91,7 @@ fn the_address_in_the_header_of_a_trusted_proxy_is_the_clients() {
         });
         client.logout();
     }
-    // Of the proxy itself (a health check): its own address.
+    // Of the proxy itself (a health check): its own address, of which there is a line if somebody logs in.
     for header in [
         b"PROXY UNKNOWN\r\n".to_vec(),
         version_2(0, 0, &[]),
@@ -100,8 +100,148 @@ fn the_address_in_the_header_of_a_trusted_proxy_is_the_clients() {
         let mut client = proxied.dial(&header);
         client.ok("NOOP");
         client.logout();
+        assert_eq!(proxied.daemon.count("rip=127.0.0.2"), 0);
     }
+    let mut client = proxied.dial(&version_2(0, 0, &[]));
+    client.ok(&alice.login());
     proxied.daemon.logs("rip=127.0.0.2");
+}
+
+/// PP2_TYPE_SSL with PP2_CLIENT_SSL, verify 0, and the version.
+const SSL: &[u8] = b"\x20\x00\x0f\x01\x00\x00\x00\x00\x21\x00\x07TLSv1.3";
+
+#[test]
+fn who_came_by_tls_to_a_trusted_proxy_counts_as_under_tls() {
+    as_root!();
+    let alice = User::new();
+    let port = free_port();
+    let daemon = Daemon::start(&[
+        &format!("listen.imap_proxy = [\"127.0.0.1:{port}\"]"),
+        "listen.trusted_proxies = [\"127.0.0.2\"]",
+        "auth.mechanisms = [\"PLAIN\", \"EXTERNAL\"]",
+    ]);
+    let greeted = |header: &[u8]| {
+        let to = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut tcp = tcp_from(IpAddr::from([127, 0, 0, 2]), to).expect("a connection");
+        say(&mut tcp, header);
+        let greeting = line(&mut tcp).expect("a greeting");
+        (tcp, greeting)
+    };
+    let (tcp, greeting) = greeted(&version_2(1, 0x11, &[V4, SSL].concat()));
+    assert!(greeting.contains(" AUTH=PLAIN"), "{greeting}");
+    for word in ["STARTTLS", "LOGINDISABLED", "EXTERNAL"] {
+        assert!(!greeting.contains(word), "{greeting}");
+    }
+    let mut client = Daemon::client_of(tcp);
+    client.bad("STARTTLS");
+    client.ok(&alice.login());
+    client.ok("SELECT INBOX");
+    let line = daemon.logs("Login: ");
+    assert!(
+        line.contains("rip=203.0.113.9") && line.contains(", TLS, "),
+        "{line}"
+    );
+    let who = daemon.ask(&["who"]);
+    assert!(who.contains(" yes "), "{who}");
+    // Without, with a certificate but without TLS, by version 1, and when the proxy speaks for itself.
+    let without = b"\x20\x00\x05\x06\x00\x00\x00\x00";
+    for header in [
+        version_2(1, 0x11, V4),
+        version_2(1, 0x11, &[V4, without].concat()),
+        b"PROXY TCP4 203.0.113.5 192.0.2.1 4711 993\r\n".to_vec(),
+        version_2(0, 0, SSL),
+    ] {
+        let (_, greeting) = greeted(&header);
+        assert!(
+            greeting.contains(" STARTTLS") && greeting.contains("LOGINDISABLED"),
+            "{greeting}"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_that_only_a_proxy_has_seen_is_none() {
+    as_root!();
+    let alice = User::new();
+    let port = free_port();
+    let place = Place::new();
+    let authority = Certificate::new(&["clients.example"])
+        .write(&place, "clients")
+        .0;
+    let _daemon = Daemon::start_in(
+        place,
+        &[
+            &format!("listen.imap_proxy = [\"127.0.0.1:{port}\"]"),
+            "listen.trusted_proxies = [\"127.0.0.2\"]",
+            "auth.mechanisms = [\"PLAIN\", \"EXTERNAL\"]",
+            &format!("tls.client_ca = \"{}\"", authority.display()),
+            "tls.client_certificate = \"required\"",
+        ],
+    );
+    let to = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut tcp = tcp_from(IpAddr::from([127, 0, 0, 2]), to).expect("a connection");
+    // PP2_CLIENT_SSL, PP2_CLIENT_CERT_CONN and _SESS, verify 0, and a common name.
+    let name = alice.name.as_bytes();
+    let length = u8::try_from(name.len()).expect("a length");
+    let with_name = [
+        &[0x20, 0, 8 + length, 7, 0, 0, 0, 0, 0x22, 0, length][..],
+        name,
+    ]
+    .concat();
+    say(&mut tcp, &version_2(1, 0x11, &[V4, &with_name].concat()));
+    let greeting = line(&mut tcp).expect("a greeting");
+    assert!(
+        greeting.contains("LOGINDISABLED") && !greeting.contains("EXTERNAL"),
+        "{greeting}"
+    );
+    let mut client = Daemon::client_of(tcp);
+    client.no(&alice.login()).code("PRIVACYREQUIRED");
+    client.no("AUTHENTICATE EXTERNAL =");
+}
+
+#[test]
+fn whoever_only_looks_whether_somebody_is_there_leaves_no_line() {
+    as_root!();
+    let alice = User::new();
+    let proxied = start();
+    let quiet = |tcp: TcpStream| {
+        let _ = tcp.shutdown(std::net::Shutdown::Write);
+        rest(&mut { tcp });
+    };
+    let listening = proxied.daemon.tls_port;
+    for _ in 0..3 {
+        // Gone at once, or when the greeting has come; by a reset too.
+        drop(proxied.daemon.tcp());
+        quiet(proxied.daemon.tcp());
+        let mut greeted = proxied.daemon.tcp();
+        line(&mut greeted);
+        drop(greeted);
+        let tls = || TcpStream::connect(("127.0.0.1", listening)).expect("a connection");
+        drop(tls());
+        quiet(tls());
+        drop(proxied.from([127, 0, 0, 2]));
+        quiet(proxied.from([127, 0, 0, 2]));
+        for header in [version_2(0, 0, &[]), b"PROXY UNKNOWN\r\n".to_vec()] {
+            let mut tcp = proxied.from([127, 0, 0, 2]);
+            say(&mut tcp, &header);
+            quiet(tcp);
+        }
+        let mut tcp = proxied.from([127, 0, 0, 2]);
+        say(&mut tcp, &version_2(1, 0x11, V4));
+        quiet(tcp);
+    }
+    // Somebody who says anything has a line, and by then those before would have theirs.
+    let mut tcp = proxied.daemon.tcp();
+    say(&mut tcp, b"a1 NOOP\r\n");
+    quiet(tcp);
+    proxied.daemon.logs("no auth attempts");
+    proxied.daemon.connect_tls(&alice).logout();
+    let log = proxied.daemon.log();
+    assert_eq!(log.matches("no auth attempts").count(), 1, "{log}");
+    assert!(
+        !log.contains("handshaking") && !log.contains("haproxy"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -160,6 +300,14 @@ fn nobody_else_may_say_who_the_client_is() {
         assert!(!said.contains("* OK"), "{said}");
     }
     assert_eq!(proxied.daemon.count("203.0.113.5"), 0);
+    // Who it was and what to change is in the log.
+    let line_of = |ip: &str| {
+        proxied
+            .daemon
+            .logs(&format!("Client not trusted (rip={ip})"))
+    };
+    assert!(line_of("127.0.0.1").contains("see listen.trusted_proxies"));
+    assert!(line_of("127.0.0.3").contains("imap-login: haproxy: "));
     // Not on a listener that asks for no header.
     let mut tcp =
         tcp_from(IpAddr::from([127, 0, 0, 2]), proxied.daemon.address()).expect("a connection");
@@ -196,6 +344,8 @@ fn a_wrong_header_ends_the_connection_without_a_word_and_no_other() {
         version_2(2, 0x11, V4),
         version_2(1, 0x11, &V4[..8]),
         too_long,
+        version_2(1, 0x11, &[V4, b"\x03\x00\x04\0\0\0\0"].concat()),
+        version_2(1, 0x11, &[V4, b"\x20\x00\x01\x01"].concat()),
         b"\r\n\r\n\0\r\nQUIT\n\x11\x11\0\x0c".to_vec(),
         b"\r\n\r\n\0\r\nNONSENSE".to_vec(),
     ];
@@ -212,4 +362,19 @@ fn a_wrong_header_ends_the_connection_without_a_word_and_no_other() {
     }
     proxied.daemon.connect(&alice).ok("NOOP");
     assert_eq!(proxied.daemon.front(), front);
+    for reason in [
+        "there is no PROXY header",
+        "there is something wrong with its PROXY line",
+        "its PROXY header is of an unknown kind",
+        "its PROXY header is too short for its addresses",
+        "its PROXY header is too long",
+        "its PROXY header does not match the checksum in it",
+        "there is something wrong with an extension in its PROXY header",
+    ] {
+        let line = proxied.daemon.logs(reason);
+        assert!(
+            line.contains("(rip=127.0.0.2)") && line.contains("see listen.imap_proxy"),
+            "{line}"
+        );
+    }
 }

@@ -225,7 +225,7 @@ impl Server {
     }
 
     fn let_in(&mut self, id: ConnectionId, attempt: Attempt, mut admitted: Admitted) {
-        if !admitted.origin.tls {
+        if !admitted.is_encrypted {
             self.leaving.insert(id, (attempt, Box::new(admitted)));
             self.front.wake(id);
             return;

@@ -73,25 +73,22 @@ fn lines_of_version_1_are_strict() {
 }
 
 #[test]
-fn headers_of_version_2_are_read_and_their_extensions_skipped() {
+fn headers_of_version_2_are_read_and_unknown_extensions_skipped() {
     let v4 = [192, 0, 2, 1, 198, 51, 100, 2, 0xdc, 4, 0, 143];
     let addresses = Addresses {
         client: "192.0.2.1:56324".parse().unwrap(),
         proxy: "198.51.100.2:143".parse().unwrap(),
     };
     holds(&binary(0x21, 0x11, &v4), Some(addresses));
-    let tlv = [4, 0, 3, 0, 0, 0, 0x20, 0, 5, 1, 0, 0, 0, 0];
+    let tlv = [4, 0, 3, 0, 0, 0, 0xea, 0, 0, 0xff, 0, 2, 0xff, 0xff];
     holds(
         &binary(0x21, 0x11, &[&v4[..], &tlv].concat()),
         Some(addresses),
     );
+    // A client's whole certificate, as some proxies send it.
+    let certificate = [&[0x28, 0x10, 0][..], &[7; 0x1000]].concat();
     holds(
-        &binary(0x21, 0x11, &[&v4[..], &[0xff; 508]].concat()),
-        Some(addresses),
-    );
-    // Extensions that are cut are not read either.
-    holds(
-        &binary(0x21, 0x11, &[&v4[..], &[4, 0xff]].concat()),
+        &binary(0x21, 0x11, &[&v4[..], &certificate].concat()),
         Some(addresses),
     );
 
@@ -139,9 +136,96 @@ fn headers_of_version_2_are_strict() {
         // It is known as soon as the fixed part is there.
         assert_eq!(parse(&header[..16]), Err(error));
     }
-    let long = binary(0x21, 0x11, &[1; 521]);
+    let long = binary(0x21, 0x11, &[1; LONGEST - 15]);
     assert_eq!(parse(&long[..16]), Err(ProxyError::Long));
-    holds(&binary(0x20, 0x11, &[1; 520]), None);
+    assert_eq!(
+        parse(&binary(0x21, 0x31, &[0; 215])[..16]),
+        Err(ProxyError::Short)
+    );
+}
+
+const V4: [u8; 12] = [192, 0, 2, 1, 198, 51, 100, 2, 0xdc, 4, 0, 143];
+
+/// What is said of TLS in a header with these extensions.
+fn tls(extensions: &[u8]) -> Result<bool, ProxyError> {
+    let header = binary(0x21, 0x11, &[&V4[..], extensions].concat());
+    let header = parse(&header)?.expect("it is whole");
+    assert!(header.addresses.is_some() && !header.is_check);
+    Ok(header.tls)
+}
+
+#[test]
+fn a_client_came_by_tls_if_the_proxy_says_so() {
+    // PP2_CLIENT_SSL, verify, and a version, cipher and common name.
+    let version = b"\x21\x00\x07TLSv1.3";
+    let more = b"\x23\x00\x03AES\x22\x00\x03bob\x24\x00\x00";
+    let of = |client: u8, verify: u8, parts: &[&[u8]]| {
+        let parts = parts.concat();
+        let length = u16::try_from(5 + parts.len()).unwrap().to_be_bytes();
+        [&[0x20][..], &length, &[client, 0, 0, 0, verify], &parts].concat()
+    };
+    for (extensions, expected) in [
+        (of(1, 0, &[version]), Ok(true)),
+        (of(1, 0, &[]), Ok(true)),
+        (of(7, 0, &[version, more]), Ok(true)),
+        // That its certificate is none does not take TLS away.
+        (of(3, 1, &[more]), Ok(true)),
+        (of(0, 0, &[version]), Ok(false)),
+        (of(6, 0, &[version]), Ok(false)),
+        ([&of(1, 0, &[])[..], b"\x01\x00\x04imap"].concat(), Ok(true)),
+        ([b"\x05\x00\x02id", &of(1, 0, &[])[..]].concat(), Ok(true)),
+        ([of(1, 0, &[]), of(0, 0, &[])].concat(), Ok(false)),
+        (b"\x21\x00\x07TLSv1.3".to_vec(), Ok(false)),
+        (
+            b"\x20\x00\x04\x01\0\0\0".to_vec(),
+            Err(ProxyError::BadExtension),
+        ),
+        (
+            of(1, 0, &[b"\x21\x00\x09TLSv1.3"]),
+            Err(ProxyError::BadExtension),
+        ),
+        (of(1, 0, &[b"\x21\x00"]), Err(ProxyError::BadExtension)),
+        (
+            b"\x20\x01\x00\x01\0\0\0\0".to_vec(),
+            Err(ProxyError::BadExtension),
+        ),
+        (b"\x04\xff".to_vec(), Err(ProxyError::BadExtension)),
+    ] {
+        assert_eq!(tls(&extensions), expected, "{extensions:?}");
+    }
+    // Of addresses that mean nothing it is said as well; of a check it is not.
+    let ssl = of(1, 0, &[]);
+    let header = parse(&binary(0x21, 0, &ssl)).unwrap().unwrap();
+    assert!(header.tls && header.addresses.is_none());
+    let header = parse(&binary(0x20, 0, &ssl)).unwrap().unwrap();
+    assert!(!header.tls && header.is_check);
+}
+
+#[test]
+fn a_checksum_that_is_there_must_be_right() {
+    let all = (0..32).collect::<Vec<u8>>();
+    // RFC 3720 B.4
+    assert_eq!(crc32c(all.iter()), 0x46dd_794e);
+    assert_eq!(crc32c([0; 32].iter()), 0x8a91_36aa);
+    let body = [
+        &V4[..],
+        b"\x03\x00\x04\0\0\0\0",
+        b"\x20\x00\x05\x01\0\0\0\0",
+    ]
+    .concat();
+    let mut header = binary(0x21, 0x11, &body);
+    let sum = crc32c(header.iter()).to_be_bytes();
+    let at = FIXED + V4.len() + 3;
+    assert_eq!(parse(&header), Err(ProxyError::Checksum));
+    header[at..at + 4].copy_from_slice(&sum);
+    assert!(parse(&header).unwrap().unwrap().tls);
+    // All but the octet that says that it is a checksum.
+    for octet in (FIXED..header.len()).filter(|&octet| octet != FIXED + V4.len()) {
+        let mut wrong = header.clone();
+        wrong[octet] ^= 0x10;
+        assert!(!matches!(parse(&wrong), Ok(Some(_))), "{octet}");
+    }
+    assert_eq!(tls(b"\x03\x00\x03\0\0\0"), Err(ProxyError::BadExtension));
 }
 
 #[test]
@@ -200,6 +284,8 @@ fn holds(header: &[u8], addresses: Option<Addresses>) {
     let expected = Header {
         length: header.len(),
         addresses,
+        tls: false,
+        is_check: header.starts_with(b"PROXY UNKNOWN") || header.get(12) == Some(&LOCAL),
     };
     for end in 0..header.len() {
         assert_eq!(parse(&header[..end]), Ok(None), "{end} of {header:?}");
