@@ -126,6 +126,14 @@ impl Attempts {
         log::info!("imap-login: Login: {}", Elements(self, Some(pid)));
     }
 
+    pub fn log_delay(&self, seconds: f32) {
+        log::info!(
+            "imap-login: Delayed for {seconds} secs after failed logins from the same address, see \
+             auth.penalty: {}",
+            Elements(self, None)
+        );
+    }
+
     /// `was_heard`: the client has sent something.  One that has not, and has gone, looked whether we are there.
     pub fn log_end(&self, at: At, was_heard: bool, now: Instant) {
         let is_check = match self.begun {

@@ -1,8 +1,12 @@
 //! Who has asked the monitor what: attempts to log in, from the moment that they are made to the verdict.
 //!
-//! An attempt from an address that has failed is kept here until its penalty is over.  A refusal is passed on
-//! with the time when it may be told: `auth.failure_delay` after the monitor was asked, however long the
-//! monitor took, so that a user who is not there cannot be told from a wrong password.
+//! An attempt from an address that has failed is kept here until its penalty is over, and until no other from
+//! there is being judged: somebody who guesses gets one answer at a time.  An exchange whose client has to
+//! answer does not count, for that may take as long as the client likes; but its answer waits as an
+//! attempt does.
+//!
+//! A refusal is passed on with the time when it may be told: `auth.failure_delay` after the monitor was asked,
+//! however long the monitor took, so that a user who is not there cannot be told from a wrong password.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -22,8 +26,12 @@ pub(super) struct Desk {
     pending: HashMap<Asker, Pending>,
     /// Those of which the monitor has heard.
     asked: HashMap<Attempt, Asker>,
-    /// Those of which it has not, by the time when it will, and in the order in which they came.
-    held: BTreeMap<(Instant, u64), Asker>,
+    /// What it has not, by the time when it will, and in the order in which it came.
+    held: BTreeMap<Key, Asker>,
+    /// How many from each address are being judged.
+    judged: HashMap<Prefix, usize>,
+    /// Who waits for those.
+    behind: HashMap<Prefix, VecDeque<Asker>>,
     came: u64,
     last: u64,
     /// What is to be said next.
@@ -52,17 +60,31 @@ pub(super) enum Answer {
     },
 }
 
+type Key = (Instant, u64);
+
 struct Pending {
     from: Option<Prefix>,
     tried: Option<u64>,
+    /// None: the monitor has not heard of it.
+    attempt: Option<Attempt>,
     stage: Stage,
 }
 
 enum Stage {
     /// Kept here under this key.
-    Held((Instant, u64), Box<LoginRequest>),
+    Held(Key, Word),
+    /// Kept here while another one from the same address is judged.
+    Behind(Word),
     /// The monitor was asked, or answered, then.
-    Asked(Attempt, Instant),
+    Asked(Instant),
+    /// The client is to answer.
+    Challenged,
+}
+
+/// What the monitor is to hear.
+enum Word {
+    Login(Box<LoginRequest>),
+    Respond(Secret),
 }
 
 impl Desk {
@@ -74,6 +96,8 @@ impl Desk {
             pending: HashMap::new(),
             asked: HashMap::new(),
             held: BTreeMap::new(),
+            judged: HashMap::new(),
+            behind: HashMap::new(),
             came: 0,
             last: 0,
             outbox: VecDeque::new(),
@@ -85,42 +109,57 @@ impl Desk {
         self.penalties.set_longest(longest_penalty);
     }
 
-    /// `penalise`: the address is who asks, not somebody who asks for many.
-    pub fn ask(&mut self, asker: Asker, request: Box<LoginRequest>, penalise: bool, now: Instant) {
-        self.give_up(asker);
+    /// `penalise`: the address is who asks, not somebody who asks for many.  Says how long it has to wait.
+    pub fn ask(
+        &mut self,
+        asker: Asker,
+        request: Box<LoginRequest>,
+        penalise: bool,
+        now: Instant,
+    ) -> Duration {
+        self.give_up(asker, now);
         let address = request.origin.remote.filter(|_| penalise);
-        let from = address.map(|address| Prefix::of(address.ip()));
-        let time = from.map_or(now, |from| self.penalties.time(from, now));
-        self.came = self.came.wrapping_add(1);
-        let key = (time, self.came);
         let pending = Pending {
-            from,
+            from: address.map(|address| Prefix::of(address.ip())),
             tried: self.digest(&request.proof),
-            stage: Stage::Held(key, request),
+            attempt: None,
+            stage: Stage::Challenged,
         };
         self.pending.insert(asker, pending);
-        self.held.insert(key, asker);
+        let time = self.hold(asker, Word::Login(request), now);
+        time.saturating_duration_since(now)
     }
 
     /// The answer to a challenge.
     pub fn respond(&mut self, asker: Asker, response: Secret, now: Instant) {
-        if let Some(pending) = self.pending.get_mut(&asker)
-            && let Stage::Asked(attempt, time) = &mut pending.stage
+        if let Some(pending) = self.pending.get(&asker)
+            && let Stage::Challenged = pending.stage
         {
-            *time = now;
-            self.outbox.push_back(Message::Respond(*attempt, response));
+            self.hold(asker, Word::Respond(response), now);
         }
     }
 
+    /// Keeps it until its address has served its penalty.
+    fn hold(&mut self, asker: Asker, word: Word, now: Instant) -> Instant {
+        let Some(pending) = self.pending.get_mut(&asker) else {
+            return now;
+        };
+        let time = pending
+            .from
+            .map_or(now, |from| self.penalties.time(from, now));
+        self.came = self.came.wrapping_add(1);
+        let key = (time, self.came);
+        pending.stage = Stage::Held(key, word);
+        self.held.insert(key, asker);
+        time
+    }
+
     /// Nobody waits any more.
-    pub fn give_up(&mut self, asker: Asker) {
-        match self.pending.remove(&asker).map(|pending| pending.stage) {
-            Some(Stage::Held(key, _)) => drop(self.held.remove(&key)),
-            Some(Stage::Asked(attempt, _)) => {
-                self.asked.remove(&attempt);
-                self.outbox.push_back(Message::GiveUp(attempt));
-            }
-            None => {}
+    pub fn give_up(&mut self, asker: Asker, now: Instant) {
+        if let Some(pending) = self.finish(asker, now)
+            && let Some(attempt) = pending.attempt
+        {
+            self.outbox.push_back(Message::GiveUp(attempt));
         }
     }
 
@@ -143,24 +182,33 @@ impl Desk {
     ) -> Option<(Asker, Answer)> {
         let asker = *self.asked.get(&attempt)?;
         let answer = match verdict {
-            Verdict::Challenge(challenge) => return Some((asker, Answer::Challenge(challenge))),
+            Verdict::Challenge(challenge) => {
+                let pending = self.pending.get_mut(&asker)?;
+                let from = pending.from;
+                if let Stage::Asked(_) = std::mem::replace(&mut pending.stage, Stage::Challenged) {
+                    self.end_judging(from, now);
+                }
+                Answer::Challenge(challenge)
+            }
             Verdict::Refused(why) => {
-                let pending = self.finish(attempt, asker)?;
+                let pending = self.pending.get(&asker)?;
                 if let Some(from) = pending.from
                     && refusal::is_suspicious(why)
                 {
                     self.penalties.fail(from, pending.tried, now);
                 }
-                let asked = match pending.stage {
-                    Stage::Asked(_, time) | Stage::Held((time, _), _) => time,
+                let asked = match self.finish(asker, now)?.stage {
+                    Stage::Asked(time) => time,
+                    _ => now,
                 };
                 let time = asked.checked_add(self.failure_delay);
                 Answer::Refused(why, time.unwrap_or(now))
             }
             Verdict::Admitted { user, pid } => {
-                if let Some(from) = self.finish(attempt, asker)?.from {
+                if let Some(from) = self.pending.get(&asker)?.from {
                     self.penalties.succeed(from);
                 }
+                self.finish(asker, now);
                 Answer::Admitted { attempt, user, pid }
             }
         };
@@ -169,23 +217,73 @@ impl Desk {
 
     /// What the monitor is to be told next.
     pub fn poll_message(&mut self, now: Instant) -> Option<Message> {
-        if let Some(message) = self.outbox.pop_front() {
-            return Some(message);
+        loop {
+            if let Some(message) = self.outbox.pop_front() {
+                return Some(message);
+            }
+            let first = self.held.first_entry()?;
+            if first.key().0 > now {
+                return None;
+            }
+            let asker = first.remove();
+            if let Some(message) = self.say(asker, now) {
+                return Some(message);
+            }
         }
-        let first = self.held.first_entry()?;
-        if first.key().0 > now {
-            return None;
-        }
-        let asker = first.remove();
+    }
+
+    /// What was held until now, unless it has to wait for another one.
+    fn say(&mut self, asker: Asker, now: Instant) -> Option<Message> {
         let pending = self.pending.get_mut(&asker)?;
-        // The monitor wants the numbers in the order in which it hears them.
-        self.last = self.last.wrapping_add(1);
-        let attempt = Attempt(self.last);
-        let asked = Stage::Asked(attempt, now);
-        self.asked.insert(attempt, asker);
-        match std::mem::replace(&mut pending.stage, asked) {
-            Stage::Held(_, request) => Some(Message::Login(attempt, *request)),
-            Stage::Asked(..) => None,
+        let Stage::Held(_, word) = std::mem::replace(&mut pending.stage, Stage::Asked(now)) else {
+            return None;
+        };
+        if let Some(from) = pending.from {
+            let judged = self.judged.entry(from).or_default();
+            let most = match self.penalties.has_failed(from, now) {
+                true => 1,
+                false => MAX_JUDGED,
+            };
+            if *judged >= most {
+                pending.stage = Stage::Behind(word);
+                self.behind.entry(from).or_default().push_back(asker);
+                return None;
+            }
+            *judged += 1;
+        }
+        match word {
+            Word::Login(request) => {
+                // The monitor wants the numbers in the order in which it hears them.
+                self.last = self.last.wrapping_add(1);
+                let attempt = Attempt(self.last);
+                pending.attempt = Some(attempt);
+                self.asked.insert(attempt, asker);
+                Some(Message::Login(attempt, *request))
+            }
+            Word::Respond(response) => Some(Message::Respond(pending.attempt?, response)),
+        }
+    }
+
+    /// One from there is not judged any more: whoever waited for it is to be looked at again.
+    fn end_judging(&mut self, from: Option<Prefix>, now: Instant) {
+        let Some(from) = from else {
+            return;
+        };
+        if let Some(judged) = self.judged.get_mut(&from) {
+            *judged = judged.saturating_sub(1);
+            if *judged == 0 {
+                self.judged.remove(&from);
+            }
+        }
+        for asker in self.behind.remove(&from).unwrap_or_default() {
+            let Some(pending) = self.pending.get_mut(&asker) else {
+                continue;
+            };
+            match std::mem::replace(&mut pending.stage, Stage::Challenged) {
+                Stage::Behind(word) => drop(self.hold(asker, word, now)),
+                // It has given up, and asked again.
+                stage => pending.stage = stage,
+            }
         }
     }
 
@@ -199,9 +297,17 @@ impl Desk {
         self.penalties.forget(now);
     }
 
-    fn finish(&mut self, attempt: Attempt, asker: Asker) -> Option<Pending> {
-        self.asked.remove(&attempt);
-        self.pending.remove(&asker)
+    fn finish(&mut self, asker: Asker, now: Instant) -> Option<Pending> {
+        let pending = self.pending.remove(&asker)?;
+        if let Some(attempt) = pending.attempt {
+            self.asked.remove(&attempt);
+        }
+        match &pending.stage {
+            Stage::Held(key, _) => drop(self.held.remove(key)),
+            Stage::Asked(_) => self.end_judging(pending.from, now),
+            Stage::Behind(_) | Stage::Challenged => {}
+        }
+        Some(pending)
     }
 
     /// Stands for a name and a password.  The key of the hash is this process's own.
@@ -214,6 +320,9 @@ impl Desk {
         }
     }
 }
+
+/// So many attempts from one address are judged at a time, as long as none has failed.
+const MAX_JUDGED: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -296,17 +405,99 @@ mod tests {
         fail(&mut desk, "192.0.2.1", now);
         // Before the monitor has heard of it: nothing to take back.
         desk.ask(ALICE, request("192.0.2.1", "x"), true, now);
-        desk.give_up(ALICE);
+        desk.give_up(ALICE, now);
         assert_eq!(desk.next_timeout(), None);
         assert!(desk.poll_message(now + Duration::from_secs(60)).is_none());
         // And afterwards.
         desk.ask(BOB, request("192.0.2.3", "x"), true, now);
         let attempt = asked(&mut desk, now);
-        desk.give_up(BOB);
+        desk.give_up(BOB, now);
         assert!(matches!(desk.poll_message(now), Some(Message::GiveUp(gone)) if gone == attempt));
         let late = Verdict::Refused(Refusal::Mismatch);
         assert_eq!(desk.handle_verdict(attempt, late, now), None);
         assert!(desk.pending.is_empty() && desk.asked.is_empty() && desk.held.is_empty());
+    }
+
+    #[test]
+    fn an_address_that_has_failed_is_judged_once_at_a_time() {
+        let (mut desk, mut now) = start();
+        let askers: Vec<Asker> = (10..15).map(|id| Asker::Client(ConnectionId(id))).collect();
+        // Nothing is held against it yet.
+        for &asker in &askers {
+            desk.ask(asker, request("192.0.2.1", "guess"), true, now);
+        }
+        let attempts: Vec<Attempt> = askers.iter().map(|_| asked(&mut desk, now)).collect();
+        let refused = || Verdict::Refused(Refusal::Mismatch);
+        for &attempt in &attempts {
+            desk.handle_verdict(attempt, refused(), now).unwrap();
+        }
+        let mut waits = Vec::new();
+        for &asker in &askers {
+            waits.push(desk.ask(asker, request("192.0.2.1", "guess"), true, now));
+        }
+        assert_eq!(
+            waits,
+            [Duration::from_secs(4); 5],
+            "the same was tried again and again"
+        );
+        for _ in &askers {
+            now = desk.next_timeout().unwrap();
+            let attempt = asked(&mut desk, now);
+            assert!(desk.poll_message(now + Duration::from_secs(30)).is_none());
+            assert_eq!(desk.next_timeout(), None);
+            // Nobody else has to wait.
+            desk.ask(BOB, request("192.0.2.2", "right"), true, now);
+            let other = asked(&mut desk, now);
+            desk.handle_verdict(other, Verdict::Refused(Refusal::Unavailable), now);
+            desk.handle_verdict(attempt, refused(), now).unwrap();
+        }
+        assert!(desk.pending.is_empty() && desk.judged.is_empty() && desk.behind.is_empty());
+    }
+
+    #[test]
+    fn those_behind_one_that_is_given_up_or_succeeds_come_next() {
+        let (mut desk, now) = start();
+        fail(&mut desk, "192.0.2.1", now);
+        let askers: Vec<Asker> = (10..14).map(|id| Asker::Client(ConnectionId(id))).collect();
+        for &asker in &askers {
+            desk.ask(asker, request("192.0.2.1", "right"), true, now);
+        }
+        let now = desk.next_timeout().unwrap();
+        asked(&mut desk, now);
+        assert!(desk.poll_message(now).is_none());
+        // One that waits goes, and then the one that is waited for.
+        desk.give_up(askers[1], now);
+        desk.give_up(askers[0], now);
+        assert!(matches!(desk.poll_message(now), Some(Message::GiveUp(_))));
+        let attempt = asked(&mut desk, now);
+        assert!(desk.poll_message(now).is_none());
+        let admitted = Verdict::Admitted {
+            user: "alice".to_owned(),
+            pid: 7,
+        };
+        desk.handle_verdict(attempt, admitted, now).unwrap();
+        asked(&mut desk, now);
+    }
+
+    #[test]
+    fn who_waits_for_its_client_keeps_no_other_waiting_and_its_answer_waits_its_turn() {
+        let (mut desk, now) = start();
+        fail(&mut desk, "192.0.2.1", now);
+        desk.ask(ALICE, request("192.0.2.1", "x"), true, now);
+        let now = desk.next_timeout().unwrap();
+        let silent = asked(&mut desk, now);
+        let challenge = Verdict::Challenge(Secret::new(b"r=..".to_vec()));
+        desk.handle_verdict(silent, challenge, now).unwrap();
+        let other = Asker::Client(ConnectionId(10));
+        desk.ask(other, request("192.0.2.1", "y"), true, now);
+        let judged = asked(&mut desk, now);
+        desk.respond(ALICE, Secret::new(b"c=..".to_vec()), now);
+        assert!(desk.poll_message(now).is_none());
+        desk.handle_verdict(judged, Verdict::Refused(Refusal::Mismatch), now)
+            .unwrap();
+        assert!(desk.poll_message(now).is_none());
+        let now = desk.next_timeout().unwrap();
+        assert!(matches!(desk.poll_message(now), Some(Message::Respond(to, _)) if to == silent));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(super) struct Login {
     /// The client has closed its half.
     ended: bool,
     bad_commands: u32,
+    commands: u32,
     /// How much was sent since the last thing that made sense.
     unanswered: usize,
     is_turned_away: bool,
@@ -66,6 +67,7 @@ impl Login {
             phase: Phase::Securing { greet: true },
             ended: false,
             bad_commands: 0,
+            commands: 0,
             unanswered: 0,
             is_turned_away: false,
             was_heard: false,
@@ -229,6 +231,10 @@ impl Login {
         }
     }
 
+    pub fn log_delay(&self, seconds: f32) {
+        self.attempts.log_delay(seconds);
+    }
+
     pub fn log_end(&self, now: Now) {
         let at = match self.phase {
             Phase::Sasl(..) => At::Answering,
@@ -270,7 +276,14 @@ impl Login {
 
     fn handle_event(&mut self, event: Event, now: Now) -> Option<Step> {
         match event {
-            Event::Command(Tagged { tag, command }) => self.handle_command(tag, command, now),
+            Event::Command(Tagged { tag, command }) => {
+                self.commands = self.commands.saturating_add(1);
+                if self.commands > MAX_COMMANDS {
+                    self.say_bye("Too many commands", "Too many commands before login.");
+                    return None;
+                }
+                self.handle_command(tag, command, now)
+            }
             Event::Continuation(response) => {
                 let response = Secret(response.into_octets());
                 match std::mem::replace(&mut self.phase, Phase::Talking) {
@@ -568,6 +581,9 @@ fn is_same_host(peer: Peer) -> bool {
 
 /// Somebody who is not logged in is not worth more patience.
 const MAX_BAD_COMMANDS: u32 = 3;
+
+/// Commands of any kind before login: a client needs a handful.
+const MAX_COMMANDS: u32 = 100;
 
 /// The longest command before login, literals included: twice the longest SASL token one meets.
 pub(super) const MAX_UNANSWERED: usize = 16 * 1024;

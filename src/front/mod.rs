@@ -252,6 +252,13 @@ impl Front {
         }
     }
 
+    /// It has to wait so many seconds before it is listened to.
+    pub fn log_delay(&self, id: ConnectionId, seconds: f32) {
+        if let Some(login) = self.logins.get(&id) {
+            login.log_delay(seconds);
+        }
+    }
+
     /// Has the connection run once more, whosever it is by now.
     pub fn wake(&mut self, id: ConnectionId) {
         self.ready.push_back(id);

@@ -10,8 +10,8 @@
 //! wait again.  And what has been forgotten after half a minute there goes step by step here, so that a patient
 //! guesser has no advantage.
 //!
-//! Several attempts at the same time from one address wait for the same moment; their number is bounded by
-//! `limits.waiting_connections_per_address`.
+//! Several attempts at the same time from an address that has failed are judged one after the other (`desk.rs`);
+//! their number is bounded by `limits.waiting_connections_per_address`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -59,6 +59,12 @@ impl Penalties {
             count => (FIRST * 2_u32.saturating_pow(count)).min(self.longest),
         };
         record.last.checked_add(delay).unwrap_or(now).max(now)
+    }
+
+    /// Whether something is held against it.
+    pub fn has_failed(&self, from: Prefix, now: Instant) -> bool {
+        let record = self.records.get(&from);
+        record.is_some_and(|record| record.count(now) > 0)
     }
 
     /// An attempt from there has failed; `tried` stands for the name and the password.

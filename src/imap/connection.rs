@@ -59,6 +59,8 @@ pub struct Connection {
     bad_commands: u32,
     /// The caller found the last command bad.
     last_was_bad: bool,
+    /// How much of the command at hand was read before it was complete.
+    looked_ahead: usize,
 }
 
 /// What the next input is.
@@ -141,6 +143,7 @@ impl Connection {
             condstore: false,
             qresync: false,
             bad_commands: 0,
+            looked_ahead: 0,
             last_was_bad: false,
         }
     }
@@ -303,6 +306,7 @@ impl Connection {
             match self.framer.poll_frame()? {
                 Frame::Command => {
                     let (tag, command) = self.parse();
+                    self.looked_ahead = 0;
                     self.framer.finish();
                     return Some(match (tag, command) {
                         (Some(tag), Ok(command)) => {
@@ -320,6 +324,7 @@ impl Connection {
                 }
                 Frame::TooLong => {
                     let (tag, _) = parse_name(&mut Reader::new(self.framer.text()));
+                    self.looked_ahead = 0;
                     self.framer.discard();
                     return Some(self.bad(tag, TOO_LONG));
                 }
@@ -351,7 +356,12 @@ impl Connection {
     /// wanted.  What is wrong already is answered at once, so that a client that waits for leave to
     /// send the literal need not send it.
     fn handle_literal(&mut self, literal: Literal, out: &mut Vec<u8>) -> Option<Event> {
-        let (tag, decision) = self.decide(literal);
+        let length = self.framer.text().len();
+        let looks_ahead = self.looked_ahead.saturating_add(length) <= LOOKED_AHEAD_MAX;
+        if looks_ahead {
+            self.looked_ahead += length;
+        }
+        let (tag, decision) = self.decide(literal, looks_ahead);
         match (tag, decision) {
             (Some(_), Ok(Decision::Keep)) => {
                 if literal.synchronising {
@@ -366,13 +376,18 @@ impl Connection {
                 Some(Event::Append(tag, start))
             }
             (tag, decision) => {
+                self.looked_ahead = 0;
                 self.framer.discard();
                 Some(self.bad(tag, decision.err().unwrap_or(NO_TAG)))
             }
         }
     }
 
-    fn decide(&self, literal: Literal) -> (Option<Tag>, Result<Decision, &'static str>) {
+    fn decide(
+        &self,
+        literal: Literal,
+        looks_ahead: bool,
+    ) -> (Option<Tag>, Result<Decision, &'static str>) {
         let text = self.framer.text();
         let mut reader = Reader::new(text);
         let (tag, name) = parse_name(&mut reader);
@@ -384,7 +399,7 @@ impl Connection {
                     Err(ParseError::Syntax(text)) => return Err(text),
                     Err(ParseError::LiteralAwaited) => {}
                 }
-            } else if text.len() <= PARSED_AHEAD_MAX
+            } else if looks_ahead
                 && let Err(ParseError::Syntax(text)) =
                     parse_arguments(name, &mut reader, self.dialect())
             {
@@ -544,9 +559,9 @@ const LITERALS_MAX: u64 = 512 * 1024;
 /// User names, passwords and SASL responses are smaller, and anybody may send them.
 const LITERALS_BEFORE_LOGIN_MAX: u64 = 16 * 1024;
 
-/// A command that has grown longer than this is not looked at before it is complete, so that one with
-/// very many literals is not read over and over.
-const PARSED_AHEAD_MAX: usize = 8 * 1024;
+/// So many octets of a command are read before it is complete, those that are read again at each of its literals
+/// counted each time: one with very many literals is not read over and over.
+const LOOKED_AHEAD_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! The loop moves bytes between clients and a [`Service`], which knows what they mean.  It knows
 //! nothing of IMAP, users or files.  What it promises:
 //!
-//! * **No stall.**  A connection works for at most [`SLICE`] at a time.  There are two
+//! * **No stall.**  A connection works for at most [`SLICE`] at a time, or less (`Service::slice`).  There are two
 //!   queues: `fresh` holds the connections that something has happened to, `again` those that have used
 //!   up a slice and are not done.  Between two slices of the latter, everything in the former has its turn: a
 //!   client that asks for little is answered within about a slice of whatever else goes on, and a
@@ -511,7 +511,7 @@ impl Loop {
         };
         connection.queued = false;
         let now = Now::read();
-        let end = now.instant.checked_add(SLICE);
+        let end = now.instant.checked_add(service.slice(id));
         let over = || end.is_none_or(|end| Instant::now() >= end);
         let was_handshaking = connection.is_handshaking();
         let certificates = self.certificates.as_ref();

@@ -155,6 +155,11 @@ pub trait Service {
         let _ = id;
         super::READ_SIZE
     }
+    /// How long the connection may work before the others have a turn.
+    fn slice(&self, id: ConnectionId) -> Duration {
+        let _ = id;
+        super::SLICE
+    }
     /// What is to be sent to the client.
     fn output(&mut self, id: ConnectionId) -> &mut Buffer;
 }

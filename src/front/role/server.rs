@@ -15,10 +15,10 @@ use crate::front::relay::Relay;
 use crate::front::sasl_socket::{SaslSocket, SaslStep};
 use crate::front::{Admitted, Front, Question, Step};
 use crate::ipc::channel::Channel;
-use crate::ipc::{Attempt, FrontCounters, ListenerKind};
+use crate::ipc::{Attempt, FrontCounters, ListenerKind, Origin};
 use crate::net::stream::{Peer, Stream};
 use crate::net::{
-    Buffer, Change, ConnectionId, Now, Prefix, READ_SIZE, Run, Secured, Service, SourceId,
+    Buffer, Change, ConnectionId, Now, Prefix, READ_SIZE, Run, SLICE, Secured, Service, SourceId,
 };
 
 /// Everybody who is connected.
@@ -178,11 +178,33 @@ impl Server {
 
     fn ask(&mut self, asker: Asker, question: Question, penalise: bool, now: Now) {
         match question {
-            Question::Login(request) => self.desk.ask(asker, request, penalise, now.instant),
+            Question::Login(request) => {
+                let origin = request.origin.clone();
+                let wait = self.desk.ask(asker, request, penalise, now.instant);
+                if !wait.is_zero() {
+                    self.log_delay(asker, &origin, wait);
+                }
+            }
             Question::Respond(response) => self.desk.respond(asker, response, now.instant),
-            Question::GiveUp => self.desk.give_up(asker),
+            Question::GiveUp => self.desk.give_up(asker, now.instant),
         }
         self.send_due(now);
+    }
+
+    fn log_delay(&self, asker: Asker, origin: &Origin, wait: Duration) {
+        let wait = wait.as_secs_f32().ceil();
+        match asker {
+            Asker::Client(id) => self.front.log_delay(id, wait),
+            Asker::Sasl(..) => {
+                let address = origin
+                    .remote
+                    .map_or_else(String::new, |remote| remote.ip().to_canonical().to_string());
+                log::info!(
+                    "imap-login: auth: Delayed for {wait} secs after failed logins from the same address, see \
+                     auth.penalty: rip={address}"
+                );
+            }
+        }
     }
 
     fn counters(&self) -> FrontCounters {
@@ -263,13 +285,13 @@ impl Service for Server {
             self.relay.handle_close(id);
         } else if self.sasl.contains(id) {
             for request in self.sasl.handle_close(id) {
-                self.desk.give_up(Asker::Sasl(id, request));
+                self.desk.give_up(Asker::Sasl(id, request), now.instant);
             }
         } else if let Some((attempt, _)) = self.leaving.remove(&id) {
             self.desk.return_unused(attempt);
         } else if self.front.contains(id) {
             self.turned_away -= usize::from(self.front.is_turned_away(id));
-            self.desk.give_up(Asker::Client(id));
+            self.desk.give_up(Asker::Client(id), now.instant);
             self.places.leave(id);
             self.front.handle_close(id, now);
         }
@@ -375,6 +397,14 @@ impl Service for Server {
         }
     }
 
+    /// Somebody unknown may cost others a little only.
+    fn slice(&self, id: ConnectionId) -> Duration {
+        match self.relay.contains(id) {
+            true => SLICE,
+            false => SLICE_BEFORE_LOGIN,
+        }
+    }
+
     fn output(&mut self, id: ConnectionId) -> &mut Buffer {
         if let Some((_, admitted)) = self.leaving.get_mut(&id) {
             &mut admitted.output
@@ -390,6 +420,9 @@ impl Service for Server {
 
 /// The only source: the channel to the monitor.
 pub(super) const CHANNEL: SourceId = SourceId(0);
+
+/// How long a client that has not logged in may work before the others have a turn.
+const SLICE_BEFORE_LOGIN: Duration = Duration::from_millis(1);
 
 /// How often the monitor hears of what has been counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
