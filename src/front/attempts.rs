@@ -29,10 +29,23 @@ pub(super) struct Attempts {
     pub secrecy: Secrecy,
     /// What went wrong with it.
     tls_failure: String,
-    /// A password came in the clear, and was not looked at.
-    pub was_too_open: bool,
+    /// What it was refused before anybody looked at it.
+    pub declined: Option<Declined>,
     /// We ended the conversation, not the client; perhaps for a reason.
     pub ended: Option<&'static str>,
+    /// The setting that a limit was reached of.
+    pub limit: Option<&'static str>,
+}
+
+/// Why an attempt is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Declined {
+    /// A password came in the clear.
+    TooOpen,
+    /// There is no certificate without TLS.
+    NoCertificate,
+    /// The mechanism is not offered.
+    Mechanism,
 }
 
 /// Who could listen.
@@ -72,8 +85,9 @@ impl Attempts {
             mechanism: "",
             secrecy,
             tls_failure: String::new(),
-            was_too_open: false,
+            declined: None,
             ended: None,
+            limit: None,
         }
     }
 
@@ -140,9 +154,10 @@ impl Attempts {
             None => self.peer.is_check || !(was_heard || self.ended.is_some()),
             Some(_) => false,
         };
-        let level = match is_check && !self.was_too_open {
-            true => log::Level::Debug,
-            false => log::Level::Info,
+        let level = match (is_check && self.declined.is_none(), self.limit) {
+            (true, _) => log::Level::Debug,
+            (false, Some(_)) => log::Level::Warn,
+            (false, None) => log::Level::Info,
         };
         log::log!(level, "{}", self.end(at, now));
     }
@@ -151,7 +166,7 @@ impl Attempts {
         let since = self.begun.unwrap_or(self.since);
         let seconds = now.saturating_duration_since(since).as_secs();
         let what = match (self.failures, at) {
-            (0, _) if self.was_too_open => "tried to use disallowed plaintext auth".to_owned(),
+            (0, _) if let Some(declined) = self.declined => declined.words().to_owned(),
             (0, At::Talking) if self.begun.is_none() => {
                 format!("no auth attempts in {seconds} secs")
             }
@@ -178,8 +193,49 @@ impl Attempts {
         format!("imap-login: {how}{colon}{why} ({what}): {elements}")
     }
 
+    /// What to change so that the client is not turned away.
+    fn setting(&self) -> Option<&'static str> {
+        if self.limit.is_some() {
+            return self.limit;
+        }
+        if self.failures > 0 {
+            return None;
+        }
+        match self.declined {
+            Some(Declined::TooOpen) => Some("tls.required"),
+            Some(Declined::NoCertificate) => Some("tls.client_certificate"),
+            Some(Declined::Mechanism) => Some("auth.mechanisms"),
+            None => setting_of_tls(&self.tls_failure),
+        }
+    }
+
     fn name(&mut self, user: &str) {
         self.user = printable(user, MAX_NAME);
+    }
+}
+
+impl Declined {
+    /// As Dovecot has it.
+    fn words(self) -> &'static str {
+        match self {
+            Declined::TooOpen => "tried to use disallowed plaintext auth",
+            Declined::NoCertificate => "cert required, client didn't start TLS",
+            Declined::Mechanism => "tried to use unsupported auth mechanism",
+        }
+    }
+}
+
+/// What a failure of TLS may be due to: a version, our certificate, or the client's.
+fn setting_of_tls(failure: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| failure.contains(word));
+    if says(&["incompatible", "ProtocolVersion"]) {
+        Some("tls.min_version")
+    } else if says(&["fatal alert"]) && says(&["ertificate", "UnknownCA"]) {
+        Some("tls.certificate")
+    } else if says(&["ertificate"]) {
+        Some("tls.client_certificate")
+    } else {
+        None
     }
 }
 
@@ -220,6 +276,11 @@ impl fmt::Display for Elements<'_> {
         })?;
         if !attempts.tls_failure.is_empty() {
             write!(f, ": {}", attempts.tls_failure)?;
+        }
+        if pid.is_none()
+            && let Some(setting) = attempts.setting()
+        {
+            write!(f, ", see {setting}")?;
         }
         write!(f, ", session=<{}>", Session(attempts.id))
     }
@@ -279,12 +340,30 @@ mod tests {
             end(&attempts, At::Talking),
             format!("{start}no auth attempts in 9 secs")
         );
-        attempts.was_too_open = true;
-        assert_eq!(
-            end(&attempts, At::Talking),
-            format!("{start}tried to use disallowed plaintext auth")
-        );
-        attempts.was_too_open = false;
+        for (declined, words, setting) in [
+            (
+                Declined::TooOpen,
+                "tried to use disallowed plaintext auth",
+                "tls.required",
+            ),
+            (
+                Declined::NoCertificate,
+                "cert required, client didn't start TLS",
+                "tls.client_certificate",
+            ),
+            (
+                Declined::Mechanism,
+                "tried to use unsupported auth mechanism",
+                "auth.mechanisms",
+            ),
+        ] {
+            attempts.declined = Some(declined);
+            assert_eq!(end(&attempts, At::Talking), format!("{start}{words}"));
+            let line = attempts.end(At::Talking, later);
+            let hint = format!(", see {setting}, session=<");
+            assert!(line.contains(&hint), "{line}");
+        }
+        attempts.declined = None;
         attempts.begin(b"bob", "PLAIN", now + Duration::from_secs(2));
         assert_eq!(
             end(&attempts, At::Answering),
@@ -324,6 +403,25 @@ mod tests {
     #[test]
     fn what_went_wrong_with_tls_is_told() {
         let mut attempts = attempts(Secrecy::Handshaking);
+        for (reason, setting) in [
+            ("peer is incompatible: x", "tls.min_version"),
+            ("received fatal alert: UnknownCA", "tls.certificate"),
+            (
+                "received fatal alert: CertificateExpired",
+                "tls.certificate",
+            ),
+            (
+                "peer sent no certificates: NoCertificatesPresented",
+                "tls.client_certificate",
+            ),
+        ] {
+            attempts.fail_tls(reason);
+            let line = attempts.end(At::Talking, attempts.since);
+            assert!(
+                line.contains(&format!(", see {setting}, session=<")),
+                "{line}"
+            );
+        }
         attempts.fail_tls("no <version>\nin common");
         let line = attempts.end(At::Talking, attempts.since);
         let expected = ", lip=192.0.2.10, TLS handshaking: no ?version??in common, session=<";

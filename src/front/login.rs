@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::attempts::{At, Attempts, Secrecy};
+use super::attempts::{At, Attempts, Declined, Secrecy};
 use super::sasl::{self, Exchange, Ground, Mechanism, Next};
 use super::{Admitted, Question, Settings, Step, refusal};
 use crate::config::TlsRequired;
@@ -90,7 +90,8 @@ impl Login {
         let mut login = Login::new(settings, id, peer, now);
         login.output = Buffer::new();
         response::bye(login.output.writer(), Some(Code::Limit), text);
-        login.close("Too many connections");
+        login.close("Too many connections from the same address have not logged in");
+        login.attempts.limit = Some("limits.waiting_connections_per_address");
         login.is_turned_away = true;
         login
     }
@@ -100,7 +101,8 @@ impl Login {
     }
 
     /// Somebody will close the connection without a word.
-    pub fn give_up_on(&mut self, why: &'static str) {
+    pub fn give_up_on(&mut self, why: &'static str, limit: &'static str) {
+        self.attempts.limit = Some(limit);
         self.close(why);
     }
 
@@ -142,6 +144,12 @@ impl Login {
 
     pub fn output(&mut self) -> &mut Buffer {
         &mut self.output
+    }
+
+    /// It had so much time to log in, and no more.
+    pub fn run_out_of_time(&mut self) {
+        self.attempts.limit.get_or_insert("auth.login_timeout");
+        self.say_bye("Inactivity", "It took too long to log in.");
     }
 
     /// Ends the conversation: `why` for the log, `text` for the client.
@@ -509,7 +517,13 @@ impl Login {
 
     /// RFC 9051 11.1: a password must not go over a network in the clear.
     fn refuse_in_clear(&mut self, tag: &Tag, is_password: bool) -> Option<Step> {
-        self.attempts.was_too_open |= is_password;
+        if self.settings.certificate_required {
+            self.attempts.declined = Some(Declined::NoCertificate);
+        } else if is_password {
+            self.attempts.declined = Some(Declined::TooOpen);
+        } else {
+            self.attempts.declined.get_or_insert(Declined::Mechanism);
+        }
         let code = Some(Code::PrivacyRequired);
         let out = self.output.writer();
         response::tagged(out, tag, Status::No, code, "Use TLS first.");
@@ -518,6 +532,7 @@ impl Login {
 
     /// XOAUTH2 is what most clients ask for in vain; they do not look at what is offered.
     fn refuse_mechanism(&mut self, tag: &Tag, name: &str) -> Option<Step> {
+        self.attempts.declined.get_or_insert(Declined::Mechanism);
         let offered = self.settings.mechanisms.offered(self.ground());
         let offered = match offered.is_empty() {
             true => "nothing is".to_owned(),

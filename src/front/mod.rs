@@ -189,7 +189,10 @@ impl Front {
                 break;
             }
             self.deadlines.pop_front();
-            self.say_bye(id, "Inactivity", "It took too long to log in.");
+            if let Some(login) = self.logins.get_mut(&id) {
+                login.run_out_of_time();
+                self.ready.push_back(id);
+            }
         }
         self.forget_deadlines();
     }
@@ -245,10 +248,10 @@ impl Front {
         self.logins.get(&id).is_some_and(Login::is_turned_away)
     }
 
-    /// Somebody will close this connection: `why` is for the log.
-    pub fn give_up(&mut self, id: ConnectionId, why: &'static str) {
+    /// Somebody will close this connection: `why`, and the setting that says so, are for the log.
+    pub fn give_up(&mut self, id: ConnectionId, why: &'static str, limit: &'static str) {
         if let Some(login) = self.logins.get_mut(&id) {
-            login.give_up_on(why);
+            login.give_up_on(why, limit);
         }
     }
 

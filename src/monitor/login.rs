@@ -42,6 +42,8 @@ pub(super) struct Asked {
     pub origin: Origin,
     pub stage: Stage,
     method: &'static str,
+    /// As the client calls the user, for the log.
+    user: String,
     admitted_at: Option<Instant>,
 }
 
@@ -93,6 +95,7 @@ impl Monitor {
             origin: request.origin.clone(),
             stage: Stage::Queued,
             method: method(&request.proof),
+            user: claimed(&request.proof),
             admitted_at: None,
         };
         self.logins.attempts.insert(attempt, asked);
@@ -117,7 +120,8 @@ impl Monitor {
             .iter()
             .filter(|other| other.address == address);
         if self.logins.queue.len() >= places || of_address.count() >= share(places) {
-            log::warn!("Too many login attempts wait; see auth.processes");
+            let subject = self.logins.subject(attempt);
+            log::warn!("auth: {subject}: too many login attempts wait, see auth.processes");
             return self.refuse(attempt, Refusal::Unavailable);
         }
         self.logins.queue.push_back(Queued {
@@ -265,11 +269,11 @@ impl Monitor {
     /// Too many wait for their clients: this one makes room.
     fn displace(&mut self, source: SourceId) {
         let child = self.logins.children.get(&source);
-        if let Some(asked) = child.and_then(|child| self.logins.attempts.get(&child.attempt?)) {
+        if let Some(attempt) = child.and_then(|child| child.attempt) {
+            let subject = self.logins.subject(attempt);
             log::warn!(
-                "auth: {}: ended, for too many SASL exchanges wait for answers of their clients, and most \
-                 of them are from there; see auth.processes",
-                asked.subject(),
+                "auth: {subject}: ended, for too many SASL exchanges wait for answers of their clients, and \
+                 most of them are from there, see auth.processes"
             );
         }
         if let Some(pid) = child.and_then(|child| child.pid) {
@@ -515,13 +519,19 @@ impl Monitor {
             .map(|(&source, _)| source)
             .collect();
         for source in late {
+            let attempt = |child: &LoginChild| child.attempt;
+            let subject = self.logins.children.get(&source).and_then(attempt);
+            let subject = subject.map(|attempt| self.logins.subject(attempt));
             let Some(child) = self.logins.children.get_mut(&source) else {
                 continue;
             };
             child.kill_at = None;
             let (pid, session) = (child.pid, child.session);
             if child.attempt.is_some() || session.is_some() {
-                log::error!("A login takes too long and is ended; see auth.timeout");
+                let subject = subject.unwrap_or_default();
+                log::error!(
+                    "auth: {subject}: this login takes too long and is ended, see auth.timeout"
+                );
             }
             if let Some(pid) = pid {
                 self.push(Action::Kill(pid));
@@ -583,6 +593,13 @@ impl Logins {
         self.children.get_mut(&source)?.peer.as_mut()
     }
 
+    /// As `auth` names an attempt in the log: `PLAIN(bob,203.0.113.5,<session>)`.
+    fn subject(&self, attempt: Attempt) -> String {
+        self.attempts
+            .get(&attempt)
+            .map_or_else(String::new, Asked::subject)
+    }
+
     /// Nothing more is to be done for it.
     pub fn forget(&mut self, attempt: Attempt) -> Option<Asked> {
         let asked = self.attempts.remove(&attempt)?;
@@ -623,7 +640,6 @@ impl Logins {
 }
 
 impl Asked {
-    /// As `auth` names an attempt in the log: `SCRAM-SHA-256(203.0.113.5,<session>)`.
     fn subject(&self) -> String {
         let Origin {
             remote, session, ..
@@ -631,8 +647,23 @@ impl Asked {
         let address =
             remote.map_or_else(String::new, |remote| remote.ip().to_canonical().to_string());
         let session = session.replace(char::is_control, "?");
-        format!("{}({address},<{session}>)", self.method)
+        format!("{}({},{address},<{session}>)", self.method, self.user)
     }
+}
+
+/// The name that a client gives itself, as far as that can be seen, and fit for the log.
+fn claimed(proof: &Proof) -> String {
+    let name = match proof {
+        Proof::Password { user, .. } => user,
+        Proof::External { certified, .. } => certified,
+        Proof::Scram { .. } => return "?".to_owned(),
+    };
+    let is_odd = |c: char| c.is_control() || "<>(),".contains(c);
+    let name = String::from_utf8_lossy(name);
+    name.chars()
+        .take(MAX_SHOWN)
+        .map(|c| if is_odd(c) { '?' } else { c })
+        .collect()
 }
 
 /// As in the log.
@@ -649,6 +680,9 @@ fn method(proof: &Proof) -> &'static str {
 fn share(all: usize) -> usize {
     (all / 4).max(2).min(all)
 }
+
+/// Characters of a name.
+const MAX_SHOWN: usize = 64;
 
 /// How many may wait for each child that there may be.
 const QUEUED_EACH: usize = 16;

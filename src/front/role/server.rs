@@ -47,8 +47,6 @@ pub(super) struct Server {
     pub(super) desk: Desk,
     /// Those for whom there was no place, and who are still to be told so.
     turned_away: usize,
-    /// The last time that this was said in the log.
-    warned: Option<Instant>,
 
     counters: FrontCounters,
     /// What the monitor knows of them, and since when.
@@ -95,7 +93,6 @@ impl Server {
             desk: Desk::new(config.failure_delay, config.auth_penalty),
             config,
             turned_away: 0,
-            warned: None,
             counters: FrontCounters::default(),
             counted: FrontCounters::default(),
             counted_at: None,
@@ -112,12 +109,14 @@ impl Server {
         match from.map_or(Place::Free, |from| self.places.enter(id, from)) {
             Place::Free => {}
             Place::InsteadOf(other) => {
-                self.warn(now, "limits.waiting_connections");
-                self.front.give_up(other, "Too many connections");
+                self.front.give_up(
+                    other,
+                    "Too many connections have not logged in",
+                    "limits.waiting_connections",
+                );
                 self.changes.push_back(Change::Cut(other));
             }
             Place::None => {
-                self.warn(now, "limits.waiting_connections_per_address");
                 return self.turn_away(id, peer, now);
             }
         }
@@ -128,22 +127,11 @@ impl Server {
     fn turn_away(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         if peer.tls || self.turned_away >= MAX_TURNED_AWAY {
             self.changes.push_back(Change::Cut(id));
-            return;
         }
         self.turned_away += 1;
         let text = "Too many connections from this address wait to log in \
                     (limits.waiting_connections_per_address).";
         self.front.turn_away(id, peer, text, now);
-    }
-
-    fn warn(&mut self, now: Now, setting: &str) {
-        let is_due = self
-            .warned
-            .is_none_or(|time| now.instant.saturating_duration_since(time) >= WARN_EVERY);
-        if is_due {
-            self.warned = Some(now.instant);
-            log::warn!("imap-login: too many connections that have not logged in ({setting})");
-        }
     }
 
     fn run_front(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
@@ -426,9 +414,6 @@ const SLICE_BEFORE_LOGIN: Duration = Duration::from_millis(1);
 
 /// How often the monitor hears of what has been counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
-
-/// How often the log says that there are too many.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Clients that are told that there is no place, at a time.
 const MAX_TURNED_AWAY: usize = 50;
