@@ -36,6 +36,8 @@ mod privilege;
 mod processes;
 #[path = "daemon/proxy.rs"]
 mod proxy;
+#[path = "daemon/refusals.rs"]
+mod refusals;
 #[path = "daemon/sasl.rs"]
 mod sasl;
 #[path = "daemon/sources.rs"]
