@@ -7,6 +7,9 @@
 //!
 //! - It names a process of this host that does not exist, and is older than two seconds.
 //! - It is of this process, but of none of the [`Lock`]s it holds: a former process had our number.
+//! - It is empty, older than two seconds, and nobody holds the file: we were killed between creating it and
+//!   writing to it, or had no room on the disk for our number.  Who has none holds the file by flock(2)
+//!   for as long as the lock is held, so that others see that somebody is there.
 //! - Neither the lock nor the file has changed for two minutes, by their times when first seen and by
 //!   our clock from then on.  A holder that needs longer touches its lock, see [`Lock::touch`].
 //!
@@ -33,6 +36,8 @@ pub struct Dotlock {
     file: Vec<u8>,
     /// How long lock and file are unchanged before the lock is left over.
     stale: Duration,
+    /// A lock says whose it is, unless there was no room for that.
+    names_holder: bool,
     /// The lock of somebody else as it was last seen, and when it had last changed.
     seen: Option<(Stat, SystemTime)>,
 }
@@ -44,18 +49,22 @@ impl Dotlock {
             dir,
             file: file.to_vec(),
             stale,
+            names_holder: false,
             seen: None,
         }
     }
 
     /// `dovecot-uidlist.lock` in a folder's control directory.
     pub fn of_uidlist(control: Dir) -> Dotlock {
-        Dotlock::new(control, b"dovecot-uidlist", UIDLIST_STALE)
+        Dotlock {
+            names_holder: true,
+            ..Dotlock::new(control, b"dovecot-uidlist", UIDLIST_STALE)
+        }
     }
 
     /// Takes the lock if it is free; `None` if somebody else has it.
     pub fn try_lock(&mut self, access: &Access, now: SystemTime) -> DiskResult<Option<Lock>> {
-        let Some((lock, mut file)) = self.try_create(access, now)? else {
+        let Some((mut lock, mut file)) = self.try_create(access, now)? else {
             return Ok(None);
         };
         let own = format!("{}:", own_process());
@@ -63,6 +72,9 @@ impl Dotlock {
             // On a full disk an empty lock does, as Dovecot has it: EXPUNGE needs one to make room.
             log::debug!("{}.lock is left empty: {error}", self.name());
             file.set_len(0)?;
+            // Where that does not work we have the lock for two seconds at least.
+            let _ = file.try_hold_alone();
+            lock.nameless = Some(file);
         }
         Ok(Some(lock))
     }
@@ -101,13 +113,18 @@ impl Dotlock {
             stat,
             touched: now,
             installed: false,
+            nameless: None,
         };
         Ok(Some((lock, file)))
     }
 
     fn is_left_over(&mut self, name: &[u8], found: &Stat, now: SystemTime) -> DiskResult<bool> {
         let changed = match self.seen {
-            Some((before, changed)) if before == *found => changed,
+            Some((before, changed))
+                if before.is_same_version(found) && before.ctime == found.ctime =>
+            {
+                changed
+            }
             Some(_) => now,
             None => last_change(found, now),
         };
@@ -123,6 +140,9 @@ impl Dotlock {
             } else {
                 !process_exists(process)
             });
+        }
+        if self.names_holder && found.size == 0 && older_than(PROCESS_CHECK, changed) {
+            return is_held_by_nobody(&self.dir, name);
         }
         if !older_than(self.stale, changed) {
             return Ok(false);
@@ -145,6 +165,8 @@ pub struct Lock {
     stat: Stat,
     touched: SystemTime,
     installed: bool,
+    /// The file, held, if it does not say whose lock it is.
+    nameless: Option<File>,
 }
 
 impl Lock {
@@ -222,6 +244,14 @@ fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> DiskResult<()> {
         }
     }
     dir.unlink(&aside)
+}
+
+/// An empty lock: does anybody hold the file?
+fn is_held_by_nobody(dir: &Dir, name: &[u8]) -> DiskResult<bool> {
+    match dir.open_append(name) {
+        Err(error) if is_gone(&error) || TELLS_NOTHING.contains(&error.kind()) => Ok(false),
+        other => other?.try_hold_alone(),
+    }
 }
 
 /// The process that the lock names, if it is one of this host.

@@ -1,6 +1,7 @@
 //! Locks on whole files, as other programs take them on the same ones.
 
 use std::fs::TryLockError;
+use std::io;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -29,10 +30,26 @@ impl File {
             Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
             Err(errno) => return Err(failure(errno.into())),
         }
-        match self.inner.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(failure(error)),
-        }
+        held(self.inner.try_lock()).map_err(failure)
+    }
+
+    /// Holds the file against others who hold it by these two functions; false if somebody does.
+    pub fn try_hold_alone(&self) -> DiskResult<bool> {
+        let held = fault::check("lock", b"").and_then(|()| held(self.inner.try_lock()));
+        held.map_err(|error| self.failure("lock", error))
+    }
+
+    /// Holds it with others, in place of how it was held before.
+    pub fn try_hold_shared(&self) -> DiskResult<bool> {
+        let held = fault::check("lock", b"").and_then(|()| held(self.inner.try_lock_shared()));
+        held.map_err(|error| self.failure("lock", error))
+    }
+}
+
+fn held(result: Result<(), TryLockError>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(e)) => Err(e),
     }
 }

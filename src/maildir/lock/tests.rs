@@ -1,4 +1,5 @@
 use super::*;
+use crate::maildir::dir::fault;
 use crate::maildir::dir::scratch::Scratch;
 use nix::errno::Errno;
 
@@ -76,7 +77,7 @@ fn the_lock_of_a_dead_process_is_removed_after_two_seconds_and_taken_at_the_next
 #[test]
 fn a_lock_of_another_host_is_left_over_after_two_minutes_without_any_change() {
     let scratch = Scratch::new();
-    for content in ["4711:elsewhere", "", "garbage", "0:x"] {
+    for content in ["4711:elsewhere", "garbage", "0:x"] {
         scratch.write("dovecot-uidlist.lock", content);
         let mut dotlock = dotlock(&scratch);
         assert!(try_at(&mut dotlock, later(119)).is_none());
@@ -170,7 +171,6 @@ fn a_lock_with_the_new_content_becomes_the_file() {
 
 #[test]
 fn a_lock_on_a_full_disk_is_empty_but_held() {
-    use crate::maildir::dir::fault;
     let scratch = Scratch::new();
     fault::fail_at(5, Errno::ENOSPC as i32);
     let lock = try_at(&mut dotlock(&scratch), later(0));
@@ -179,4 +179,38 @@ fn a_lock_on_a_full_disk_is_empty_but_held() {
     assert!(calls[4].starts_with("write"), "{calls:?}");
     assert!(lock.is_some());
     assert_eq!(scratch.read("dovecot-uidlist.lock").as_deref(), Some(""));
+}
+
+#[test]
+fn an_empty_lock_that_nobody_holds_is_left_over() {
+    let scratch = Scratch::new();
+    scratch.write("dovecot-uidlist.lock", "");
+    let mut dotlock = dotlock(&scratch);
+    assert!(try_at(&mut dotlock, later(1)).is_none());
+    assert_eq!(scratch.names(), ["dovecot-uidlist.lock"]);
+    // It goes, and whoever comes next may take the lock.
+    assert!(try_at(&mut dotlock, later(3)).is_none());
+    assert!(scratch.names().is_empty());
+    assert!(try_at(&mut dotlock, later(3)).is_some());
+}
+
+#[test]
+fn an_empty_lock_of_a_full_disk_is_held_as_long_as_its_holder_lives() {
+    let scratch = Scratch::new();
+    fault::count();
+    drop(try_at(&mut dotlock(&scratch), later(0)));
+    let write = fault::calls()
+        .iter()
+        .position(|call| call.starts_with("write"));
+    fault::clear();
+    fault::fail_at(write.unwrap() + 1, Errno::ENOSPC as i32);
+    let lock = try_at(&mut dotlock(&scratch), later(0));
+    fault::clear();
+    assert!(lock.is_some());
+    assert_eq!(scratch.read("dovecot-uidlist.lock"), Some(String::new()));
+    let mut other = dotlock(&scratch);
+    assert!(try_at(&mut other, later(3)).is_none());
+    assert_eq!(scratch.names(), ["dovecot-uidlist.lock"]);
+    drop(lock);
+    assert!(try_at(&mut other, later(3)).is_some());
 }
