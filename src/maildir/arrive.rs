@@ -33,11 +33,9 @@ impl Folder {
             for index in 0..self.uids.listed.len() {
                 let row = self.uids.listed.rows().get(index);
                 let here = row.is_some_and(|row| row.place() == Place::New);
-                if here && self.uids.listed.is_found(index) {
-                    self.move_listed(index);
-                    if over() {
-                        return Ok(false);
-                    }
+                let found = here && self.uids.listed.is_found(index);
+                if found && self.move_listed(index) && over() {
+                    return Ok(false);
                 }
             }
             if !self.move_known(over) {
@@ -62,15 +60,26 @@ impl Folder {
         Ok(true)
     }
 
-    fn move_listed(&mut self, index: usize) {
+    /// False: it stays where it is.
+    fn move_listed(&mut self, index: usize) -> bool {
         let mut name = Vec::new();
         self.uids.listed.write_name(index, &mut name);
-        if let Moved::To(moved) = self.move_to_cur(&name)
-            && let Some(file) = Filename::parse(&moved)
-        {
-            let listed = &mut self.uids.listed;
-            listed.set_name(index, Place::Cur, file.info, file.flags());
+        match self.move_to_cur(&name) {
+            Moved::To(moved) => {
+                if let Some(file) = Filename::parse(&moved) {
+                    let listed = &mut self.uids.listed;
+                    listed.set_name(index, Place::Cur, file.info, file.flags());
+                }
+            }
+            // Whoever was faster gave it another name.
+            Moved::Gone => {
+                if let Some(row) = self.uids.listed.row_mut(index) {
+                    row.set_unfound();
+                }
+            }
+            Moved::Stays | Moved::Taken => return false,
         }
+        true
     }
 
     /// Moves messages of the table that lie in new/.
@@ -140,6 +149,9 @@ impl Folder {
     ) -> Result<LetIn, FolderError> {
         if !self.uids.listed.is_empty() {
             if self.uids.has_unfound() {
+                self.seek_unfound(findings)?;
+            }
+            if self.uids.has_unfound() {
                 let arriving = !findings.ready.is_empty() || self.has_found_records();
                 return Ok(match arriving {
                     true => LetIn::Undecided,
@@ -171,6 +183,23 @@ impl Folder {
         Ok(LetIn::All)
     }
 
+    /// Looks for the files of records where they usually are, which may save a scan.
+    fn seek_unfound(&mut self, findings: &mut Findings) -> Result<(), FolderError> {
+        if self.uids.listed.len() > FEW_RECORDS {
+            return Ok(());
+        }
+        for index in 0..self.uids.listed.len() {
+            let base = self.uids.listed.base(index);
+            if !self.uids.listed.is_found(index)
+                && let Some((place, name)) = self.dirs.places().guess(base, Flags::default())?
+            {
+                let (table, listed) = (&mut self.table, &mut self.uids.listed);
+                findings.see(place, &name, table, listed, None);
+            }
+        }
+        Ok(())
+    }
+
     fn let_in_listed(&mut self, round: &mut Round) -> Result<(), FolderError> {
         let modseq = self.batch_modseq(round)?;
         let mut listed = std::mem::take(&mut self.uids.listed);
@@ -197,6 +226,7 @@ impl Folder {
         let few = findings.ready.len() <= FEW;
         let mut accepted: Vec<(Place, Filename<'_>, Option<Stat>)> = Vec::new();
         let mut taken = 0;
+        let mut again = Vec::new();
         for (_, place, name) in findings.ready.iter() {
             let Some(file) = Filename::parse(name) else {
                 taken += 1;
@@ -209,6 +239,11 @@ impl Folder {
             }
             taken += 1;
             let mut stat = None;
+            // Another program gave it its UID since it was seen, or the file was listed twice.
+            if let Some(index) = self.table.find_live(file.base) {
+                again.push((self.table.uid(index), place, name.to_vec()));
+                continue;
+            }
             // With some messages gone this may be one of them, seen before it went.
             if few || (self.counts.gone > 0 && self.table.find(file.base).is_some()) {
                 stat = self.dirs.at(place).stat_target(name)?;
@@ -230,6 +265,9 @@ impl Folder {
                 guid: None,
             })
             .collect();
+        for (uid, place, name) in again {
+            findings.renamed.push(uid, place, &name);
+        }
         if new.is_empty() {
             findings.ready.skip(taken);
             return Ok(());
@@ -285,16 +323,21 @@ impl Folder {
         }
     }
 
-    /// Letters seen in file names that have no keyword get one, as in Dovecot.
-    pub(super) fn name_letters(&mut self, findings: &mut Findings, now: SystemTime) {
-        let letters = std::mem::take(&mut findings.letters);
-        let unnamed = (0..26)
-            .filter(|letter| letters & 1 << letter != 0)
-            .any(|letter| self.keywords.name(letter).is_none());
+    /// Letters seen in file names that have no keyword have got one from another process meanwhile, or get
+    /// one, as in Dovecot.
+    pub(super) fn name_letters(&mut self, letters: u32, now: SystemTime) {
+        if self.are_named(letters) {
+            return;
+        }
+        match self.keywords.refresh(&self.dirs.dir) {
+            Ok(true) => self.changes.push(Change::Keywords),
+            Ok(false) => (),
+            Err(error) => self.warn("cannot read dovecot-keywords", &error),
+        }
         let Held::Lock(lock) = &self.held else {
             return;
         };
-        if !unnamed {
+        if self.are_named(letters) {
             return;
         }
         let file = KeywordsFile {
@@ -308,6 +351,12 @@ impl Folder {
             Ok(false) | Err(KeywordsError::LockLost) => (),
             Err(KeywordsError::Io(error)) => self.warn("cannot write dovecot-keywords", &error),
         }
+    }
+
+    fn are_named(&self, letters: u32) -> bool {
+        (0..26)
+            .filter(|letter| letters & 1 << letter != 0)
+            .all(|letter| self.keywords.name(letter).is_some())
     }
 
     /// Puts the keywords that Courier kept beside the messages into their names; false: the slice is
@@ -369,5 +418,7 @@ pub(super) enum LetIn {
 
 /// So many new messages are looked at one by one, which gives their dates.
 const FEW: usize = 256;
+/// So many records without a file are looked for one by one.
+const FEW_RECORDS: usize = 64;
 /// So many new messages get their UIDs at once.
 const AT_ONCE: usize = 4096;

@@ -12,6 +12,7 @@ use super::filename::{self, Filename};
 use super::folder::{Folder, FolderError};
 use super::keywords::Room;
 use super::save::{Draft, Incoming};
+use super::seek::{Places, Sought};
 use super::watch::Place;
 use crate::imap::flag::{Flags, Keyword};
 
@@ -35,6 +36,8 @@ pub struct Batch {
     copying: Option<Copying>,
     /// The keywords that messages of the batch have, with the letters that they were promised.
     letters: Vec<(u32, Keyword)>,
+    /// The flags that each message had when its copy was made; known when the batch is committed.
+    copied: Vec<Flags>,
 }
 
 #[derive(Debug)]
@@ -56,14 +59,32 @@ enum Origin {
         /// Open until it is forced to the disk.
         file: Option<File>,
     },
-    /// A message of a folder, to be linked, or moved.
+    /// A message of a folder, to be linked.
     Other {
-        cur: Dir,
-        new: Dir,
+        source: Source,
         place: Place,
         name: Vec<u8>,
-        take: bool,
     },
+}
+
+/// The folder that a message is copied from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub dir: Dir,
+    cur: Dir,
+    new: Dir,
+    /// It is the destination, with the same letters for keywords.
+    pub same: bool,
+}
+
+/// How far a message has come on its way to its name in cur/.
+#[derive(Debug)]
+pub(super) enum Placing {
+    Done,
+    /// The slice is over.
+    Again,
+    /// Another program has given it these flags, in the letters of its folder.
+    Renamed(Source, Flags),
 }
 
 /// A text that cannot be linked and is copied, in slices.
@@ -89,6 +110,7 @@ impl Batch {
             placed: 0,
             copying: None,
             letters: Vec::new(),
+            copied: Vec::new(),
         }
     }
 
@@ -144,6 +166,16 @@ impl Batch {
             .filter_map(|((_, name), (_, letter))| Some((letter?, name)))
             .collect();
         Ok(())
+    }
+
+    /// The flags that each message of the batch had, in its own folder's letters, when it was copied.
+    pub fn copied(&self) -> &[Flags] {
+        &self.copied
+    }
+
+    /// Is this the directory that the batch was begun for?
+    pub(super) fn is_for(&self, cur: &Dir) -> DiskResult<bool> {
+        Ok(self.cur.stat_self()?.is_same_file(&cur.stat_self()?))
     }
 
     pub fn len(&self) -> usize {
@@ -203,7 +235,8 @@ impl Batch {
     }
 
     /// Adds a copy of a message of `source`, which may be the destination itself: a hard link if
-    /// possible.  It keeps EMAILID and INTERNALDATE.
+    /// possible.  It keeps EMAILID and INTERNALDATE, and gets the flags that the file's name shows when
+    /// it is linked; `flags` are those that the table has, in the letters of the destination.
     pub fn copy(
         &mut self,
         source: &mut Folder,
@@ -211,49 +244,27 @@ impl Batch {
         flags: Flags,
         now: SystemTime,
     ) -> Result<(), SaveError> {
-        self.add_other(source, index, flags, now, false)
-    }
-
-    /// Adds a message of another folder that is to leave it.  The lock of `source` must be held
-    /// until the batch is committed and [`Folder::expunge_moved`] has been told.
-    pub fn take(
-        &mut self,
-        source: &mut Folder,
-        index: usize,
-        flags: Flags,
-        now: SystemTime,
-    ) -> Result<(), SaveError> {
-        self.add_other(source, index, flags, now, true)
-    }
-
-    fn add_other(
-        &mut self,
-        source: &mut Folder,
-        index: usize,
-        flags: Flags,
-        now: SystemTime,
-        take: bool,
-    ) -> Result<(), SaveError> {
         let row = *source.live_row(index)?;
-        if !take {
-            // The link changes what SAVEDATE of the source would be found as.
-            source.keep_save_date(index);
-        }
-        let mut name = Vec::new();
-        source.table.write_name(index, &mut name);
+        // The link changes what SAVEDATE of the source would be found as.
+        source.keep_save_date(index);
+        let (place, name) = source.known_name(index)?;
         let fresh = source.unique.borrow_mut().next(now);
         let old = source.table.base(index);
         let base = match (filename::size(old), filename::virtual_size(old)) {
             (Some(size), Some(virtual_size)) => filename::with_sizes(&fresh, size, virtual_size),
             _ => fresh,
         };
+        let dirs = &source.dirs;
         self.entries.push(Entry {
             origin: Origin::Other {
-                cur: source.dirs.cur.clone(),
-                new: source.dirs.new.clone(),
-                place: row.place(),
+                source: Source {
+                    dir: dirs.dir.clone(),
+                    cur: dirs.cur.clone(),
+                    new: dirs.new.clone(),
+                    same: dirs.cur.is_same(&self.cur),
+                },
+                place,
                 name,
-                take,
             },
             base,
             guid: Some(source.table.guid(index).to_vec()),
@@ -291,14 +302,17 @@ impl Batch {
         Ok(())
     }
 
-    /// Gives the next file its name in cur/; false: the slice is over.
+    /// Gives the next file its name in cur/.
+    ///
+    /// A link is made from a name that shows the flags which the copy gets; if the file has another name
+    /// by now, the caller says with `set_flags` what its flags are here.
     pub(super) fn place_next(
         &mut self,
         now: SystemTime,
         over: &dyn Fn() -> bool,
-    ) -> Result<bool, SaveError> {
+    ) -> Result<Placing, SaveError> {
         let Some(entry) = self.entries.get_mut(self.placed) else {
-            return Ok(true);
+            return Ok(Placing::Done);
         };
         let target = entry.target();
         match &mut entry.origin {
@@ -308,72 +322,63 @@ impl Batch {
                 name.clear();
             }
             Origin::Other {
-                cur,
-                new,
+                source,
                 place,
                 name,
-                take,
             } => {
                 if let Some(copying) = &mut self.copying {
                     if !copying.go_on(over)? {
-                        return Ok(false);
+                        return Ok(Placing::Again);
                     }
                     copying.finish(self.fsync)?;
                     let Draft { tmp, name: draft } = &mut copying.draft;
                     tmp.rename(draft, &self.cur, &target, Target::MustBeFree)?;
                     draft.clear();
                     self.copying = None;
-                    if *take {
-                        dir_of(cur, new, *place).unlink(name)?;
-                    }
                 } else {
-                    let from = dir_of(cur, new, *place);
-                    let done = match take {
-                        true => from.rename(name, &self.cur, &target, Target::MustBeFree),
-                        false => from.link(name, &self.cur, &target),
-                    };
-                    match done {
+                    let from = source.at(*place);
+                    match from.link(name, &self.cur, &target) {
                         Err(error) if dir::is_gone(&error) => {
-                            // Renamed meanwhile, or expunged.
-                            (*place, *name) = search(cur, new, name)?.ok_or(SaveError::Gone)?;
-                            return Ok(true);
+                            (*place, *name) = source.seek(name, now)?;
+                            return Ok(Placing::Renamed(source.clone(), flags_of(name)));
                         }
                         Err(error) if must_copy(&error) => {
                             let draft = Draft {
                                 tmp: self.tmp.clone(),
                                 name: entry.base.clone(),
                             };
-                            let from = from.open_file(name)?;
-                            self.copying = Some(Copying::begin(from, draft, &self.access, now)?);
-                            return Ok(true);
+                            let from = match from.open_file(name) {
+                                Err(error) if dir::is_gone(&error) => {
+                                    (*place, *name) = source.seek(name, now)?;
+                                    return Ok(Placing::Renamed(source.clone(), flags_of(name)));
+                                }
+                                other => other?,
+                            };
+                            self.copying = Some(Copying::begin(from, draft, &self.access)?);
+                            return Ok(Placing::Again);
                         }
                         other => other?,
                     }
                 }
+                self.copied.push(flags_of(name));
             }
         }
         self.placed += 1;
-        Ok(true)
+        Ok(Placing::Done)
+    }
+
+    /// The next file's flags, in the letters of the destination.
+    pub(super) fn set_flags(&mut self, flags: Flags) {
+        if let Some(entry) = self.entries.get_mut(self.placed) {
+            entry.flags = flags;
+        }
     }
 
     /// Takes away again what has its name in cur/.
     pub(super) fn undo(&mut self) {
         for entry in self.entries.iter().take(self.placed) {
             let target = entry.target();
-            let undone = match &entry.origin {
-                Origin::Other {
-                    cur,
-                    new,
-                    place,
-                    name,
-                    take: true,
-                } => {
-                    let to = dir_of(cur, new, *place);
-                    self.cur.rename(&target, to, name, Target::MustBeFree)
-                }
-                _ => self.cur.unlink(&target),
-            };
-            if let Err(error) = undone {
+            if let Err(error) = self.cur.unlink(&target) {
                 log::error!(
                     "{}: cannot be taken back: {error}",
                     String::from_utf8_lossy(&target)
@@ -398,7 +403,7 @@ impl Entry {
 }
 
 impl Copying {
-    fn begin(from: File, draft: Draft, access: &Access, _now: SystemTime) -> DiskResult<Copying> {
+    fn begin(from: File, draft: Draft, access: &Access) -> DiskResult<Copying> {
         let mtime = from.stat()?.mtime;
         let to = draft.tmp.create_new(&draft.name, access)?;
         Ok(Copying {
@@ -436,31 +441,30 @@ impl Copying {
     }
 }
 
-fn dir_of<'a>(cur: &'a Dir, new: &'a Dir, place: Place) -> &'a Dir {
-    match place {
-        Place::Cur => cur,
-        Place::New => new,
+impl Source {
+    fn at(&self, place: Place) -> &Dir {
+        match place {
+            Place::Cur => &self.cur,
+            Place::New => &self.new,
+        }
+    }
+
+    /// Where the file is that had this name.
+    fn seek(&self, name: &[u8], now: SystemTime) -> Result<(Place, Vec<u8>), SaveError> {
+        let file = Filename::parse(name).ok_or(SaveError::Gone)?;
+        let places = Places {
+            cur: &self.cur,
+            new: &self.new,
+        };
+        match places.seek(file.base, file.flags(), now)? {
+            Sought::At(place, name) => Ok((place, name)),
+            Sought::Gone | Sought::Unsure => Err(SaveError::Gone),
+        }
     }
 }
 
-/// Looks for the file with the base name of `name` through new/ and cur/.
-fn search(cur: &Dir, new: &Dir, name: &[u8]) -> Result<Option<(Place, Vec<u8>)>, SaveError> {
-    let base = Filename::parse(name).map(|file| file.base);
-    for place in [Place::New, Place::Cur] {
-        let mut listing = dir_of(cur, new, place).list()?;
-        let mut found = None;
-        while found.is_none()
-            && listing.next_chunk(&mut |seen, _| {
-                if seen != name && Filename::parse(seen).map(|file| file.base) == base {
-                    found = Some(seen.to_vec());
-                }
-            })?
-        {}
-        if let Some(name) = found {
-            return Ok(Some((place, name)));
-        }
-    }
-    Ok(None)
+fn flags_of(name: &[u8]) -> Flags {
+    Filename::parse(name).map_or(Flags::default(), |file| file.flags())
 }
 
 /// Errors of link and rename after which a copy of the text will do.

@@ -11,7 +11,14 @@
 //!   opens the folder while we have it open, or after we crashed, knows of changes that cannot be
 //!   seen in the files any more (a flag set and taken away again).
 //!
-//! When the index has been written the file begins anew, with one record.  If it is lost, or cannot
+//! A record is not forced to the disk when a modseq is given, as that would cost every STORE a wait for
+//! the disk: a power failure may take it, and with it the only trace of a flag that has fallen back.  So
+//! whoever has the file open holds a shared lock on it.  A file that has more than the record with which
+//! it began, and that nobody holds, was left by a crash: whatever was reserved there may have been told, of
+//! any message.
+//!
+//! When the index has been written the file begins anew, with one record that says up to where the
+//! index knows all; an index that knows less is not the one it was begun for.  If it is lost, or cannot
 //! be written because the disk is full, modseqs come from the clock: microseconds since 1970 are
 //! more than was ever counted.
 
@@ -29,6 +36,14 @@ pub(super) struct Given {
     pub last: u32,
 }
 
+/// What has been found out of other processes.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    pub given: Vec<Given>,
+    /// The file was begun anew by somebody who wrote what had been given into the index.
+    pub begun_anew: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Counter {
     dir: Dir,
@@ -37,6 +52,8 @@ pub(super) struct Counter {
     last: u64,
     /// Modseqs up to this one may be given.
     reserved: u64,
+    /// The first record of the file.
+    base: u64,
     /// The greatest UID in the file.
     last_uid: u32,
     /// Given by us and not yet in the file.
@@ -61,8 +78,15 @@ struct Open {
 pub(super) enum Found {
     /// Nothing is known of earlier modseqs from here.
     Nothing,
-    /// No modseq above `last` was ever told.
-    Records { last: u64, given: Vec<Given> },
+    Records {
+        /// No modseq above was ever told.
+        last: u64,
+        /// The index that goes with the file has all up to here.
+        base: u64,
+        given: Vec<Given>,
+        /// Whoever wrote it ended without writing an index.
+        abandoned: bool,
+    },
 }
 
 impl Counter {
@@ -72,6 +96,7 @@ impl Counter {
             file: None,
             last: 0,
             reserved: 0,
+            base: 0,
             last_uid: 0,
             unwritten: Vec::new(),
             from_clock: false,
@@ -82,7 +107,9 @@ impl Counter {
                 counter.last = counter.last.max(counter.reserved);
                 Found::Records {
                     last: counter.last,
+                    base: counter.base,
                     given,
+                    abandoned: counter.hold(),
                 }
             }
             None => Found::Nothing,
@@ -105,33 +132,59 @@ impl Counter {
         self.last = self.last.max(microseconds(now));
     }
 
-    /// What other processes have given since the last look; needs the lock.
-    pub fn refresh(&mut self) -> DiskResult<Vec<Given>> {
+    /// Holds the file so that others see that somebody uses it; true if nobody does who was there before,
+    /// though there is more in it than there is when an index has been written.
+    fn hold(&mut self) -> bool {
+        let Some(open) = &self.file else {
+            return false;
+        };
+        let alone = open.length > SHORT && open.file.try_hold_alone().unwrap_or(false);
+        // Where files cannot be locked, everybody counts as alive.
+        let _ = open.file.try_hold_shared();
+        alone
+    }
+
+    /// Have other processes given modseqs since the last look?
+    pub fn is_behind(&self) -> DiskResult<bool> {
         if self.from_clock {
-            return Ok(Vec::new());
+            return Ok(false);
+        }
+        let on_disk = self.dir.stat(NAME)?;
+        Ok(match (&self.file, on_disk) {
+            (Some(open), Some(stat)) if stat.inode == open.inode => {
+                stat.size >= open.length + RECORD as u64
+            }
+            (_, stat) => stat.is_some(),
+        })
+    }
+
+    /// What other processes have given since the last look; needs the lock.
+    pub fn refresh(&mut self) -> DiskResult<Heard> {
+        let mut heard = Heard::default();
+        if self.from_clock {
+            return Ok(heard);
         }
         let on_disk = self.dir.stat(NAME)?;
         match (&mut self.file, on_disk) {
             (Some(open), Some(stat)) if stat.inode == open.inode => {
-                if stat.size <= open.length {
-                    return Ok(Vec::new());
+                if stat.size > open.length {
+                    let records = open.read_on()?;
+                    heard.given = self.take_in(records);
                 }
-                let records = open.read_on()?;
-                Ok(self.take_in(records))
             }
             (_, None) => {
                 self.file = None;
                 self.reserved = 0;
-                Ok(Vec::new())
             }
             (_, Some(_)) => {
                 self.reserved = 0;
-                let given = self.reopen()?.unwrap_or_default();
-                // Begun anew by somebody who wrote what was given into the index.
+                heard.given = self.reopen()?.unwrap_or_default();
+                heard.begun_anew = true;
+                self.hold();
                 self.last = self.last.max(self.reserved);
-                Ok(given)
             }
         }
+        Ok(heard)
     }
 
     /// The next modseq; needs the lock, and a `refresh` under it.
@@ -185,6 +238,14 @@ impl Counter {
         };
         if let Err(error) = written {
             self.fall_back(&error);
+        }
+    }
+
+    /// Waits until what was given is on the disk.
+    pub fn settle(&self) -> DiskResult<()> {
+        match &self.file {
+            Some(open) => open.file.sync_data(),
+            None => Ok(()),
         }
     }
 
@@ -242,7 +303,9 @@ impl Counter {
             length: bytes_len(&bytes),
             torn: false,
         });
+        self.hold();
         self.reserved = reserved;
+        self.base = reserved;
         Ok(())
     }
 
@@ -307,6 +370,9 @@ impl Counter {
         self.file = Some(open);
         if records.is_empty() {
             return Ok(None);
+        }
+        if let Some(Record::Reserved(base)) = records.first() {
+            self.base = *base;
         }
         Ok(Some(self.take_in(records)))
     }
@@ -429,7 +495,7 @@ mod tests {
     }
 
     fn issue(counter: &mut Counter) -> u64 {
-        counter.refresh().unwrap();
+        let _ = counter.refresh().unwrap();
         counter.issue(&Access::PRIVATE, SystemTime::now())
     }
 
@@ -444,7 +510,7 @@ mod tests {
         counter.write(&Access::PRIVATE);
         drop(counter);
         let (mut counter, found) = open(&scratch);
-        let Found::Records { last, given } = found else {
+        let Found::Records { last, given, .. } = found else {
             panic!("{found:?}");
         };
         let expected = Given {
@@ -469,7 +535,13 @@ mod tests {
         drop(counter);
         let (mut counter, found) = open(&scratch);
         let given = Vec::new();
-        assert_eq!(found, Found::Records { last: told, given });
+        let records = Found::Records {
+            last: told,
+            base: told,
+            given,
+            abandoned: false,
+        };
+        assert_eq!(found, records);
         assert_eq!(issue(&mut counter), told + 1);
     }
 
@@ -513,12 +585,35 @@ mod tests {
         assert!(second > first);
         theirs.give(2, second);
         theirs.write(&Access::PRIVATE);
-        assert_eq!(ours.refresh().unwrap().len(), 1);
+        assert!(ours.is_behind().unwrap());
+        assert_eq!(ours.refresh().unwrap().given.len(), 1);
+        assert!(!ours.is_behind().unwrap());
         let third = issue(&mut ours);
         assert!(third > second);
         ours.give(3, third);
         ours.restart(&Access::PRIVATE).unwrap();
         assert!(issue(&mut theirs) > third);
+    }
+
+    #[test]
+    fn a_file_that_nobody_holds_and_nobody_closed_was_left_by_a_crash() {
+        let scratch = Scratch::new();
+        let is_abandoned = |found| match found {
+            Found::Records { abandoned, .. } => abandoned,
+            Found::Nothing => panic!("no file"),
+        };
+        let (mut ours, _) = open(&scratch);
+        let modseq = issue(&mut ours);
+        ours.give(1, modseq);
+        ours.write(&Access::PRIVATE);
+        let (theirs, found) = open(&scratch);
+        assert!(!is_abandoned(found));
+        drop((ours, theirs));
+        let (mut again, found) = open(&scratch);
+        assert!(is_abandoned(found));
+        again.restart(&Access::PRIVATE).unwrap();
+        drop(again);
+        assert!(!is_abandoned(open(&scratch).1));
     }
 
     #[test]

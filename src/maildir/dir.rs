@@ -63,6 +63,11 @@ impl Dir {
         })
     }
 
+    /// Is this the same handle?
+    pub fn is_same(&self, other: &Dir) -> bool {
+        Arc::ptr_eq(&self.fd, &other.fd)
+    }
+
     /// The path by which it was opened, for messages: it may lead elsewhere by now.
     pub fn path(&self) -> &Path {
         &self.path

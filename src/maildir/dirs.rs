@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Maildir;
 use super::dir::{self, Access, Dir, DiskResult, Stat};
 use super::error::FolderError;
+use super::seek::Places;
 use super::watch::Place;
 
 /// The directories of a folder, kept open.
@@ -53,6 +54,17 @@ impl Dirs {
         match place {
             Place::Cur => &self.cur,
             Place::New => &self.new,
+        }
+    }
+
+    pub fn is_cur(&self, cur: &Dir) -> DiskResult<bool> {
+        Ok(cur.stat_self()?.inode == self.cur_inode)
+    }
+
+    pub fn places(&self) -> Places<'_> {
+        Places {
+            cur: &self.cur,
+            new: &self.new,
         }
     }
 

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::dir;
-use crate::maildir::dir::DiskError;
+use super::dir::{self, DiskError};
 
 /// Why a folder cannot be worked with.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! (one message's file), `update.rs` (flags and expunges), `save.rs` (new messages).
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,10 +26,11 @@ use super::lock::{Dotlock, Lock};
 use super::messages::Message;
 use super::modseqs::Modseqs;
 use super::read::Measuring;
-use super::scan::{Suspect, Work};
+use super::scan::Work;
 use super::sync::Findings;
 use super::table::Table;
 use super::uids::Uids;
+use super::update::Unforced;
 use super::{Fsync, Maildir};
 use crate::imap::flag::Keyword;
 use crate::imap::sequence::{Ranges, Uid};
@@ -38,6 +40,7 @@ pub use super::error::{FolderError, MessageError};
 pub use super::persist::status;
 pub use super::read::{Facts, MessageFile};
 pub use super::scan::{Look, Step};
+pub use super::update::Met;
 
 /// One folder, opened.  All connections of the user share it.
 ///
@@ -66,10 +69,22 @@ pub struct Folder {
     /// released is our doing.
     pub(super) own_changes_only: bool,
     pub(super) changes: Vec<Change>,
+    /// What is to be forced to the disk with `fsync = "always"`.
+    pub(super) unforced: Unforced,
+    /// How many times the sync that is going on has begun to look.
+    pub(super) looks: u8,
+    /// Until then there is no use in another look.
+    pub(super) settles_at: Option<SystemTime>,
+    /// The time, as the caller said it last.
+    pub(super) clock: SystemTime,
     pub(super) work: Work,
     pub(super) findings: Findings,
-    /// Messages whose file name vanished: if a rename did it the new name comes soon.
-    pub(super) suspects: Vec<Suspect>,
+    /// Messages whose file name vanished, and since when: if a rename did it the new name comes soon.
+    pub(super) suspects: BTreeMap<u32, SystemTime>,
+    /// Since when there have been some, one or the other, at the end of every look.
+    pub(super) suspicious: Option<SystemTime>,
+    /// Messages that the last scan did not see, while names were moving; ascending.
+    pub(super) doubted: Vec<u32>,
     /// Messages that were seen under two names: that one of them goes means nothing.
     pub(super) linked: Vec<u32>,
     /// Something was seen that only a scan explains.
@@ -167,6 +182,8 @@ impl Folder {
         let dirs = Dirs::open(maildir, directory)?;
         let fsync = maildir.settings().fsync;
         let keywords = Keywords::read(&dirs.dir)?;
+        // Before the index: one that is written meanwhile has all that was in it.
+        let (modseqs, found) = Modseqs::open(&dirs, directory, fsync)?;
         let read = match index::read(&dirs.index) {
             Err(error) => {
                 log::warn!("{}: cannot read the index: {error}", directory.display());
@@ -178,7 +195,6 @@ impl Folder {
             Some((index, state)) => (Some(index), Some(state)),
             None => (None, None),
         };
-        let (modseqs, found) = Modseqs::open(&dirs, directory, fsync)?;
         let mut folder = Folder {
             path: directory.to_owned(),
             root: maildir.root().to_owned(),
@@ -197,9 +213,15 @@ impl Folder {
             held: Held::No,
             own_changes_only: false,
             changes: Vec::new(),
+            unforced: Unforced::default(),
+            looks: 0,
+            settles_at: None,
+            clock: now,
             work: Work::Idle,
             findings: Findings::default(),
-            suspects: Vec::new(),
+            suspects: BTreeMap::new(),
+            suspicious: None,
+            doubted: Vec::new(),
             linked: Vec::new(),
             scan_wanted: false,
             bury_wanted: false,
@@ -260,6 +282,7 @@ impl Folder {
         self.counts = Tally::default();
         self.findings = Findings::default();
         self.suspects.clear();
+        self.doubted.clear();
         self.linked.clear();
         self.changes.clear();
         self.scan_wanted = true;

@@ -78,13 +78,12 @@ impl History {
 
     /// Adds what another process wrote down of the same folder.
     pub fn absorb(&mut self, other: &History) {
-        for entry in &other.entries {
-            if entry.modseq > self.floor && !self.entries.contains(entry) {
-                self.entries.push(*entry);
-            }
-        }
+        let floor = self.floor;
+        let theirs = other.entries.iter().filter(|entry| entry.modseq > floor);
+        self.entries.extend(theirs);
         self.entries
-            .sort_by_key(|entry| (entry.modseq, entry.first));
+            .sort_unstable_by_key(|entry| (entry.modseq, entry.first, entry.last));
+        self.entries.dedup();
         self.floor = self.floor.max(other.floor);
         if let Some(excess) = self.entries.len().checked_sub(LIMIT) {
             self.forget_oldest(excess);

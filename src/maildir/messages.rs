@@ -93,6 +93,11 @@ impl Message {
         self.state & FOUND != 0
     }
 
+    /// The file that was seen is not there any more.
+    pub(super) fn set_unfound(&mut self) {
+        self.state &= !FOUND;
+    }
+
     pub(super) fn set_gone(&mut self) {
         self.state |= GONE;
     }

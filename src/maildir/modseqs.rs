@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::Fsync;
-use super::counter::{Counter, Found, Given};
+use super::counter::{Counter, Found, Given, Heard};
 use super::dir::{Access, DiskResult};
 use super::dirs::Dirs;
 use super::folder::{Folder, FolderError};
@@ -83,6 +83,21 @@ impl Modseqs {
         summary
     }
 
+    /// Have other processes given modseqs since the last look?
+    pub fn are_behind(&self) -> DiskResult<bool> {
+        self.counter.is_behind()
+    }
+
+    /// The index that is about to be written has all that was ever given, and all that may have been.
+    pub fn close_ranks(&mut self) {
+        self.highest = self.highest.max(self.counter.last());
+    }
+
+    /// What was given is on the disk when this returns.
+    pub fn settle(&self) -> DiskResult<()> {
+        self.counter.settle()
+    }
+
     /// Everything that was given is in the index now.
     pub fn restart(&mut self, access: &Access) -> DiskResult<()> {
         self.counter.raise(self.highest);
@@ -136,10 +151,22 @@ impl Folder {
     pub(super) fn start_modseqs(&mut self, found: Found, now: SystemTime) {
         let have_index = self.uids.uid_validity != 0;
         match (found, have_index) {
-            (Found::Records { given, .. }, true) => {
+            (
+                Found::Records {
+                    given,
+                    base,
+                    abandoned,
+                    ..
+                },
+                true,
+            ) => {
                 // They may have been changed once more just before a crash, back to what the index
                 // has, so that the files do not show it.
                 self.modseqs.doubtful = uids_of(&given).ranges().to_vec();
+                // What was told and then lost, flags and modseqs, is not known.
+                if abandoned || base > self.modseqs.highest {
+                    self.modseqs.doubtful = vec![(1, u32::MAX)];
+                }
                 for given in given {
                     self.modseqs.take_over(given.modseq);
                 }
@@ -187,7 +214,7 @@ impl Folder {
 
     /// The modseq for the next batch of changes; needs the lock.
     pub fn next_modseq(&mut self, now: SystemTime) -> Result<u64, FolderError> {
-        let others = self.modseqs.counter.refresh()?;
+        self.hear_of_modseqs()?;
         let dovecot = self
             .modseqs
             .dovecot()
@@ -197,12 +224,41 @@ impl Folder {
         let modseq = modseqs.counter.issue(&self.dirs.access, now);
         modseqs.owed = Some(now);
         self.stale = true;
-        // What other processes changed we see in the files, but not what they changed and changed back.
-        // They will do the same with what we write of this, so it has to be less than they wrote, not more.
-        for &(first, last) in uids_of(&others).ranges() {
-            self.freshen(first, last, modseq);
-        }
         Ok(modseq)
+    }
+
+    /// What other processes changed we see in the files, but not what they changed and changed back: the
+    /// messages that they gave modseqs to have those here, too.  Needs the lock.
+    pub(super) fn heed_modseqs(&mut self) -> DiskResult<()> {
+        match self.modseqs.counter.is_behind()? {
+            true => self.hear_of_modseqs(),
+            false => Ok(()),
+        }
+    }
+
+    /// Nothing is written of what is heard, or two processes would go on telling each other.
+    fn hear_of_modseqs(&mut self) -> DiskResult<()> {
+        let Heard { given, begun_anew } = self.modseqs.counter.refresh()?;
+        if begun_anew && let Err(error) = self.absorb_foreign_index() {
+            self.warn("cannot read the index that another process wrote", &error);
+        }
+        self.stale |= !given.is_empty();
+        for Given {
+            modseq,
+            first,
+            last,
+        } in given
+        {
+            self.modseqs.take_over(modseq);
+            let from = self.table.index_of(first).unwrap_or_else(|at| at);
+            for index in from..self.table.len() {
+                match self.table.row_mut(index) {
+                    Some(row) if row.uid().0 <= last => row.modseq = row.modseq.max(modseq),
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// UIDs that were given since the last time, but none of their messages has been seen: another

@@ -41,6 +41,9 @@ impl Folder {
 
     fn write_index_locked(&mut self, now: SystemTime) -> DiskResult<()> {
         self.absorb_foreign_index()?;
+        // It is about to be forgotten what others gave.
+        self.heed_modseqs()?;
+        self.modseqs.close_ranks();
         self.record_directories(now);
         let header = self.header();
         let gone = self.counts.gone > 0;
@@ -66,7 +69,7 @@ impl Folder {
 
     /// Another process that has the folder open wrote the index since we read it: its modseqs and
     /// expunges must not be lost.
-    fn absorb_foreign_index(&mut self) -> DiskResult<()> {
+    pub(super) fn absorb_foreign_index(&mut self) -> DiskResult<()> {
         let state = index::state(&self.dirs.index)?;
         if state.is_none() || state == self.index {
             return Ok(());
@@ -79,6 +82,7 @@ impl Folder {
             self.history.absorb(&other.history);
             self.modseqs.take_over(other.header.highest_modseq);
             self.first_recent = self.first_recent.max(other.header.first_recent);
+            self.index = state;
         }
         Ok(())
     }

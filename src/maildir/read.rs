@@ -8,9 +8,10 @@ use super::dir::{self, DiskResult, File, Stat};
 use super::filename::Filename;
 use super::folder::{Folder, MessageError};
 use super::messages::Message;
+use super::seek::Sought;
 use super::update::RENAMES;
 use super::watch::Place;
-use crate::imap::flag::{Flags, System};
+use crate::imap::flag::Flags;
 
 /// What a look at the file adds to a [`Message`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,8 +187,9 @@ impl Folder {
     pub fn open_message(
         &mut self,
         index: usize,
-        _now: SystemTime,
+        now: SystemTime,
     ) -> Result<MessageFile, MessageError> {
+        self.clock = now;
         self.open_file(index)
     }
 
@@ -225,17 +227,16 @@ impl Folder {
         index: usize,
         act: impl Fn(&Folder, Place, &[u8]) -> DiskResult<T>,
     ) -> Result<T, MessageError> {
-        let mut place = self.live_row(index)?.place();
-        let mut name = Vec::new();
-        self.table.write_name(index, &mut name);
+        let (mut place, mut name) = self.known_name(index)?;
         for _ in 0..RENAMES {
             match act(self, place, &name) {
                 Err(error) if dir::is_gone(&error) => (),
                 other => return Ok(other?),
             }
-            (place, name) = self.find_file(index)?;
+            let flags = Filename::parse(&name).map_or(Flags::default(), |file| file.flags());
+            (place, name) = self.find_file(index, flags)?;
         }
-        Err(self.lost(index))
+        Err(self.lost())
     }
 
     pub(super) fn live_row(&self, index: usize) -> Result<&Message, MessageError> {
@@ -245,74 +246,28 @@ impl Folder {
         }
     }
 
-    /// The file is not where the table says.  Finds where it is; the table learns it with the next
+    /// The file is not where it was with `flags`.  Finds where it is; the table learns it with the next
     /// sync, which also tells clients of other flags.
-    pub(super) fn find_file(&mut self, index: usize) -> Result<(Place, Vec<u8>), MessageError> {
-        let row = *self.live_row(index)?;
+    pub(super) fn find_file(
+        &mut self,
+        index: usize,
+        flags: Flags,
+    ) -> Result<(Place, Vec<u8>), MessageError> {
+        let uid = self.live_row(index)?.uid().0;
         let base = self.table.base(index).to_vec();
-        let found = match self.guess_file(&base, row.flags())? {
-            Some(found) => Some(found),
-            None => self.search_file(&base)?,
-        };
-        match found {
-            Some((place, name)) => {
-                self.findings.renamed.push(row.uid().0, place, &name);
+        match self.dirs.places().seek(&base, flags, self.clock)? {
+            Sought::At(place, name) => {
+                self.findings.renamed.push(uid, place, &name);
                 Ok((place, name))
             }
-            None => Err(self.lost(index)),
+            Sought::Gone | Sought::Unsure => Err(self.lost()),
         }
     }
 
-    /// A scan is to find out what became of the message.
-    pub(super) fn lost(&mut self, _index: usize) -> MessageError {
+    /// A scan is to find out what became of a message.
+    pub(super) fn lost(&mut self) -> MessageError {
         self.scan_wanted = true;
         MessageError::Gone
-    }
-
-    /// Tries the names that one change of a flag, or the move to cur/, would have given.
-    fn guess_file(
-        &self,
-        base: &[u8],
-        flags: Flags,
-    ) -> Result<Option<(Place, Vec<u8>)>, MessageError> {
-        let bits = [
-            System(0),
-            System::SEEN,
-            System::DELETED,
-            System::FLAGGED,
-            System::ANSWERED,
-        ];
-        for System(bit) in bits {
-            let flags = Flags {
-                system: System(flags.system.0 ^ bit),
-                ..flags
-            };
-            let name = Filename { base, info: b"" }.with_flags(flags);
-            if self.dirs.cur.stat_target(&name)?.is_some() {
-                return Ok(Some((Place::Cur, name)));
-            }
-        }
-        let in_new = self.dirs.new.stat_target(base)?;
-        Ok(in_new.map(|_| (Place::New, base.to_vec())))
-    }
-
-    /// Looks through the directories.
-    fn search_file(&self, base: &[u8]) -> Result<Option<(Place, Vec<u8>)>, MessageError> {
-        for place in [Place::New, Place::Cur] {
-            let mut listing = self.dirs.at(place).list()?;
-            let mut found = None;
-            while found.is_none()
-                && listing.next_chunk(&mut |name, _| {
-                    if Filename::parse(name).is_some_and(|file| file.base == base) {
-                        found = Some(name.to_vec());
-                    }
-                })?
-            {}
-            if let Some(name) = found {
-                return Ok(Some((place, name)));
-            }
-        }
-        Ok(None)
     }
 }
 

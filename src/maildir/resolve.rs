@@ -11,7 +11,9 @@ use super::arrive::LetIn;
 use super::dir::{self, DiskError, DiskResult, Stat, Target};
 use super::filename::{self, Filename};
 use super::folder::{Change, Folder, FolderError};
+use super::messages::Message;
 use super::scan::{Look, Step, is_due};
+use super::seek::Sought;
 use super::sync::Findings;
 use super::watch::Place;
 use crate::imap::sequence::Uid;
@@ -40,13 +42,16 @@ impl Folder {
         now: SystemTime,
         over: &dyn Fn() -> bool,
     ) -> Result<Step, FolderError> {
-        self.refresh_uids(now)?;
+        self.heed_others(now)?;
         let mut findings = std::mem::take(&mut self.findings);
         let mut round = Round { modseq: None, now };
         let result = self.work_off(&mut findings, &mut round, look, over);
+        // Clients hear of the flags when the slice is over.
+        self.name_letters(std::mem::take(&mut findings.letters), now);
         // What was found on the way is for the next time.
         findings.renamed.take_over(&mut self.findings.renamed);
         findings.strangers.take_over(&mut self.findings.strangers);
+        findings.letters |= self.findings.letters;
         self.findings = findings;
         result
     }
@@ -65,7 +70,7 @@ impl Folder {
                 self.freshen(first, last, modseq);
             }
         }
-        self.judge_suspects(now)?;
+        self.judge_suspects(findings, now)?;
         // Once more if a duplicate was found, which becomes a message of its own.
         for _ in 0..2 {
             if !self.uids.listed.is_empty() {
@@ -79,10 +84,7 @@ impl Folder {
             match self.let_in(findings, round, over)? {
                 LetIn::All => (),
                 LetIn::Some => return Ok(Step::Again),
-                LetIn::Undecided => {
-                    self.scan_wanted = true;
-                    return Ok(Step::Done);
-                }
+                LetIn::Undecided => self.scan_wanted = true,
             }
             while let Some((uid, place, name)) = findings.renamed.pop() {
                 let name = name.to_vec();
@@ -100,48 +102,74 @@ impl Folder {
             let modseq = self.batch_modseq(round)?;
             self.account_for(&unseen, modseq);
         }
-        while let Some(uid) = findings.renumbered.pop() {
-            if let Ok(index) = self.table.index_of(uid) {
-                let modseq = self.batch_modseq(round)?;
-                self.expunge_row(index, modseq);
-            }
-        }
         findings.missing.sort_unstable_by(|a, b| b.cmp(a));
         while let Some(uid) = findings.missing.pop() {
-            self.judge_missing(uid, round)?;
+            self.judge_missing(uid, findings.unsure, round)?;
             if over() {
                 return Ok(Step::Again);
             }
         }
-        self.name_letters(findings, now);
         match self.adopt_keywords(round, over)? {
             true => Ok(Step::Done),
             false => Ok(Step::Again),
         }
     }
 
-    /// Messages whose name vanished a while ago and which have not been seen since.
-    fn judge_suspects(&mut self, now: SystemTime) -> Result<(), FolderError> {
-        let (due, waiting) = std::mem::take(&mut self.suspects)
-            .into_iter()
-            .partition(|suspect| is_due(suspect, now));
-        self.suspects = waiting;
-        for suspect in due {
-            if let Ok(index) = self.table.index_of(suspect.uid) {
-                self.scan_wanted |= !self.has_file(index)?;
+    /// Messages whose name vanished a while ago and which have not been seen since: renamed more than
+    /// once, or moved out of the folder.
+    fn judge_suspects(
+        &mut self,
+        findings: &mut Findings,
+        now: SystemTime,
+    ) -> Result<(), FolderError> {
+        let mut due: Vec<u32> = Vec::new();
+        self.suspects.retain(|uid, since| {
+            let is_due = is_due(*since, now);
+            if is_due {
+                due.push(*uid);
+            }
+            !is_due
+        });
+        let few = due.len() <= FEW;
+        for uid in due {
+            let Ok(index) = self.table.index_of(uid) else {
+                continue;
+            };
+            if self.has_file(index)? {
+                continue;
+            }
+            let flags = self.table.rows().get(index).map(Message::flags);
+            let (base, flags) = (self.table.base(index), flags.unwrap_or_default());
+            let places = self.dirs.places();
+            let sought = match few {
+                true => places.seek(base, flags, now)?,
+                false => match places.guess(base, flags)? {
+                    Some((place, name)) => Sought::At(place, name),
+                    None => Sought::Unsure,
+                },
+            };
+            match sought {
+                Sought::At(place, name) => findings.renamed.push(uid, place, &name),
+                Sought::Gone => findings.missing.push(uid),
+                Sought::Unsure => self.scan_wanted = true,
             }
         }
         Ok(())
     }
 
     /// Whether the message is there under the name the table has, or gone for good.
-    fn has_file(&self, index: usize) -> Result<bool, FolderError> {
+    pub fn has_file(&self, index: usize) -> DiskResult<bool> {
         let Some(row) = self.table.rows().get(index) else {
             return Ok(true);
         };
         let mut name = Vec::new();
         self.table.write_name(index, &mut name);
         Ok(row.is_gone() || self.dirs.at(row.place()).stat(&name)?.is_some())
+    }
+
+    /// The file has the name that the table says, at this moment.
+    pub fn is_as_known(&self, index: usize) -> bool {
+        self.has_file(index).unwrap_or(true)
     }
 
     /// A file whose name is all info can have no record in the uidlist: it gets a new name.
@@ -212,8 +240,7 @@ impl Folder {
         round: &mut Round,
     ) -> Result<(), FolderError> {
         let flags = file.flags();
-        let uid = self.table.uid(index);
-        self.suspects.retain(|suspect| suspect.uid != uid);
+        self.suspects.remove(&self.table.uid(index));
         let old = self.table.rows().get(index).map(|row| row.flags());
         self.change_row(index, |table| {
             table.set_name(index, place, file.info, flags)
@@ -280,14 +307,29 @@ impl Folder {
     }
 
     /// A message was not seen: is its file really not there?
-    fn judge_missing(&mut self, uid: u32, round: &mut Round) -> Result<(), FolderError> {
+    fn judge_missing(
+        &mut self,
+        uid: u32,
+        unsure: bool,
+        round: &mut Round,
+    ) -> Result<(), FolderError> {
         let Ok(index) = self.table.index_of(uid) else {
             return Ok(());
         };
-        if !self.has_file(index)? {
-            let modseq = self.batch_modseq(round)?;
-            self.expunge_row(index, modseq);
+        if self.has_file(index)? {
+            return Ok(());
         }
+        if unsure {
+            let flags = self.table.rows().get(index).map(Message::flags);
+            let base = self.table.base(index);
+            let caught = self.dirs.places().catch(base, flags.unwrap_or_default())?;
+            if let Some((place, name)) = caught {
+                self.findings.renamed.push(uid, place, &name);
+                return Ok(());
+            }
+        }
+        let modseq = self.batch_modseq(round)?;
+        self.expunge_row(index, modseq);
         Ok(())
     }
 
@@ -330,4 +372,6 @@ pub(super) struct Round {
     pub now: SystemTime,
 }
 
+/// So many files that vanished are looked for one by one; for more a scan costs less.
+const FEW: usize = 4;
 const LINK_AGE: Duration = Duration::from_secs(30);

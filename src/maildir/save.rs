@@ -20,12 +20,17 @@ use std::time::SystemTime;
 use super::Fsync;
 use super::dir::{Dir, File, Time};
 use super::folder::{Change, Folder, FolderError};
+use super::keywords::{Keywords, Room};
 use super::read::BareLf;
 use super::scan::{Look, Step};
 use super::table::NewRow;
 use super::uidlist::New;
+use super::update::RENAMES;
 use super::watch::Place;
+use crate::imap::flag::{Flags, Keyword};
 use crate::imap::sequence::Ranges;
+
+use super::batch::{Placing, Source};
 
 pub use super::batch::Batch;
 pub use super::error::SaveError;
@@ -160,8 +165,8 @@ impl Folder {
     }
 
     fn give_uids(&mut self, batch: &mut Batch, now: SystemTime) -> Result<bool, FolderError> {
-        self.check_place()?;
-        self.refresh_uids(now)?;
+        self.check_batch(batch)?;
+        self.heed_others(now)?;
         if !self.uids.listed.is_empty() {
             return Ok(false);
         }
@@ -191,8 +196,19 @@ impl Folder {
         over: &dyn Fn() -> bool,
     ) -> Result<Commit, SaveError> {
         self.touched = true;
+        let mut renames = 0;
         while batch.placed < batch.len() {
-            if !batch.place_next(now, over)? || (over() && batch.placed < batch.len()) {
+            match batch.place_next(now, over)? {
+                Placing::Done => renames = 0,
+                Placing::Again => return Ok(Commit::Again),
+                Placing::Renamed(..) if renames == RENAMES => return Err(SaveError::Gone),
+                Placing::Renamed(source, flags) => {
+                    renames += 1;
+                    let held = batch.held_letters();
+                    batch.set_flags(self.letters_of(&source, flags, held, now)?);
+                }
+            }
+            if over() && batch.placed < batch.len() {
                 return Ok(Commit::Again);
             }
         }
@@ -203,8 +219,45 @@ impl Folder {
             self.settle_uids()?;
             batch.cur.sync()?;
         }
+        // While the last text was placed the folder may have gone.
+        self.check_batch(batch)?;
         let modseq = self.next_modseq(now)?;
         Ok(Commit::Done(self.admit(batch, modseq, now)))
+    }
+
+    /// The batch was begun for the folder that was here then: should another have taken its place, the
+    /// messages would go where nobody finds them.
+    fn check_batch(&self, batch: &Batch) -> Result<(), FolderError> {
+        self.check_place()?;
+        let cur = self.dirs.dir.open_dir(b"cur")?;
+        match batch.is_for(&cur)? && self.dirs.is_cur(&cur)? {
+            true => Ok(()),
+            false => Err(FolderError::Replaced),
+        }
+    }
+
+    /// Flags in the letters of another folder, in ours, but none of the letters `held`; needs the lock.
+    fn letters_of(
+        &mut self,
+        source: &Source,
+        flags: Flags,
+        held: u32,
+        now: SystemTime,
+    ) -> Result<Flags, FolderError> {
+        if source.same || flags.keywords == 0 {
+            return Ok(flags);
+        }
+        let names = Keywords::read(&source.dir)?;
+        let names = names.iter();
+        let wanted: Vec<&Keyword> = names
+            .filter_map(|(letter, name)| (flags.keywords & 1 << letter != 0).then_some(name))
+            .collect();
+        let given = self.give_letters(&wanted, Room::ForSome, held, now)?;
+        let letters = given.into_iter().flatten();
+        Ok(Flags {
+            keywords: letters.fold(0, |all, letter| all | 1 << letter),
+            ..flags
+        })
     }
 
     /// Adds the messages, which are all in place, to the table.

@@ -8,6 +8,7 @@ use super::folder::{Change, Folder, FolderError};
 use super::index::DirState;
 use super::sync::Marks;
 use super::watch::{Event, Place};
+use crate::imap::flag::Flags;
 
 /// How far a resumable operation came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +56,6 @@ pub(super) struct Scan {
     settled: bool,
 }
 
-/// A message whose file name vanished, but was not seen to be unlinked as the only one.  It may have
-/// been renamed more than once, or be about to be told of under another name: when that takes too
-/// long, only a scan can say that it is gone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Suspect {
-    pub uid: u32,
-    pub since: SystemTime,
-}
-
 impl Work {
     pub fn is_idle(&self) -> bool {
         matches!(self, Work::Idle)
@@ -78,9 +70,11 @@ impl Folder {
         now: SystemTime,
         over: &dyn Fn() -> bool,
     ) -> Result<Step, FolderError> {
-        if self.is_committing() {
+        self.clock = now;
+        if self.is_committing() || self.settles_at.is_some_and(|at| now < at) {
             return Ok(Step::Locked);
         }
+        self.settles_at = None;
         if !matches!(&self.work, Work::Listing(scan) if scan.second) {
             self.release_batch_lock();
         }
@@ -92,13 +86,14 @@ impl Folder {
             self.told = None;
             self.release_batch_lock();
         }
-        let mut looks = 0..LOOKS;
         loop {
             match std::mem::take(&mut self.work) {
                 Work::Idle => {
-                    if looks.next().is_none() || !self.begin(look, now)? {
-                        return Ok(self.finish());
+                    // In as many slices as it takes; where names never stop moving it ends all the same.
+                    if self.looks == LOOKS || !self.begin(look, now)? {
+                        return self.finish(now);
                     }
+                    self.looks += 1;
                 }
                 Work::Listing(scan) => match self.list_on(scan, now, over) {
                     Ok(Step::Done) => (),
@@ -110,7 +105,7 @@ impl Folder {
                 },
                 Work::Resolving => match self.resolve(look, now, over)? {
                     Step::Done if self.scan_wanted => (),
-                    Step::Done => return Ok(self.finish()),
+                    Step::Done => return self.finish(now),
                     step => {
                         self.work = Work::Resolving;
                         return Ok(step);
@@ -126,50 +121,68 @@ impl Folder {
         Ok(age(&cur, now) < EVENT_DELAY || age(&new, now) < EVENT_DELAY)
     }
 
-    fn finish(&mut self) -> Step {
+    fn finish(&mut self, now: SystemTime) -> Result<Step, FolderError> {
+        self.looks = 0;
+        if !self.served && !self.settle_on_validity(now)? {
+            return Ok(Step::Locked);
+        }
         let first = !std::mem::replace(&mut self.served, true);
         if first && self.index.is_none() {
             self.forget_history();
             self.uids.accounted = self.uids.next;
         }
+        if first {
+            self.sweep_tmp(now);
+        }
         if self.bury_wanted {
             self.bury();
         }
-        match self.suspects.is_empty() {
-            true => Step::Done,
-            false => Step::Locked,
-        }
+        Ok(self.await_suspects(now))
     }
 
-    /// Takes in what the watch saw, without a scan.  The event need not be passed again whatever
-    /// this returns: after `Again` and `Locked` [`Folder::sync`] goes on with it.
-    pub fn handle_event(
+    /// A name that vanished a moment ago is worth waiting for, but not if there is always another one.
+    fn await_suspects(&mut self, now: SystemTime) -> Step {
+        if self.suspects.is_empty() {
+            self.suspicious = None;
+            return Step::Done;
+        }
+        let since = *self.suspicious.get_or_insert(now);
+        let waited = now.duration_since(since).unwrap_or(SUSPENSE);
+        if waited < SUSPENSE {
+            return Step::Locked;
+        }
+        self.suspicious = None;
+        Step::Done
+    }
+
+    /// Only a scan explains what was seen.
+    pub fn wants_scan(&self) -> bool {
+        self.scan_wanted
+    }
+
+    /// A message is not to be found: a scan is to say what became of it.
+    pub fn want_scan(&mut self) {
+        self.scan_wanted = true;
+    }
+
+    /// Takes in what the watch saw, without a scan.  The events need not be passed again whatever
+    /// this returns: after `Again` and `Locked` [`Folder::sync`] goes on with them.
+    ///
+    /// All that is there is taken in before anything is done about it, so that a message that was
+    /// renamed a thousand times since the last look costs one look at its file.
+    pub fn handle_events(
         &mut self,
-        event: &Event,
+        events: impl Iterator<Item = Event>,
         look: Look,
         now: SystemTime,
+        over: &dyn Fn() -> bool,
     ) -> Result<Step, FolderError> {
-        self.touched = true;
-        match event {
-            Event::Rescan => {
-                self.scan_wanted = true;
-                return Ok(Step::Again);
-            }
-            Event::Lost => {
-                self.scan_wanted = true;
-                self.trusts_watch = false;
-                self.check_place()?;
-                return Ok(Step::Again);
-            }
-            Event::Appeared { place, name } => {
-                let (table, listed) = (&mut self.table, &mut self.uids.listed);
-                self.findings.see(*place, name, table, listed, None);
-            }
-            Event::Vanished {
-                place,
-                name,
-                unlinked,
-            } => self.suspect(*place, name, *unlinked, now),
+        self.clock = now;
+        for event in events {
+            self.note_event(&event, now)?;
+        }
+        if self.scan_wanted {
+            return Ok(Step::Again);
         }
         let nothing = self.findings.is_empty() && !self.has_found_records();
         if nothing && self.suspects.is_empty() {
@@ -181,12 +194,49 @@ impl Folder {
         if nothing {
             return Ok(Step::Locked);
         }
-        let step = self.resolve(look, now, &|| false)?;
+        let step = self.resolve(look, now, over)?;
+        if step == Step::Again {
+            self.work = Work::Resolving;
+        }
         Ok(match step {
             Step::Done if self.scan_wanted => Step::Again,
             Step::Done if !self.suspects.is_empty() => Step::Locked,
             step => step,
         })
+    }
+
+    fn note_event(&mut self, event: &Event, now: SystemTime) -> Result<(), FolderError> {
+        self.touched = true;
+        match event {
+            Event::Rescan => self.scan_wanted = true,
+            Event::Lost => {
+                self.scan_wanted = true;
+                self.trusts_watch = false;
+                self.check_place()?;
+            }
+            Event::Appeared { place, name } => {
+                self.acquit(*place, name);
+                let (table, listed) = (&mut self.table, &mut self.uids.listed);
+                self.findings.see(*place, name, table, listed, None);
+            }
+            Event::Vanished {
+                place,
+                name,
+                unlinked,
+            } => self.suspect(*place, name, *unlinked, now),
+        }
+        Ok(())
+    }
+
+    /// The name that had vanished is there again.
+    fn acquit(&mut self, place: Place, name: &[u8]) {
+        if !self.suspects.is_empty()
+            && let Some(file) = Filename::parse(name)
+            && let Some(index) = self.table.find_live(file.base)
+            && self.table.is_at(index, place, file.info)
+        {
+            self.suspects.remove(&self.table.uid(index));
+        }
     }
 
     pub(super) fn has_found_records(&self) -> bool {
@@ -203,13 +253,16 @@ impl Folder {
         let Some(index) = self.table.find_live(file.base) else {
             return;
         };
+        let uid = self.table.uid(index);
+        let is_last = unlinked && !self.linked.contains(&uid);
         if self.table.is_at(index, place, file.info) {
-            let uid = self.table.uid(index);
-            self.suspects.retain(|suspect| suspect.uid != uid);
-            match unlinked && !self.linked.contains(&uid) {
+            match is_last {
                 true => self.findings.missing.push(uid),
-                false => self.suspects.push(Suspect { uid, since: now }),
+                false => drop(self.suspects.insert(uid, now)),
             }
+        } else if is_last && self.suspects.remove(&uid).is_some() {
+            // Renamed, and then removed under its last name.
+            self.findings.missing.push(uid);
         }
     }
 
@@ -248,12 +301,14 @@ impl Folder {
         if self.watched && self.cur.holds(&cur) && self.new.holds(&new) {
             self.trusts_watch = true;
         }
-        let due = self.suspects.iter().any(|suspect| is_due(suspect, now));
+        let due = self.suspects.values().any(|since| is_due(*since, now));
         let to_move = look.move_new && self.counts.in_new > self.stuck;
         let resolve = due
             || to_move
             || !self.modseqs.doubtful.is_empty()
             || !self.findings.is_empty()
+            || self.has_found_records()
+            || self.modseqs.are_behind()?
             || self.uids.changed(&self.dirs.dir)?;
         if resolve {
             self.work = Work::Resolving;
@@ -261,7 +316,7 @@ impl Folder {
         Ok(resolve)
     }
 
-    fn stat_directories(&mut self) -> Result<(Stat, Stat), FolderError> {
+    pub(super) fn stat_directories(&mut self) -> Result<(Stat, Stat), FolderError> {
         for _ in 0..2 {
             let dir = &self.dirs.dir;
             if let (Some(cur), Some(new)) = (dir.stat_target(b"cur")?, dir.stat_target(b"new")?) {
@@ -371,10 +426,13 @@ impl Folder {
                 continue;
             }
             self.findings.miss(&self.table, &scan.marks, !scan.full);
-            let unseen =
-                !self.findings.missing.is_empty() || (scan.full && self.uids.has_unfound());
-            if !unseen || scan.second || self.is_quiet(&scan)? {
-                self.end_scan(&scan);
+            let missing = !self.findings.missing.is_empty();
+            // Who gives UIDs holds the lock until their files are there: only under it is a record
+            // without a file one for good.
+            let unfound = scan.full && self.uids.has_unfound();
+            let quiet = !(missing || unfound) || self.is_quiet(&scan)?;
+            if scan.second || (quiet && !unfound) {
+                self.end_scan(&scan, quiet)?;
                 return Ok(Step::Done);
             }
             self.findings.missing.clear();
@@ -389,6 +447,7 @@ impl Folder {
             scan.place = Place::New;
             scan.listing = self.dirs.new.list()?;
             (scan.cur, scan.new) = (state(&cur, now), state(&new, now));
+            scan.settled = is_settled(&cur, now) && is_settled(&new, now);
         }
     }
 
@@ -424,16 +483,53 @@ impl Folder {
         Ok(scan.settled && scan.new.mtime == new.mtime && scan.cur.mtime == cur.mtime)
     }
 
-    fn end_scan(&mut self, scan: &Scan) {
+    /// `quiet`: nothing was renamed while the last listing ran.
+    fn end_scan(&mut self, scan: &Scan, quiet: bool) -> Result<(), FolderError> {
         self.new = scan.new;
         if scan.full {
             self.cur = scan.cur;
-            self.uids.drop_unfound();
+            self.drop_unfound(quiet)?;
             self.trusts_watch |= self.watched;
         }
+        self.doubt_missing(quiet);
         self.stuck = 0;
         self.stale = true;
         self.work = Work::Resolving;
+        Ok(())
+    }
+
+    /// Two listings did not show these messages.  If names were moving all the while that says little,
+    /// and only those that the scan before missed as well count as missing.
+    fn doubt_missing(&mut self, quiet: bool) {
+        let doubted = std::mem::take(&mut self.doubted);
+        self.findings.unsure = !quiet && !self.findings.missing.is_empty();
+        if quiet {
+            return;
+        }
+        let mut missing = std::mem::take(&mut self.findings.missing);
+        missing.sort_unstable();
+        missing.dedup();
+        (self.findings.missing, self.doubted) = missing
+            .into_iter()
+            .partition(|uid| doubted.binary_search(uid).is_ok());
+        self.scan_wanted |= !self.doubted.is_empty();
+    }
+
+    /// After a full scan: records read before it whose file was not seen are gone for good.
+    fn drop_unfound(&mut self, quiet: bool) -> Result<(), FolderError> {
+        if !quiet {
+            for index in 0..self.uids.listed.len() {
+                let base = self.uids.listed.base(index);
+                if !self.uids.listed.is_found(index)
+                    && let Some((place, name)) = self.dirs.places().catch(base, Flags::default())?
+                {
+                    let (table, listed) = (&mut self.table, &mut self.uids.listed);
+                    self.findings.see(place, &name, table, listed, None);
+                }
+            }
+        }
+        self.uids.drop_unfound();
+        Ok(())
     }
 }
 
@@ -446,9 +542,9 @@ pub(super) fn must_list(known: &DirState, stat: &Stat, now: SystemTime) -> bool 
     known.dirty && is_settled(stat, now)
 }
 
-/// Has a vanished file had time enough to show up under a new name?
-pub(super) fn is_due(suspect: &Suspect, now: SystemTime) -> bool {
-    now.duration_since(suspect.since)
+/// Has a file that vanished then had time enough to show up under a new name?
+pub(super) fn is_due(since: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(since)
         .is_ok_and(|age| age >= RENAME_DELAY)
 }
 
@@ -465,7 +561,7 @@ pub(super) fn tick(stat: &Stat) -> Duration {
     }
 }
 
-fn is_settled(stat: &Stat, now: SystemTime) -> bool {
+pub(super) fn is_settled(stat: &Stat, now: SystemTime) -> bool {
     age(stat, now) >= tick(stat)
 }
 
@@ -477,10 +573,12 @@ fn state(stat: &Stat, now: SystemTime) -> DirState {
 }
 
 /// Something may be found that takes another scan; what is found then waits for the next sync.
-const LOOKS: usize = 3;
+const LOOKS: u8 = 3;
 /// The kernel's clock for file times moves every 1 to 10 ms.
 const FINE_TICK: Duration = Duration::from_millis(50);
 /// Some file systems count in seconds, FAT in two.
 const COARSE_TICK: Duration = Duration::from_secs(2);
 const EVENT_DELAY: Duration = Duration::from_secs(1);
 const RENAME_DELAY: Duration = Duration::from_millis(20);
+/// Nobody waits longer than this for names that vanish one after the other.
+const SUSPENSE: Duration = Duration::from_millis(200);

@@ -23,8 +23,8 @@ pub(super) struct Findings {
     pub doubles: Sightings,
     /// Messages whose file was not seen.
     pub missing: Vec<u32>,
-    /// Messages whose file got another UID from another program.
-    pub renumbered: Vec<u32>,
+    /// They were not seen while names were moving.
+    pub unsure: bool,
     /// Keyword letters of all flags seen.
     pub letters: u32,
 }
@@ -36,7 +36,6 @@ impl Findings {
             && self.nameless.is_empty()
             && self.ready.is_empty()
             && self.missing.is_empty()
-            && self.renumbered.is_empty()
     }
 
     /// Takes in that `name` was seen.  `listed` are the records of the uidlist for which no file
@@ -80,8 +79,17 @@ impl Findings {
         listed.set_name(index, place, file.info, flags);
     }
 
-    /// Names without a record in the uidlist when they were seen may have one now.
+    /// Names without a record in the uidlist when they were seen may have one now, also those that were
+    /// about to get one from us.
     pub fn look_up_strangers(&mut self, table: &mut Table, listed: &mut Table) {
+        for (_, place, name) in std::mem::take(&mut self.ready).iter() {
+            let base = Filename::parse(name).map_or(name, |file| file.base);
+            if table.find_live(base).is_some() || listed.find(base).is_some() {
+                self.see(place, name, table, listed, None);
+            } else {
+                self.ready.push(0, place, name);
+            }
+        }
         for (_, place, name) in std::mem::take(&mut self.strangers).iter() {
             self.see(place, name, table, listed, None);
         }

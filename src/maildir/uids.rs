@@ -4,14 +4,17 @@
 //! again.  Records above are *listed*: somebody gave the UID, and the file is still to be seen.
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest::{SHA256, digest};
 
 use super::Fsync;
 use super::adopt;
-use super::dir::{Dir, DiskResult};
+use super::dir::{Dir, DiskError, DiskResult, Time};
 use super::folder::{Folder, FolderError, Held, Told};
 use super::history::History;
 use super::index::FileState;
+use super::messages::Message;
 use super::table::{NewRow, Table};
 use super::uidlist::{Durable, Known, New, Record, Refreshed, Uidlist, UidlistError};
 use super::uidvalidity;
@@ -105,7 +108,10 @@ impl Folder {
         };
         match refreshed {
             Refreshed::Same => (),
-            Refreshed::Appended(from) => self.list_records(from),
+            Refreshed::Appended(from) => {
+                let superseded = self.list_records(from);
+                self.expunge_superseded(superseded, now)?;
+            }
             Refreshed::Replaced => {
                 let unknown = self.uids.uid_validity == 0;
                 self.reconcile(now)?;
@@ -140,35 +146,40 @@ impl Folder {
         }
     }
 
-    /// Takes up the records of the list from `from` on.
-    fn list_records(&mut self, from: usize) {
+    /// Takes up the records of the list from `from` on.  Returns the rows of messages whose file has got
+    /// another UID by one of them.
+    fn list_records(&mut self, from: usize) -> Vec<usize> {
+        let mut superseded = Vec::new();
         let Some(list) = &self.uids.list else {
-            return;
+            return superseded;
         };
         let first_new = self.uids.listed.len();
         for record in list.records().skip(from) {
             list_record(&mut self.uids.listed, self.uids.next, &record);
         }
         for listed in first_new..self.uids.listed.len() {
-            if let Some(index) = self.table.find_live(self.uids.listed.base(listed)) {
-                self.renumber_row(index, listed);
-            }
+            superseded.extend(self.table.find_live(self.uids.listed.base(listed)));
         }
+        superseded
     }
 
-    /// Another program gave the file of a message a new UID (it saw it deleted, and then back, where
-    /// we did not): under the old one the message is gone.
-    fn renumber_row(&mut self, index: usize, listed: usize) {
-        let Some(row) = self.table.rows().get(index).copied() else {
-            return;
-        };
-        let mut name = Vec::new();
-        self.table.write_name(index, &mut name);
-        let info = name.get(self.table.base(index).len()..).unwrap_or_default();
-        self.uids
-            .listed
-            .set_name(listed, row.place(), info, row.flags());
-        self.findings.renumbered.push(row.uid().0);
+    /// Another program gave the files of these messages new UIDs: it saw them deleted, and then put back,
+    /// where we did not.  Under the old ones they are gone.  What the new ones are like is found out by
+    /// a look at the files, for all that is known here is how the old ones were.
+    fn expunge_superseded(
+        &mut self,
+        superseded: Vec<usize>,
+        now: SystemTime,
+    ) -> Result<(), FolderError> {
+        if superseded.is_empty() {
+            return Ok(());
+        }
+        let modseq = self.next_modseq(now)?;
+        for index in superseded {
+            self.expunge_row(index, modseq);
+        }
+        self.scan_wanted = true;
+        Ok(())
     }
 
     /// Compares the whole list with the table.
@@ -197,14 +208,29 @@ impl Folder {
         }
         self.uids.uid_validity = list.uid_validity();
         self.uids.mailbox_id = list.guid().to_owned();
-        self.compare(&list);
+        let seen = std::mem::take(&mut self.uids.listed);
+        let superseded = self.compare(&list);
         self.uids.list = Some(list);
-        Ok(())
+        self.keep_sightings(&seen);
+        self.expunge_superseded(superseded, now)
     }
 
-    /// Finds messages of the table without their record, and records that are new.
-    fn compare(&mut self, list: &Uidlist) {
-        self.uids.listed = Table::default();
+    /// Of the records that there were before the list was written anew some files have been seen, and no
+    /// event or scan tells of them again.
+    fn keep_sightings(&mut self, before: &Table) {
+        let mut name = Vec::new();
+        for (index, row) in before.rows().iter().enumerate() {
+            if row.is_found() {
+                before.write_name(index, &mut name);
+                let (table, listed) = (&mut self.table, &mut self.uids.listed);
+                self.findings.see(row.place(), &name, table, listed, None);
+            }
+        }
+    }
+
+    /// Finds messages of the table without their record, and records that are new.  Returns the rows of
+    /// messages whose file has got another UID.
+    fn compare(&mut self, list: &Uidlist) -> Vec<usize> {
         self.uids
             .listed
             .reserve(list.len().saturating_sub(self.table.len()), 0);
@@ -230,29 +256,21 @@ impl Folder {
             }
         }
         strays.extend(index..self.table.len());
-        for index in strays {
-            self.judge_stray(index, list);
-        }
+        strays.retain(|&index| self.is_superseded(index, list));
+        strays
     }
 
-    /// A message of the table has no record (any more).
-    fn judge_stray(&mut self, index: usize, list: &Uidlist) {
-        let Some(row) = self.table.rows().get(index).copied() else {
-            return;
-        };
-        if row.is_gone() {
-            return;
+    /// A message of the table has no record (any more): has its file another UID?
+    fn is_superseded(&mut self, index: usize, list: &Uidlist) -> bool {
+        if self.table.rows().get(index).is_none_or(Message::is_gone) {
+            return false;
         }
         let base = self.table.base(index);
         let other = list.find(base).and_then(|at| list.record(at));
-        match other {
-            Some(record) if record.uid.0 >= self.uids.next => match self.uids.listed.find(base) {
-                Some(listed) => self.renumber_row(index, listed),
-                None => self.findings.renumbered.push(row.uid().0),
-            },
-            // The list is older than what clients were told, or damaged.
-            _ => self.uids.incomplete = true,
-        }
+        let superseded = other.is_some_and(|record| record.uid.0 >= self.uids.next);
+        // Else the list is older than what clients were told, or damaged.
+        self.uids.incomplete |= !superseded;
+        superseded
     }
 
     /// A list with a lower UIDVALIDITY than ours came back, from a backup perhaps.  Its UIDs may
@@ -342,7 +360,7 @@ impl Folder {
         let old = self.uids.list.take();
         let mut records: Vec<(Uid, New<'_>)> = Vec::with_capacity(self.table.len());
         for (index, row) in (0..).zip(self.table.rows()) {
-            if !row.is_gone() && !self.findings.renumbered.contains(&row.uid().0) {
+            if !row.is_gone() {
                 let (base, guid) = (self.table.base(index), self.table.own_guid(index));
                 records.push((row.uid(), New { base, guid }));
             }
@@ -454,7 +472,14 @@ impl Folder {
     /// They are on disk after `settle`.
     pub(super) fn append_uids(&mut self, new: &[New<'_>]) -> Result<u32, FolderError> {
         if self.uids.fresh {
-            return self.append_in_memory(new.len());
+            // After the first look another process would give other UIDs to the same messages.
+            return match self.served {
+                false => self.append_in_memory(new.len()),
+                true => {
+                    let why = io::ErrorKind::ReadOnlyFilesystem;
+                    Err(DiskError::new("write", &self.path.join("dovecot-uidlist"), why).into())
+                }
+            };
         }
         let dir = self.dirs.dir.clone();
         if self.uids.list.is_none() {
@@ -491,8 +516,14 @@ impl Folder {
                 uid >= first.0 || table.index_of(uid).is_ok() || listed.index_of(uid).is_ok()
             };
             let access = &self.dirs.access;
-            list.rewrite(&dir, lock, access, &mut live, later)
-                .map_err(|error| uidlist_error(error, &self.dirs.dir))?;
+            match list.rewrite(&dir, lock, access, &mut live, later) {
+                // The records are there, and others may have read them: that is what counts.
+                Err(UidlistError::Io(error)) => {
+                    let path = self.path.display();
+                    log::warn!("{path}: dovecot-uidlist is longer than it need be: {error}");
+                }
+                other => other.map_err(|error| uidlist_error(error, &self.dirs.dir))?,
+            }
         }
         self.note_uidlist()?;
         self.forget_records();
@@ -501,8 +532,35 @@ impl Folder {
 }
 
 impl Folder {
-    /// UIDs that no file has.  Nobody but us knows of the UIDVALIDITY they belong to, so if we end
-    /// before there is room for them, nobody will give them to other messages.
+    /// Before the first look ends: where no UIDs can be written, UIDVALIDITY is the time when something
+    /// last came or went, and the UIDs follow from the names, so that every process finds the same.
+    /// That takes a look at directories in which nothing has happened in the second that is the
+    /// UIDVALIDITY.  False: there has to be another look.
+    pub(super) fn settle_on_validity(&mut self, now: SystemTime) -> Result<bool, FolderError> {
+        if !self.uids.fresh {
+            return Ok(true);
+        }
+        let (cur, new) = self.stat_directories()?;
+        let listed = self.cur.mtime == cur.mtime && self.new.mtime == new.mtime;
+        let last = cur.mtime.max(new.mtime).seconds;
+        if !listed || Time::from(now).seconds <= last {
+            self.forget_everything();
+            self.uids = Uids::default();
+            let over = SystemTime::from(cur.mtime.max(new.mtime)) + Duration::from_secs(1);
+            self.settles_at = Some(over.min(now + Duration::from_secs(1)));
+            return Ok(false);
+        }
+        self.uids.uid_validity = u32::try_from(last).unwrap_or(1).max(1);
+        let place = format!("{:?} {last}", (cur.device, cur.inode));
+        let id = digest(&SHA256, place.as_bytes());
+        let id = id.as_ref().iter().take(16);
+        self.uids.mailbox_id = id.map(|byte| format!("{byte:02x}")).collect();
+        // What is written when it can be is made of the table.
+        self.uids.list = None;
+        Ok(true)
+    }
+
+    /// UIDs that no file has.
     fn append_in_memory(&mut self, count: usize) -> Result<u32, FolderError> {
         let first = self.uids.next.max(1);
         let count = u32::try_from(count).ok();

@@ -3,13 +3,16 @@
 use std::io;
 use std::time::SystemTime;
 
-use super::dir::{self, Target};
+use super::Fsync;
+use super::dir::{self, DiskError, DiskResult, Target};
 use super::error::is_denied;
 use super::filename::Filename;
-use super::folder::{Folder, FolderError, Held, MessageError};
+use super::folder::{Change, Folder, FolderError, Held, MessageError};
 use super::index::DirState;
+use super::messages::Message;
+use super::seek::Sought;
 use super::watch::Place;
-use crate::imap::flag::Flags;
+use crate::imap::flag::{Flags, System};
 
 impl Folder {
     /// Takes the folder's lock for a batch of changes; `false`: another process has it, try again
@@ -18,6 +21,7 @@ impl Folder {
     /// On a full disk, or where we may not write, it is true without a lock: what cannot be done
     /// then fails by itself, and EXPUNGE, which makes room, works.
     pub fn lock(&mut self, now: SystemTime) -> Result<bool, FolderError> {
+        self.clock = now;
         match &mut self.held {
             Held::Without(_) => return Ok(true),
             Held::Lock(lock) => {
@@ -45,12 +49,37 @@ impl Folder {
         Ok(true)
     }
 
+    /// As [`Folder::lock`], for a command that is about to act on messages: what other processes wrote
+    /// into uidlist, `roost.modseq` and dovecot-keywords since the last look is known when this returns.
+    pub fn lock_to_act(&mut self, now: SystemTime) -> Result<bool, FolderError> {
+        if !self.lock(now)? {
+            return Ok(false);
+        }
+        if let Err(error) = self.heed_others(now) {
+            self.unlock();
+            return Err(error);
+        }
+        Ok(true)
+    }
+
+    /// What others wrote; needs the lock.
+    pub(super) fn heed_others(&mut self, now: SystemTime) -> Result<(), FolderError> {
+        self.refresh_uids(now)?;
+        if self.keywords.refresh(&self.dirs.dir)? {
+            self.changes.push(Change::Keywords);
+        }
+        Ok(self.heed_modseqs()?)
+    }
+
     /// Lets go of the lock; the modseqs given under it are written down first.
     pub fn unlock(&mut self) {
         if matches!(self.held, Held::No) || self.is_committing() {
             return;
         }
         self.write_modseqs();
+        if let Err(error) = self.force_changes() {
+            self.warn("changes are not on disk yet", &error);
+        }
         if self.own_changes_only && self.touched {
             self.record_own_changes();
         }
@@ -105,56 +134,129 @@ impl Folder {
         self.touched = false;
     }
 
-    /// Changes the message's flags; needs the lock.  `change` gets the flags that the file has,
-    /// which another program may have changed since the table was made, so nothing it did is
-    /// undone.  Nothing happens (and no modseq is used) when the flags stay the same.
+    /// Changes the message's flags; needs the lock.  `change` gets the flags that the file's name shows
+    /// at this moment, whatever the table has, so nothing that another program did is undone.
     pub fn change_flags(
         &mut self,
         index: usize,
         change: &dyn Fn(Flags) -> Flags,
         modseq: u64,
-    ) -> Result<(), MessageError> {
-        let row = *self.live_row(index)?;
-        if change(row.flags()) == row.flags() {
-            return Ok(());
+    ) -> Result<Met, MessageError> {
+        self.change_named(index, &|file, _| change(file), modseq)
+    }
+
+    /// The same, but a message that another program has changed stays as that left it.
+    pub fn change_flags_if_as_known(
+        &mut self,
+        index: usize,
+        change: &dyn Fn(Flags) -> Flags,
+        modseq: u64,
+    ) -> Result<Met, MessageError> {
+        let change = |file: Flags, known: Flags| match file == known {
+            true => change(file),
+            false => file,
+        };
+        self.change_named(index, &change, modseq)
+    }
+
+    /// `change` gets the flags that the file has, and those that the table has.
+    fn change_named(
+        &mut self,
+        index: usize,
+        change: &dyn Fn(Flags, Flags) -> Flags,
+        modseq: u64,
+    ) -> Result<Met, MessageError> {
+        let known = self.live_row(index)?.flags();
+        if change(known, known) != known {
+            self.keep_save_date(index);
         }
-        self.keep_save_date(index);
-        let mut place = row.place();
-        let mut name = Vec::new();
-        self.table.write_name(index, &mut name);
+        let (mut place, mut name) = self.known_name(index)?;
         // Renamed by another program meanwhile, perhaps more than once.
         for _ in 0..RENAMES {
             let Some(file) = Filename::parse(&name) else {
                 break;
             };
-            let flags = change(file.flags());
-            let target = file.with_flags(flags);
-            self.touched = true;
-            let from = self.dirs.at(place);
-            let renamed = match place == Place::Cur && name == target {
-                // Another program gave it these flags meanwhile.
-                true => Ok(()),
-                false => from.rename(&name, &self.dirs.cur, &target, Target::MustBeFree),
-            };
-            match renamed {
-                Ok(()) => {
-                    let info = target.get(file.base.len()..).unwrap_or_default();
-                    self.change_row(index, |table| {
-                        table.set_name(index, Place::Cur, info, flags);
-                    });
-                    self.announce_flags(index, modseq);
-                    return Ok(());
+            let found = file.flags();
+            let flags = change(found, known);
+            match self.put_flags(place, &name, flags) {
+                Ok((place, name)) => {
+                    if flags == found {
+                        self.learn_name(index, place, &name, modseq);
+                    } else {
+                        self.give_name(index, place, &name);
+                        self.announce_flags(index, modseq);
+                    }
+                    return Ok(Met::of(found, known));
                 }
                 Err(error) if dir::is_gone(&error) => {
-                    (place, name) = self.find_file(index)?;
+                    (place, name) = self.find_file(index, found)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let target = file.with_flags(flags);
                     self.make_free(&target, place, &name)?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(self.lost(index))
+        Err(self.lost())
+    }
+
+    /// Renames the file if its name does not show these flags, or sees that it has the name; says what
+    /// it is called then.
+    fn put_flags(
+        &mut self,
+        place: Place,
+        name: &[u8],
+        flags: Flags,
+    ) -> DiskResult<(Place, Vec<u8>)> {
+        let from = self.dirs.at(place);
+        let gone = || DiskError::new("stat", from.path(), io::ErrorKind::NotFound);
+        let file = Filename::parse(name).ok_or_else(gone)?;
+        if file.flags() == flags {
+            from.stat(name)?.ok_or_else(gone)?;
+            return Ok((place, name.to_vec()));
+        }
+        let target = file.with_flags(flags);
+        self.touched = true;
+        self.unforced.note(place);
+        self.unforced.note(Place::Cur);
+        let from = self.dirs.at(place);
+        from.rename(name, &self.dirs.cur, &target, Target::MustBeFree)?;
+        Ok((Place::Cur, target))
+    }
+
+    /// The name under which the table has the message.
+    pub(super) fn known_name(&self, index: usize) -> Result<(Place, Vec<u8>), MessageError> {
+        let place = self.live_row(index)?.place();
+        let mut name = Vec::new();
+        self.table.write_name(index, &mut name);
+        Ok((place, name))
+    }
+
+    /// The message's file was seen under this name, under the lock: the table and the clients learn the
+    /// flags that it shows.
+    pub(super) fn learn_name(&mut self, index: usize, place: Place, name: &[u8], modseq: u64) {
+        let known = self.table.rows().get(index).map(Message::flags);
+        self.give_name(index, place, name);
+        if known != self.table.rows().get(index).map(Message::flags) {
+            self.announce_flags(index, modseq);
+        }
+    }
+
+    /// The message's file has this name.
+    fn give_name(&mut self, index: usize, place: Place, name: &[u8]) {
+        let Some(file) = Filename::parse(name) else {
+            return;
+        };
+        self.suspects.remove(&self.table.uid(index));
+        if self.table.is_at(index, place, file.info) {
+            return;
+        }
+        let flags = file.flags();
+        self.change_row(index, |table| {
+            table.set_name(index, place, file.info, flags);
+        });
+        self.name_letters(flags.keywords, self.clock);
     }
 
     /// Another file has the name that a message is to get: it may be a second link of the same
@@ -174,42 +276,119 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes the message; needs the lock.  Works on a full disk.
-    pub fn expunge(&mut self, index: usize, modseq: u64) -> Result<(), MessageError> {
-        let mut place = self.live_row(index)?.place();
-        let mut name = Vec::new();
-        self.table.write_name(index, &mut name);
-        for _ in 0..RENAMES {
-            self.touched = true;
-            match self.dirs.at(place).unlink(&name) {
-                Ok(()) => {
-                    self.expunge_row(index, modseq);
-                    return Ok(());
-                }
-                Err(error) if dir::is_gone(&error) => (),
-                Err(error) => return Err(error.into()),
-            }
-            (place, name) = match self.find_file(index) {
-                Ok(found) => found,
-                // Another program removed it, which is as good.
-                Err(MessageError::Gone) => {
-                    self.expunge_row(index, modseq);
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            };
-        }
-        Err(self.lost(index))
+    /// Removes the message if its file's name says \\Deleted; needs the lock.  Works on a full disk.
+    /// False: it does not (any more), which the table and the clients learn.
+    pub fn expunge(&mut self, index: usize, modseq: u64) -> Result<bool, MessageError> {
+        let is_deleted = |flags: Flags| flags.system.contains(System::DELETED);
+        self.remove_if(index, &is_deleted, modseq)
     }
 
-    /// The message's file was moved to another folder by a [`super::save::Batch`]; needs the lock.
-    pub fn expunge_moved(&mut self, index: usize, modseq: u64) {
-        if self.live_row(index).is_ok() {
-            self.touched = true;
-            self.expunge_row(index, modseq);
+    /// Removes the message, a copy of which was made when it had these flags; needs the lock.  False: it
+    /// has others by now, which the table and the clients learn.
+    pub fn remove_copied(
+        &mut self,
+        index: usize,
+        flags: Flags,
+        modseq: u64,
+    ) -> Result<bool, MessageError> {
+        self.remove_if(index, &|now| now == flags, modseq)
+    }
+
+    /// The file goes by a name that says what is `wanted`, so no other program's change can come between
+    /// the look at the name and the removal.
+    fn remove_if(
+        &mut self,
+        index: usize,
+        wanted: &dyn Fn(Flags) -> bool,
+        modseq: u64,
+    ) -> Result<bool, MessageError> {
+        let (mut place, mut name) = self.known_name(index)?;
+        for _ in 0..RENAMES {
+            let flags = Filename::parse(&name).map_or(Flags::default(), |file| file.flags());
+            if !wanted(flags) {
+                if self.dirs.at(place).stat(&name)?.is_some() {
+                    self.learn_name(index, place, &name, modseq);
+                    return Ok(false);
+                }
+            } else {
+                self.touched = true;
+                self.unforced.note(place);
+                match self.dirs.at(place).unlink(&name) {
+                    Ok(()) => {
+                        self.expunge_row(index, modseq);
+                        return Ok(true);
+                    }
+                    Err(error) if dir::is_gone(&error) => (),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let base = self.table.base(index).to_vec();
+            (place, name) = match self.dirs.places().seek(&base, flags, self.clock)? {
+                Sought::At(place, name) => (place, name),
+                // Another program removed it, which is as good.
+                Sought::Gone => {
+                    self.expunge_row(index, modseq);
+                    return Ok(true);
+                }
+                Sought::Unsure => break,
+            };
+        }
+        Err(self.lost())
+    }
+
+    /// With `fsync = "always"`: renames and removals are on the disk when this returns.
+    pub fn force_changes(&mut self) -> DiskResult<()> {
+        let unforced = std::mem::take(&mut self.unforced);
+        if self.fsync != Fsync::Always {
+            return Ok(());
+        }
+        if unforced.cur {
+            self.dirs.cur.sync()?;
+        }
+        if unforced.new {
+            self.dirs.new.sync()?;
+        }
+        if unforced.cur || unforced.new {
+            self.write_modseqs();
+            self.modseqs.settle()?;
+        }
+        Ok(())
+    }
+}
+
+/// What a change of flags found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// The file had the flags that the table had.
+    AsKnown,
+    /// Another program had been there; the table has now what the name says.
+    Others,
+}
+
+impl Met {
+    fn of(found: Flags, known: Flags) -> Met {
+        match found == known {
+            true => Met::AsKnown,
+            false => Met::Others,
+        }
+    }
+}
+
+/// The directories in which names were changed since they were last forced to the disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unforced {
+    cur: bool,
+    new: bool,
+}
+
+impl Unforced {
+    pub fn note(&mut self, place: Place) {
+        match place {
+            Place::Cur => self.cur = true,
+            Place::New => self.new = true,
         }
     }
 }
 
 /// So often a file may be renamed under our hands before we give up.
-pub(super) const RENAMES: usize = 5;
+pub(super) const RENAMES: usize = 16;

@@ -8,7 +8,7 @@ use super::command::{self, Command, Context, Progress, Start};
 use super::counters::{Counters, Departure};
 use super::mailbox::Effort;
 use super::mailboxes::{MailboxKey, Mailboxes};
-use super::reply::{self, Reply};
+use super::reply::{self, Reply, ReplyCode};
 use super::view::{Manner, Tell};
 use crate::config::Config;
 use crate::imap::command::{Command as Request, Extension, Tag};
@@ -213,6 +213,7 @@ impl Connection {
                     return Some(if self.ended { Run::Close } else { Run::Idle });
                 };
                 settle(&mut context);
+                hear(&mut context);
                 self.stage = begin(event, context);
                 None
             }
@@ -351,6 +352,17 @@ fn settle(context: &mut Context<'_>) {
     }
 }
 
+/// What a watch has told is known before a command acts or answers; an error is met again by the look
+/// that comes after it.
+fn hear(context: &mut Context<'_>) {
+    let selected = context.client.selected;
+    let mailbox = selected.and_then(|selected| context.mailboxes.get(selected.mailbox));
+    if mailbox.is_some_and(|mailbox| mailbox.is_watched()) {
+        let (mailboxes, now) = (&mut *context.mailboxes, context.now);
+        let _ = look(context.client, mailboxes, Effort::Watch, now, context.over);
+    }
+}
+
 /// Acts on an event between commands.
 fn begin(event: Event, mut context: Context<'_>) -> Stage {
     let (tag, start, tell) = match event {
@@ -436,8 +448,30 @@ impl Telling {
             }
             self.look = None;
         }
-        let complete = tell_news(client, mailboxes, self.tell);
-        (!complete).then_some(Run::Idle)
+        if !tell_news(client, mailboxes, self.tell) {
+            return Some(Run::Idle);
+        }
+        self.hold_back(client, mailboxes);
+        None
+    }
+
+    /// A client that was told a modseq, but not the removals below it, is told where to go on from
+    /// (RFC 7162 3.2).
+    fn hold_back(&mut self, client: &mut Client, mailboxes: &mut Mailboxes) {
+        let mailbox = client
+            .selected
+            .and_then(|selected| mailboxes.get(selected.mailbox));
+        let Some(modseq) = mailbox.and_then(|mailbox| mailbox.take_held_back(client.id)) else {
+            return;
+        };
+        let code = Code::HighestModSeq(modseq);
+        match self.reply.code {
+            ReplyCode::None => self.reply.code = ReplyCode::Simple(code),
+            _ => {
+                let text = "Removals are to be told.";
+                response::untagged(client.out.writer(), Status::Ok, Some(code), text);
+            }
+        }
     }
 }
 

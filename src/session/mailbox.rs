@@ -1,6 +1,6 @@
 //! One open mailbox, shared by all of the user's connections that have it selected.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,7 +15,7 @@ pub struct Mailbox {
     pub folder: Folder,
     views: BTreeMap<ConnectionId, View>,
     /// What the watch saw and the folder has not been told yet.
-    events: VecDeque<Event>,
+    events: Vec<Event>,
     watched: bool,
     /// Something was handed to the views since viewers were last woken.
     news: bool,
@@ -58,7 +58,7 @@ impl Mailbox {
         Mailbox {
             folder,
             views: BTreeMap::new(),
-            events: VecDeque::new(),
+            events: Vec::new(),
             watched: false,
             news: false,
             rescan: false,
@@ -98,17 +98,13 @@ impl Mailbox {
             force_scan: false,
         };
         // From now on events count again: the scan may be past the names they tell of.
-        if std::mem::take(&mut self.rescan) {
-            let _ = self.folder.handle_event(&Event::Rescan, look, now.time)?;
-            self.unfinished = true;
-        }
-        while let Some(event) = self.events.pop_front() {
-            let step = self.folder.handle_event(&event, look, now.time)?;
+        let rescan = std::mem::take(&mut self.rescan).then_some(Event::Rescan);
+        if rescan.is_some() || !self.events.is_empty() {
+            let events = rescan.into_iter().chain(self.events.drain(..));
+            let step = self.folder.handle_events(events, look, now.time, over)?;
             self.unfinished |= step != Step::Done;
-            if over() {
-                return Ok(Step::Again);
-            }
         }
+        self.unfinished |= self.folder.wants_scan();
         if let Some(until) = self.caught_up.take() {
             self.folder.note_seen(until);
         }
@@ -151,7 +147,7 @@ impl Mailbox {
             self.events.clear();
             self.rescan = true;
         } else if !self.rescan || event == Event::Lost {
-            self.events.push_back(event);
+            self.events.push(event);
         }
     }
 
@@ -159,6 +155,10 @@ impl Mailbox {
     pub fn set_watched(&mut self, watched: bool) {
         self.watched = watched;
         self.folder.set_watched(watched);
+    }
+
+    pub fn is_watched(&self) -> bool {
+        self.watched
     }
 
     /// When the folder should be looked at again because nobody tells when it changes.
@@ -228,6 +228,28 @@ impl Mailbox {
             self.bury();
         }
         complete
+    }
+
+    /// What may be told of modseqs while removals wait that could not be told yet: a client that was told
+    /// more would never ask for them again (RFC 7162 3.2).
+    pub fn take_held_back(&mut self, connection: ConnectionId) -> Option<u64> {
+        let view = self.views.get_mut(&connection)?;
+        view.take_held_back(self.folder.messages())
+    }
+
+    /// HIGHESTMODSEQ for this client, below the removals that it has not been told.
+    pub fn highest_modseq(&self, connection: ConnectionId) -> u64 {
+        let highest = self.folder.highest_modseq();
+        let view = self.views.get(&connection);
+        let below = view.and_then(|view| view.below_gone(self.folder.messages()));
+        below.map_or(highest, |below| below.min(highest))
+    }
+
+    /// The client has been told this modseq of a message.
+    pub fn note_modseq(&mut self, connection: ConnectionId, modseq: u64) {
+        if let Some(view) = self.views.get_mut(&connection) {
+            view.note_modseq(modseq);
+        }
     }
 
     /// A keyword is named in FLAGS before it is used.

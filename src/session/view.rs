@@ -48,6 +48,8 @@ pub struct View {
     recent: Ranges,
     /// The names of keywords that the client has heard of: [`Folder::keyword_changes`].
     keywords_told: u64,
+    /// The greatest modseq told since [`View::take_held_back`].
+    modseq_told: u64,
     exists_due: bool,
     recent_due: bool,
     /// There are new messages, and the client was not told the modseq that it knows everything up to.
@@ -66,6 +68,7 @@ impl View {
             changed: Vec::new(),
             recent,
             keywords_told: folder.keyword_changes(),
+            modseq_told: 0,
             exists_due: false,
             recent_due: false,
             modseq_due: false,
@@ -181,6 +184,25 @@ impl View {
         }
     }
 
+    pub fn note_modseq(&mut self, modseq: u64) {
+        self.modseq_told = self.modseq_told.max(modseq);
+    }
+
+    /// The greatest modseq below those of the removals that could not be told yet, if there are any.
+    pub fn below_gone(&self, messages: &[Message]) -> Option<u64> {
+        let gone = self.gone.iter().filter_map(|&uid| {
+            let message = messages.get(row_at(messages, uid))?;
+            (uid_of(message) == uid).then(|| message.modseq())
+        });
+        gone.min().map(|modseq| modseq.saturating_sub(1))
+    }
+
+    /// The same, if the client was told a greater one since this was last asked.
+    pub fn take_held_back(&mut self, messages: &[Message]) -> Option<u64> {
+        let told = std::mem::take(&mut self.modseq_told);
+        self.below_gone(messages).filter(|&below| told > below)
+    }
+
     /// Whether tombstones are still needed.
     pub fn counts_gone(&self) -> bool {
         !self.gone.is_empty()
@@ -293,6 +315,9 @@ impl View {
                 Some(message) if uid_of(message) == uid && !message.is_gone() => {
                     let number = self.number(messages, index);
                     self.write_flags(number, message, &names, manner, out.writer());
+                    if manner.condstore {
+                        self.note_modseq(message.modseq());
+                    }
                 }
                 _ => {}
             }

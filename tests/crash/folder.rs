@@ -219,7 +219,10 @@ impl World {
             Deed::Unflag => flag(folder, Flags::default())?,
             Deed::Expunge => {
                 let index = folder.messages().iter().position(|row| !row.is_gone())?;
-                locked(folder, |folder, modseq| folder.expunge(index, modseq).ok())?;
+                locked(folder, |folder, modseq| {
+                    let flags = folder.messages().get(index)?.flags();
+                    folder.remove_copied(index, flags, modseq).ok().map(drop)
+                })?;
             }
             Deed::Deliver => {
                 self.deliver();
@@ -344,7 +347,7 @@ fn commit(folder: &mut Folder, batch: &mut Batch) -> Option<()> {
 fn flag(folder: &mut Folder, flags: Flags) -> Option<()> {
     locked(folder, |folder, modseq| {
         let last = folder.messages().iter().rposition(|row| !row.is_gone())?;
-        folder.change_flags(last, &|_| flags, modseq).ok()
+        folder.change_flags(last, &|_| flags, modseq).ok().map(drop)
     })
 }
 

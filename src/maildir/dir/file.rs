@@ -113,6 +113,7 @@ pub struct Stat {
     pub uid: u32,
     pub gid: u32,
     pub kind: Kind,
+    pub atime: Time,
     pub mtime: Time,
     pub ctime: Time,
 }
@@ -141,6 +142,7 @@ impl From<&FileStat> for Stat {
             uid: stat.st_uid,
             gid: stat.st_gid,
             kind: Kind::of_mode(stat.st_mode),
+            atime: Time::new(stat.st_atime as i64, stat.st_atime_nsec as i64),
             mtime: Time::new(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
             ctime: world::current()
                 .and_then(|world| world.changed(stat.st_ino as u64))

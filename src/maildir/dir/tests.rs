@@ -128,6 +128,7 @@ fn a_group_is_set_only_where_it_differs_and_matters() {
         uid: 1,
         gid: 50,
         kind,
+        atime: Time::default(),
         mtime: Time::default(),
         ctime: Time::default(),
     };

@@ -8,6 +8,7 @@ mod full;
 mod model;
 mod ordinary;
 mod outside;
+mod races;
 mod saving;
 mod status;
 mod uidlist;
@@ -17,7 +18,7 @@ use crate::imap::flag::{Flags, System};
 use crate::maildir::Settings;
 use crate::maildir::dir::scratch::Scratch;
 use crate::maildir::save::{Batch, Commit, Incoming};
-use crate::maildir::watch::Place;
+use crate::maildir::watch::{Event, Place};
 
 struct Mail {
     scratch: Scratch,
@@ -136,6 +137,23 @@ fn seen() -> Flags {
     Flags {
         system: System::SEEN,
         keywords: 0,
+    }
+}
+
+/// The message goes, whether or not it is \Deleted.
+fn remove(folder: &mut Folder, index: usize, modseq: u64) -> Result<bool, MessageError> {
+    let flags = folder.messages()[index].flags();
+    folder.remove_copied(index, flags, modseq)
+}
+
+impl Folder {
+    fn handle_event(
+        &mut self,
+        event: &Event,
+        look: Look,
+        now: SystemTime,
+    ) -> Result<Step, FolderError> {
+        self.handle_events(std::iter::once(event.clone()), look, now, &|| false)
     }
 }
 

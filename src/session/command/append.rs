@@ -8,8 +8,8 @@ use crate::imap::append::{AppendMessage, AppendStart};
 use crate::imap::flag::{Flag, Flags};
 use crate::imap::mailbox::MailboxName;
 use crate::imap::response::Code;
-use crate::maildir::folder::Step;
-use crate::maildir::save::{Batch, Commit, Incoming};
+use crate::maildir::folder::{FolderError, Step};
+use crate::maildir::save::{Batch, Commit, Incoming, SaveError};
 use crate::message::crlf::ToLf;
 use crate::session::connection::Patience;
 use crate::session::flags::{self, NewKeywords};
@@ -144,7 +144,8 @@ impl Append {
             .mailboxes
             .open(&self.name, now)
             .map_err(reply::no_destination)?;
-        Ok(context.mailboxes.look(key, Effort::Watch, now, over)?)
+        let look = context.mailboxes.look(key, Effort::Watch, now, over);
+        Ok(look.map_err(|error| lose_if_gone(error.into(), &self.name, context))?)
     }
 
     fn commit(&mut self, context: &mut Context<'_>) -> Result<Progress, Reply> {
@@ -153,17 +154,19 @@ impl Append {
         let commit = mailbox.folder.commit(&mut self.batch, now.time, over);
         mailbox.distribute(Some(id), now);
         let uid_validity = mailbox.folder.uid_validity();
-        Ok(match commit? {
-            Commit::Again => Progress::Again,
-            Commit::Locked => self.patience.locked(),
-            Commit::Done(uids) => {
-                if let Some(key) = context.mailboxes.find_open(&self.name) {
-                    context.mailboxes.wake_viewers(key, id);
+        Ok(
+            match commit.map_err(|error| lose_if_gone(error, &self.name, context))? {
+                Commit::Again => Progress::Again,
+                Commit::Locked => self.patience.locked(),
+                Commit::Done(uids) => {
+                    if let Some(key) = context.mailboxes.find_open(&self.name) {
+                        context.mailboxes.wake_viewers(key, id);
+                    }
+                    let code = ReplyCode::AppendUid(uid_validity, uids);
+                    Progress::Done(Reply::ok("Append completed.").with(code))
                 }
-                let code = ReplyCode::AppendUid(uid_validity, uids);
-                Progress::Done(Reply::ok("Append completed.").with(code))
-            }
-        })
+            },
+        )
     }
 }
 
@@ -253,6 +256,22 @@ fn finish(message: &mut Message) -> Result<(), Reply> {
 fn refused(reply: Reply, context: &mut Context<'_>) -> (Stage, Option<Progress>) {
     context.client.imap.refuse();
     (Stage::Commit, Some(Progress::Done(reply)))
+}
+
+/// A mailbox whose folder is not there any more, or is another, is opened anew by the next command.
+pub(super) fn lose_if_gone(
+    error: SaveError,
+    name: &MailboxName,
+    context: &mut Context<'_>,
+) -> SaveError {
+    if matches!(
+        error,
+        SaveError::Folder(FolderError::Missing | FolderError::Replaced)
+    ) && let Some(key) = context.mailboxes.find_open(name)
+    {
+        context.mailboxes.lose_mailbox(key, context.now);
+    }
+    error
 }
 
 /// The mailbox, opened anew if it was replaced while a slow client sent its message.

@@ -1,16 +1,20 @@
 //! COPY and MOVE (RFC 9051 6.4.7, 6.4.8, RFC 6851, RFC 4315).
 //!
 //! MOVE is a copy of all messages, made durable, and then their removal: a crash between leaves a
-//! message twice, never nowhere.
+//! message twice, never nowhere.  Flags that another program gives to a message between the two are given to
+//! its copy before it is removed.
 
 use std::time::SystemTime;
 
+use super::append::lose_if_gone;
 use super::{Command, Context, Progress, Start, uids_of};
 use crate::imap::command::Copy as Request;
+use crate::imap::flag::{Flag, Flags};
 use crate::imap::mailbox::MailboxName;
 use crate::imap::response::{self, Code, Status};
-use crate::imap::sequence::Ranges;
-use crate::maildir::folder::{MessageError, Step};
+use crate::imap::sequence::{Ranges, Uid};
+use crate::maildir::folder::{Folder, FolderError, MessageError, Step};
+use crate::maildir::messages::Message;
 use crate::maildir::save::{Batch, Commit, SaveError};
 use crate::net::Now;
 use crate::session::connection::Patience;
@@ -61,12 +65,28 @@ struct Copy {
     from: Ranges,
     gone: bool,
     batch: Option<Batch>,
+    /// How often messages were gone when they were to be linked.
+    restarts: u32,
+    /// MOVE: what is to be removed.
+    moved: Moved,
     /// The modseq of the removal.
     highest: Option<u64>,
     stage: Stage,
     /// The two mailboxes stay open though nobody may have them selected.
     holds: [Option<Hold>; 2],
     patience: Patience,
+}
+
+/// Messages that were copied and are to be removed.
+#[derive(Default)]
+struct Moved {
+    /// The UIDs of the originals and of the copies, and the flags that both had, in the letters of the
+    /// source.
+    messages: Vec<(u32, u32, Flags)>,
+    /// How many are done with.
+    removed: usize,
+    /// How often the next one had other flags than its copy.
+    overtaken: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +97,8 @@ enum Stage {
     Commit,
     /// MOVE: the originals go.
     Remove,
+    /// The next original has other flags by now than its copy.
+    Amend,
 }
 
 impl Copy {
@@ -92,6 +114,8 @@ impl Copy {
             from: Ranges::new(),
             gone: false,
             batch: None,
+            restarts: 0,
+            moved: Moved::default(),
             highest: None,
             stage: Stage::Sync,
             holds: [None, None],
@@ -111,8 +135,13 @@ impl Copy {
             Stage::Sync => {
                 let mailboxes = &mut *context.mailboxes;
                 let mut step = mailboxes.look(key, Effort::Watch, now, over)?;
-                if self.rename && step == Step::Done {
-                    step = mailboxes.look(self.source, Effort::Directories, now, over)?;
+                if step == Step::Done {
+                    // What others did to the messages goes with them.
+                    let effort = match self.rename || self.restarts > 0 {
+                        true => Effort::Directories,
+                        false => Effort::Watch,
+                    };
+                    step = mailboxes.look(self.source, effort, now, over)?;
                 }
                 match step {
                     Step::Done => {}
@@ -145,10 +174,15 @@ impl Copy {
                 let commit = destination.folder.commit(batch, now.time, over);
                 destination.distribute(Some(id), now);
                 let uid_validity = destination.folder.uid_validity();
-                let to = match commit? {
-                    Commit::Done(uids) => uids,
-                    Commit::Again => return Ok(Some(Progress::Again)),
-                    Commit::Locked => return Ok(Some(self.patience.locked())),
+                let to = match commit {
+                    Ok(Commit::Done(uids)) => uids,
+                    Ok(Commit::Again) => return Ok(Some(Progress::Again)),
+                    Ok(Commit::Locked) => return Ok(Some(self.patience.locked())),
+                    Err(SaveError::Gone) if self.uid && self.restarts < RESTARTS => {
+                        self.restart(context);
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(lose_if_gone(error, &self.name, context).into()),
                 };
                 context.mailboxes.wake_viewers(key, id);
                 if !self.remove {
@@ -162,13 +196,29 @@ impl Copy {
                     let out = context.client.out.writer();
                     response::untagged(out, Status::Ok, Some(code), "Moved UIDs.");
                 }
-                self.uids = std::mem::take(&mut self.from);
-                self.walk = Walk::default();
+                let flags = self.batch.take();
+                let flags = flags.as_ref().map_or(&[][..], Batch::copied);
+                let uids = self.from.iter().zip(to.iter()).zip(flags);
+                self.moved.messages = uids.map(|((from, to), flags)| (from, to, *flags)).collect();
                 self.stage = Stage::Remove;
             }
-            Stage::Remove => return self.remove(context).map(Some),
+            Stage::Remove => return self.remove(context),
+            Stage::Amend => return self.amend(key, context),
         }
         Ok(None)
+    }
+
+    /// A UID that is there no more is passed over (RFC 9051 6.4.9): it was found missing too late for that,
+    /// so once more from the beginning.
+    fn restart(&mut self, context: &mut Context<'_>) {
+        if let Some(source) = context.mailboxes.get(self.source) {
+            source.folder.want_scan();
+        }
+        self.restarts += 1;
+        self.batch = None;
+        self.from = Ranges::new();
+        self.walk = Walk::default();
+        self.stage = Stage::Sync;
     }
 
     /// Puts messages into the batch; `None` when all are in it.
@@ -251,22 +301,24 @@ impl Copy {
     }
 
     /// Removes the originals.
-    fn remove(&mut self, context: &mut Context<'_>) -> Result<Progress, Reply> {
+    fn remove(&mut self, context: &mut Context<'_>) -> Result<Option<Progress>, Reply> {
         let id = context.client.id;
-        if !lock(context.mailboxes, self.source, context.now)? {
-            return Ok(self.patience.locked());
-        }
         let source = context
             .mailboxes
             .get(self.source)
             .ok_or_else(reply::deselected)?;
+        if !source.folder.lock_to_act(context.now.time)? {
+            return Ok(Some(self.patience.locked()));
+        }
         let counters = &mut context.client.counters;
         let removed = self.remove_locked(source, counters, context.now.time, context.over);
+        let forced = source.folder.force_changes();
         source.folder.unlock();
         source.distribute(Some(id), context.now);
-        if !removed? {
-            return Ok(Progress::Again);
+        if let Some(progress) = removed? {
+            return Ok(progress);
         }
+        forced.map_err(FolderError::from)?;
         let reply = Reply::ok(if self.rename {
             "Rename completed."
         } else {
@@ -278,35 +330,94 @@ impl Copy {
             }
             _ => reply,
         };
-        Ok(Progress::Done(reply))
+        Ok(Some(Progress::Done(reply)))
     }
 
-    /// True when all are gone.
+    /// `None` when all are gone, else what is to be done first: nothing but to go on, or that with the
+    /// progress given.
+    #[allow(clippy::option_option)]
     fn remove_locked(
         &mut self,
         source: &mut Mailbox,
         counters: &mut Counters,
         now: SystemTime,
         over: &dyn Fn() -> bool,
-    ) -> Result<bool, Reply> {
+    ) -> Result<Option<Option<Progress>>, Reply> {
         let modseq = source.folder.next_modseq(now)?;
-        loop {
-            let next = next_message(source.folder.messages(), &self.uids, &mut self.walk);
-            let Some((index, _)) = next else {
-                return Ok(true);
-            };
-            match source.folder.expunge(index, modseq) {
-                Ok(()) => {
-                    self.highest = Some(modseq);
-                    counters.expunged += 1;
+        while let Some(&(uid, _, flags)) = self.moved.messages.get(self.moved.removed) {
+            if let Ok(index) = source.folder.index_of(Uid(uid)) {
+                match source.folder.remove_copied(index, flags, modseq) {
+                    Ok(true) => {
+                        self.highest = Some(modseq);
+                        counters.expunged += 1;
+                    }
+                    Ok(false) => {
+                        self.stage = Stage::Amend;
+                        return Ok(Some(None));
+                    }
+                    Err(MessageError::Gone) => {}
+                    Err(error) => return Err(error.into()),
                 }
-                Err(MessageError::Gone) => {}
-                Err(error) => return Err(error.into()),
             }
+            self.moved.removed += 1;
+            self.moved.overtaken = 0;
             if over() {
-                return Ok(false);
+                return Ok(Some(Some(Progress::Again)));
             }
         }
+        Ok(None)
+    }
+
+    /// Another program has changed the flags of the next original since it was copied: the copy gets the
+    /// same changes.
+    fn amend(
+        &mut self,
+        destination: MailboxKey,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Progress>, Reply> {
+        let now = context.now.time;
+        let Some((uid, copy, copied)) = self.moved.messages.get_mut(self.moved.removed) else {
+            self.stage = Stage::Remove;
+            return Ok(None);
+        };
+        let source = context
+            .mailboxes
+            .get(self.source)
+            .ok_or_else(reply::deselected)?;
+        let folder = &source.folder;
+        let current = folder
+            .index_of(Uid(*uid))
+            .ok()
+            .and_then(|index| folder.messages().get(index))
+            .map_or(*copied, Message::flags);
+        let added = flags::names_of(folder, current.without(*copied));
+        let removed = flags::names_of(folder, copied.without(current));
+        let folder = &mut context
+            .mailboxes
+            .get(destination)
+            .ok_or_else(reply::deselected)?
+            .folder;
+        if !folder.lock_to_act(now)? {
+            return Ok(Some(self.patience.locked()));
+        }
+        let amended = amend_copy(folder, Uid(*copy), (&added, &removed), now);
+        folder.unlock();
+        if let Some(mailbox) = context.mailboxes.get(destination) {
+            mailbox.distribute(Some(context.client.id), context.now);
+        }
+        context
+            .mailboxes
+            .wake_viewers(destination, context.client.id);
+        amended?;
+        *copied = current;
+        self.moved.overtaken += 1;
+        if self.moved.overtaken > OVERTAKEN {
+            // Somebody never stops: the message stays where it is, too.
+            self.moved.removed += 1;
+            self.moved.overtaken = 0;
+        }
+        self.stage = Stage::Remove;
+        Ok(None)
     }
 
     /// No message was there to be copied.
@@ -331,7 +442,34 @@ impl Command for Copy {
     }
 }
 
+/// Gives a copy the flags that its original has got, and takes those that it has lost.
+fn amend_copy(
+    folder: &mut Folder,
+    uid: Uid,
+    (added, removed): (&[Flag], &[Flag]),
+    now: SystemTime,
+) -> Result<(), Reply> {
+    let added = flags::to_letters(folder, added, NewKeywords::MadeIfPossible { held: 0 }, now)?;
+    let removed = flags::to_letters(folder, removed, NewKeywords::LeftOut, now)?;
+    let modseq = folder.next_modseq(now)?;
+    let Ok(index) = folder.index_of(uid) else {
+        return Ok(());
+    };
+    let change = |flags: Flags| flags.with(added).without(removed);
+    match folder.change_flags(index, &change, modseq) {
+        // Whoever removed the copy wanted that.
+        Ok(_) | Err(MessageError::Gone) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn lock(mailboxes: &mut Mailboxes, key: MailboxKey, now: Now) -> Result<bool, Reply> {
     let mailbox = mailboxes.get(key).ok_or_else(reply::deselected)?;
     Ok(mailbox.folder.lock(now.time)?)
 }
+
+/// So often a UID COPY begins again because messages went meanwhile.
+const RESTARTS: u32 = 3;
+
+/// So often flags that change again are given to the copy.
+const OVERTAKEN: u32 = 16;

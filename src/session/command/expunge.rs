@@ -4,8 +4,9 @@ use super::{Command, Context, Progress, Start, uids_of, under_lock};
 use crate::imap::flag::System;
 use crate::imap::response::Code;
 use crate::imap::sequence::{Ranges, Set};
-use crate::maildir::folder::MessageError;
-use crate::session::connection::Patience;
+use crate::maildir::folder::{MessageError, Step};
+use crate::session::connection::{Patience, look};
+use crate::session::mailbox::Effort;
 use crate::session::reply::{self, Reply};
 use crate::session::view::{Walk, next_message};
 
@@ -30,6 +31,8 @@ pub fn close() -> Start {
 struct Expunge {
     uids: Ranges,
     walk: Walk,
+    /// What others have deleted is known, and what they have undeleted.
+    looked: bool,
     close: bool,
     highest: Option<u64>,
     failure: Option<MessageError>,
@@ -42,6 +45,7 @@ impl Expunge {
         Expunge {
             uids,
             walk,
+            looked: false,
             close,
             highest: None,
             failure: None,
@@ -72,6 +76,7 @@ impl Expunge {
             if message.is_gone() || !message.flags().system.contains(System::DELETED) {
                 continue;
             }
+            let uid = message.uid();
             let modseq = match modseq {
                 Some(modseq) => modseq,
                 None => match mailbox.folder.next_modseq(now.time) {
@@ -80,10 +85,12 @@ impl Expunge {
                 },
             };
             match mailbox.folder.expunge(index, modseq) {
-                Ok(()) => {
+                Ok(true) => {
                     self.highest = Some(modseq);
                     client.counters.expunged += 1;
                 }
+                // Another program has taken \Deleted away.
+                Ok(false) => mailbox.note_flags(client.id, uid),
                 Err(MessageError::Gone) => {}
                 Err(error) => self.failure = self.failure.take().or(Some(error)),
             }
@@ -114,6 +121,15 @@ impl Expunge {
 impl Command for Expunge {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
         let (now, by) = (context.now, context.client.id);
+        if !self.looked {
+            let effort = Effort::Directories;
+            match look(context.client, context.mailboxes, effort, now, context.over) {
+                Ok(Step::Done) => self.looked = true,
+                Ok(Step::Again) => return Progress::Again,
+                Ok(Step::Locked) => return self.patience.locked(),
+                Err(error) => return Progress::Done(error.into()),
+            }
+        }
         let progress = match under_lock(context, |context| self.slice(context)) {
             Ok(Some(progress)) => progress,
             Ok(None) => return self.patience.locked(),

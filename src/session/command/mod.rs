@@ -30,6 +30,7 @@ use crate::imap::command::{Command as Request, Extension, Tagged};
 use crate::imap::connection::{Bad, State};
 use crate::imap::response::{self, Code, Stage};
 use crate::imap::sequence::{Ranges, Set};
+use crate::maildir::folder::FolderError;
 use crate::net::Now;
 
 /// What a command works with.
@@ -182,10 +183,11 @@ fn use_condstore(context: &mut Context<'_>) {
 /// `* OK [HIGHESTMODSEQ n]`, for a client that switches CONDSTORE on with a mailbox selected
 /// (RFC 7162 3.1.2.1).
 fn tell_highest_modseq(context: &mut Context<'_>) {
+    let id = context.client.id;
     let Some(mailbox) = selected_mailbox(context) else {
         return;
     };
-    let code = Code::HighestModSeq(mailbox.folder.highest_modseq());
+    let code = Code::HighestModSeq(mailbox.highest_modseq(id));
     response::untagged(
         context.client.out.writer(),
         response::Status::Ok,
@@ -206,14 +208,17 @@ fn under_lock(
 ) -> Result<Option<Progress>, Reply> {
     let (now, by) = (context.now, context.client.id);
     let mailbox = selected_mailbox(context).ok_or_else(reply::deselected)?;
-    if !mailbox.folder.lock(now.time)? {
+    if !mailbox.folder.lock_to_act(now.time)? {
         return Ok(None);
     }
     let progress = work(context);
-    if let Some(mailbox) = selected_mailbox(context) {
-        mailbox.folder.unlock();
-        mailbox.distribute(Some(by), now);
-    }
+    let Some(mailbox) = selected_mailbox(context) else {
+        return Ok(Some(progress));
+    };
+    let forced = mailbox.folder.force_changes();
+    mailbox.folder.unlock();
+    mailbox.distribute(Some(by), now);
+    forced.map_err(FolderError::from)?;
     Ok(Some(progress))
 }
 

@@ -3,15 +3,15 @@
 //! The folder's lock is held for one time slice at a time, and each slice has a modseq of its own:
 //! a client that asks for HIGHESTMODSEQ between two slices must not miss the second.
 
-use std::cell::Cell;
+use std::time::SystemTime;
 
 use super::{Command, Context, Progress, Start, uids_of, under_lock, use_condstore};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
 use crate::imap::flag::{Flags, System};
-use crate::imap::sequence::Ranges;
-use crate::maildir::folder::MessageError;
-use crate::maildir::messages::Message;
+use crate::imap::sequence::{Ranges, Uid};
+use crate::maildir::folder::{FolderError, MessageError, Met};
+use crate::net::ConnectionId;
 use crate::session::connection::{Client, Patience, look};
 use crate::session::flags::{self, KeywordNames, NewKeywords};
 use crate::session::mailbox::{Effort, Mailbox};
@@ -35,6 +35,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
             walk: Walk::default(),
             request,
             modified: Ranges::new(),
+            silent: Ranges::new(),
             gone: false,
             failure: None,
             patience: Patience::default(),
@@ -48,6 +49,8 @@ struct Store {
     request: Request,
     /// UIDs or sequence numbers, as the command has them, that failed UNCHANGEDSINCE.
     modified: Ranges,
+    /// Messages that were changed and the client not told.
+    silent: Ranges,
     /// A sequence number stands for a message that is expunged.
     gone: bool,
     /// The first message that could not be changed.
@@ -97,83 +100,10 @@ impl Store {
             Err(error) => return Progress::Done(error.into()),
         };
         mailbox.tell_keywords(client.id, client.out.writer());
-        // Even a silent STORE tells the modseq to whoever lives by it (RFC 7162 3.1.3).
-        let tells = !self.request.silent || client.manner().condstore;
         let mut modseq = None;
-        loop {
-            let Some(view) = mailbox.view(client.id) else {
-                return Progress::Done(reply::deselected());
-            };
-            let messages = mailbox.folder.messages();
-            let Some(Counted {
-                index,
-                number,
-                message,
-            }) = view.next(messages, &self.uids, &mut self.walk)
-            else {
-                return Progress::Done(self.done());
-            };
-            if message.is_gone() {
-                self.gone = true;
-                continue;
-            }
-            if self
-                .request
-                .unchanged_since
-                .is_some_and(|limit| message.modseq() > limit)
-            {
-                self.modified.push(if self.request.uid {
-                    message.uid().0
-                } else {
-                    number
-                });
-                continue;
-            }
-            let (uid, before) = (message.uid(), message.flags());
-            // Another program may have been here since the table was made: found out when the file does
-            // not have the name that it had.
-            let overtaken = Cell::new(false);
-            let is_conditional = self.request.unchanged_since.is_some();
-            let change = |flags: Flags| {
-                if is_conditional && flags != before {
-                    overtaken.set(true);
-                    return flags;
-                }
-                match self.request.how {
-                    How::Replace => named,
-                    How::Add => flags.with(named),
-                    How::Remove => flags.without(named),
-                }
-            };
-            if change(before) != before {
-                let modseq = match modseq {
-                    Some(modseq) => modseq,
-                    None => match mailbox.folder.next_modseq(now.time) {
-                        Ok(new) => *modseq.insert(new),
-                        Err(error) => return Progress::Done(error.into()),
-                    },
-                };
-                if let Err(error) = mailbox.folder.change_flags(index, &change, modseq) {
-                    self.note_failure(error);
-                    continue;
-                }
-                if overtaken.get() {
-                    mailbox.note_flags(client.id, uid);
-                    self.modified
-                        .push(if self.request.uid { uid.0 } else { number });
-                    continue;
-                }
-                let after = mailbox.folder.messages().get(index).map(Message::flags);
-                let is_deleted = |flags: Flags| flags.system.contains(System::DELETED);
-                if !is_deleted(before) && after.is_some_and(is_deleted) {
-                    client.counters.deleted += 1;
-                }
-                if after != Some(change(before)) {
-                    mailbox.note_flags(client.id, uid);
-                }
-            }
-            if tells {
-                self.tell(mailbox, client, index, number);
+        while let Some(target) = self.next(mailbox, client.id) {
+            if let Err(error) = self.change(target, named, &mut modseq, mailbox, client, now.time) {
+                return Progress::Done(self.failed(error.into(), mailbox, client));
             }
             if client.out.is_full() {
                 return Progress::NeedRoom;
@@ -182,11 +112,100 @@ impl Store {
                 return Progress::Again;
             }
         }
+        let reply = match self.failure.take() {
+            Some(error) => self.failed(error.into(), mailbox, client),
+            None => self.done(),
+        };
+        Progress::Done(reply)
+    }
+
+    /// The next message that is to be changed.
+    fn next(&mut self, mailbox: &Mailbox, id: ConnectionId) -> Option<Target> {
+        let view = mailbox.view(id)?;
+        let messages = mailbox.folder.messages();
+        loop {
+            let Counted {
+                index,
+                number,
+                message,
+            } = view.next(messages, &self.uids, &mut self.walk)?;
+            let uid = message.uid();
+            let limit = self.request.unchanged_since;
+            if message.is_gone() {
+                self.gone = true;
+            } else if limit.is_some_and(|limit| message.modseq() > limit) {
+                self.note_modified(uid, number);
+            } else {
+                return Some(Target { index, number, uid });
+            }
+        }
+    }
+
+    /// Changes one message, and tells the client.
+    fn change(
+        &mut self,
+        target: Target,
+        named: Flags,
+        modseq: &mut Option<u64>,
+        mailbox: &mut Mailbox,
+        client: &mut Client,
+        now: SystemTime,
+    ) -> Result<(), FolderError> {
+        let modseq = match *modseq {
+            Some(modseq) => modseq,
+            None => *modseq.insert(mailbox.folder.next_modseq(now)?),
+        };
+        let how = self.request.how;
+        let change = |flags: Flags| match how {
+            How::Replace => named,
+            How::Add => flags.with(named),
+            How::Remove => flags.without(named),
+        };
+        let Target { index, number, uid } = target;
+        let is_deleted = |mailbox: &Mailbox| {
+            let message = mailbox.folder.messages().get(index);
+            message.is_some_and(|message| message.flags().system.contains(System::DELETED))
+        };
+        let was_deleted = is_deleted(mailbox);
+        let conditional = self.request.unchanged_since.is_some();
+        let met = match conditional {
+            true => mailbox
+                .folder
+                .change_flags_if_as_known(index, &change, modseq),
+            false => mailbox.folder.change_flags(index, &change, modseq),
+        };
+        match met {
+            Err(error) => {
+                self.note_failure(error);
+                return Ok(());
+            }
+            // Another program has been here since the table was made: the client hears of that, too.
+            Ok(Met::Others) => {
+                mailbox.note_flags(client.id, uid);
+                mailbox.tell_keywords(client.id, client.out.writer());
+                if conditional {
+                    self.note_modified(uid, number);
+                    return Ok(());
+                }
+            }
+            Ok(Met::AsKnown) => {}
+        }
+        if !was_deleted && is_deleted(mailbox) {
+            client.counters.deleted += 1;
+        }
+        // Even a silent STORE tells the modseq to whoever lives by it (RFC 7162 3.1.3).
+        if !self.request.silent || client.manner().condstore {
+            self.tell(mailbox, client, index, number);
+        }
+        if self.request.silent {
+            self.silent.push(uid.0);
+        }
+        Ok(())
     }
 
     /// The untagged FETCH for one message.
-    fn tell(&self, mailbox: &Mailbox, client: &mut Client, index: usize, number: u32) {
-        let message = mailbox.folder.messages().get(index);
+    fn tell(&self, mailbox: &mut Mailbox, client: &mut Client, index: usize, number: u32) {
+        let message = mailbox.folder.messages().get(index).copied();
         let (Some(message), Some(view)) = (message, mailbox.view(client.id)) else {
             return;
         };
@@ -205,6 +224,22 @@ impl Store {
             line.modseq(out, message.modseq());
         }
         line.end(out);
+        if manner.condstore {
+            mailbox.note_modseq(client.id, message.modseq());
+        }
+    }
+
+    fn note_modified(&mut self, uid: Uid, number: u32) {
+        self.modified
+            .push(if self.request.uid { uid.0 } else { number });
+    }
+
+    /// A client that gets NO takes it that nothing was changed, unless it is told.
+    fn failed(&mut self, reply: Reply, mailbox: &mut Mailbox, client: &Client) -> Reply {
+        for uid in std::mem::take(&mut self.silent).iter() {
+            mailbox.note_flags(client.id, Uid(uid));
+        }
+        reply
     }
 
     fn note_failure(&mut self, error: MessageError) {
@@ -215,17 +250,23 @@ impl Store {
     }
 
     fn done(&mut self) -> Reply {
-        if let Some(error) = self.failure.take() {
-            return error.into();
-        }
         let modified = std::mem::take(&mut self.modified);
         if !modified.is_empty() {
             return Reply::ok("Conditional STORE failed for some messages.")
                 .with(ReplyCode::Modified(modified));
         }
-        if self.gone && !self.request.uid {
+        // A silent STORE is done when it is done for all that are there (RFC 2180 4.2.1).
+        if self.gone && !self.request.uid && !self.request.silent {
             return Reply::expunge_issued();
         }
         Reply::ok("Store completed.")
     }
+}
+
+/// A message to be changed.
+#[derive(Clone, Copy)]
+struct Target {
+    index: usize,
+    number: u32,
+    uid: Uid,
 }

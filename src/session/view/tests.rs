@@ -286,7 +286,8 @@ impl Mail {
 
     fn expunge(&mut self, which: impl Fn(u32) -> bool) {
         self.change(which, |folder, index, modseq| {
-            folder.expunge(index, modseq).unwrap();
+            let flags = folder.messages()[index].flags();
+            folder.remove_copied(index, flags, modseq).unwrap();
         });
     }
 

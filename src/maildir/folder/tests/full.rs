@@ -5,13 +5,13 @@ use std::process::Command;
 use super::*;
 
 /// Mail on a file system of its own, which takes root to mount.
-struct Small {
-    mail: Mail,
+pub(super) struct Small {
+    pub mail: Mail,
 }
 
 impl Small {
     #[expect(clippy::print_stderr, reason = "a skipped test says why")]
-    fn new() -> Option<Small> {
+    pub fn new() -> Option<Small> {
         let mail = Mail::new();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=400k", "tmpfs"])
@@ -39,6 +39,20 @@ impl Small {
             n += 1;
         }
     }
+}
+
+/// Whether nothing may be written.
+pub(super) fn read_only(mail: &Mail, read_only: bool) {
+    let how = match read_only {
+        true => "remount,ro",
+        false => "remount,rw",
+    };
+    let done = Command::new("mount")
+        .args(["-o", how])
+        .arg(mail.scratch.path())
+        .status()
+        .unwrap();
+    assert!(done.success());
 }
 
 impl Drop for Small {
@@ -77,7 +91,7 @@ fn on_a_full_disk_mail_is_served_and_can_be_expunged() {
     let modseq = folder.next_modseq(now()).unwrap();
     assert!(modseq > told);
     folder.change_flags(1, &|_| seen(), modseq).unwrap();
-    folder.expunge(0, modseq).unwrap();
+    remove(&mut folder, 0, modseq).unwrap();
     folder.unlock();
     assert_eq!(uids(&folder), [2, 3, 4]);
     assert_eq!(folder.highest_modseq(), modseq);
@@ -172,7 +186,7 @@ fn mail_that_may_only_be_read_can_be_read() {
     let modseq = folder.next_modseq(now()).unwrap();
     let error = folder.change_flags(0, &|_| seen(), modseq).unwrap_err();
     assert!(matches!(error, MessageError::Denied(_)));
-    let error = folder.expunge(0, modseq).unwrap_err();
+    let error = remove(&mut folder, 0, modseq).unwrap_err();
     assert!(matches!(error, MessageError::Denied(_)));
     folder.unlock();
     folder.close(now());
@@ -195,7 +209,7 @@ fn without_room_for_a_uidlist_mail_is_served_all_the_same() {
     let validity = folder.uid_validity();
     assert!(folder.lock(now()).unwrap());
     let modseq = folder.next_modseq(now()).unwrap();
-    folder.expunge(1, modseq).unwrap();
+    remove(&mut folder, 1, modseq).unwrap();
     folder.unlock();
     // Now there is room for it, and for this.
     assert_eq!(append(&mut folder, b"x\n\ny\n"), 4);

@@ -146,7 +146,7 @@ impl World {
                 if let Some(at) = chosen(index) {
                     self.locked(&mut folder, |folder, modseq| {
                         match folder.change_flags(at, &|_| flags(*bits), modseq) {
-                            Ok(()) | Err(MessageError::Gone) => (),
+                            Ok(_) | Err(MessageError::Gone) => (),
                             Err(error) => panic!("{error}"),
                         }
                     });
@@ -155,7 +155,10 @@ impl World {
             Deed::Expunge(index) => {
                 if let Some(at) = chosen(index) {
                     self.locked(&mut folder, |folder, modseq| {
-                        folder.expunge(at, modseq).unwrap();
+                        match remove(folder, at, modseq) {
+                            Ok(_) | Err(MessageError::Gone) => (),
+                            Err(error) => panic!("{error}"),
+                        }
                     });
                 }
             }

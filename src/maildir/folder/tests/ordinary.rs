@@ -98,7 +98,7 @@ fn an_expunged_message_is_in_the_history() {
     folder.take_changes();
     assert!(folder.lock(now()).unwrap());
     let modseq = folder.next_modseq(now()).unwrap();
-    folder.expunge(0, modseq).unwrap();
+    remove(&mut folder, 0, modseq).unwrap();
     folder.unlock();
     assert_eq!(
         folder.take_changes(),

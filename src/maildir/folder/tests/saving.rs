@@ -3,13 +3,12 @@
 use super::*;
 use crate::maildir::dir::fault;
 use crate::maildir::save::SaveError;
-use crate::maildir::watch::Event;
 
 impl Mail {
     /// Another folder of the same Maildir.
-    fn subfolder(&self, name: &str) -> Folder {
+    pub(super) fn subfolder(&self, name: &str) -> Folder {
         for part in ["", "cur", "new", "tmp"] {
-            std::fs::create_dir(self.path(name).join(part)).unwrap();
+            std::fs::create_dir_all(self.path(name).join(part)).unwrap();
         }
         let mut folder = Folder::open(&self.maildir, &self.path(name), now()).unwrap();
         sync(&mut folder);
@@ -172,46 +171,6 @@ fn what_cannot_be_linked_is_copied() {
     assert_eq!(other.facts(index).unwrap().internal_date, date);
     assert_eq!(other.email_id(index), folder.email_id(0));
     assert!(mail.names(".Other/tmp").is_empty());
-}
-
-#[test]
-fn a_message_that_is_moved_is_in_one_folder_only() {
-    let mail = Mail::new();
-    mail.deliver("cur/1.host:2,");
-    mail.deliver("cur/2.host:2,");
-    let mut folder = mail.open();
-    let mut other = mail.subfolder(".Other");
-    let id = folder.email_id(1);
-    assert!(folder.lock(now()).unwrap());
-    let mut batch = Batch::new(&other);
-    batch.take(&mut folder, 1, seen(), now()).unwrap();
-    assert_eq!(commit(&mut other, &mut batch), 1);
-    let modseq = folder.next_modseq(now()).unwrap();
-    folder.expunge_moved(1, modseq);
-    folder.unlock();
-    assert_eq!(mail.names("cur"), ["1.host:2,"]);
-    assert_eq!(mail.names(".Other/cur").len(), 1);
-    assert_eq!((uids(&folder), uids(&other)), (vec![1], vec![1]));
-    assert_eq!(other.email_id(0), id);
-    assert_eq!(other.messages()[0].flags(), seen());
-}
-
-#[test]
-fn a_move_given_up_half_way_is_taken_back() {
-    let mail = Mail::new();
-    mail.deliver("cur/1.host:2,");
-    mail.deliver("cur/2.host:2,");
-    let mut folder = mail.open();
-    let mut other = mail.subfolder(".Other");
-    let mut batch = Batch::new(&other);
-    batch.take(&mut folder, 0, seen(), now()).unwrap();
-    batch.take(&mut folder, 1, seen(), now()).unwrap();
-    let _ = other.commit(&mut batch, now(), &|| true).unwrap();
-    drop(batch);
-    assert_eq!(mail.names("cur"), ["1.host:2,", "2.host:2,"]);
-    sync(&mut folder);
-    sync(&mut other);
-    assert_eq!((uids(&folder).len(), uids(&other).len()), (2, 0));
 }
 
 #[test]

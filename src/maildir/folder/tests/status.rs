@@ -129,8 +129,8 @@ fn counts_follow_every_change() {
         .change_flags(1, &|_| Flags::default(), modseq)
         .unwrap();
     assert_eq!(folder.counts().first_unseen, Some(Uid(2)));
-    folder.expunge(1, modseq).unwrap();
-    folder.expunge(2, modseq).unwrap();
+    remove(&mut folder, 1, modseq).unwrap();
+    remove(&mut folder, 2, modseq).unwrap();
     folder.bury();
     let counts = folder.counts();
     assert_eq!(

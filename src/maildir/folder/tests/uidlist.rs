@@ -234,7 +234,7 @@ fn the_index_of_another_process_is_not_overwritten_with_older_modseqs() {
     assert!(theirs.lock(now()).unwrap());
     let modseq = theirs.next_modseq(now()).unwrap();
     theirs.change_flags(2, &|_| seen(), modseq).unwrap();
-    theirs.expunge(0, modseq).unwrap();
+    remove(&mut theirs, 0, modseq).unwrap();
     theirs.unlock();
     theirs.close(now());
     assert!(ours.lock(now()).unwrap());

@@ -47,6 +47,8 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     Start::Running(Box::new(Fetch {
         mailbox: selected.mailbox,
         marks_seen,
+        tells_modseq: request.items.contains(&FetchItem::ModSeq),
+        modseq_told: 0,
         needs: Needs::of(&request.items),
         from_table: !marks_seen && request.items.iter().all(Facts::answer),
         request,
@@ -84,6 +86,9 @@ struct Fetch {
     mailbox: MailboxKey,
     request: Request,
     marks_seen: bool,
+    tells_modseq: bool,
+    /// The greatest one told.
+    modseq_told: u64,
     needs: Needs,
     /// Nothing is asked that is not in the folder's table.
     from_table: bool,
@@ -171,6 +176,7 @@ impl Command for Fetch {
             // \Seen was set under the lock, which is held no longer than one time slice.
             mailbox.folder.unlock();
             mailbox.distribute(Some(context.client.id), context.now);
+            mailbox.note_modseq(context.client.id, self.modseq_told);
             if let Progress::Done(_) = progress {
                 mailbox.flush_cache();
             }
@@ -247,6 +253,9 @@ impl Fetch {
                     facts.write(item, counted.index, message, &mut line, out);
                 }
                 line.end(out);
+                if self.tells_modseq {
+                    self.modseq_told = self.modseq_told.max(message.modseq());
+                }
             }
             if client.out.is_full() {
                 return Some(Progress::NeedRoom);
@@ -457,23 +466,19 @@ impl Fetch {
         current: &mut Current,
         context: &mut Context<'_>,
     ) -> Result<(), Stop> {
-        let now = context.now;
+        let (now, id) = (context.now, context.client.id);
         let mailbox = context
             .mailboxes
             .get(self.mailbox)
             .ok_or_else(Stop::deselected)?;
         let folder = &mut mailbox.folder;
         let seen = Flags::from(System::SEEN);
-        let before = folder
-            .messages()
-            .get(index)
-            .ok_or(MessageError::Gone)?
-            .flags();
+        let known = folder.messages().get(index).ok_or(MessageError::Gone)?;
         let change = |flags: Flags| flags.with(seen);
-        if change(before) == before {
+        if known.flags() == change(known.flags()) && folder.is_as_known(index) {
             return Ok(());
         }
-        let marked = match folder.lock(now.time) {
+        let marked = match folder.lock_to_act(now.time) {
             Ok(false) => return Err(Stop::Wait(self.patience.locked())),
             Ok(true) => mark(folder, index, &change, now.time),
             Err(error) => Err(error.to_string()),
@@ -483,11 +488,19 @@ impl Fetch {
             // Reading goes before marking as read.
             Err(error) => log::warn!("\\Seen cannot be set: {error}"),
         }
+        mailbox.tell_keywords(id, context.client.out.writer());
         Ok(())
     }
 
     /// The end of a message's response.
     fn end(&mut self, mut line: FetchLine, current: &Current, context: &mut Context<'_>) {
+        if (self.tells_modseq || current.marked_seen)
+            && let Some(mailbox) = context.mailboxes.get(self.mailbox)
+            && let Ok(index) = mailbox.folder.index_of(current.uid)
+            && let Some(message) = mailbox.folder.messages().get(index)
+        {
+            self.modseq_told = self.modseq_told.max(message.modseq());
+        }
         let asked = |item| self.request.items.contains(&item);
         if current.marked_seen && !asked(FetchItem::Flags) {
             self.add(FetchItem::Flags, &mut line, current, context);
@@ -541,7 +554,8 @@ fn mark(
 ) -> Result<(), String> {
     let modseq = folder.next_modseq(now).map_err(|error| error.to_string())?;
     let changed = folder.change_flags(index, change, modseq);
-    changed.map_err(|error| error.to_string())
+    changed.map_err(|error| error.to_string())?;
+    folder.force_changes().map_err(|error| error.to_string())
 }
 
 /// Why a message's response does not go on.

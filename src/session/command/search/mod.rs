@@ -274,10 +274,15 @@ impl Search {
         } else {
             set(|found| found.number)
         };
+        let greatest = found.iter().map(|found| found.modseq).max();
+        if self.tells_modseq
+            && let Some(mailbox) = context.mailboxes.get(self.mailbox)
+        {
+            mailbox.note_modseq(context.client.id, greatest.unwrap_or(0));
+        }
         let out = context.client.out.writer();
         let Some(returns) = self.returns else {
-            let modseq = found.iter().map(|found| found.modseq).max();
-            response::search(out, &names, modseq.filter(|_| self.tells_modseq));
+            response::search(out, &names, greatest.filter(|_| self.tells_modseq));
             return Reply::ok("Search completed.");
         };
         let (first, last) = (found.first(), found.last());
