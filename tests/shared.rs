@@ -8,6 +8,9 @@
 
 mod support;
 
+#[path = "shared/races.rs"]
+mod races;
+
 use std::fs;
 
 use support::*;
