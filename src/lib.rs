@@ -53,7 +53,7 @@
 //! | become | `monitor/child.rs`, `sys/credentials.rs`, `sys/spawn.rs` | the child is this user's session from now on, unless there is one |
 //! | hand over | `front/role/monitor.rs`, `monitor/front.rs`, `monitor/sessions.rs` | the socket, with what was read from it and not yet done |
 //! | relay | `front/relay.rs` | under TLS the session gets one end of a pair, and the front moves octets between the other and the client |
-//! | confine | `session/role.rs`, `session/role/place.rs` | a new session keeps nothing but the mail |
+//! | confine | `session/place.rs`, `session/confine.rs` | a new session keeps nothing but the mail |
 //! | greet | `session/role/service.rs` | a1 is answered OK; what followed it is read |
 //! | frame | `imap/framing.rs` | lines and literals, every limit |
 //! | parse | `imap/command.rs`, `imap/append.rs` | the command's arguments; the literal announced |

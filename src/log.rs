@@ -36,17 +36,14 @@ pub fn init_as(target: LogTarget, level: LevelFilter, from_inetd: bool) {
     }
 }
 
-/// The same in a process below the monitor, whose standard error it has.  If that is not the log, `hook`
-/// passes each line on; it is called in this thread only, and not for what it logs itself.
-pub fn init_below(target: LogTarget, level: LevelFilter, hook: Hook) {
-    match target {
-        LogTarget::Syslog => {
-            set_hook(hook);
-            start(Destination::Hook, level);
-        }
-        // From inetd the monitor has made syslog of it.
-        LogTarget::Auto | LogTarget::Stderr => init(level),
-    }
+/// The same in a process below the monitor, which has the log: `hook` passes each line on to it.  The hook is called
+/// in this thread only, and not for what it logs itself.  What comes before [`set_level`] is let through from
+/// `info` on.
+pub fn init_below(hook: Hook) {
+    set_hook(hook);
+    start(Destination::Hook, LevelFilter::Info);
+    // Standard error leads nowhere.
+    std::panic::set_hook(Box::new(|info| log::error!("{info}")));
 }
 
 /// After a reload.

@@ -255,7 +255,7 @@ impl From<SoloError> for Failure {
             SoloError::NotLoopback(_) => EX_USAGE,
             SoloError::Listen(..) => EX_UNAVAILABLE,
             SoloError::Sample(..) => EX_CANTCREAT,
-            SoloError::System(..) => EX_OSERR,
+            SoloError::Sandbox(_) | SoloError::System(..) => EX_OSERR,
         };
         Failure {
             text: error.to_string(),

@@ -25,10 +25,13 @@ use crate::imap;
 use crate::imap::connection::State;
 use crate::ipc::Refusal;
 use crate::net::stream::{Peer, Stream};
-use crate::net::{Buffer, ConnectionId, Loop, Now, Run, Secured, Service};
+use crate::net::{Buffer, Change, ConnectionId, Loop, Now, Run, Secured, Service};
+use crate::session::confine::Confinement;
+use crate::session::place::{Place, Root};
 use crate::session::{Greeting, Session};
 use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::process;
+use crate::sys::sandbox::{Role, SandboxError};
 use password::Password;
 
 pub use trial::{LISTEN, LISTEN_TLS, Trial, run as run_trial};
@@ -51,7 +54,15 @@ pub enum SoloError {
     NotLoopback(String),
     Listen(String, io::Error),
     Sample(PathBuf, io::Error),
+    /// The process cannot give up what it does not need.
+    Sandbox(SandboxError),
     System(&'static str, io::Error),
+}
+
+impl From<SandboxError> for SoloError {
+    fn from(error: SandboxError) -> SoloError {
+        SoloError::Sandbox(error)
+    }
 }
 
 /// `roost --preauth`: the invoking user's mail on standard input and output.  `maildir` is what was
@@ -75,12 +86,14 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
         become_owner(&owner)?;
     }
     let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
-    let session = Session::new(&config, maildir.clone(), event_loop.wake_function())
-        .map_err(|error| SoloError::NoMaildir(maildir, error))?;
+    let (session, root) = confine(owner.name(), Role::Session, maildir, &config, &event_loop)?;
     let mut solo = Solo {
         door: Door::Open,
         session,
+        root,
         config,
+        ending: false,
+        stop: None,
     };
     event_loop
         .add(stream, Peer::default(), &mut solo)
@@ -92,6 +105,25 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
     Ok(())
 }
 
+/// The session over this Maildir, in a process that from now on can do nothing else.
+fn confine(
+    user: &str,
+    role: Role,
+    maildir: PathBuf,
+    config: &Config,
+    event_loop: &Loop,
+) -> Result<(Session, Root), SoloError> {
+    let confinement = Confinement::begin(user, role, config)?;
+    let place = Place::at(maildir, config.index_dir.clone())
+        .map_err(|error| SoloError::NoMaildir(error.path().to_owned(), error.into()))?;
+    confinement.to_files(place.directories())?;
+    let root = place.root();
+    let session = Session::new(config, place.maildir.clone(), event_loop.wake_function())
+        .map_err(|error| SoloError::NoMaildir(place.maildir, error))?;
+    confinement.to_calls()?;
+    Ok((session, root))
+}
+
 fn standard_error(error: io::Error) -> SoloError {
     SoloError::System("standard input and output", error)
 }
@@ -100,7 +132,12 @@ fn standard_error(error: io::Error) -> SoloError {
 struct Solo {
     door: Door,
     session: Session,
+    /// What the process is kept to.
+    root: Root,
     config: Config,
+    ending: bool,
+    /// For the loop.
+    stop: Option<Change>,
 }
 
 enum Door {
@@ -120,6 +157,17 @@ impl Door {
     }
 }
 
+impl Solo {
+    /// Another Maildir is where ours was, and we may not look into it.
+    fn check_root(&mut self) {
+        if !self.ending && self.root.is_replaced() {
+            log::warn!("another Maildir took the place of the one that was there");
+            self.ending = true;
+            self.stop = Some(Change::Stop);
+        }
+    }
+}
+
 impl Service for Solo {
     fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         match &mut self.door {
@@ -135,6 +183,7 @@ impl Service for Solo {
     }
 
     fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {
+        self.check_root();
         match self.door.front(id) {
             Some(front) => front.handle_input(id, bytes),
             None => self.session.handle_input(id, bytes, now),
@@ -212,6 +261,10 @@ impl Service for Solo {
                 Run::Idle
             }
         }
+    }
+
+    fn poll_change(&mut self) -> Option<Change> {
+        self.stop.take()
     }
 
     fn poll_ready(&mut self) -> Option<ConnectionId> {
@@ -301,6 +354,7 @@ impl std::fmt::Display for SoloError {
             SoloError::Sample(path, error) => {
                 write!(f, "cannot make a Maildir in {}: {error}", path.display())
             }
+            SoloError::Sandbox(error) => write!(f, "cannot be confined: {error}"),
             SoloError::System(what, error) => write!(f, "{what}: {error}"),
         }
     }

@@ -44,6 +44,7 @@ const LAYERS: &[Layer] = &[
         may_touch: &[Io, Files, Processes, System],
         files: &[
             ("bind_options.rs", &[Network]),
+            ("sandbox.rs", &[Environment]),
             ("spawn.rs", &[Environment]),
             ("title.rs", &[Environment]),
         ],

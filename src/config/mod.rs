@@ -96,6 +96,8 @@ pub struct Config {
     pub connections: usize,
     pub connections_per_user: usize,
     pub connections_per_user_and_address: usize,
+    /// What the process of one user may allocate, in octets; 0: as much as there is.
+    pub session_memory: u64,
 
     // [mail]
     pub append_limit: u64,
@@ -335,6 +337,7 @@ impl Default for Config {
             connections: 20_000,
             connections_per_user: 500,
             connections_per_user_and_address: 100,
+            session_memory: 512 << 20,
             append_limit: 1024 * 1024 * 1024,
             fsync: Fsync::Optimized,
             idle_notify: MAX_IDLE_NOTIFY,

@@ -141,6 +141,8 @@ pub const SETTINGS: &[Setting] = &[
         waiting_connections, count, usize::to_string),
     setting!("limits.waiting_connections_per_address", Number, "NUMBER", "those from one address",
         waiting_connections_per_address, count, usize::to_string),
+    setting!("limits.session_memory", Size, "SIZE", "what the process of one user may allocate; 0: as much as there is",
+        session_memory, size, |&v: &_| show_size(v)),
 
     setting!("mail.location", Text, "[maildir:]PATH[:LAYOUT=fs][:INDEX=PATH]", "where a user's mail is; %u %n %d %h ~ stand for user, name, domain, home",
         mail_location, |v| location::check(v).map(|()| String::from(v)), String::clone),

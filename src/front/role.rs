@@ -45,19 +45,23 @@ pub enum FrontError {
     System(&'static str, io::Error),
 }
 
-/// Serves until the monitor says that it is enough, or is gone.
+/// Serves until the monitor says that it is enough, or is gone.  Why that cannot be done is told to the monitor, which
+/// writes the log.
 pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     process::set_private_umask();
     spawn::die_of_faults();
     title::set("front");
     process::use_one_arena();
-    let mut channel =
-        Channel::new(channel).map_err(|error| FrontError::System("channel", error))?;
-    let config = settings(&mut channel)?;
-    channel.keep_stand_ins();
+    let channel = Channel::new(channel).map_err(|error| FrontError::System("channel", error))?;
     let channel = Rc::new(RefCell::new(channel));
-    let pass_on = channel::pass_on_log(&channel);
-    crate::log::init_below(config.log_target, config.log_level, Box::new(pass_on));
+    crate::log::init_below(Box::new(channel::pass_on_log(&channel)));
+    serve(channel).inspect_err(|error| log::error!("imap-login: {error}"))
+}
+
+fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), FrontError> {
+    let config = settings(&mut channel.borrow_mut())?;
+    crate::log::set_level(config.log_level);
+    channel.borrow_mut().keep_stand_ins();
     let files = process::raise_file_limit().map_err(|error| FrontError::System("limits", error))?;
 
     give_up_rights(&config)?;
@@ -88,6 +92,7 @@ fn give_up_rights(config: &Config) -> Result<(), FrontError> {
             .ok_or_else(|| FrontError::NoUser(config.front_user.clone()))?;
         account.become_confined().map_err(FrontError::Credentials)?;
     }
+    sandbox::forbid_tracing()?;
     sandbox::forbid_core_dumps()?;
     sandbox::forbid_processes()?;
     match sandbox::confine_files(&[])? {
@@ -95,7 +100,7 @@ fn give_up_rights(config: &Config) -> Result<(), FrontError> {
         Enforced::Partly => log::debug!("imap-login: Landlock is of an older kind here"),
         // Once for all: the sessions say so for debugging only.
         Enforced::Not => log::warn!(
-            "This kernel has no Landlock, or too old a one: what keeps sessions from other files is \
+            "imap-login: this kernel has no Landlock, or too old a one: what keeps sessions from other files is \
              their owners and modes"
         ),
     }

@@ -106,6 +106,8 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
     sandbox::forbid_core_dumps()
         .map_err(|error| MonitorError::System("limits", io::Error::other(error)))?;
     process::use_one_arena();
+    // The log may be a file.
+    process::outlive_file_size_limit();
 
     let certificates = daemon::read_certificates(&config)?;
     let mut daemon = Daemon::new(start, config, certificates)?;

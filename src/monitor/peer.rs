@@ -1,5 +1,6 @@
 //! A child at the other end of a channel, with the gate that its messages must pass.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -85,15 +86,25 @@ impl Peer {
         self.gate.end(number);
     }
 
-    /// Writes what the child wants in the log, if it is not too much.
-    pub fn log(&mut self, level: Level, line: &str, now: Instant) {
+    /// Writes what the child wants in the log, if it is not too much.  Whose line it is, is not for the child to
+    /// say: others act on what is in the log.
+    pub fn log(&mut self, whose: &str, level: Level, line: &str, now: Instant) {
         let lost = self.log.take(now);
         if let Some(lost @ 1..) = lost {
-            log::warn!("{lost} lines for the log were lost: there were too many");
+            log::warn!("{whose}: {lost} lines for the log were lost: there were too many");
         }
         if lost.is_some() {
-            log::log!(log::Level::from(level), "{line}");
+            log::log!(log::Level::from(level), "{}", owned(whose, line));
         }
+    }
+}
+
+/// The line as one that begins with whose it is: as it is, or made so.
+fn owned<'a>(whose: &str, line: &'a str) -> Cow<'a, str> {
+    match line.strip_prefix(whose) {
+        // After the name of a session there may be which of its connections.
+        Some(rest) if rest.starts_with([':', '<']) => Cow::Borrowed(line),
+        _ => Cow::Owned(format!("{whose}: {line}")),
     }
 }
 
@@ -165,6 +176,23 @@ const SECOND: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_says_whose_it_is_whatever_it_says() {
+        for (line, written) in [
+            ("imap(alice): done", "imap(alice): done"),
+            ("imap(alice)<7><x>: done", "imap(alice)<7><x>: done"),
+            ("imap(bob): done", "imap(alice): imap(bob): done"),
+            ("imap(alice)x", "imap(alice): imap(alice)x"),
+            (
+                "auth: pam(x,198.51.100.7): unknown user",
+                "imap(alice): auth: pam(x,198.51.100.7): unknown user",
+            ),
+            ("", "imap(alice): "),
+        ] {
+            assert_eq!(owned("imap(alice)", line), written);
+        }
+    }
 
     #[test]
     fn a_flood_of_lines_is_cut_and_told_of() {

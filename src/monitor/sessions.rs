@@ -13,6 +13,7 @@ use crate::ipc::{
     Account, Attempt, Connection, ConnectionNumber, HandOver, Limit, Message, Origin, Refusal,
 };
 use crate::net::SourceId;
+use crate::sys::memory::OUT_OF_MEMORY;
 use crate::sys::spawn::Exit;
 
 use super::client::Whom;
@@ -231,6 +232,13 @@ impl Monitor {
         }
     }
 
+    /// What the lines of a session in the log begin with.
+    pub(super) fn name_of_session(&self, source: SourceId) -> String {
+        let user = self.sessions.all.get(&source);
+        let user = user.map_or("", |session| session.account.user.as_str());
+        format!("imap({user})")
+    }
+
     fn disconnect(&mut self, source: SourceId, number: ConnectionNumber) {
         let Some(session) = self.sessions.all.get_mut(&source) else {
             return;
@@ -380,6 +388,11 @@ impl Monitor {
         }
         match exit {
             Exit::Code(0) => return,
+            Exit::Code(OUT_OF_MEMORY) => log::error!(
+                "imap({user}): process {pid} wanted more memory than it may have and was ended, with all \
+                 connections of this user; see limits.session_memory ({} octets)",
+                self.config.session_memory
+            ),
             Exit::Code(code) => log::error!("imap({user}): process {pid} ended with code {code}"),
             Exit::Signal(signal) => {
                 log::error!("imap({user}): process {pid} was ended by {signal}");

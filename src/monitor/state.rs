@@ -153,8 +153,12 @@ impl Monitor {
     fn handle_message(&mut self, kind: Kind, source: SourceId, message: Message) {
         if let Message::Log(level, line) = &message {
             let now = self.now;
+            let whose = match kind {
+                Kind::Session => self.name_of_session(source),
+                Kind::Front | Kind::Login => "imap-login".to_owned(),
+            };
             if let Some(peer) = self.peer(kind, source) {
-                peer.log(*level, line, now);
+                peer.log(&whose, *level, line, now);
             }
             return;
         }

@@ -7,6 +7,8 @@
 //! | file | what |
 //! |---|---|
 //! | `role` | the process: one user's connections, as the monitor hands them over |
+//! | `place` | where the mail is, made if it is not there |
+//! | `confine` | what the process gives up before it hears a client |
 //! | `connection` | one client: commands run one after the other, responses |
 //! | `command` | the commands |
 //! | `reply` | tagged responses, and what each kind of failure is to the client |
@@ -22,12 +24,14 @@
 
 mod body;
 pub mod command;
+pub mod confine;
 mod connection;
 mod counters;
 mod flags;
 mod given;
 mod mailbox;
 mod mailboxes;
+pub mod place;
 mod reply;
 pub mod role;
 mod summary;

@@ -7,14 +7,12 @@
 //! What a client sent is read only after that.  Whoever cannot be served, because his Maildir cannot be
 //! opened, is told so; the session stays, so that he is not let in over and over.
 
-mod place;
 mod service;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::rc::Rc;
 
 use crate::config::{Config, ConfigError};
@@ -22,10 +20,11 @@ use crate::ipc::channel::{self, Channel, ChannelError};
 use crate::ipc::{Account, Message};
 use crate::net::{Loop, Now};
 use crate::session::Session;
+use crate::session::confine::Confinement;
+use crate::session::place::{self, Place};
 use crate::sys::credentials::{self, BecomeError};
-use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
+use crate::sys::sandbox::{Role, SandboxError};
 use crate::sys::{process, spawn, title};
-use place::Place;
 use service::Served;
 
 /// Why a session cannot begin or go on.
@@ -41,26 +40,30 @@ pub enum SessionError {
     System(&'static str, io::Error),
 }
 
-/// Serves until the monitor closes the channel.
+/// Serves until the monitor closes the channel.  Why that cannot be done is told to the monitor, which writes the log.
 pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
     process::set_private_umask();
     spawn::die_of_faults();
     title::set("session");
     process::use_one_arena();
-    let mut channel =
-        Channel::new(channel).map_err(|error| SessionError::System("channel", error))?;
-    let mut config = settings(&mut channel)?;
-    let account = account(&mut channel)?;
-    channel.keep_stand_ins();
+    let channel = Channel::new(channel).map_err(|error| SessionError::System("channel", error))?;
     let channel = Rc::new(RefCell::new(channel));
-    let pass_on = channel::pass_on_log(&channel);
-    crate::log::init_below(config.log_target, config.log_level, Box::new(pass_on));
+    crate::log::init_below(Box::new(channel::pass_on_log(&channel)));
+    serve(channel).inspect_err(|error| log::error!("the session cannot go on: {error}"))
+}
+
+fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), SessionError> {
+    let mut config = settings(&mut channel.borrow_mut())?;
+    crate::log::set_level(config.log_level);
+    let account = account(&mut channel.borrow_mut())?;
+    channel.borrow_mut().keep_stand_ins();
 
     credentials::verify(account.uid, account.gid).map_err(SessionError::Credentials)?;
-    sandbox::forbid_core_dumps()?;
+    let confinement = Confinement::begin(&account.user, Role::Session, &config)?;
     process::raise_file_limit().map_err(|error| SessionError::System("limits", error))?;
     let place = Place::find(&account, &mut config);
-    confine(&account.user, &place)?;
+    // Without a place there is no file at all.
+    confinement.to_files(place.iter().flat_map(Place::directories))?;
 
     // Signals before threads, and the thread that watches the mail before there are no more of them.
     let mut event_loop = Loop::new().map_err(|error| SessionError::System("event loop", error))?;
@@ -69,7 +72,7 @@ pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
         let opened = opened.map_err(|error| place::problem(&place.maildir, &error));
         Ok((opened?, place.root()))
     });
-    sandbox::confine_calls(Role::Session)?;
+    confinement.to_calls()?;
     let session = session
         .inspect_err(|problem| log::error!("imap({}): {problem}", account.user))
         .ok();
@@ -92,23 +95,6 @@ fn account(channel: &mut Channel) -> Result<Account, SessionError> {
         Message::Account(account) => Ok(account),
         _ => Err(SessionError::Unexpected("the account")),
     }
-}
-
-/// No file outside the mail from now on.
-fn confine(user: &str, place: &Result<Place, String>) -> Result<(), SessionError> {
-    let below: Vec<&Path> = match place {
-        Ok(place) => place.directories().collect(),
-        Err(_) => Vec::new(),
-    };
-    match sandbox::confine_files(&below)? {
-        Enforced::Fully => {}
-        Enforced::Partly => log::debug!("imap({user}): Landlock is of an older kind here"),
-        Enforced::Not => log::debug!(
-            "imap({user}): this kernel has no Landlock, or too old a one: what keeps this session \
-             from other files is their owners and modes"
-        ),
-    }
-    Ok(())
 }
 
 impl From<ChannelError> for SessionError {

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::password::{self, Password};
 use super::welcome::{Shown, Welcome};
-use super::{Door, Solo, SoloError, become_owner, owner_of, place, sample};
+use super::{Door, Solo, SoloError, become_owner, confine, owner_of, place, sample};
 use crate::config::{Config, Mechanism};
 use crate::front::Front;
 use crate::net::tls::Certificates;
 use crate::net::{Loop, Now};
-use crate::session::Session;
 use crate::sys::credentials::Account;
 use crate::sys::process;
+use crate::sys::sandbox::Role;
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -56,19 +56,23 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
     }
 
     let user = trial.user.as_deref().unwrap_or(place.owner.name());
-    let session = Session::new(
-        &place.config,
+    let (session, root) = confine(
+        place.owner.name(),
+        Role::Trial,
         place.maildir.clone(),
-        event_loop.wake_function(),
-    )
-    .map_err(|error| SoloError::NoMaildir(place.maildir.clone(), error))?;
+        &place.config,
+        &event_loop,
+    )?;
     let mut solo = Solo {
         door: Door::Guarded(
             Box::new(Front::new(&with_passwords(&place.config), true)),
             Password::new(user, &password),
         ),
         session,
+        root,
         config: place.config.clone(),
+        ending: false,
+        stop: None,
     };
 
     let made = String::from_utf8_lossy(password.expose());

@@ -12,6 +12,7 @@
 //! | `credentials` | who we are, who owns a directory, becoming that user for good |
 //! | `crypt` | the password hashes of this system |
 //! | `fs` | directory listings in large pieces |
+//! | `memory` | the heap, and its end |
 //! | `packet` | packets with descriptors between processes |
 //! | `pam` | logins through PAM |
 //! | `inherited` | what a role is given by whoever starts it |
@@ -32,6 +33,7 @@ pub mod credentials;
 pub mod crypt;
 pub mod fs;
 pub mod inherited;
+pub mod memory;
 pub mod packet;
 pub mod pam;
 pub mod process;

@@ -89,6 +89,14 @@ pub fn raise_file_limit() -> io::Result<u64> {
     Ok(wanted)
 }
 
+/// A file that has grown to the limit of the process (`ulimit -f`) can be written no further, which is an error of that
+/// write, and not the end of the process.
+pub fn outlive_file_size_limit() {
+    // SAFETY: to ignore a signal runs no code of ours.
+    let _ =
+        unsafe { nix::sys::signal::signal(Signal::SIGXFSZ, nix::sys::signal::SigHandler::SigIgn) };
+}
+
 /// Files made from now on are private unless their mode is set explicitly.
 pub fn set_private_umask() {
     umask(Mode::from_bits_truncate(0o077));

@@ -5,11 +5,17 @@
 //! |---|---|---|
 //! | front | none | end the process: it was taken over, and the monitor starts another |
 //! | session | below the mail tree | fail with EPERM: a library of tomorrow that tries something new must not cost a user his connections |
+//! | `roost try` | the same | the same; it accepts connections besides |
 //!
 //! Landlock is used as far as the kernel has it.  Users, groups and modes hold without it; so it is a
 //! line in the log, not a reason to stop.
+//!
+//! A session's call that is not listed is in the kernel's log (audit), where there is one.  With the variable
+//! `ROOST_UNLISTED_CALLS=fatal` it ends the process, which says its number before: so a test cannot pass
+//! because something was done in another way, or left out, after it was refused.
 
 mod calls;
+mod install;
 
 use std::fmt;
 use std::path::Path;
@@ -19,7 +25,10 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::prctl::{set_dumpable, set_no_new_privs};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::memory;
 
 /// Whose habits the permitted calls are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +37,16 @@ pub enum Role {
     Front,
     /// Works on one user's mail; what it may not do fails as if it had no right to.
     Session,
+    /// Front and session in one process, which nobody from another host can reach.
+    Trial,
+}
+
+/// What becomes of a session's call that is not listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlisted {
+    Fails,
+    /// With it the process, so that a test sees it.
+    Ends,
 }
 
 /// How much of what was asked for the kernel does.
@@ -45,6 +64,7 @@ pub enum Enforced {
 pub enum SandboxError {
     Landlock(RulesetError),
     Seccomp(seccompiler::Error),
+    /// What the process may not do, or shall be limited in.
     Limit(&'static str, Errno),
 }
 
@@ -77,11 +97,42 @@ pub fn confine_files(below: &[&Path]) -> Result<Enforced, SandboxError> {
     })
 }
 
-/// From now on only the system calls of `role`, in every thread.
+/// From now on only the system calls of `role`, in every thread.  To be called after `no_new_privs`.
 pub fn confine_calls(role: Role) -> Result<(), SandboxError> {
-    for filter in calls::filters(role)? {
-        seccompiler::apply_filter_all_threads(&filter)?;
+    let is_fatal = std::env::var_os(UNLISTED).is_some_and(|value| value == "fatal");
+    let unlisted = match is_fatal {
+        true => Unlisted::Ends,
+        false => Unlisted::Fails,
+    };
+    if unlisted == Unlisted::Ends {
+        install::tell_of_refusals().map_err(|errno| SandboxError::Limit("SIGSYS", errno))?;
     }
+    for filter in calls::filters(role, unlisted)? {
+        install::in_all_threads(&filter)?;
+    }
+    Ok(())
+}
+
+/// No program that is executed from here gains rights that this process has not.
+pub fn forbid_new_privileges() -> Result<(), SandboxError> {
+    set_no_new_privs().map_err(|errno| SandboxError::Limit("no_new_privs", errno))
+}
+
+/// Nobody but root looks into this process or makes it do anything (ptrace, /proc), not the user whose it is
+/// either: what it has of others, its channel for one, is not theirs.
+pub fn forbid_tracing() -> Result<(), SandboxError> {
+    set_dumpable(false).map_err(|errno| SandboxError::Limit("dumpable", errno))
+}
+
+/// What is allocated in all is no more than so many octets; 0: as much as there is.  A limit that is lower stays.
+pub fn limit_memory(octets: u64) -> Result<(), SandboxError> {
+    let fail = |errno| SandboxError::Limit("size of data", errno);
+    if octets == 0 {
+        return Ok(());
+    }
+    let (soft, hard) = getrlimit(Resource::RLIMIT_DATA).map_err(fail)?;
+    setrlimit(Resource::RLIMIT_DATA, soft.min(octets), hard.min(octets)).map_err(fail)?;
+    memory::end_when_out();
     Ok(())
 }
 
@@ -109,6 +160,9 @@ fn mail_access() -> BitFlags<AccessFs> {
         | AccessFs::IoctlDev;
     AccessFs::from_all(KNOWN) & !never
 }
+
+/// The variable: `fatal` if calls that are not listed are to end the process.
+pub const UNLISTED: &str = "ROOST_UNLISTED_CALLS";
 
 /// The newest Landlock whose rights were thought through here (Linux 6.12).
 const KNOWN: ABI = ABI::V6;

@@ -5,6 +5,7 @@
 //! sockets among it, is closed before anything else happens.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -18,7 +19,11 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, alarm, chdir, execve, fork};
+use nix::unistd::{
+    ForkResult, Pid, alarm, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork,
+};
+
+use super::sandbox;
 
 /// How a child has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +132,10 @@ impl ChildRole {
     }
 }
 
-/// Becomes another role of this program, with `channel` as number 3 and these variables, and no others.  Only
-/// comes back with an error.
+/// Becomes another role of this program, with `channel` as number 3 and these variables, and no others.  Standard
+/// input, output and error are `/dev/null` there, save for a login child, which is root: a terminal or a log of root's
+/// is not for the others, nor for whoever takes them over.  Only comes back with an error; standard error is then
+/// what it was.
 pub fn become_role(
     role: ChildRole,
     channel: OwnedFd,
@@ -146,7 +153,6 @@ fn try_become(
     environment: &[(OsString, OsString)],
 ) -> io::Result<std::convert::Infallible> {
     let channel = keep_only(channel)?;
-    fcntl(&channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     leave_no_trace()?;
     let arguments = [CString::from(c"roost"), text(OsStr::new(role.word()))?];
     // Room for a title, where arguments and environment are written over by it.
@@ -161,7 +167,24 @@ fn try_become(
             text(&variable)
         })
         .collect::<io::Result<Vec<CString>>>()?;
-    Ok(execve(PROGRAM, &arguments, &variables)?)
+    let error = io::stderr().as_fd().try_clone_to_owned();
+    if role != ChildRole::Login {
+        lead_nowhere()?;
+    }
+    fcntl(&channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    let failed = execve(PROGRAM, &arguments, &variables);
+    if let Ok(error) = error {
+        dup2_stderr(error)?;
+    }
+    Ok(failed?)
+}
+
+fn lead_nowhere() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    Ok(())
 }
 
 /// What outlives an exec of what a PAM module may have set: a timer that would end the next program, a directory.
@@ -170,7 +193,7 @@ fn leave_no_trace() -> io::Result<()> {
     Ok(chdir("/")?)
 }
 
-/// The variables of ours that another role may have: where the journal is, and which time it is.
+/// The variables of ours that another role may have: which time it is, and how strict it is with itself.
 pub fn environment() -> Vec<(OsString, OsString)> {
     PASSED_ON
         .iter()
@@ -351,7 +374,7 @@ const OWN: &[&str] = &[
     "WATCHDOG_USEC",
 ];
 
-const PASSED_ON: &[&str] = &["JOURNAL_STREAM", "TZ"];
+const PASSED_ON: &[&str] = &["TZ", sandbox::UNLISTED];
 
 /// sysexits.h: EX_SOFTWARE, EX_OSERR
 const PANICKED: u8 = 70;

@@ -41,7 +41,7 @@ fn a_session_reaches_its_users_mail_and_nothing_else_of_the_host() {
     let own_file = alice.home.join(".profile");
     std::fs::write(&own_file, "his").expect("a file");
     own(&own_file);
-    let daemon = Daemon::start(&[]);
+    let daemon = lenient();
     let mut client = daemon.connect(&alice);
     client.ok("SELECT INBOX");
     let session = daemon.session_of(&alice);
@@ -89,6 +89,101 @@ fn a_session_reaches_its_users_mail_and_nothing_else_of_the_host() {
     assert!(own_file.exists());
     client.ok("NOOP");
     assert_eq!(daemon.session_of(&alice), session);
+}
+
+#[test]
+fn no_user_traces_the_session_or_front_that_runs_as_that_user() {
+    use std::os::unix::process::CommandExt;
+    as_root!();
+    if let Some(why) = cannot_inject() {
+        skip!("{why}");
+    }
+    let alice = User::new();
+    let daemon = Daemon::start(&[]);
+    let mut client = daemon.connect(&alice);
+    client.ok("SELECT INBOX");
+    let front_user = nix::unistd::User::from_name(daemon::front_user())
+        .expect("a database")
+        .expect("a user");
+    // Who may trace at all traces a process of the same user that has nothing to hide.
+    let mut sleep = Command::new("sleep");
+    let mut other = sleep
+        .arg("600")
+        .uid(alice.uid)
+        .gid(alice.gid)
+        .spawn()
+        .expect("sleep");
+    let front = (front_user.uid.as_raw(), front_user.gid.as_raw());
+    let attempt = |(uid, gid), process: u32| {
+        let mut command = Command::new("python3");
+        command
+            .args(["-c", include_str!("inject.py")])
+            .args([&process.to_string(), "getpid"])
+            .uid(uid)
+            .gid(gid);
+        place::succeed(&mut command).trim().to_owned()
+    };
+    let own = (alice.uid, alice.gid);
+    let open = eventually("sleep to be asleep", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", other.id())).ok()?;
+        stat.contains("(sleep) S").then(|| attempt(own, other.id()))
+    });
+    let session = attempt(own, daemon.session_of(&alice).0);
+    let front = attempt(front, daemon.front().0);
+    other.kill().expect("killed");
+    other.wait().expect("reaped");
+    if open == "no ptrace" {
+        skip!("no ptrace here");
+    }
+    assert_eq!(
+        (session.as_str(), front.as_str()),
+        ("no ptrace", "no ptrace")
+    );
+    client.ok("NOOP");
+}
+
+#[test]
+fn a_session_that_was_taken_over_asks_changes_and_links_nothing_by_a_path() {
+    as_root!();
+    if let Some(why) = cannot_inject() {
+        skip!("{why}");
+    }
+    let alice = User::new();
+    let daemon = lenient();
+    let mut client = daemon.connect(&alice);
+    client.ok("SELECT INBOX");
+    let session = daemon.session_of(&alice);
+    let own = alice.inbox().path().join("cur").display().to_string();
+    let link = alice.inbox().path().join("link").display().to_string();
+    for call in [
+        &["symlink", "/", &link][..],
+        &["symlinkat", "/", "-100", &link],
+        &["chmod", &own, "511"],
+        &["fchmodat", "-100", &own, "511"],
+        &["utimensat", "-100", &own, "0", "0"],
+        &["access", &own, "4"],
+        // F_SETOWN, F_SETSIG, F_SETFL with O_ASYNC
+        &["fcntl", "0", "8", "1"],
+        &["fcntl", "0", "10", "9"],
+        &["fcntl", "0", "4", "8192"],
+        // AF_UNIX, SOCK_DGRAM
+        &["socketpair", "1", "2", "0", "0"],
+    ] {
+        let Some(result) = inject(&daemon, session, call) else {
+            skip!("no ptrace here");
+        };
+        assert_eq!(result, "EPERM", "{call:?}");
+    }
+    assert!(!alice.inbox().path().join("link").is_symlink());
+    client.ok("NOOP");
+}
+
+/// Calls that are not listed fail in it, as they do for everybody but tests.
+fn lenient() -> Daemon {
+    let mut daemon = Daemon::prepare(&[]);
+    daemon.with_environment("ROOST_UNLISTED_CALLS", "");
+    daemon.run();
+    daemon
 }
 
 #[test]

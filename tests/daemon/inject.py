@@ -7,7 +7,8 @@ import ctypes, errno, os, signal, sys
 
 CALLS = {"openat": 257, "socket": 41, "execve": 59, "kill": 62, "ptrace": 101, "setuid": 105, "connect": 42,
          "fork": 57, "unlink": 87, "mount": 165, "getpid": 39, "bpf": 321, "io_uring_setup": 425, "truncate": 76,
-         "chmod": 90, "rename": 82, "mprotect": 10, "setresuid": 117, "chroot": 161, "memfd_create": 319}
+         "chmod": 90, "rename": 82, "mprotect": 10, "setresuid": 117, "chroot": 161, "memfd_create": 319,
+         "symlink": 88, "symlinkat": 266, "fchmodat": 268, "utimensat": 280, "access": 21, "fcntl": 72, "socketpair": 53}
 TRACEME, PEEK, CONT, STEP, GETREGS, SETREGS, ATTACH, DETACH = 0, 1, 7, 9, 12, 13, 16, 17
 NAMES = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss "
          "fs_base gs_base ds es fs gs").split()

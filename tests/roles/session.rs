@@ -400,11 +400,21 @@ fn a_session_is_confined() {
         assert_eq!(found.trim(), value, "{key}");
     }
     let limits = fs::read_to_string(format!("/proc/{}/limits", monitor.pid())).unwrap();
-    let core = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"))
-        .unwrap();
-    assert_eq!(core.split_whitespace().nth(4), Some("0"));
+    for (limit, value) in [("Max core file size", "0"), ("Max data size", "536870912")] {
+        let line = limits.lines().find_map(|line| line.strip_prefix(limit));
+        assert_eq!(line.unwrap().split_whitespace().nth(1), Some(value));
+    }
+}
+
+#[test]
+fn a_session_that_gets_no_client_says_so_and_can_be_ended() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &["mail.linger=10ms"]);
+    match monitor.receive() {
+        Message::Idle { connections: 0 } => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(monitor.end().success());
 }
 
 #[test]
@@ -424,7 +434,9 @@ fn root_is_not_served_whatever_the_monitor_says() {
 struct Monitor {
     channel: Option<Channel>,
     process: Child,
+    /// Standard error, on which nothing is said but by a test of ours.
     log: std::path::PathBuf,
+    lines: Vec<String>,
 }
 
 impl Monitor {
@@ -444,7 +456,8 @@ impl Monitor {
             ])
             .stdin(Stdio::from(theirs))
             .stderr(File::create(&log).unwrap())
-            .env_clear();
+            .env_clear()
+            .env("ROOST_UNLISTED_CALLS", "fatal");
         if nix::unistd::geteuid().is_root() {
             command.uid(MAIL).gid(MAIL);
         }
@@ -453,6 +466,7 @@ impl Monitor {
             channel: Some(channel),
             process,
             log,
+            lines: Vec::new(),
         };
         monitor.send(Message::Settings(settings.join("\n")));
         monitor.send(Message::Account(account));
@@ -486,8 +500,14 @@ impl Monitor {
         client
     }
 
+    /// The next message that is no line of the log.
     fn receive(&mut self) -> Message {
-        self.channel.as_mut().unwrap().wait().unwrap()
+        loop {
+            match self.channel.as_mut().unwrap().wait().unwrap() {
+                Message::Log(_, line) => self.lines.push(line),
+                message => return message,
+            }
+        }
     }
 
     fn closed(&mut self) -> (u64, SessionCounters) {
@@ -512,9 +532,16 @@ impl Monitor {
         eventually("the session to end", || process.try_wait().unwrap())
     }
 
+    /// Ends it; what it had to say for the log.
     fn log(&mut self) -> String {
+        self.send(Message::Stop);
+        while let Ok(message) = self.channel.as_mut().unwrap().wait() {
+            if let Message::Log(_, line) = message {
+                self.lines.push(line);
+            }
+        }
         self.end();
-        fs::read_to_string(&self.log).unwrap()
+        self.lines.join("\n")
     }
 }
 
@@ -525,6 +552,7 @@ impl Drop for Monitor {
         let _ = self.process.wait();
         if std::thread::panicking() {
             eprintln!("{}", fs::read_to_string(&self.log).unwrap_or_default());
+            eprintln!("{}", self.lines.join("\n"));
         }
     }
 }

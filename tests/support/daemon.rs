@@ -80,7 +80,8 @@ impl Daemon {
             settings: defaults
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
-            environment: Vec::new(),
+            // A system call that a session is not known to make is a failed test.
+            environment: vec![("ROOST_UNLISTED_CALLS".to_owned(), "fatal".to_owned())],
             child: None,
             log: place.join("log"),
             place,

@@ -369,6 +369,8 @@ pub fn with_environment(command: &mut Command, mail: &Mail) {
         .env("HOME", mail.home())
         .env("USER", Server::USER)
         .env("TZ", "UTC")
+        // A system call that a session is not known to make is a failed test.
+        .env("ROOST_UNLISTED_CALLS", "fatal")
         .current_dir(mail.work());
 }
 

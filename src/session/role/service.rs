@@ -16,7 +16,7 @@ use crate::ipc::{self, ConnectionNumber, HandOver, Message, Origin, SessionCount
 use crate::net::stream::{Peer, Stream};
 use crate::net::{Buffer, Change, ConnectionId, Now, Run, Service, SourceId};
 use crate::session::counters::Departure;
-use crate::session::role::place::Root;
+use crate::session::place::Root;
 use crate::session::{Greeting, Session, Standing};
 use crate::sys::title;
 
@@ -81,6 +81,8 @@ impl Served {
             ending: false,
             nothing: Buffer::new(),
         };
+        // One who was let in need not come: his front may be gone.
+        served.note_absence(now);
         served.show();
         // Whoever logged in first may never come.
         served.note_absence(now);

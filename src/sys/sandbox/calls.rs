@@ -5,6 +5,11 @@
 //! needs.  What is missing on purpose: every way to execute, to make a process, to look into another
 //! one, to get a socket (descriptors come from the monitor), to map executable memory, to mount, to
 //! load into the kernel.
+//!
+//! And what Landlock does not govern, for where several users share one uid it is all that keeps a session
+//! from their files: to make a link, to change modes or times by a path (by descriptor is possible: what
+//! can be opened is Landlock's), to ask by a path what is permitted, to have signals sent to others
+//! (`F_SETOWN`, `O_ASYNC`).
 
 use std::collections::BTreeMap;
 
@@ -14,43 +19,59 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::Role;
+use super::{Role, Unlisted};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// To be installed in this order.  Of two answers the kernel takes the harder one, and of two errors the one of
 /// the last filter.
-pub fn filters(role: Role) -> Result<Vec<BpfProgram>, BackendError> {
-    let mut allowed = plain(COMMON);
-    let refused = match role {
-        Role::Front => {
-            allowed.extend(plain(FRONT));
-            allowed.extend(plain(FRONT_LOOKS));
-            allowed.extend([(libc::SYS_socketpair, vec![only(0, libc::AF_UNIX)?])]);
-            // A library that looks for a file does without; there are none.
-            (plain(FRONT_LOOKS), libc::EACCES)
-        }
-        Role::Session => {
-            allowed.extend(plain(SESSION));
-            allowed.extend(plain(SESSION_OLD));
-            allowed.extend(plain(&[libc::SYS_clone3]));
-            allowed.extend(session_rules()?);
-            // Its flags are in memory, where no filter can see them; told that there is no such call,
-            // glibc uses clone.
-            (plain(&[libc::SYS_clone3]), libc::ENOSYS)
-        }
+pub fn filters(role: Role, unlisted: Unlisted) -> Result<Vec<BpfProgram>, BackendError> {
+    let (refused, errno) = match role {
+        // A library that looks for a file does without; there are none.
+        Role::Front => (plain(FRONT_LOOKS), libc::EACCES),
+        // Its flags are in memory, where no filter can see them; told that there is no such call,
+        // glibc uses clone.
+        Role::Session | Role::Trial => (plain(&[libc::SYS_clone3]), libc::ENOSYS),
     };
-    allowed.extend(common_rules()?);
-    let unlisted = match role {
-        Role::Front => SeccompAction::KillProcess,
-        Role::Session => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
-    };
-    let (refused, errno) = refused;
     let errno = SeccompAction::Errno(errno.unsigned_abs());
+    let unlisted = match (role, unlisted) {
+        (Role::Front, _) => SeccompAction::KillProcess,
+        (_, Unlisted::Fails) => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+        (_, Unlisted::Ends) => SeccompAction::Trap,
+    };
+    let allowed = allowed(role)?;
     Ok(vec![
         SeccompFilter::new(refused, SeccompAction::Allow, errno, ARCHITECTURE)?.try_into()?,
         SeccompFilter::new(allowed, unlisted, SeccompAction::Allow, ARCHITECTURE)?.try_into()?,
     ])
+}
+
+/// What `role` may call, and with which arguments.
+fn allowed(role: Role) -> Result<Rules, BackendError> {
+    let mut allowed = plain(COMMON);
+    allowed.extend(common_rules()?);
+    match role {
+        Role::Front => {
+            allowed.extend(plain(FRONT));
+            allowed.extend(plain(FRONT_LOOKS));
+            allowed.extend(front_rules()?);
+        }
+        Role::Session | Role::Trial => {
+            allowed.extend(plain(SESSION));
+            allowed.extend(plain(SESSION_OLD));
+            allowed.extend(plain(&[libc::SYS_clone3]));
+            allowed.extend(session_rules()?);
+        }
+    }
+    if role == Role::Trial {
+        allowed.extend(plain(FRONT));
+    }
+    let mut commands = FCNTL.to_vec();
+    if role != Role::Front {
+        commands.push(libc::F_OFD_SETLK);
+    }
+    allowed.insert(libc::SYS_fcntl, fcntl_rules(&commands)?);
+    Ok(allowed)
 }
 
 fn common_rules() -> Result<Rules, BackendError> {
@@ -75,13 +96,48 @@ fn common_rules() -> Result<Rules, BackendError> {
     ]))
 }
 
+fn front_rules() -> Result<Rules, BackendError> {
+    // The ends of a pair belong together; a datagram socket could send to any other of this host.
+    let kind = SeccompCondition::new(
+        1,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::MaskedEq(SOCKET_TYPES),
+        u64::from(libc::SOCK_STREAM.cast_unsigned()),
+    )?;
+    let pair = SeccompRule::new(vec![condition(0, libc::AF_UNIX)?, kind])?;
+    Ok(Rules::from([(libc::SYS_socketpair, vec![pair])]))
+}
+
+/// These commands, and `F_SETFL` without `O_ASYNC`, which with `F_SETOWN` and `F_SETSIG` would send signals.
+fn fcntl_rules(commands: &[libc::c_int]) -> Result<Vec<SeccompRule>, BackendError> {
+    let mut rules = Vec::new();
+    for &command in commands {
+        rules.push(only(1, command)?);
+    }
+    let quiet = SeccompCondition::new(
+        2,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::MaskedEq(u64::from(libc::O_ASYNC.cast_unsigned())),
+        0,
+    )?;
+    rules.push(SeccompRule::new(vec![condition(1, libc::F_SETFL)?, quiet])?);
+    Ok(rules)
+}
+
 fn session_rules() -> Result<Rules, BackendError> {
     // A thread, not a process.
     let thread = libc::CLONE_THREAD | libc::CLONE_VM;
     Ok(Rules::from([
+        // Whether something is there, as stat(2) tells too; the watch on the mail asks so.
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_access, vec![only(1, libc::F_OK)?]),
+        (libc::SYS_faccessat, vec![only(2, libc::F_OK)?]),
+        (libc::SYS_faccessat2, vec![only(2, libc::F_OK)?]),
         (libc::SYS_clone, vec![with(0, thread)?]),
         // Is the process still there whose lock this is?
         (libc::SYS_kill, vec![only(1, 0)?]),
+        // futimens(3): the times of what is open.
+        (libc::SYS_utimensat, vec![none(1)?]),
     ]))
 }
 
@@ -91,8 +147,12 @@ fn plain(calls: &[libc::c_long]) -> Rules {
 
 /// The argument has this value.
 fn only(argument: u8, value: libc::c_int) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(vec![condition(argument, value)?])
+}
+
+fn condition(argument: u8, value: libc::c_int) -> Result<SeccompCondition, BackendError> {
     let value = u64::from(value.cast_unsigned());
-    rule(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
 /// ioctl's request.
@@ -145,7 +205,6 @@ const COMMON: &[libc::c_long] = &[
     libc::SYS_eventfd2,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_futex,
     libc::SYS_getegid,
@@ -196,6 +255,17 @@ const COMMON: &[libc::c_long] = &[
     libc::SYS_time,
 ];
 
+/// What is done to descriptors.
+const FCNTL: &[libc::c_int] = &[
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+];
+
+/// Of socketpair(2)'s second argument, which has flags too.
+const SOCKET_TYPES: u64 = 0xf;
+
 /// What listeners accept.
 const FRONT: &[libc::c_long] = &[libc::SYS_accept, libc::SYS_accept4];
 
@@ -222,12 +292,9 @@ const FRONT_LOOKS: &[libc::c_long] = &[
 /// Files and the watch on them; which files is Landlock's.
 const SESSION: &[libc::c_long] = &[
     libc::SYS_copy_file_range,
-    libc::SYS_faccessat,
-    libc::SYS_faccessat2,
     libc::SYS_fadvise64,
     libc::SYS_fallocate,
     libc::SYS_fchmod,
-    libc::SYS_fchmodat,
     libc::SYS_fchown,
     libc::SYS_fdatasync,
     libc::SYS_flock,
@@ -253,18 +320,15 @@ const SESSION: &[libc::c_long] = &[
     libc::SYS_sendfile,
     libc::SYS_statfs,
     libc::SYS_statx,
-    libc::SYS_symlinkat,
     libc::SYS_sync_file_range,
+    libc::SYS_syncfs,
     libc::SYS_umask,
     libc::SYS_unlinkat,
-    libc::SYS_utimensat,
 ];
 
 /// The same by their older names, where there are such.
 #[cfg(target_arch = "x86_64")]
 const SESSION_OLD: &[libc::c_long] = &[
-    libc::SYS_access,
-    libc::SYS_chmod,
     libc::SYS_link,
     libc::SYS_lstat,
     libc::SYS_mkdir,
@@ -273,7 +337,6 @@ const SESSION_OLD: &[libc::c_long] = &[
     libc::SYS_rename,
     libc::SYS_rmdir,
     libc::SYS_stat,
-    libc::SYS_symlink,
     libc::SYS_unlink,
 ];
 

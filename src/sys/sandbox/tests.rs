@@ -24,6 +24,7 @@ fn nothing_outside_the_mail_tree_can_be_read_or_written_by_a_session() {
     fs::create_dir_all(place.path("mail/tmp")).unwrap();
     fs::create_dir_all(place.path("mail/cur")).unwrap();
     fs::write(place.path("mail/tmp/1"), "mail").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", place.path("mail/way-out")).unwrap();
     let (inside, outside) = (place.path("mail"), place.path("outside"));
     let status = in_child(|| {
         let enforced = confine_files(&[&inside]).map_err(|_| 1)?;
@@ -41,13 +42,121 @@ fn nothing_outside_the_mail_tree_can_be_read_or_written_by_a_session() {
         holds(9, fs::read(&outside).is_err())?;
         holds(10, fs::write(&outside, "").is_err())?;
         holds(11, fs::read_dir("/etc").is_err())?;
-        let link = inside.join("way-out");
-        std::os::unix::fs::symlink("/etc/passwd", &link).map_err(|_| 12)?;
-        holds(13, fs::read(&link).is_err())?;
+        holds(13, fs::read(inside.join("way-out")).is_err())?;
         holds(14, fs::hard_link(&outside, inside.join("cur/3")).is_err())?;
         Ok(())
     });
     assert_eq!(status, Ok(()));
+}
+
+#[test]
+fn what_landlock_does_not_govern_is_refused_to_a_session() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let place = Place::new("ungoverned");
+    fs::create_dir(place.path("mail")).unwrap();
+    fs::write(place.path("mail/own"), "mail").unwrap();
+    let (inside, own) = (place.path("mail"), place.path("mail/own"));
+    let status = in_child(|| {
+        confine_files(&[&inside]).map_err(|_| 1)?;
+        confine_calls(Role::Session).map_err(|_| 2)?;
+        let refused = |error: io::Error| error.raw_os_error() == Some(libc::EPERM);
+        let private = fs::Permissions::from_mode(0o600);
+        holds(3, symlink("/", inside.join("link")).is_err_and(refused))?;
+        holds(
+            4,
+            fs::set_permissions(&own, private.clone()).is_err_and(refused),
+        )?;
+        let file = fs::File::options().read(true).write(true).open(&own);
+        let file = file.map_err(|_| 5)?;
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+        let path = std::ffi::CString::new(own.as_os_str().as_encoded_bytes()).map_err(|_| 6)?;
+        let path = path.as_ptr().addr() as u64;
+        let here = libc::AT_FDCWD as u64;
+        for (number, call, arguments) in [
+            (10, libc::SYS_utimensat, [here, path, 0, 0]),
+            (11, libc::SYS_faccessat2, [here, path, 4, 0]),
+            (12, libc::SYS_fchmodat, [here, path, 0o777, 0]),
+            (13, libc::SYS_symlinkat, [path, here, path, 0]),
+            (
+                14,
+                libc::SYS_fcntl,
+                [fd as u64, libc::F_SETOWN as u64, 1, 0],
+            ),
+            (15, libc::SYS_fcntl, [fd as u64, F_SETSIG, 9, 0]),
+            (
+                16,
+                libc::SYS_fcntl,
+                [fd as u64, libc::F_SETFL as u64, libc::O_ASYNC as u64, 0],
+            ),
+            (
+                17,
+                libc::SYS_fcntl,
+                [fd as u64, libc::F_NOTIFY as u64, 1, 0],
+            ),
+            (18, libc::SYS_socketpair, [1, 2, 0, 0]),
+        ] {
+            holds(number, with(call, arguments) == Err(Errno::EPERM))?;
+        }
+        // By descriptor it is the session's own.
+        file.set_permissions(private).map_err(|_| 20)?;
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .map_err(|_| 21)?;
+        file.try_clone().map_err(|_| 22)?;
+        nix::unistd::syncfs(&file).map_err(|_| 23)?;
+        Ok(())
+    });
+    assert_eq!(status, Ok(()));
+}
+
+#[test]
+fn a_front_gets_pairs_of_streams_and_no_other_and_has_no_signals_sent() {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    let of = |kind| {
+        move || {
+            drop(socketpair(
+                AddressFamily::Unix,
+                kind,
+                None,
+                SockFlag::SOCK_CLOEXEC,
+            ))
+        }
+    };
+    let status = in_child(|| {
+        confine_calls(Role::Front).map_err(|_| 1)?;
+        of(SockType::Stream)();
+        Ok(())
+    });
+    assert_eq!(status, Ok(()));
+    let attempts: [&dyn Fn(); 5] = [
+        &of(SockType::Datagram),
+        &of(SockType::SeqPacket),
+        &|| assert!(with(libc::SYS_fcntl, [0, libc::F_SETOWN as u64, 1, 0]).is_err()),
+        &|| assert!(with(libc::SYS_fcntl, [0, F_SETSIG, 9, 0]).is_err()),
+        &|| {
+            let arguments = [0, libc::F_SETFL as u64, libc::O_ASYNC as u64, 0];
+            assert!(with(libc::SYS_fcntl, arguments).is_err());
+        },
+    ];
+    for (number, attempt) in attempts.into_iter().enumerate() {
+        let status = in_child(|| {
+            confine_calls(Role::Front).map_err(|_| 1)?;
+            attempt();
+            Ok(())
+        });
+        assert_eq!(status, Err(Death::Signal(Signal::SIGSYS)), "{number}");
+    }
+}
+
+#[test]
+fn a_process_that_wants_more_memory_than_it_may_have_ends_with_a_code_of_its_own() {
+    let status = in_child(|| {
+        limit_memory(64 << 20).map_err(|_| 1)?;
+        let large = vec![1_u8; 16 << 20];
+        holds(2, std::hint::black_box(&large).len() == 16 << 20)?;
+        let too_large = vec![1_u8; 128 << 20];
+        holds(3, std::hint::black_box(&too_large).is_empty())
+    });
+    assert_eq!(status, Err(Death::Step(memory::OUT_OF_MEMORY)));
 }
 
 #[test]
@@ -183,6 +292,16 @@ fn raw(call: libc::c_long) -> Result<libc::c_long, Errno> {
     // but fail; or, forking, it makes a child of ours that fails the test.
     Errno::result(unsafe { libc::syscall(call, 0_u64, 0_u64, 0_u64, 0_u64, 0_u64, 0_u64) })
 }
+
+fn with(call: libc::c_long, arguments: [u64; 4]) -> Result<libc::c_long, Errno> {
+    let [a, b, c, d] = arguments;
+    // SAFETY: numbers, or the address of a string that outlives the call; every one of them is refused before
+    // it does anything, or the test fails.
+    Errno::result(unsafe { libc::syscall(call, a, b, c, d, 0_u64, 0_u64) })
+}
+
+/// Not in every libc crate.
+const F_SETSIG: u64 = 10;
 
 fn map_executable() -> Result<(), Errno> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;

@@ -1,12 +1,11 @@
 //! Where the mail is, made if it is not there.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Location};
 use crate::ipc::Account;
 use crate::maildir;
-use crate::maildir::dir::{self, Stat};
+use crate::maildir::dir::{self, DiskResult, Stat};
 use crate::maildir::tree;
 
 /// The directories that a session works in.
@@ -27,7 +26,7 @@ pub struct Root {
 }
 
 impl Root {
-    fn find(path: &Path) -> io::Result<Root> {
+    fn find(path: &Path) -> DiskResult<Root> {
         Ok(Root {
             path: path.to_owned(),
             stat: dir::stat_path(path)?,
@@ -51,16 +50,22 @@ impl Place {
         } = account.location.clone();
         config.layout = layout;
         config.index_dir = index_dir;
-        maildir::make(&maildir).map_err(|error| problem(&maildir, &error))?;
-        if let Some(index_dir) = &config.index_dir {
-            maildir::make_directory(index_dir).map_err(|error| problem(index_dir, &error))?;
+        Place::at(maildir.clone(), config.index_dir.clone())
+            .map_err(|error| problem(&maildir, &error))
+    }
+
+    /// This Maildir and this directory for indexes, made if they are not there.
+    pub fn at(maildir: PathBuf, index_dir: Option<PathBuf>) -> DiskResult<Place> {
+        maildir::make(&maildir)?;
+        if let Some(index_dir) = &index_dir {
+            maildir::make_directory(index_dir)?;
         }
-        let elsewhere = tree::elsewhere(&maildir).map_err(|error| problem(&maildir, &error))?;
-        let root = Root::find(&maildir).map_err(|error| problem(&maildir, &error))?;
+        let elsewhere = tree::elsewhere(&maildir)?;
+        let root = Root::find(&maildir)?;
         Ok(Place {
             root,
             maildir,
-            index_dir: config.index_dir.clone(),
+            index_dir,
             elsewhere,
         })
     }
