@@ -249,7 +249,9 @@ impl From<SoloError> for Failure {
             SoloError::NoMaildir(..) | SoloError::NotMaildir(_) | SoloError::NoPassword(..) => {
                 EX_NOINPUT
             }
-            SoloError::RootsMaildir(_) | SoloError::Become(..) => EX_NOPERM,
+            SoloError::RootsMaildir(_) | SoloError::Changeable(..) | SoloError::Become(..) => {
+                EX_NOPERM
+            }
             SoloError::NoHome => EX_NOUSER,
             SoloError::Location(_) => EX_CONFIG,
             SoloError::NotLoopback(_) => EX_USAGE,

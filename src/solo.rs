@@ -30,8 +30,9 @@ use crate::session::confine::Confinement;
 use crate::session::place::{Place, Root};
 use crate::session::{Greeting, Session};
 use crate::sys::credentials::{Account, BecomeError};
-use crate::sys::process;
+use crate::sys::path::PathError;
 use crate::sys::sandbox::{Role, SandboxError};
+use crate::sys::{self, process};
 use password::Password;
 
 pub use trial::{LISTEN, LISTEN_TLS, Trial, run as run_trial};
@@ -45,6 +46,8 @@ pub enum SoloError {
     NotMaildir(PathBuf),
     /// Root will not serve its own mail on the network.
     RootsMaildir(PathBuf),
+    /// Somebody could have led root there who could not go there.
+    Changeable(PathBuf, PathBuf),
     /// Neither `--maildir` nor a home directory.
     NoHome,
     /// `mail.location` or `mail.index_dir` is nothing for this user.
@@ -69,22 +72,37 @@ impl From<SandboxError> for SoloError {
 /// asked for.  The list of what happens:
 pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError> {
     process::set_private_umask();
-    let (maildir, config) = match maildir {
+    let is_named = maildir.is_some();
+    let (maildir, owner, config) = match maildir {
         Some(maildir) => {
-            let config = place::named(&config, &owner_of(&maildir)?)?;
-            (maildir, config)
+            let maildir = absolute(&maildir)?;
+            let owner = decided_owner_of(&maildir)?;
+            let config = place::named(&config, &owner)?;
+            (maildir, owner, config)
         }
         None => {
             let (maildir, config) = place::own(&config)?;
-            (make_if_missing(maildir)?, config)
+            let owner = match (decided_owner_of(&maildir), maildir.parent()) {
+                // It will be made, and belong to whom the place belongs.
+                (Err(SoloError::NoMaildir(_, error)), Some(above))
+                    if error.kind() == io::ErrorKind::NotFound =>
+                {
+                    decided_owner_of(above)?
+                }
+                (owner, _) => owner?,
+            };
+            (maildir, owner, config)
         }
     };
     // As the user who starts us: another one may not open these streams anew.
     let stream = Stream::standard().map_err(standard_error)?;
-    let owner = owner_of(&maildir)?;
     if process::is_root() && !owner.is_root() {
         become_owner(&owner)?;
     }
+    let maildir = match is_named {
+        true => maildir,
+        false => make_if_missing(maildir)?,
+    };
     let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
     let (session, root) = confine(owner.name(), Role::Session, maildir, &config, &event_loop)?;
     let mut solo = Solo {
@@ -313,6 +331,25 @@ fn owner_of(maildir: &Path) -> Result<Account, SoloError> {
     Account::owner_of(maildir).map_err(|error| SoloError::NoMaildir(maildir.to_path_buf(), error))
 }
 
+fn absolute(maildir: &Path) -> Result<PathBuf, SoloError> {
+    std::path::absolute(maildir).map_err(|error| SoloError::NoMaildir(maildir.to_path_buf(), error))
+}
+
+/// The owner of what the path leads to; for root only if nobody else decides where that is.
+fn decided_owner_of(maildir: &Path) -> Result<Account, SoloError> {
+    let fail = |error| SoloError::NoMaildir(maildir.to_path_buf(), error);
+    if !process::is_root() {
+        return owner_of(maildir);
+    }
+    match sys::path::owner(maildir) {
+        Ok(owner) => Account::of_uid(owner.uid, owner.gid).map_err(fail),
+        Err(PathError::Io(error)) => Err(fail(error)),
+        Err(PathError::Changeable(component)) => {
+            Err(SoloError::Changeable(maildir.to_path_buf(), component))
+        }
+    }
+}
+
 fn become_owner(owner: &Account) -> Result<(), SoloError> {
     owner
         .become_for_good()
@@ -334,6 +371,13 @@ impl std::fmt::Display for SoloError {
                 "{} belongs to root, and root does not serve mail on a network; give it to the \
                  user whose mail it is, or run roost as that user on a Maildir of his own",
                 path.display()
+            ),
+            SoloError::Changeable(path, component) => write!(
+                f,
+                "{}: root does not serve it, for {} can be changed by somebody else than root and the \
+                 owner of this Maildir; run roost as the user whose mail it is (setpriv, runuser)",
+                path.display(),
+                component.display()
             ),
             SoloError::NoHome => write!(f, "no home directory; say where the Maildir is"),
             SoloError::Location(error) => error.fmt(f),

@@ -7,6 +7,7 @@
 mod support;
 
 mod roles {
+    mod links;
     mod preauth;
     mod session;
     mod trial;

@@ -3,7 +3,7 @@
 //! Everything is done relative to an open directory, so that a folder that is renamed or replaced
 //! under us is either the one we opened or gone, never another.  Names are single path components
 //! as raw bytes; a name with a NUL fails with `InvalidInput`.  Errors say which call failed on which path:
-//! see [`DiskError`].  Whose fault it was the caller says; [`is_full`] and [`is_gone`] help.
+//! see [`DiskError`].  Which symbolic links are followed is said in [`links`].  Whose fault it was the caller says; [`is_full`] and [`is_gone`] help.
 //!
 //! The calls can be made to fail or to stop at any point by [`fault`], for the crash tests, and to
 //! wait for other processes of a [`world`] in which a test decides who goes next.
@@ -13,14 +13,15 @@ mod exclusive;
 #[doc(hidden)]
 pub mod fault;
 mod file;
+pub mod links;
 mod process;
 mod remote;
 #[doc(hidden)]
 pub mod world;
 
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -65,6 +66,42 @@ impl Dir {
     /// Is this the same handle?
     pub fn is_same(&self, other: &Dir) -> bool {
         Arc::ptr_eq(&self.fd, &other.fd)
+    }
+
+    /// The directory at `path`, which is `root` or below it.  Links in `path` up to `root` are the administrator's
+    /// word; those after it are not.
+    pub fn open_below(root: &Path, path: &Path) -> DiskResult<Dir> {
+        let Ok(below) = path.strip_prefix(root) else {
+            return Dir::open(path);
+        };
+        let mut directory = Dir::open(root)?;
+        for component in below {
+            directory = directory.open_dir(component.as_encoded_bytes())?;
+        }
+        Ok(directory)
+    }
+
+    /// As [`Dir::open_dir`]; but if `name` is a link that is not followed, what is opened is the link, which has nothing
+    /// in it and takes nothing.
+    pub fn open_part(&self, name: &[u8]) -> DiskResult<Dir> {
+        match self.open_dir(name) {
+            Err(error) if is_loop(&error) => Ok(Dir {
+                fd: Arc::new(call("opendir", self.at(name), || {
+                    links::hold(self.fd.as_fd(), name)
+                })?),
+                path: self.path.join(as_path(name)).into(),
+            }),
+            opened => opened,
+        }
+    }
+
+    /// Where it is now, without links.
+    pub fn real_path(&self) -> DiskResult<PathBuf> {
+        let number = self.fd.as_raw_fd();
+        let path = std::fs::read_link(format!("/proc/self/fd/{number}"));
+        // Without /proc, by the path.
+        path.or_else(|_| self.path.canonicalize())
+            .map_err(|error| self.failure("readlink", b".", error))
     }
 
     /// The path by which it was opened, for messages: it may lead elsewhere by now.
@@ -189,9 +226,33 @@ impl Dir {
         self.stat_at(name, AtFlags::AT_SYMLINK_NOFOLLOW)
     }
 
-    /// The stat of what an entry is or points to; `None` if there is nothing.
+    /// The stat of what an entry is or points to; `None` if there is nothing, or it is a link that is not followed.
+    /// `name` may be a path.
     pub fn stat_target(&self, name: &[u8]) -> DiskResult<Option<Stat>> {
-        self.stat_at(name, AtFlags::empty())
+        if !name.contains(&b'/') {
+            let stat = self.stat(name)?;
+            if stat.is_none_or(|stat| stat.kind != Kind::Link) {
+                return Ok(stat);
+            }
+        }
+        let followed = call("stat", self.at(name), || {
+            links::follow(self.fd.as_fd(), &self.path, name, |dir, name| {
+                stat::fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+            })
+        });
+        match followed {
+            Ok(stat) => Ok(Some(Stat::from(&stat))),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The stat of what [`Dir::open_part`] opens.
+    pub fn stat_part(&self, name: &[u8]) -> DiskResult<Option<Stat>> {
+        match self.stat_target(name)? {
+            None => self.stat(name),
+            found => Ok(found),
+        }
     }
 
     /// The stat of the directory itself; no links means that it was removed under us.
@@ -208,8 +269,14 @@ impl Dir {
     /// fsync of the directory: what was created, renamed and removed in it before is on disk.
     pub fn sync(&self) -> DiskResult<()> {
         match call("fsync", self.at(b"."), || unistd::fsync(&*self.fd)) {
-            // Some file systems cannot do it for directories and need not.
-            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+            // Some file systems cannot do it for directories and need not; a link that is not followed has
+            // nothing to be forced.
+            Err(error)
+                if [Some(Errno::EINVAL as i32), Some(Errno::EBADF as i32)]
+                    .contains(&error.raw_os_error()) =>
+            {
+                Ok(())
+            }
             other => other,
         }
     }
@@ -236,9 +303,14 @@ impl Dir {
     /// A listing from the start.
     pub fn list(&self) -> DiskResult<Listing> {
         // A descriptor of its own, as the position in the directory goes with it.
+        let fd = match self.open_at("opendir", b".", DIRECTORY, 0) {
+            // A link that is not followed.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
+            fd => Some(fd?),
+        };
         Ok(Listing {
             path: Arc::clone(&self.path),
-            fd: self.open_at("opendir", b".", DIRECTORY, 0)?,
+            fd,
             buffer: vec![0; LISTING_BUFFER],
         })
     }
@@ -261,9 +333,21 @@ impl Dir {
         mode: u32,
     ) -> DiskResult<OwnedFd> {
         let mode = Mode::from_bits_truncate(mode);
-        call(what, self.at(name), || {
+        let flags = flags | OFlag::O_NOFOLLOW;
+        let opened = call(what, self.at(name), || {
             fcntl::openat(&self.fd, name, flags, mode)
-        })
+        });
+        // What a link is to O_NOFOLLOW, with O_DIRECTORY and without.
+        match opened {
+            Err(error) if is_loop(&error) || error.kind() == io::ErrorKind::NotADirectory => {
+                call(what, self.at(name), || {
+                    links::follow(self.fd.as_fd(), &self.path, name, |dir, name| {
+                        fcntl::openat(dir, name, flags, mode)
+                    })
+                })
+            }
+            opened => opened,
+        }
     }
 
     fn stat_at(&self, name: &[u8], flags: AtFlags) -> DiskResult<Option<Stat>> {
@@ -297,7 +381,8 @@ impl Dir {
 #[derive(Debug)]
 pub struct Listing {
     path: Arc<Path>,
-    fd: OwnedFd,
+    /// None: there is nothing to be listed.
+    fd: Option<OwnedFd>,
     buffer: Vec<u8>,
 }
 
@@ -307,7 +392,10 @@ impl Listing {
     pub fn next_chunk(&mut self, each: &mut dyn FnMut(&[u8], Kind)) -> DiskResult<bool> {
         let failure = |error| At::path(&self.path).failure("readdir", error);
         fault::check("getdents", b".").map_err(failure)?;
-        let read = read_directory(self.fd.as_fd(), &mut self.buffer).map_err(failure)?;
+        let Some(fd) = &self.fd else {
+            return Ok(false);
+        };
+        let read = read_directory(fd.as_fd(), &mut self.buffer).map_err(failure)?;
         for entry in Entries(self.buffer.get(..read).unwrap_or_default()) {
             if entry.name != b"." && entry.name != b".." {
                 each(entry.name, Kind::of_entry(entry.kind));
@@ -376,13 +464,14 @@ pub fn is_full(error: &DiskError) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
-/// Is the thing not there (any more)?
+/// Is the thing not there (any more)?  What a link leads to that is not followed is not, for us.
 pub fn is_gone(error: &DiskError) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, StaleNetworkFileHandle};
-    matches!(
+    let is_missing = matches!(
         error.kind(),
         NotFound | NotADirectory | StaleNetworkFileHandle
-    )
+    );
+    is_missing || is_loop(error)
 }
 
 /// What is at a path; nothing is opened for it.
@@ -390,7 +479,7 @@ pub fn stat_path(path: &Path) -> DiskResult<Stat> {
     call("stat", At::path(path), || stat::stat(path)).map(|stat| Stat::from(&stat))
 }
 
-/// Do symbolic links lead round in a circle?
+/// Do symbolic links lead round in a circle, or is there one that is not followed?
 pub fn is_loop(error: &DiskError) -> bool {
     error.raw_os_error() == Some(Errno::ELOOP as i32)
 }

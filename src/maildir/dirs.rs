@@ -26,7 +26,7 @@ pub(super) struct Dirs {
 
 impl Dirs {
     pub fn open(maildir: &Maildir, directory: &Path) -> Result<Dirs, FolderError> {
-        let dir = match Dir::open(directory) {
+        let dir = match Dir::open_below(maildir.root(), directory) {
             Err(error) if dir::is_gone(&error) => return Err(FolderError::Missing),
             other => other?,
         };
@@ -36,13 +36,13 @@ impl Dirs {
             None => dir.clone(),
         };
         let cur = open_or_make(&dir, b"cur", &access)?;
-        let new = open_or_make(&dir, b"new", &access)?;
+        let new = open_or_make_part(&dir, b"new", &access)?;
         Ok(Dirs {
             cur_inode: cur.stat_self()?.inode,
             new_inode: new.stat_self()?.inode,
             cur,
             new,
-            tmp: open_or_make(&dir, b"tmp", &access)?,
+            tmp: open_or_make_part(&dir, b"tmp", &access)?,
             index,
             access,
             opened: dir.stat_self()?,
@@ -76,11 +76,19 @@ impl Dirs {
     /// cur/ or new/ was replaced by another directory of that name.
     pub fn reopen(&mut self) -> DiskResult<()> {
         self.cur = open_or_make(&self.dir, b"cur", &self.access)?;
-        self.new = open_or_make(&self.dir, b"new", &self.access)?;
+        self.new = open_or_make_part(&self.dir, b"new", &self.access)?;
         self.cur_inode = self.cur.stat_self()?.inode;
         self.new_inode = self.new.stat_self()?.inode;
-        self.tmp = open_or_make(&self.dir, b"tmp", &self.access)?;
+        self.tmp = open_or_make_part(&self.dir, b"tmp", &self.access)?;
         Ok(())
+    }
+}
+
+/// The same for what a folder can do without, should it be a link that is not followed.
+fn open_or_make_part(dir: &Dir, name: &[u8], access: &Access) -> DiskResult<Dir> {
+    match open_or_make(dir, name, access) {
+        Err(error) if dir::is_loop(&error) => dir.open_part(name),
+        opened => opened,
     }
 }
 

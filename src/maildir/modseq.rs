@@ -30,7 +30,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::dir::{Dir, DiskResult, File, Stat, is_gone, own_process};
+use super::dir::{Dir, DiskResult, File, Stat, is_gone, is_loop, own_process};
 use index::Index;
 use log::{Header, Walk};
 
@@ -112,6 +112,8 @@ impl DovecotLog {
         for _ in 0..ROTATION_TRIES {
             let file = match directory.open_append(LOG) {
                 Ok(file) => file,
+                // A link that is not followed: whoever made it has a log of its own.
+                Err(e) if is_loop(&e) => return Ok(Raised::Unknown),
                 Err(e) if e.kind() == ErrorKind::NotFound => {
                     self.seen = None;
                     if !make || directory.stat(INDEX)?.is_some() {

@@ -118,7 +118,7 @@ pub fn status(
     directory: &Path,
     now: SystemTime,
 ) -> Result<Option<Status>, FolderError> {
-    let dir = match Dir::open(directory) {
+    let dir = match Dir::open_below(maildir.root(), directory) {
         Err(error) if dir::is_gone(&error) => return Err(FolderError::Missing),
         other => other?,
     };
@@ -134,7 +134,7 @@ pub fn status(
     };
     let stats = (
         dir.stat_target(b"cur")?,
-        dir.stat_target(b"new")?,
+        dir.stat_part(b"new")?,
         dir.stat_target(super::uids::FILE)?,
     );
     let (Some(cur), Some(new), Some(uidlist)) = stats else {

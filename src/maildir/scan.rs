@@ -319,7 +319,7 @@ impl Folder {
     pub(super) fn stat_directories(&mut self) -> Result<(Stat, Stat), FolderError> {
         for _ in 0..2 {
             let dir = &self.dirs.dir;
-            if let (Some(cur), Some(new)) = (dir.stat_target(b"cur")?, dir.stat_target(b"new")?) {
+            if let (Some(cur), Some(new)) = (dir.stat_target(b"cur")?, dir.stat_part(b"new")?) {
                 return Ok((cur, new));
             }
             // Removed under us, with all that was in it.
@@ -347,7 +347,7 @@ impl Folder {
         let unresolved = self.scan_wanted || !self.findings.is_empty() || !self.suspects.is_empty();
         let seen_until = self.seen_until.filter(|until| *until <= now && !unresolved);
         for (name, known) in [(b"cur", &mut self.cur), (b"new", &mut self.new)] {
-            if let Ok(Some(stat)) = dir.stat_target(name)
+            if let Ok(Some(stat)) = dir.stat_part(name)
                 && stat.inode == known.inode
                 && (self.touched || stat.mtime == known.mtime)
             {

@@ -106,7 +106,7 @@ impl Folder {
 
     fn directories_are_as_recorded(&self) -> bool {
         let is = |name, known: &DirState| {
-            let stat = self.dirs.dir.stat_target(name).ok().flatten();
+            let stat = self.dirs.dir.stat_part(name).ok().flatten();
             stat.is_some_and(|stat| {
                 DirState::of(&stat)
                     == DirState {
@@ -122,7 +122,7 @@ impl Folder {
     /// tell of another change in the same tick.
     fn record_own_changes(&mut self) {
         for (name, known) in [(b"cur", &mut self.cur), (b"new", &mut self.new)] {
-            if let Ok(Some(stat)) = self.dirs.dir.stat_target(name)
+            if let Ok(Some(stat)) = self.dirs.dir.stat_part(name)
                 && stat.mtime != known.mtime
             {
                 *known = DirState {

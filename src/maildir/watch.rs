@@ -19,6 +19,7 @@
 //! [`WatchError::Unavailable`] says so, and the caller has to look at the folder from time to time.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dir::world::{self, Happened, World};
-use super::dir::{Dir, DiskError};
+use super::dir::{Dir, DiskError, is_loop};
+use crate::sys::inotify::{Limit, is_out_of_instances};
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, EventKindMask, INotifyWatcher, PathOp, Watcher as _};
 
@@ -57,7 +59,9 @@ pub enum Place {
 /// Why a folder cannot be watched.
 #[derive(Debug)]
 pub enum WatchError {
-    /// Limits reached or not supported here, with the reason: poll instead.
+    /// The user may watch no more: poll instead.
+    Limit(Limit),
+    /// Not supported here, or an error, with the reason: poll instead.
     Unavailable(String),
     /// The folder is not there.
     NotFound,
@@ -117,7 +121,7 @@ impl Watcher {
             .with_event_kinds(wanted)
             .with_follow_symlinks(false);
         let source = match world::current() {
-            None => Source::Notify(INotifyWatcher::new(handle, config)?),
+            None => Source::Notify(INotifyWatcher::new(handle, config).map_err(not_begun)?),
             Some(world) => Source::World(world),
         };
         Ok(Watcher {
@@ -330,9 +334,15 @@ impl Shared {
 fn parts(path: &Path) -> Result<Vec<(PathBuf, Part)>, WatchError> {
     let folder = path.canonicalize()?;
     let mut parts = Vec::new();
+    let dir = Dir::open(&folder)?;
     for (name, place) in [("new", Place::New), ("cur", Place::Cur)] {
-        let directory = folder.join(name).canonicalize()?;
-        if let Some(kind) = Dir::open(&directory)?.is_remote()? {
+        let part = match dir.open_dir(name.as_bytes()) {
+            // A link that is not followed: nothing of it is served, either.
+            Err(error) if is_loop(&error) => continue,
+            part => part?,
+        };
+        let directory = part.real_path()?;
+        if let Some(kind) = part.is_remote()? {
             return Err(WatchError::Unavailable(format!(
                 "{kind} tells nothing of changes elsewhere"
             )));
@@ -349,11 +359,23 @@ fn parts(path: &Path) -> Result<Vec<(PathBuf, Part)>, WatchError> {
     Ok(parts)
 }
 
+/// A part of a sentence for the log.
+impl fmt::Display for WatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WatchError::Limit(limit) => limit.fmt(f),
+            WatchError::Unavailable(reason) => f.write_str(reason),
+            WatchError::NotFound => f.write_str("it is not there"),
+        }
+    }
+}
+
 impl From<notify::Error> for WatchError {
     fn from(e: notify::Error) -> WatchError {
         match e.kind {
             notify::ErrorKind::PathNotFound => WatchError::NotFound,
             notify::ErrorKind::Io(e) => e.into(),
+            notify::ErrorKind::MaxFilesWatch => WatchError::Limit(Limit::Watches),
             _ => WatchError::Unavailable(e.to_string()),
         }
     }
@@ -371,6 +393,15 @@ impl From<io::Error> for WatchError {
             io::ErrorKind::NotFound => WatchError::NotFound,
             _ => WatchError::Unavailable(e.to_string()),
         }
+    }
+}
+
+fn not_begun(error: notify::Error) -> WatchError {
+    match error.kind {
+        notify::ErrorKind::Io(error) if is_out_of_instances(&error) => {
+            WatchError::Limit(Limit::Instances)
+        }
+        kind => notify::Error::new(kind).into(),
     }
 }
 

@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use crate::config::Config;
+use crate::sys::inotify;
 use crate::sys::process;
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
 
@@ -21,6 +22,8 @@ pub struct Confinement {
 impl Confinement {
     /// First: what holds for the process as a whole.  It is the user's by now.
     pub fn begin(user: &str, role: Role, config: &Config) -> Result<Confinement, SandboxError> {
+        // What can be read only before.
+        inotify::read_limits();
         sandbox::forbid_new_privileges()?;
         sandbox::forbid_tracing()?;
         sandbox::forbid_core_dumps()?;

@@ -15,7 +15,7 @@ use crate::maildir::dir::{Dir, DiskResult};
 use crate::maildir::folder::{Folder, FolderError, Step, Told};
 use crate::maildir::subscriptions::Subscriptions;
 use crate::maildir::tree::{Layout, Tree, TreeError};
-use crate::maildir::watch::{Event, WatchError, Watcher};
+use crate::maildir::watch::{Event, Watcher};
 use crate::maildir::{Fsync, Maildir};
 use crate::net::{ConnectionId, Now};
 
@@ -57,8 +57,12 @@ impl Mailboxes {
         wake: Box<dyn Fn() + Send>,
     ) -> Mailboxes {
         let watcher = config.watch.then(|| Watcher::new(wake));
-        if let Some(Err(WatchError::Unavailable(reason))) = &watcher {
-            log::warn!("no inotify ({reason}): mailboxes are polled");
+        if let Some(Err(error)) = &watcher {
+            log::warn!(
+                "No mailbox can be watched, so that new mail shows only every {:?} \
+                 (mail.poll_interval): {error}",
+                config.poll_interval
+            );
         }
         Mailboxes {
             maildir,
@@ -96,7 +100,11 @@ impl Mailboxes {
         if let Some(watcher) = &mut self.watcher {
             match watcher.watch(key.0, &directory) {
                 Ok(()) => mailbox.set_watched(true),
-                Err(error) => log::warn!("{name} is polled, not watched: {error:?}"),
+                Err(error) => log::warn!(
+                    "{name} cannot be watched, so that new mail shows only every {:?} \
+                     (mail.poll_interval): {error}",
+                    self.poll_interval
+                ),
             }
         }
         self.open.insert(key, Box::new(mailbox));

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use crate::config::{Config, ConfigError};
 use crate::ipc::channel::{self, Channel, ChannelError};
 use crate::ipc::{Account, Message};
+use crate::maildir::dir::links;
 use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::session::confine::Confinement;
@@ -61,6 +62,9 @@ fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), SessionError> {
     credentials::verify(account.uid, account.gid).map_err(SessionError::Credentials)?;
     let confinement = Confinement::begin(&account.user, Role::Session, &config)?;
     process::raise_file_limit().map_err(|error| SessionError::System("limits", error))?;
+    if !credentials::is_own_uid(&account.user, account.uid) {
+        links::follow_only_those_of_root();
+    }
     let place = Place::find(&account, &mut config);
     // Without a place there is no file at all.
     confinement.to_files(place.iter().flat_map(Place::directories))?;

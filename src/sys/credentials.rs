@@ -56,6 +56,11 @@ impl Account {
         Account::find(Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()))
     }
 
+    /// The user of that number.
+    pub fn of_uid(uid: u32, gid: u32) -> io::Result<Account> {
+        Account::find(Uid::from_raw(uid), Gid::from_raw(gid))
+    }
+
     /// The user of that name.
     pub fn named(name: &str) -> io::Result<Option<Account>> {
         Ok(User::from_name(name)?.map(Account::from))
@@ -200,6 +205,18 @@ impl Account {
             ));
         }
         Ok(())
+    }
+}
+
+/// Whether the number is this user's by the user database, and no other's there.  If not, there may be more users of
+/// mail who have it: then what belongs to it may be any one's of them.
+pub fn is_own_uid(name: &str, uid: u32) -> bool {
+    let uid = Uid::from_raw(uid);
+    let by_name = User::from_name(name).ok().flatten();
+    let by_uid = User::from_uid(uid).ok().flatten();
+    match (by_name, by_uid) {
+        (Some(by_name), Some(by_uid)) => by_name.uid == uid && by_name.name == by_uid.name,
+        _ => false,
     }
 }
 

@@ -12,8 +12,10 @@
 //! | `credentials` | who we are, who owns a directory, becoming that user for good |
 //! | `crypt` | the password hashes of this system |
 //! | `fs` | directory listings in large pieces |
+//! | `inotify` | what a user may watch |
 //! | `memory` | the heap, and its end |
 //! | `packet` | packets with descriptors between processes |
+//! | `path` | whose a directory is that root was told to work on |
 //! | `pam` | logins through PAM |
 //! | `inherited` | what a role is given by whoever starts it |
 //! | `process` | signals as a descriptor, limits, memory given back |
@@ -33,9 +35,11 @@ pub mod credentials;
 pub mod crypt;
 pub mod fs;
 pub mod inherited;
+pub mod inotify;
 pub mod memory;
 pub mod packet;
 pub mod pam;
+pub mod path;
 pub mod process;
 pub mod sandbox;
 pub mod spawn;

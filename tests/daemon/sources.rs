@@ -86,7 +86,7 @@ fn virtual_users_of_one_uid_have_sessions_of_their_own_and_see_their_own_mail_on
         user.maildir.fill(n + 1);
     }
     let all: Vec<&Virtual> = users.iter().collect();
-    let daemon = passwd_file(place, &all, &[]);
+    let daemon = passwd_file(place, &all, &["mail.linger = \"0s\""]);
     let mut clients = Vec::new();
     for (n, name) in names.iter().enumerate() {
         let mut client = daemon.dial();
@@ -106,13 +106,36 @@ fn virtual_users_of_one_uid_have_sessions_of_their_own_and_see_their_own_mail_on
     // Landlock: the same uid, and still nothing of the others'.
     let reply = clients[0].command("SELECT \"../ann@example.org/Maildir\"");
     assert_ne!(reply.tagged.word(), "OK");
-    std::os::unix::fs::symlink(
-        users[1].maildir.path(),
-        users[0].maildir.path().join(".Stolen"),
-    )
-    .expect("a link");
-    let reply = clients[0].command("SELECT Stolen");
-    assert!(!reply.has("2 EXISTS"), "{reply}");
+    // What a session could leave behind for the next one.
+    let (own, other) = (users[0].maildir.path(), users[1].maildir.path());
+    fs::create_dir(own.join(".Half")).expect("a folder");
+    for (link, target) in [
+        (".Stolen", other.to_owned()),
+        (".Half/cur", other.join("cur")),
+        (".Half/new", other.join("new")),
+        (".Relative", "../../ann@example.org/Maildir".into()),
+    ] {
+        std::os::unix::fs::symlink(target, own.join(link)).expect("a link");
+        std::os::unix::fs::lchown(own.join(link), Some(VMAIL), Some(VMAIL)).expect("given");
+    }
+    let first = clients.swap_remove(0);
+    drop(first);
+    eventually("the session to end", || {
+        (daemon.sessions().len() < names.len()).then_some(())
+    });
+    let mut next = daemon.dial();
+    next.ok(&format!("LOGIN \"{}\" secret", names[0]));
+    let listed = next.ok("LIST \"\" *");
+    assert!(!listed.has("Stolen") && !listed.has("Relative"), "{listed}");
+    for folder in ["Stolen", "Half", "Relative"] {
+        let reply = next.command(&format!("SELECT {folder}"));
+        assert_eq!(reply.tagged.word(), "NO", "{reply}");
+    }
+    assert!(
+        daemon
+            .log()
+            .contains("is or leads over a link that is not followed")
+    );
 }
 
 #[test]

@@ -197,3 +197,54 @@ fn after_the_death_of_the_process_nothing_works_any_more() {
     scratch.dir.unlink(b"a").unwrap();
     fault::clear();
 }
+
+#[test]
+fn links_are_followed_step_by_step_and_another_ones_not_at_all() {
+    use std::os::unix::fs::{lchown, symlink};
+    let scratch = Scratch::new();
+    let at = |name: &str| scratch.path().join(name);
+    std::fs::create_dir_all(at("real/sub")).unwrap();
+    std::fs::write(at("real/file"), "text").unwrap();
+    symlink("real", at("link")).unwrap();
+    symlink(at("link/sub/../file"), at("far")).unwrap();
+    symlink("round", at("round")).unwrap();
+    symlink("nowhere", at("gone")).unwrap();
+    let dir = &scratch.dir;
+    assert_eq!(dir.read(b"far", 10).unwrap().unwrap().0, b"text");
+    assert_eq!(
+        dir.open_dir(b"link").unwrap().real_path().unwrap(),
+        at("real").canonicalize().unwrap()
+    );
+    assert_eq!(
+        dir.stat_target(b"link/sub").unwrap().unwrap().kind,
+        Kind::Directory
+    );
+    for name in [b"round".as_slice(), b"gone"] {
+        assert!(dir.read(name, 10).unwrap().is_none());
+        assert!(dir.stat_target(name).unwrap().is_none());
+    }
+    assert!(is_gone(&dir.open_dir(b"real/file").unwrap_err()));
+    if !unistd::geteuid().is_root() {
+        return;
+    }
+    // One of somebody else's on the way is enough.
+    lchown(at("link"), Some(4_000_321), Some(4_000_321)).unwrap();
+    assert!(dir.read(b"far", 10).unwrap().is_none());
+    assert!(dir.stat_target(b"link/sub").unwrap().is_none());
+    assert!(is_loop(&dir.open_dir(b"link").unwrap_err()));
+    let part = dir.open_part(b"link").unwrap();
+    let named = dir.stat_part(b"link").unwrap().unwrap();
+    assert!(part.stat_self().unwrap().is_same_file(&named));
+    assert!(
+        !part
+            .list()
+            .unwrap()
+            .next_chunk(&mut |_, _| panic!())
+            .unwrap()
+    );
+    assert!(part.create_new(b"x", &Access::PRIVATE).is_err());
+    assert!(part.stat(b"file").unwrap().is_none());
+    part.sync().unwrap();
+    assert!(Dir::open_below(scratch.path(), &at("link/sub")).is_err());
+    assert!(Dir::open_below(scratch.path(), &at("real/sub")).is_ok());
+}

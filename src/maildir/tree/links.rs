@@ -23,16 +23,13 @@ pub fn elsewhere(root: &Path) -> DiskResult<Vec<PathBuf>> {
             directory => directory?,
         };
         for (name, kind) in list::entries(&directory, &|name| name != b"." && name != b"..")? {
-            let entry = path.join(as_path(&name));
             if kind == Kind::Link {
-                let target = entry.canonicalize().ok();
-                found.extend(
-                    target.filter(|target| {
-                        !target.starts_with(&real) && leads_to_mail(&name, target)
-                    }),
-                );
+                // One that is not followed when mail is served is not followed here.
+                let target = directory.open_dir(&name).ok();
+                let target = target.and_then(|target| leads_to_mail(&name, &target));
+                found.extend(target.filter(|target| !target.starts_with(&real)));
             } else if kind == Kind::Directory && is_level(&name) {
-                left.push(entry);
+                left.push(path.join(as_path(&name)));
             }
         }
     }
@@ -41,13 +38,16 @@ pub fn elsewhere(root: &Path) -> DiskResult<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn leads_to_mail(name: &[u8], target: &Path) -> bool {
-    match name {
-        b"cur" | b"new" | b"tmp" => {
-            target.is_dir() && target.file_name() == as_path(name).file_name()
-        }
-        _ => target.join("cur").is_dir(),
-    }
+/// The path of what a link of this name leads to, if that is mail.
+fn leads_to_mail(name: &[u8], target: &Dir) -> Option<PathBuf> {
+    let path = target.real_path().ok()?;
+    let is_mail = match name {
+        b"cur" | b"new" | b"tmp" => path.file_name() == as_path(name).file_name(),
+        _ => target
+            .stat_target(b"cur")
+            .is_ok_and(|cur| cur.is_some_and(|cur| cur.kind == Kind::Directory)),
+    };
+    is_mail.then_some(path)
 }
 
 /// With `LAYOUT=fs` there are links further down; a folder of Maildir++ has none in it that anybody makes.
