@@ -4,12 +4,18 @@
 //! characters never get into the log, whatever a client calls itself: a line stays a line.  Secrets
 //! cannot be formatted (`imap::command::Secret`, `ipc::Secret`), so they cannot be logged.
 //!
+//! What a process does for a user it says with the words that Dovecot begins such lines with: see [`on_behalf`].  A
+//! line that would come with each command is written once an hour: see [`ONCE`].
+//!
 //! The way to syslog is a socket.  Who closes all descriptors that are not his must call [`close`]
 //! before: a line would go into whatever gets the number next.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Record};
 
@@ -56,6 +62,29 @@ pub fn close() {
     syslog::close();
 }
 
+/// While this lives, all lines of the process are about one user or one client.
+#[must_use]
+pub struct OnBehalf {
+    before: Option<Arc<str>>,
+}
+
+/// Begins lines, from whatever thread, with `whose`, such as `imap(USER)<PID><SESSION>: `; but not those that say
+/// themselves whose they are.
+pub fn on_behalf(whose: &Arc<str>) -> OnBehalf {
+    let before = whose_lines().replace(Arc::clone(whose));
+    OnBehalf { before }
+}
+
+impl Drop for OnBehalf {
+    fn drop(&mut self) {
+        *whose_lines() = self.before.take();
+    }
+}
+
+/// A line with this target is written once an hour, whoever it is about and however often it comes: one
+/// fault of the host meets each command of each client.
+pub const ONCE: &str = "roost::once";
+
 #[derive(Clone, Copy)]
 enum Destination {
     Stderr { journal: bool },
@@ -70,6 +99,11 @@ thread_local! {
 
 /// What other threads logged, until the hook's own thread logs something.
 static ELSEWHERE: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
+
+static WHOSE: Mutex<Option<Arc<str>>> = Mutex::new(None);
+
+/// Lines with the target [`ONCE`], by their hash, and when they were written.
+static WRITTEN: Mutex<Option<HashMap<u64, Instant>>> = Mutex::new(None);
 
 fn set_hook(hook: Hook) {
     HOOK.set(Some(hook));
@@ -95,7 +129,11 @@ fn write(
     record: &Record<'_>,
 ) -> std::io::Result<()> {
     let level = record.level();
-    let text = printable(&record.args().to_string());
+    let text = record.args().to_string();
+    if record.target() == ONCE && is_repeated(&text, Instant::now()) {
+        return Ok(());
+    }
+    let text = printable(&with_whose(text));
     match destination {
         Destination::Stderr { journal: true } => writeln!(out, "<{}>{text}", priority(level)),
         Destination::Stderr { journal: false } => writeln!(out, "roost: {}{text}", prefix(level)),
@@ -134,6 +172,39 @@ fn pass_on(level: Level, text: &str) {
     }
 }
 
+fn with_whose(text: String) -> String {
+    match &*whose_lines() {
+        Some(whose) if !SAYS_WHOSE.iter().any(|start| text.starts_with(start)) => {
+            format!("{whose}{text}")
+        }
+        _ => text,
+    }
+}
+
+fn whose_lines() -> MutexGuard<'static, Option<Arc<str>>> {
+    WHOSE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the line was written in the hour before `now`; if not, it counts as written now.
+fn is_repeated(text: &str, now: Instant) -> bool {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let written = written.get_or_insert_with(HashMap::new);
+    let is_recent = |time: &Instant| now.saturating_duration_since(*time) < REPEATED_AFTER;
+    if written.get(&hasher.finish()).is_some_and(is_recent) {
+        return true;
+    }
+    if written.len() >= WRITTEN_MAX {
+        written.retain(|_, time| is_recent(time));
+        if written.len() >= WRITTEN_MAX {
+            written.clear();
+        }
+    }
+    written.insert(hasher.finish(), now);
+    false
+}
+
 fn elsewhere() -> MutexGuard<'static, Vec<(Level, String)>> {
     // The lines are whole whatever happened to a thread that held the lock.
     ELSEWHERE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -163,6 +234,10 @@ fn printable(text: &str) -> String {
     text.chars().map(replace).collect()
 }
 
+const SAYS_WHOSE: [&str; 2] = ["imap(", "imap-login: "];
+const REPEATED_AFTER: Duration = Duration::from_secs(3600);
+/// So many lines are remembered.
+const WRITTEN_MAX: usize = 4096;
 /// A thread that logs more than this while nothing else is logged repeats itself.
 const MAX_ELSEWHERE: usize = 100;
 
@@ -177,6 +252,28 @@ mod tests {
             printable("user=<a\r\nLogin: b\u{1b}[2J>"),
             "user=<a??Login: b?[2J>"
         );
+    }
+
+    #[test]
+    fn a_line_is_repeated_after_an_hour_and_not_before() {
+        let (text, now) = ("a line of this test's own", Instant::now());
+        assert!(!is_repeated(text, now));
+        assert!(is_repeated(text, now + REPEATED_AFTER / 2));
+        assert!(!is_repeated("another line of this test's own", now));
+        assert!(!is_repeated(text, now + REPEATED_AFTER));
+    }
+
+    #[test]
+    fn lines_say_for_whom_the_process_works() {
+        let user: Arc<str> = Arc::from("imap(alice): ");
+        let client: Arc<str> = Arc::from("imap(alice)<7><s>: ");
+        let _of_user = on_behalf(&user);
+        {
+            let _of_client = on_behalf(&client);
+            assert_eq!(with_whose("x".to_owned()), "imap(alice)<7><s>: x");
+            assert_eq!(with_whose("imap(bob): x".to_owned()), "imap(bob): x");
+        }
+        assert_eq!(with_whose("x".to_owned()), "imap(alice): x");
     }
 
     #[test]

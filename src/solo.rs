@@ -136,7 +136,8 @@ fn confine(
         .map_err(|error| SoloError::NoMaildir(error.path().to_owned(), error.into()))?;
     confinement.to_files(place.directories())?;
     let root = place.root();
-    let session = Session::new(config, place.maildir.clone(), event_loop.wake_function())
+    let wake = event_loop.wake_function();
+    let session = Session::new(user, config, place.maildir.clone(), wake)
         .map_err(|error| SoloError::NoMaildir(place.maildir, error))?;
     confinement.to_calls()?;
     Ok((session, root))
@@ -193,8 +194,9 @@ impl Service for Solo {
                 let separator = self.config.separator.octet();
                 let connection = imap::Connection::new(State::Authenticated, separator);
                 let greeting = Greeting::PreAuth;
+                let name = format!("{:x}-{:x}", process::id(), id.0);
                 self.session
-                    .attach(id, greeting, connection, Buffer::new(), now);
+                    .attach(id, &name, greeting, connection, Buffer::new(), now);
             }
             Door::Guarded(front, _) => front.handle_connect(id, peer, now),
         }
@@ -268,8 +270,10 @@ impl Service for Solo {
             Step::Ask(Question::Login(request)) if password.admits(&request.proof) => {
                 if let Some(admitted) = front.admit(id, password.user(), process::id(), now) {
                     let greeting = Greeting::LoggedIn(admitted.tag);
+                    let name = &admitted.origin.session;
                     let (connection, output) = (admitted.connection, admitted.output);
-                    self.session.attach(id, greeting, connection, output, now);
+                    self.session
+                        .attach(id, name, greeting, connection, output, now);
                 }
                 self.session.run(id, now, over)
             }

@@ -75,7 +75,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "maildir",
-        may_name: &["imap", "message", "sys"],
+        may_name: &["imap", "log", "message", "sys"],
         may_touch: &[Io],
         files: &[
             ("dir.rs", FILES),

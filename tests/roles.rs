@@ -7,6 +7,7 @@
 mod support;
 
 mod roles {
+    mod damaged;
     mod links;
     mod preauth;
     mod session;

@@ -29,6 +29,7 @@ pub enum Code<'a> {
     Closed,
     /// `COPYUID uidvalidity from to`
     CopyUid(u32, &'a Ranges, &'a Ranges),
+    Corruption,
     Expired,
     ExpungeIssued,
     HighestModSeq(u64),
@@ -414,6 +415,7 @@ impl Code<'_> {
             Code::Expired => "EXPIRED",
             Code::ExpungeIssued => "EXPUNGEISSUED",
             Code::HighestModSeq(_) => "HIGHESTMODSEQ",
+            Code::Corruption => "CORRUPTION",
             Code::InUse => "INUSE",
             Code::Limit => "LIMIT",
             Code::MailboxId(_) => "MAILBOXID",

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::dir::{Dir, DiskResult, is_gone};
+use super::plausible::can_fill;
+use super::text;
 use super::tree::{Layout, names};
 use crate::imap::mailbox::MailboxName;
 
@@ -22,13 +24,18 @@ pub struct Uiddb {
 
 /// The UIDs that Courier gave in this folder; None: there is no such file, or nothing usable in it.
 pub fn uiddb(folder: &Path) -> DiskResult<Option<Uiddb>> {
-    let text = Dir::open(folder)?.read(UIDDB, SIZE_MAX)?;
+    let folder = Dir::open(folder)?;
+    let size = folder.stat_target(UIDDB)?.map_or(0, |stat| stat.size);
+    if !can_fill(&folder, size) {
+        return Err(folder.failure("read", UIDDB, std::io::ErrorKind::FileTooLarge));
+    }
+    let text = folder.read(UIDDB, SIZE_MAX)?;
     Ok(text.and_then(|(text, _)| parse_uiddb(&text)))
 }
 
 /// A line `1 <uidvalidity> <next uid>`, then lines `<uid> <base name>`.
 fn parse_uiddb(text: &[u8]) -> Option<Uiddb> {
-    let mut lines = text.split(|&byte| byte == b'\n');
+    let mut lines = text::lines(text);
     let header = std::str::from_utf8(lines.next()?).ok()?;
     let mut numbers = header.split(' ').map(str::parse::<u32>);
     let (Some(Ok(1)), Some(Ok(uid_validity @ 1..)), Some(Ok(next_uid))) =
@@ -62,7 +69,7 @@ fn parse_uiddb(text: &[u8]) -> Option<Uiddb> {
 
 /// The mailboxes in `courierimapsubscribed`; None: there is no such file.
 pub fn subscriptions(root: &Path) -> DiskResult<Option<Vec<MailboxName>>> {
-    let text = Dir::open(root)?.read(SUBSCRIBED, SIZE_MAX)?;
+    let text = Dir::open(root)?.read(SUBSCRIBED, LIST_MAX)?;
     Ok(text.map(|(text, _)| parse_subscriptions(&text)))
 }
 
@@ -70,7 +77,7 @@ pub fn subscriptions(root: &Path) -> DiskResult<Option<Vec<MailboxName>>> {
 /// write UTF-8, as they do in folders' names.  Other people's mailboxes, which begin otherwise, are
 /// left out.
 fn parse_subscriptions(text: &[u8]) -> Vec<MailboxName> {
-    let names = text.split(|&byte| byte == b'\n').filter_map(|line| {
+    let names = text::lines(text).filter_map(|line| {
         let folder = line.strip_prefix(b"INBOX")?;
         match folder {
             b"" => Some(MailboxName::inbox()),
@@ -87,7 +94,7 @@ pub fn keywords(folder: &Path) -> DiskResult<Vec<(Vec<u8>, Vec<String>)>> {
         Err(e) if is_gone(&e) => return Ok(Vec::new()),
         directory => directory?,
     };
-    let list = directory.read(b":list", SIZE_MAX)?;
+    let list = directory.read(b":list", LIST_MAX)?;
     let mut keywords = list.map_or_else(BTreeMap::new, |(list, _)| parse_list(&list));
     // Changes not yet in the list: `<base>`, and older ones as `.<time>.<base>`.
     let mut changes: BTreeMap<Vec<u8>, (u64, Vec<u8>)> = BTreeMap::new();
@@ -111,7 +118,7 @@ pub fn keywords(folder: &Path) -> DiskResult<Vec<(Vec<u8>, Vec<String>)>> {
 
 /// The keywords in use one a line, an empty line, then lines `<base>:<number> <number>...`.
 fn parse_list(text: &[u8]) -> BTreeMap<Vec<u8>, Vec<String>> {
-    let mut rest = text.split(|&byte| byte == b'\n');
+    let mut rest = text::lines(text);
     let names: Vec<String> = rest
         .by_ref()
         .take_while(|line| !line.is_empty())
@@ -163,6 +170,7 @@ const UIDDB: &[u8] = b"courierimapuiddb";
 const SUBSCRIBED: &[u8] = b"courierimapsubscribed";
 const KEYWORDS: &[u8] = b"courierimapkeywords";
 const SIZE_MAX: usize = 1 << 30;
+const LIST_MAX: usize = 16 << 20;
 /// So that there is one above.
 const UID_MAX: u32 = u32::MAX - 2;
 const CHANGE_MAX: usize = 1 << 16;
@@ -217,6 +225,19 @@ mod tests {
         let expected = [(two, "one"), (four, "Later")];
         let expected = expected.map(|(base, word)| (base.into(), vec![word.to_owned()]));
         assert_eq!(keywords, expected);
+    }
+
+    #[test]
+    fn a_carriage_return_is_no_part_of_a_line() {
+        let uiddb = parse_uiddb(b"1 7 3\r\n1 a\r\n2 b:2,S\r\n").unwrap();
+        assert_eq!((uiddb.uid_validity, uiddb.next_uid), (7, 3));
+        assert_eq!(uiddb.records, [(1, b"a".to_vec()), (2, b"b".to_vec())]);
+        let subscribed = parse_subscriptions(b"INBOX\r\nINBOX.Work\r\n");
+        let subscribed: Vec<&str> = subscribed.iter().map(MailboxName::as_str).collect();
+        assert_eq!(subscribed, ["INBOX", "Work"]);
+        let keywords = parse_list(b"Work\r\nHome\r\n\r\na:0 1\r\n");
+        assert_eq!(keywords[&b"a"[..]], ["Work", "Home"]);
+        assert_eq!(lines(b"Later\r\n"), ["Later"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::error::is_denied;
 use super::filename::Filename;
 use super::folder::{Change, Folder, FolderError, Held};
 use super::keywords::{KeywordsError, KeywordsFile, Room};
+use super::report;
 use super::resolve::Round;
 use super::scan::Look;
 use super::sync::Findings;
@@ -329,27 +330,35 @@ impl Folder {
         if self.are_named(letters) {
             return;
         }
-        match self.keywords.refresh(&self.dirs.dir) {
-            Ok(true) => self.changes.push(Change::Keywords),
-            Ok(false) => (),
-            Err(error) => self.warn("cannot read dovecot-keywords", &error),
+        if self.keywords.refresh(&self.dirs.dir) {
+            self.changes.push(Change::Keywords);
         }
-        let Held::Lock(lock) = &self.held else {
-            return;
-        };
         if self.are_named(letters) {
             return;
         }
-        let file = KeywordsFile {
-            dir: &self.dirs.dir,
-            lock,
-            access: &self.dirs.access,
-            now,
+        let named = match &self.held {
+            Held::Lock(lock) if !self.keywords.is_unreadable() => {
+                let file = KeywordsFile {
+                    dir: &self.dirs.dir,
+                    lock,
+                    access: &self.dirs.access,
+                    now,
+                };
+                self.keywords.name_unknown(letters, &file)
+            }
+            _ => Ok(false),
         };
-        match self.keywords.name_unknown(letters, &file) {
-            Ok(true) => self.changes.push(Change::Keywords),
-            Ok(false) | Err(KeywordsError::LockLost) => (),
-            Err(KeywordsError::Io(error)) => self.warn("cannot write dovecot-keywords", &error),
+        let named = match named {
+            Ok(named) => named,
+            Err(KeywordsError::LockLost) => false,
+            Err(KeywordsError::Io(error)) => {
+                report::without(&error, "new letters have names that are not written down");
+                false
+            }
+        };
+        // What cannot be written down must do without.
+        if self.keywords.stand_in(letters) || named {
+            self.changes.push(Change::Keywords);
         }
     }
 

@@ -30,6 +30,7 @@ use hashbrown::HashMap;
 use std::io::Write;
 
 use super::dir::{Access, Dir, DiskResult, File, Stat, Target};
+use super::report;
 use crate::imap::sequence::Uid;
 use format::{Batch, BatchHeader};
 use window::Window;
@@ -49,6 +50,7 @@ pub struct Cache {
     /// The disk is full, or the file as large as it may be.
     given_up: bool,
     compaction: Option<Compaction>,
+    positions_max: usize,
 }
 
 /// The file as far as it was looked through.
@@ -65,6 +67,8 @@ struct Open {
     records: usize,
     batches: usize,
     damaged: bool,
+    /// A file that tells of more messages than there can be is not read on.
+    positions_max: usize,
 }
 
 /// A new file being filled.
@@ -92,7 +96,14 @@ impl Cache {
             unwritten: HashMap::new(),
             given_up: false,
             compaction: None,
+            positions_max: usize::MAX,
         }
+    }
+
+    /// The folder has about so many messages: a file that tells of many more is none of it.
+    pub fn for_messages(mut self, count: usize) -> Cache {
+        self.positions_max = count.saturating_mul(8).saturating_add(10_000);
+        self
     }
 
     /// The bytes last put for the message.  Messages asked for in the order in which they were put
@@ -242,6 +253,7 @@ impl Cache {
             last_records: compaction.size,
             batches: compaction.batches,
             damaged: false,
+            positions_max: self.positions_max,
         });
     }
 
@@ -252,7 +264,7 @@ impl Cache {
             self.directory
                 .rename(TEMPORARY, &self.directory, NAME, Target::Replace)
                 .ok()?;
-            self.open = Some(Open::new(file)?);
+            self.open = Some(Open::new(file, self.positions_max)?);
         }
         let open = self.open.as_mut()?;
         let encoded = batch.encode();
@@ -338,8 +350,11 @@ impl Cache {
     }
 
     fn open_file(&self) -> Option<Open> {
-        let file = self.directory.open_append(NAME).ok()?;
-        let mut open = Open::new(file)?;
+        let opened = self.directory.open_append(NAME);
+        let file = opened
+            .inspect_err(|error| report::without(error, WITHOUT))
+            .ok()?;
+        let mut open = Open::new(file, self.positions_max)?;
         let header = open.window.bytes(&open.file, 0, format::FILE_HEADER)?;
         if !format::is_file_header(header, self.uid_validity) {
             return None;
@@ -350,7 +365,7 @@ impl Cache {
 }
 
 impl Open {
-    fn new(file: File) -> Option<Open> {
+    fn new(file: File, positions_max: usize) -> Option<Open> {
         Some(Open {
             stat: file.stat().ok()?,
             file,
@@ -361,6 +376,7 @@ impl Open {
             records: 0,
             batches: 0,
             damaged: false,
+            positions_max,
         })
     }
 
@@ -398,6 +414,9 @@ impl Open {
             return None;
         }
         let mut at = records_at;
+        if self.positions.len() > self.positions_max {
+            return None;
+        }
         for (uid, size) in format::entries(table) {
             self.positions.insert(uid, u32::try_from(at).ok()?);
             at += (format::RECORD_HEADER + size) as u64;
@@ -460,6 +479,7 @@ impl Drop for Cache {
     }
 }
 
+const WITHOUT: &str = "what lists of messages show is read from the messages each time";
 const NAME: &[u8] = b"roost.cache";
 const TEMPORARY: &[u8] = b"roost.cache.tmp";
 /// A batch is written when it has become as large as this.

@@ -1,6 +1,8 @@
 //! Messages that Dovecot's mail_compress wrote, and the recipes that compress old mail: found by
 //! their first bytes, whatever their name says, and served as the plain text they hold.
 //!
+//! A file that was cut short gives what it has, and is told apart.  Expanding takes slices, as all that is long does.
+//!
 //! The text goes to a temporary file without a name, so that everything else (sizes, MIME offsets,
 //! partial fetches) works on it as on any message, and a message that is small on disk cannot use up
 //! the memory.  Encrypted messages are told apart so that a client gets a clear text.
@@ -8,14 +10,17 @@
 //! A message may begin like a compressed file by chance.  For all formats but zlib's two bytes that
 //! is out of the question for text; what looks like zlib but is not is served as it is.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bzip2::bufread::MultiBzDecoder;
-use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
-use ruzstd::decoding::StreamingDecoder;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use bzip2::bufread::BzDecoder;
+use flate2::bufread::{GzDecoder, ZlibDecoder};
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use super::dir::{self, Access, Dir, DiskError, DiskResult, File};
 
@@ -52,94 +57,292 @@ pub fn detect(first: &[u8]) -> Option<Format> {
     let (_, format) = MAGIC.iter().find(|(magic, _)| first.starts_with(magic))?;
     let text = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
     match format {
-        // `x^` may begin a header, too.
+        // `x^` may begin a header, too, and so may `BZh`.
         Format::Zlib if first.iter().all(text) => None,
+        Format::Bzip2 if !is_bzip2(first) => None,
         format => Some(*format),
     }
 }
 
-/// The plain text of `file` in a temporary file made in `directory`, and its size; None: `file` is
-/// plain itself.
-pub fn expand(
-    file: &File,
-    directory: &Dir,
-    limit: u64,
-) -> Result<Option<(File, u64)>, CompressedError> {
-    let mut first = [0; FIRST_BYTES];
-    let got = file.read_at(&mut first, 0)?;
-    let Some(format) = detect(first.get(..got).unwrap_or_default()) else {
-        return Ok(None);
-    };
-    let expanded = expand_into(file, format, directory, limit);
-    match expanded {
-        // A full disk is no reason not to serve what is on it.
-        Err(CompressedError::Io(e)) if dir::is_full(&e) => {
-            let elsewhere = Dir::open(Path::new(ELSEWHERE))?;
-            expand_into(file, format, &elsewhere, limit).map(Some)
-        }
-        Err(CompressedError::Broken) if format == Format::Zlib => Ok(None),
-        expanded => expanded.map(Some),
-    }
+/// `BZh`, the size of the blocks, and the beginning of a block or of the end.
+fn is_bzip2(first: &[u8]) -> bool {
+    const BLOCK: &[u8] = b"\x31\x41\x59\x26\x53\x59";
+    const END: &[u8] = b"\x17\x72\x45\x38\x50\x90";
+    let level = first
+        .get(3)
+        .is_some_and(|level| matches!(level, b'1'..=b'9'));
+    let rest = first.get(4..).unwrap_or_default();
+    // A file may be cut within them.
+    let begins = |with: &[u8]| rest.starts_with(with) || with.starts_with(rest);
+    level && (begins(BLOCK) || begins(END))
 }
 
-fn expand_into(
-    file: &File,
+/// A compressed file whose text is on its way into a temporary file, slice by slice.
+pub struct Expansion {
     format: Format,
-    directory: &Dir,
-    limit: u64,
-) -> Result<(File, u64), CompressedError> {
-    let input = BufReader::with_capacity(BUFFER, FromStart { file, offset: 0 });
-    let mut output = Output {
-        file: temporary(directory)?,
-        size: 0,
-        limit,
-    };
-    match format {
-        Format::Gzip => output.copy(MultiGzDecoder::new(input))?,
-        Format::Bzip2 => output.copy(MultiBzDecoder::new(input))?,
-        Format::Zlib => output.copy(ZlibDecoder::new(input))?,
-        Format::Zstd => expand_zstd(input, &mut output)?,
-        Format::Lz4 => expand_lz4(input, &mut output)?,
-        Format::Xz => return Err(CompressedError::Unsupported),
-        Format::Encrypted => return Err(CompressedError::Encrypted),
-    }
-    Ok((output.file, output.size))
+    input: Arc<File>,
+    decoder: Decoder,
+    /// How many octets of the input the decoder may have now.
+    budget: Rc<Cell<usize>>,
+    /// Whole members, one behind the other, of which a file may consist.
+    members: u64,
+    output: Output,
 }
 
-/// Frames one after the other, some of which may be there to be skipped (RFC 8878 3.1).
-fn expand_zstd(mut input: impl BufRead, output: &mut Output) -> Result<(), CompressedError> {
-    while !input.fill_buf().map_err(failed)?.is_empty() {
-        match StreamingDecoder::new(&mut input) {
-            Ok(decoder) => output.copy(decoder)?,
-            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                length,
-                ..
-            })) => {
-                io::copy(&mut input.by_ref().take(length.into()), &mut io::sink())
-                    .map_err(failed)?;
+/// The text of a compressed file.
+#[derive(Debug)]
+pub struct Expanded {
+    pub file: File,
+    pub size: u64,
+    /// The file was cut short or is damaged, and this is what could be had of it.
+    pub is_cut: bool,
+}
+
+/// What is read next.
+enum Decoder {
+    /// The beginning of a member, or the end of the file.
+    Next(Input),
+    Gzip(GzDecoder<Input>),
+    Bzip2(BzDecoder<Input>),
+    Zlib(ZlibDecoder<Input>),
+    Zstd(Box<StreamingDecoder<Frame, FrameDecoder>>),
+    Lz4(Lz4),
+    Over,
+}
+
+type Input = BufReader<FromStart>;
+/// The magic, which was looked at, and the rest.
+type Frame = Chain<Cursor<[u8; 4]>, Input>;
+
+/// How far one step came.
+enum Stride {
+    On,
+    /// The decoder has used up its input for now.
+    Paused,
+    Done,
+}
+
+impl Expansion {
+    /// Begins with a file of this format; the temporary file is made in `directory`.
+    pub fn begin(
+        input: &Arc<File>,
+        format: Format,
+        directory: &Dir,
+        limit: u64,
+    ) -> Result<Expansion, CompressedError> {
+        match format {
+            Format::Xz => return Err(CompressedError::Unsupported),
+            Format::Encrypted => return Err(CompressedError::Encrypted),
+            _ => (),
+        }
+        let budget = Rc::new(Cell::new(0));
+        Ok(Expansion {
+            format,
+            input: Arc::clone(input),
+            decoder: Decoder::Next(read_from_start(input, &budget)),
+            budget,
+            members: 0,
+            output: Output {
+                file: temporary(directory)?,
+                size: 0,
+                limit,
+            },
+        })
+    }
+
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Goes on until the slice is over; `None`: there is more to do.  After an error there is nothing more
+    /// to be had.
+    pub fn go_on(&mut self, over: &dyn Fn() -> bool) -> Result<Option<Expanded>, CompressedError> {
+        loop {
+            // What a file says must not keep others waiting: a member may be long and give no text.
+            self.budget.set(INPUT_AT_ONCE);
+            let is_done = loop {
+                match self.stride() {
+                    Ok(Stride::On) if !over() => (),
+                    Ok(Stride::On | Stride::Paused) => break false,
+                    Ok(Stride::Done) => break true,
+                    // A full disk is no reason not to serve what is on it.
+                    Err(CompressedError::Io(error)) if self.may_move(&error) => {
+                        self.begin_elsewhere()?;
+                    }
+                    Err(CompressedError::Broken) if self.is_of_use() => {
+                        return self.finish(true).map(Some);
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            if is_done {
+                return self.finish(false).map(Some);
             }
-            Err(_) => return Err(CompressedError::Broken),
+            if over() {
+                return Ok(None);
+            }
         }
     }
-    Ok(())
+
+    /// What there is of a cut file is better than nothing; but what looks like zlib may be none.
+    fn is_of_use(&self) -> bool {
+        self.output.size > 0 && self.format != Format::Zlib
+    }
+
+    fn may_move(&self, error: &DiskError) -> bool {
+        dir::is_full(error) && !self.output.file.is_in(Path::new(ELSEWHERE))
+    }
+
+    fn begin_elsewhere(&mut self) -> Result<(), CompressedError> {
+        let directory = Dir::open(Path::new(ELSEWHERE))?;
+        let again = Expansion::begin(&self.input, self.format, &directory, self.output.limit);
+        *self = again?;
+        self.budget.set(INPUT_AT_ONCE);
+        Ok(())
+    }
+
+    fn finish(&mut self, is_cut: bool) -> Result<Expanded, CompressedError> {
+        self.decoder = Decoder::Over;
+        let size = self.output.size;
+        let file = self.output.file.duplicate()?;
+        Ok(Expanded { file, size, is_cut })
+    }
+
+    /// Takes some text from the decoder.
+    fn stride(&mut self) -> Result<Stride, CompressedError> {
+        let mut buffer = [0; BUFFER];
+        let read = match &mut self.decoder {
+            Decoder::Next(_) => return self.next_member(),
+            Decoder::Over => return Ok(Stride::Done),
+            Decoder::Gzip(decoder) => decoder.read(&mut buffer),
+            Decoder::Bzip2(decoder) => decoder.read(&mut buffer),
+            Decoder::Zlib(decoder) => decoder.read(&mut buffer),
+            Decoder::Zstd(decoder) => {
+                // It cannot be broken off within a block, which is small.
+                self.budget.set(usize::MAX);
+                decoder.read(&mut buffer)
+            }
+            Decoder::Lz4(chunks) => {
+                self.budget.set(usize::MAX);
+                return match chunks.next(&mut self.output)? {
+                    true => Ok(Stride::On),
+                    false => Ok(Stride::Done),
+                };
+            }
+        };
+        match read {
+            Ok(0) => {
+                self.end_member();
+                Ok(Stride::On)
+            }
+            Ok(n) => {
+                self.output.write(buffer.get(..n).unwrap_or_default())?;
+                Ok(Stride::On)
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Stride::On),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Stride::Paused),
+            Err(e) => Err(failed(e)),
+        }
+    }
+
+    fn end_member(&mut self) {
+        self.members += 1;
+        self.decoder = match std::mem::replace(&mut self.decoder, Decoder::Over) {
+            Decoder::Gzip(decoder) => Decoder::Next(decoder.into_inner()),
+            Decoder::Bzip2(decoder) => Decoder::Next(decoder.into_inner()),
+            Decoder::Zstd(decoder) => Decoder::Next(decoder.into_inner().into_inner().1),
+            _ => Decoder::Over,
+        };
+    }
+
+    /// Another member, or the end; what follows the last one and is none is passed over, as gzip(1) does.
+    fn next_member(&mut self) -> Result<Stride, CompressedError> {
+        let Decoder::Next(mut input) = std::mem::replace(&mut self.decoder, Decoder::Over) else {
+            return Ok(Stride::Done);
+        };
+        let first = match input.fill_buf() {
+            Ok(octets) => octets.first().copied(),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.decoder = Decoder::Next(input);
+                return Ok(Stride::Paused);
+            }
+            Err(e) => return Err(failed(e)),
+        };
+        self.decoder = match (self.format, first) {
+            (Format::Gzip, Some(0x1f)) => Decoder::Gzip(GzDecoder::new(input)),
+            (Format::Bzip2, Some(b'B')) => Decoder::Bzip2(BzDecoder::new(input)),
+            (Format::Zlib, Some(_)) => Decoder::Zlib(ZlibDecoder::new(input)),
+            (Format::Zstd, Some(_)) => {
+                self.budget.set(usize::MAX);
+                zstd_frame(input)?
+            }
+            (Format::Lz4, Some(_)) => {
+                self.budget.set(usize::MAX);
+                Decoder::Lz4(Lz4::begin(input)?)
+            }
+            _ => return Ok(Stride::Done),
+        };
+        Ok(Stride::On)
+    }
+}
+
+/// A frame, or one that is there to be skipped (RFC 8878 3.1).
+fn zstd_frame(mut input: Input) -> Result<Decoder, CompressedError> {
+    let mut magic = [0; 4];
+    read_whole(&mut input, &mut magic)?;
+    if let [0x50..=0x5f, 0x2a, 0x4d, 0x18] = magic {
+        let mut length = [0; 4];
+        read_whole(&mut input, &mut length)?;
+        let mut skipped = input.by_ref().take(u32::from_le_bytes(length).into());
+        io::copy(&mut skipped, &mut io::sink()).map_err(failed)?;
+        return Ok(Decoder::Next(input));
+    }
+    let frame = Cursor::new(magic).chain(input);
+    let decoder = StreamingDecoder::new_with_max_window_size(frame, ZSTD_WINDOW_MAX);
+    match decoder {
+        Ok(decoder) => Ok(Decoder::Zstd(Box::new(decoder))),
+        Err(_) => Err(CompressedError::Broken),
+    }
 }
 
 /// After the magic the size of the largest chunk's text, then for each chunk its compressed size
 /// and an lz4 block; numbers big-endian.
-fn expand_lz4(mut input: impl BufRead, output: &mut Output) -> Result<(), CompressedError> {
-    let mut magic = [0; LZ4_MAGIC.len()];
-    read_whole(&mut input, &mut magic)?;
-    let largest = read_size(&mut input)?;
-    let mut text = vec![0; largest];
-    let mut chunk = Vec::new();
-    while !input.fill_buf().map_err(failed)?.is_empty() {
-        chunk.resize(read_size(&mut input)?, 0);
-        read_whole(&mut input, &mut chunk)?;
-        let size = lz4_flex::block::decompress_into(&chunk, &mut text)
-            .map_err(|_| CompressedError::Broken)?;
-        output.write(text.get(..size).unwrap_or_default())?;
+struct Lz4 {
+    input: Input,
+    text: Vec<u8>,
+    chunk: Vec<u8>,
+}
+
+impl Lz4 {
+    fn begin(mut input: Input) -> Result<Lz4, CompressedError> {
+        let mut magic = [0; LZ4_MAGIC.len()];
+        read_whole(&mut input, &mut magic)?;
+        let text = vec![0; read_size(&mut input)?];
+        let chunk = Vec::new();
+        Ok(Lz4 { input, text, chunk })
     }
-    Ok(())
+
+    /// False: there was no further chunk.
+    fn next(&mut self, output: &mut Output) -> Result<bool, CompressedError> {
+        if self.input.fill_buf().map_err(failed)?.is_empty() {
+            return Ok(false);
+        }
+        self.chunk.resize(read_size(&mut self.input)?, 0);
+        read_whole(&mut self.input, &mut self.chunk)?;
+        let size = lz4_flex::block::decompress_into(&self.chunk, &mut self.text)
+            .map_err(|_| CompressedError::Broken)?;
+        output.write(self.text.get(..size).unwrap_or_default())?;
+        Ok(true)
+    }
+}
+
+impl fmt::Debug for Expansion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expansion")
+            .field("format", &self.format)
+            .field("size", &self.output.size)
+            .finish_non_exhaustive()
+    }
 }
 
 fn read_size(input: &mut impl Read) -> Result<usize, CompressedError> {
@@ -170,19 +373,6 @@ struct Output {
 }
 
 impl Output {
-    /// Takes everything from `decoder`.
-    fn copy(&mut self, mut decoder: impl Read) -> Result<(), CompressedError> {
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            match decoder.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(n) => self.write(buffer.get(..n).unwrap_or_default())?,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(failed(e)),
-            }
-        }
-    }
-
     fn write(&mut self, text: &[u8]) -> Result<(), CompressedError> {
         self.size = self.size.saturating_add(text.len() as u64);
         if self.size > self.limit {
@@ -192,16 +382,33 @@ impl Output {
     }
 }
 
-/// Reads a file from its start, wherever its own position is.
-struct FromStart<'a> {
-    file: &'a File,
-    offset: u64,
+fn read_from_start(file: &Arc<File>, budget: &Rc<Cell<usize>>) -> Input {
+    let reader = FromStart {
+        file: Arc::clone(file),
+        offset: 0,
+        budget: Rc::clone(budget),
+    };
+    BufReader::with_capacity(BUFFER, reader)
 }
 
-impl Read for FromStart<'_> {
+/// Reads a file from its start, wherever its own position is, as far as the budget goes.
+struct FromStart {
+    file: Arc<File>,
+    offset: u64,
+    budget: Rc<Cell<usize>>,
+}
+
+impl Read for FromStart {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.file.read_at(buffer, self.offset)?;
+        let budget = self.budget.get();
+        if budget == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let most = budget.min(buffer.len());
+        let room = buffer.get_mut(..most).unwrap_or_default();
+        let got = self.file.read_at(room, self.offset)?;
         self.offset += got as u64;
+        self.budget.set(budget - got);
         Ok(got)
     }
 }
@@ -247,7 +454,11 @@ const MAGIC: [(&[u8], Format); 10] = [
 ];
 /// As Dovecot has it.
 const LZ4_CHUNK_MAX: usize = 1 << 20;
-const BUFFER: usize = 64 << 10;
+/// zstd's own default refuses less; memory is used as far as the text goes.
+const ZSTD_WINDOW_MAX: u64 = 32 << 20;
+const BUFFER: usize = 16 << 10;
+/// So much input takes a millisecond or so.
+const INPUT_AT_ONCE: usize = 32 << 10;
 const ELSEWHERE: &str = "/tmp";
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use std::time::{Duration, SystemTime};
 
 use super::dir::{self, Access, Dir, DiskError, DiskResult, File, Target};
 use super::error::is_denied;
+use super::report;
 
 /// The modseq was given to these UIDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,8 @@ pub(super) enum Found {
 }
 
 impl Counter {
-    pub fn open(dir: Dir, durable: bool) -> DiskResult<(Counter, Found)> {
+    /// A file that cannot be read is as good as none.
+    pub fn open(dir: Dir, durable: bool) -> (Counter, Found) {
         let mut counter = Counter {
             dir,
             file: None,
@@ -102,7 +104,11 @@ impl Counter {
             from_clock: false,
             durable,
         };
-        let found = match counter.reopen()? {
+        let reopened = counter.reopen().unwrap_or_else(|error| {
+            report::without(&error, WITHOUT);
+            None
+        });
+        let found = match reopened {
             Some(given) => {
                 counter.last = counter.last.max(counter.reserved);
                 Found::Records {
@@ -114,7 +120,7 @@ impl Counter {
             }
             None => Found::Nothing,
         };
-        Ok((counter, found))
+        (counter, found)
     }
 
     /// The greatest modseq given so far.
@@ -159,11 +165,18 @@ impl Counter {
     }
 
     /// What other processes have given since the last look; needs the lock.
-    pub fn refresh(&mut self) -> DiskResult<Heard> {
-        let mut heard = Heard::default();
+    pub fn refresh(&mut self) -> Heard {
         if self.from_clock {
-            return Ok(heard);
+            return Heard::default();
         }
+        self.read_others().unwrap_or_else(|error| {
+            self.fall_back(&error);
+            Heard::default()
+        })
+    }
+
+    fn read_others(&mut self) -> DiskResult<Heard> {
+        let mut heard = Heard::default();
         let on_disk = self.dir.stat(NAME)?;
         match (&mut self.file, on_disk) {
             (Some(open), Some(stat)) if stat.inode == open.inode => {
@@ -331,11 +344,11 @@ impl Counter {
     /// Without a file whoever comes after us starts from the clock, which is what we do now.
     /// Removing it works on a full disk.
     fn fall_back(&mut self, why: &DiskError) {
-        log::warn!("roost.modseq cannot be written, modseqs come from the clock: {why}");
+        report::without(why, WITHOUT);
         if let Err(error) = self.dir.unlink(NAME)
             && !dir::is_gone(&error)
         {
-            log::error!("cannot remove roost.modseq: {error}");
+            report::without(&error, WITHOUT);
         }
         self.file = None;
         self.reserved = 0;
@@ -357,7 +370,8 @@ impl Counter {
         };
         let mut magic = [0; MAGIC.len()];
         if file.read_at(&mut magic, 0)? != magic.len() || magic != *MAGIC {
-            log::warn!("roost.modseq is damaged: starting from the clock");
+            let damaged = std::io::Error::new(std::io::ErrorKind::InvalidData, "it is damaged");
+            report::without(&file.failure("read", damaged), WITHOUT);
             return Ok(None);
         }
         let mut open = Open {
@@ -399,6 +413,10 @@ impl Open {
         let mut records = Vec::new();
         let mut bytes = vec![0; RECORD * 512];
         loop {
+            if records.len() >= RECORDS_MAX {
+                let why = std::io::Error::new(std::io::ErrorKind::InvalidData, "it is too long");
+                return Err(self.file.failure("read", why));
+            }
             let read = self.file.read_at(&mut bytes, self.length)?;
             let before = records.len();
             for record in bytes.get(..read).unwrap_or_default().chunks(RECORD) {
@@ -476,12 +494,15 @@ fn bytes_len(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
+const WITHOUT: &str = "modseqs come from the clock";
 const NAME: &[u8] = b"roost.modseq";
 const TEMPORARY: &[u8] = b"roost.modseq.tmp";
 const MAGIC: &[u8; 8] = b"RoostMS1";
 const RECORD: usize = 20;
 /// A file of the magic number and one record.
 const SHORT: u64 = 28;
+/// It begins anew with each index that is written, which is four times a minute.
+const RECORDS_MAX: usize = 1 << 20;
 /// How many modseqs one wait for the disk is good for.
 const STEP: u64 = 1000;
 
@@ -491,11 +512,11 @@ mod tests {
     use crate::maildir::dir::scratch::Scratch;
 
     fn open(scratch: &Scratch) -> (Counter, Found) {
-        Counter::open(scratch.dir.clone(), true).unwrap()
+        Counter::open(scratch.dir.clone(), true)
     }
 
     fn issue(counter: &mut Counter) -> u64 {
-        let _ = counter.refresh().unwrap();
+        let _ = counter.refresh();
         counter.issue(&Access::PRIVATE, SystemTime::now())
     }
 
@@ -586,7 +607,7 @@ mod tests {
         theirs.give(2, second);
         theirs.write(&Access::PRIVATE);
         assert!(ours.is_behind().unwrap());
-        assert_eq!(ours.refresh().unwrap().given.len(), 1);
+        assert_eq!(ours.refresh().given.len(), 1);
         assert!(!ours.is_behind().unwrap());
         let third = issue(&mut ours);
         assert!(third > second);
@@ -614,6 +635,25 @@ mod tests {
         again.restart(&Access::PRIVATE).unwrap();
         drop(again);
         assert!(!is_abandoned(open(&scratch).1));
+    }
+
+    #[test]
+    fn a_file_that_is_none_costs_no_more_than_the_count() {
+        for kind in ["directory", "fifo"] {
+            let scratch = Scratch::new();
+            let path = scratch.path().join("roost.modseq");
+            match kind {
+                "directory" => std::fs::create_dir(&path).unwrap(),
+                _ => nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            }
+            let (mut counter, found) = open(&scratch);
+            assert_eq!(found, Found::Nothing, "{kind}");
+            counter.lose(SystemTime::now());
+            let told = issue(&mut counter);
+            counter.give(1, told);
+            counter.write(&Access::PRIVATE);
+            assert!(issue(&mut counter) > told, "{kind}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod file;
 pub mod links;
 mod process;
 mod remote;
+mod rights;
 #[doc(hidden)]
 pub mod world;
 
@@ -33,6 +34,7 @@ use error::At;
 pub use error::{DiskError, DiskResult};
 pub use file::{File, Kind, Stat, Time};
 pub use process::{host_name, own_process, process_exists};
+pub use rights::{Lack, lack};
 
 use crate::sys::fs::{Entries, read_directory};
 
@@ -54,6 +56,7 @@ pub enum Target {
 
 impl Dir {
     pub fn open(path: &Path) -> DiskResult<Dir> {
+        rights::note_groups();
         let fd = call("opendir", At::path(path), || {
             fcntl::open(path, DIRECTORY, Mode::empty())
         })?;
@@ -255,6 +258,25 @@ impl Dir {
         }
     }
 
+    /// Why nothing can be made, renamed or removed in it; `None`: it can, as far as can be told.
+    pub fn why_read_only(&self) -> Option<DiskError> {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let refusal = |errno| Some(self.failure("access", b".", errno));
+        if rights::may_change(&self.stat_self().ok()?) {
+            return self
+                .is_on_read_only()
+                .unwrap_or(false)
+                .then(|| self.failure("access", b".", Errno::EROFS));
+        }
+        // The mode does not tell of access control lists: a file without a name leaves no trace.
+        let probe = self.open_at("access", b".", UNNAMED, 0o600);
+        match probe.err()?.kind() {
+            PermissionDenied => refusal(Errno::EACCES),
+            ReadOnlyFilesystem => refusal(Errno::EROFS),
+            _ => None,
+        }
+    }
+
     /// The stat of the directory itself; no links means that it was removed under us.
     pub fn stat_self(&self) -> DiskResult<Stat> {
         call("fstat", self.at(b"."), || stat::fstat(&*self.fd)).map(|stat| Stat::from(&stat))
@@ -318,9 +340,10 @@ impl Dir {
     /// What new files and directories in this folder take: from its `dovecot-shared` if there is
     /// one, else from the directory itself.
     pub fn access(&self) -> DiskResult<Access> {
-        let stat = match self.stat_target(b"dovecot-shared")? {
-            Some(shared) => shared,
-            None => self.stat_self()?,
+        // A link that leads nowhere, or round in a circle, says nothing.
+        let stat = match self.stat_target(b"dovecot-shared") {
+            Ok(Some(shared)) => shared,
+            _ => self.stat_self()?,
         };
         Ok(Access::from_stat(&stat, unistd::getegid().as_raw()))
     }
@@ -517,6 +540,10 @@ const APPEND: OFlag = OFlag::O_RDWR
 const CREATE: OFlag = OFlag::O_RDWR
     .union(OFlag::O_CREAT)
     .union(OFlag::O_EXCL)
+    .union(OFlag::O_CLOEXEC);
+
+const UNNAMED: OFlag = OFlag::O_RDWR
+    .union(OFlag::O_TMPFILE)
     .union(OFlag::O_CLOEXEC);
 
 /// What file systems and kernels say that do not know RENAME_NOREPLACE.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::dir::{self, DiskError};
+use super::report;
 
 /// Why a folder cannot be worked with.
 #[derive(Debug)]
@@ -28,6 +29,16 @@ impl From<DiskError> for FolderError {
             FolderError::Denied(error)
         } else {
             FolderError::Io(error)
+        }
+    }
+}
+
+impl FolderError {
+    /// For the log: with what is missing to whom.
+    pub fn explained(&self) -> String {
+        match self {
+            FolderError::Denied(error) => report::explained(error),
+            other => other.to_string(),
         }
     }
 }
@@ -66,6 +77,16 @@ impl From<DiskError> for MessageError {
             MessageError::Denied(error)
         } else {
             MessageError::Io(error)
+        }
+    }
+}
+
+impl MessageError {
+    /// For the log: with what is missing to whom.
+    pub fn explained(&self) -> String {
+        match self {
+            MessageError::Denied(error) => report::explained(error),
+            other => other.to_string(),
         }
     }
 }

@@ -26,6 +26,7 @@ use super::lock::{Dotlock, Lock};
 use super::messages::Message;
 use super::modseqs::Modseqs;
 use super::read::Measuring;
+use super::report;
 use super::scan::Work;
 use super::sync::Findings;
 use super::table::Table;
@@ -38,7 +39,7 @@ use crate::imap::sequence::{Ranges, Uid};
 pub use super::counts::{Counts, Status};
 pub use super::error::{FolderError, MessageError};
 pub use super::persist::status;
-pub use super::read::{Facts, MessageFile};
+pub use super::read::{Facts, MessageFile, Opening};
 pub use super::scan::{Look, Step};
 pub use super::update::Met;
 
@@ -109,7 +110,7 @@ pub struct Folder {
     /// The index on disk does not have everything.
     pub(super) stale: bool,
     pub(super) index: Option<FileState>,
-    pub(super) measuring: Option<Measuring>,
+    pub(super) measuring: Vec<Measuring>,
     pub(super) unique: RefCell<UniqueNames>,
     /// A batch that is being committed has a clone of this, and the lock.
     pub(super) committing: Rc<()>,
@@ -181,12 +182,12 @@ impl Folder {
     ) -> Result<Folder, FolderError> {
         let dirs = Dirs::open(maildir, directory)?;
         let fsync = maildir.settings().fsync;
-        let keywords = Keywords::read(&dirs.dir)?;
+        let keywords = Keywords::read(&dirs.dir);
         // Before the index: one that is written meanwhile has all that was in it.
         let (modseqs, found) = Modseqs::open(&dirs, directory, fsync)?;
-        let read = match index::read(&dirs.index) {
+        let read = match index::read(&dirs.index, &[&dirs.cur, &dirs.new]) {
             Err(error) => {
-                log::warn!("{}: cannot read the index: {error}", directory.display());
+                report::without(&error, index::WITHOUT);
                 None
             }
             Ok(read) => read,
@@ -235,7 +236,7 @@ impl Folder {
             served: false,
             stale: false,
             index: index_state,
-            measuring: None,
+            measuring: Vec::new(),
             unique: RefCell::new(UniqueNames::of_this_process()),
             committing: Rc::new(()),
             locked_for_batch: false,
@@ -320,6 +321,12 @@ impl Folder {
         }
     }
 
+    /// Why no flag can be changed and no message removed; `None`: they can.  As Dovecot, it is cur/ that
+    /// is asked.
+    pub fn why_read_only(&self) -> Option<DiskError> {
+        self.dirs.cur.why_read_only()
+    }
+
     /// What changed since this was last called, in order.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
@@ -327,7 +334,8 @@ impl Folder {
 
     /// The cache of the folder's messages, which lies where its index does.
     pub fn open_cache(&self) -> Cache {
-        Cache::open(&self.dirs.index, self.uid_validity())
+        let cache = Cache::open(&self.dirs.index, self.uid_validity());
+        cache.for_messages(self.table.len())
     }
 
     pub fn uid_validity(&self) -> u32 {
@@ -457,7 +465,8 @@ impl Folder {
     /// Whether a keyword that is new here would find a letter.
     pub fn has_room_for_keywords(&self) -> bool {
         let all = (1 << LETTERS) - 1;
-        !self.keywords.is_full() || letters_of(&self.table) != all
+        let is_left = !self.keywords.is_full() || letters_of(&self.table) != all;
+        is_left && !self.keywords.is_unreadable()
     }
 
     /// EMAILID (RFC 8474 5.1): follows the message through COPY.  A GUID of Dovecot's that is 32

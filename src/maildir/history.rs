@@ -20,6 +20,9 @@ pub(super) struct Expunged {
 }
 
 impl History {
+    /// So many entries are kept at most.
+    pub const LIMIT: usize = LIMIT;
+
     /// A history that knows nothing of what happened up to `floor`.
     pub fn starting_at(floor: u64) -> History {
         History {

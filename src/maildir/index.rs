@@ -15,6 +15,8 @@ use super::counts::{Counts, Status};
 use super::dir::{self, Access, Dir, DiskResult, File, Stat, Target, Time};
 use super::history::{Expunged, History};
 use super::messages::{Message, ROW};
+use super::plausible::can_have;
+use super::report;
 use super::table::Table;
 use crate::imap::sequence::Uid;
 
@@ -107,17 +109,19 @@ pub(super) fn read_header(directory: &Dir) -> DiskResult<Option<Header>> {
     Ok(read_lengths(&mut file)?.map(|(header, _)| header))
 }
 
-/// The whole index, and what to compare later to see whether another process has written one.
-pub(super) fn read(directory: &Dir) -> DiskResult<Option<(Index, FileState)>> {
+/// The whole index, and what to compare later to see whether another process has written one.  `folder` is where
+/// the messages are: an index that speaks of more than there can be is damaged.
+pub(super) fn read(directory: &Dir, folder: &[&Dir]) -> DiskResult<Option<(Index, FileState)>> {
     let Some(mut file) = open(directory)? else {
         return Ok(None);
     };
     let state = FileState::of(&file.stat()?);
-    let read = read_body(&mut file);
+    let read = read_body(&mut file, folder);
     match read.map_err(|error| file.failure("read", error))? {
         Some(index) => Ok(Some((index, state))),
         None => {
-            log::warn!("the index is damaged: making it anew");
+            let damaged = io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
+            report::without(&directory.failure("read", NAME, damaged), WITHOUT);
             Ok(None)
         }
     }
@@ -185,6 +189,12 @@ fn read_lengths(file: &mut File) -> DiskResult<Option<(Header, Lengths)>> {
 }
 
 impl Lengths {
+    fn are_possible(&self, folder: &[&Dir]) -> bool {
+        self.history <= History::LIMIT
+            && self.names <= self.rows.saturating_mul(NAMES_MAX)
+            && can_have(folder, self.rows as u64)
+    }
+
     fn total(&self) -> u64 {
         let parts = [
             (self.rows, ROW),
@@ -199,10 +209,13 @@ impl Lengths {
     }
 }
 
-fn read_body(file: &mut File) -> io::Result<Option<Index>> {
+fn read_body(file: &mut File, folder: &[&Dir]) -> io::Result<Option<Index>> {
     let Some((header, lengths)) = read_lengths(file)? else {
         return Ok(None);
     };
+    if !lengths.are_possible(folder) {
+        return Ok(None);
+    }
     let mut body = Checked {
         inner: &mut *file,
         crc: crc32fast::Hasher::new(),
@@ -450,9 +463,12 @@ impl Cursor<'_> {
     }
 }
 
+pub(super) const WITHOUT: &str = "the folder is looked through anew";
 const NAME: &[u8] = b"roost.index";
 const TEMPORARY: &[u8] = b"roost.index.tmp";
 /// The last digit is the version of the layout.
 const MAGIC: &[u8; 8] = b"RoostIX1";
 const HEADER: usize = 256;
 const HISTORY_ENTRY: usize = 16;
+/// A base name, a GUID and what follows the base, of 255 octets each.
+const NAMES_MAX: usize = 3 * 255;

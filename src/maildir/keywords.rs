@@ -11,49 +11,114 @@ use std::time::SystemTime;
 
 use super::dir::{Access, Dir, DiskError, DiskResult, File, Stat, Target, Time, is_gone};
 use super::lock::Lock;
+use super::report;
+use super::text::lines;
 use crate::imap::flag::Keyword;
 
 /// The file in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Keywords {
     letters: [Letter; LETTERS],
+    /// Names of letters in use that the file does not give, because it cannot be read or written.
+    stand_ins: [Option<Keyword>; LETTERS],
     /// The file as it was read or written.
     version: Option<Stat>,
     /// How often a letter got another name.
     changes: u64,
+    /// The file cannot be read: what it says is unknown, and it must not be written over.
+    unreadable: bool,
 }
 
 impl Keywords {
-    /// No file is a file without keywords.
-    pub fn read(dir: &Dir) -> DiskResult<Keywords> {
-        let Some((bytes, stat)) = dir.read(FILE, SIZE_MAX)? else {
-            return Ok(Keywords::default());
-        };
-        Ok(Keywords {
-            letters: parse(&bytes),
-            version: Some(stat),
-            changes: 0,
-        })
+    /// No file is a file without keywords.  One that cannot be read costs the names, not the mailbox.
+    pub fn read(dir: &Dir) -> Keywords {
+        match dir.read(FILE, SIZE_MAX) {
+            Ok(Some((bytes, stat))) => Keywords {
+                letters: parse(&bytes),
+                version: Some(stat),
+                ..Keywords::default()
+            },
+            Ok(None) => Keywords::default(),
+            Err(error) => {
+                report::without(&error, UNREADABLE);
+                Keywords {
+                    version: dir.stat_target(FILE).ok().flatten(),
+                    unreadable: true,
+                    ..Keywords::default()
+                }
+            }
+        }
     }
 
     /// Reads the file again if it is not the one read before; says whether a name is different now.
-    pub fn refresh(&mut self, dir: &Dir) -> DiskResult<bool> {
-        let same = match (dir.stat_target(FILE)?, &self.version) {
-            (Some(stat), Some(version)) => stat.is_same_version(version),
+    pub fn refresh(&mut self, dir: &Dir) -> bool {
+        let on_disk = match dir.stat_target(FILE) {
+            Ok(on_disk) => on_disk,
+            Err(error) => {
+                report::without(&error, UNREADABLE);
+                return false;
+            }
+        };
+        let same = match (on_disk, &self.version) {
+            // One that could not be read may have been given to us since.
+            (Some(stat), Some(version)) => {
+                stat.is_same_version(version) && stat.ctime == version.ctime
+            }
             (stat, version) => stat.is_none() && version.is_none(),
         };
         if same {
-            return Ok(false);
+            return false;
         }
-        let before = std::mem::replace(self, Keywords::read(dir)?);
+        let before = std::mem::replace(self, Keywords::read(dir));
+        self.stand_ins = before.stand_ins;
+        let named = (0..).zip(&self.letters);
+        for (number, letter) in named {
+            let stand_in: Option<&mut Option<Keyword>> = self.stand_ins.get_mut(number);
+            if let (Some(stand_in), true) = (stand_in, *letter != Letter::Free) {
+                *stand_in = None;
+            }
+        }
         let changed = self.letters != before.letters;
         self.changes = before.changes + u64::from(changed);
-        Ok(changed)
+        changed
     }
 
     /// Different whenever the names are.
     pub fn changes(&self) -> u64 {
         self.changes
+    }
+
+    /// Letters that occur in file names (bit 0 is `a`) and have no name are called `unknown-<number>` for
+    /// as long as that cannot be written down; says whether one is new.
+    pub fn stand_in(&mut self, used: u32) -> bool {
+        let mut changed = false;
+        for number in (0..LETTERS).filter(|number| used & 1 << number != 0) {
+            let is_free = self.letters.get(number) == Some(&Letter::Free);
+            let name = self.unknown(number);
+            if let Some(stand_in) = self.stand_ins.get_mut(number)
+                && is_free
+                && stand_in.is_none()
+            {
+                *stand_in = Keyword::new(&name);
+                changed = true;
+            }
+        }
+        self.changes += u64::from(changed);
+        changed
+    }
+
+    /// Are there letters without a name that clients should be shown?
+    pub fn is_unreadable(&self) -> bool {
+        self.unreadable
+    }
+
+    /// `unknown-<number>`, as Dovecot has it, unless another letter is called so.
+    fn unknown(&self, number: usize) -> String {
+        let mut name = format!("unknown-{number}");
+        while self.letters.iter().any(|letter| letter.is_called(&name)) {
+            name.push('?');
+        }
+        name
     }
 
     /// The number (0 is `a`) of a keyword's letter.
@@ -64,18 +129,19 @@ impl Keywords {
 
     /// The name of the letter of this number.
     pub fn name(&self, number: u32) -> Option<&Keyword> {
-        self.letters.get(number as usize)?.name()
+        let number = number as usize;
+        let stand_in = || self.stand_ins.get(number)?.as_ref();
+        self.letters.get(number)?.name().or_else(stand_in)
     }
 
     /// Numbers and names, by number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Keyword)> {
-        let numbered = (0..).zip(&self.letters);
-        numbered.filter_map(|(number, letter)| Some((number, letter.name()?)))
+        (0..LETTERS as u32).filter_map(|number| Some((number, self.name(number)?)))
     }
 
     /// Is no letter free any more?
     pub fn is_full(&self) -> bool {
-        !self.letters.contains(&Letter::Free)
+        self.unreadable || !self.letters.contains(&Letter::Free)
     }
 
     /// The numbers of the letters of keywords, one after the other. One that has none gets the first free letter, or,
@@ -90,7 +156,15 @@ impl Keywords {
         in_use: &dyn Fn() -> DiskResult<u32>,
         file: &KeywordsFile<'_>,
     ) -> Result<Vec<Option<u32>>, KeywordsError> {
-        self.refresh(file.dir)?;
+        self.refresh(file.dir);
+        if self.unreadable {
+            let known = wanted.iter().map(|keyword| self.letter(keyword));
+            let known: Vec<_> = known.collect();
+            return match room == Room::ForAllOrNone && known.contains(&None) {
+                true => Err(self.unread(file.dir).into()),
+                false => Ok(known),
+            };
+        }
         let mut changed = self.letters.clone();
         let mut kept = wanted
             .iter()
@@ -101,7 +175,11 @@ impl Keywords {
         for keyword in wanted {
             let is_its = |letter: &Letter| letter.name() == Some(keyword);
             let mut found = changed.iter().position(is_its);
-            found = found.or_else(|| changed.iter().position(|letter| *letter == Letter::Free));
+            let is_free = |(letter, stand_in): (&Letter, &Option<Keyword>)| {
+                *letter == Letter::Free && stand_in.as_ref().is_none_or(|name| name == *keyword)
+            };
+            let mut free = changed.iter().zip(&self.stand_ins);
+            found = found.or_else(|| free.position(is_free));
             if found.is_none() {
                 let used = match used {
                     Some(used) => used,
@@ -132,7 +210,10 @@ impl Keywords {
         used: u32,
         file: &KeywordsFile<'_>,
     ) -> Result<bool, KeywordsError> {
-        self.refresh(file.dir)?;
+        self.refresh(file.dir);
+        if self.unreadable {
+            return Err(self.unread(file.dir).into());
+        }
         let mut changed = self.letters.clone();
         for number in (0..LETTERS).filter(|number| used & 1 << number != 0) {
             let mut name = format!("unknown-{number}");
@@ -149,6 +230,12 @@ impl Keywords {
         }
         self.write(changed, file)?;
         Ok(true)
+    }
+
+    /// Why nothing is written: names that we do not know shall not be lost.
+    fn unread(&self, dir: &Dir) -> DiskError {
+        let before = || dir.failure("read", FILE, std::io::Error::other("it was unreadable"));
+        dir.read(FILE, SIZE_MAX).err().unwrap_or_else(before)
     }
 
     fn write(
@@ -179,7 +266,9 @@ impl Keywords {
                 *self = Keywords {
                     letters,
                     version: Some(stat),
+                    stand_ins: self.stand_ins.clone(),
                     changes: self.changes + 1,
+                    unreadable: false,
                 };
                 Ok(dir.sync()?)
             }
@@ -286,7 +375,7 @@ impl Letter {
 /// Lines that are none are passed over; of two lines for a letter the later counts, as in Dovecot.
 fn parse(bytes: &[u8]) -> [Letter; LETTERS] {
     let mut letters: [Letter; LETTERS] = Default::default();
-    for line in bytes.split(|&byte| byte == b'\n') {
+    for line in lines(bytes) {
         let mut parts = line.splitn(2, |&byte| byte == b' ');
         let number = parts
             .next()
@@ -317,6 +406,7 @@ fn format(letters: &[Letter; LETTERS]) -> Vec<u8> {
 /// `a` to `z`.
 pub const LETTERS: usize = 26;
 const FILE: &[u8] = b"dovecot-keywords";
+const UNREADABLE: &str = "keywords are shown as unknown-0 to unknown-25, and new ones are refused";
 const LOCK: &[u8] = b"dovecot-keywords.lock";
 /// 26 keywords of the longest kind that Dovecot can be made to allow have room many times.
 const SIZE_MAX: usize = 256 * 1024;
@@ -367,7 +457,7 @@ mod tests {
             .map(|number| format!("{number} k{number}\n"))
             .collect();
         scratch.write("dovecot-keywords", &lines);
-        Keywords::read(&scratch.dir).unwrap()
+        Keywords::read(&scratch.dir)
     }
 
     /// The letters that several keywords get when file names have those in `in_use`.
@@ -392,7 +482,7 @@ mod tests {
             "dovecot-keywords",
             "0 $Forwarded\n3 Junk\nx\n99 no\n4\n5 \n",
         );
-        let keywords = Keywords::read(&scratch.dir).unwrap();
+        let keywords = Keywords::read(&scratch.dir);
         assert_eq!(keywords.letter(&keyword("$FORWARDED")), Some(0));
         assert_eq!(keywords.letter(&keyword("junk")), Some(3));
         assert_eq!(keywords.name(1), None);
@@ -457,7 +547,7 @@ mod tests {
     fn where_not_all_find_room_none_need_get_a_letter() {
         let scratch = Scratch::new();
         scratch.write("dovecot-keywords", "0 a\n");
-        let mut keywords = Keywords::read(&scratch.dir).unwrap();
+        let mut keywords = Keywords::read(&scratch.dir);
         let names: Vec<String> = (0..26).map(|number| format!("k{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let refused = add_several(&scratch, &mut keywords, &names, Room::ForAllOrNone, 1);
@@ -486,18 +576,61 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_costs_the_names_and_is_not_written_over() {
+        for damage in ["directory", "fifo", "huge"] {
+            let scratch = Scratch::new();
+            let path = scratch.path().join("dovecot-keywords");
+            match damage {
+                "directory" => std::fs::create_dir(&path).unwrap(),
+                "fifo" => nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+                _ => scratch.write("dovecot-keywords", vec![b'x'; SIZE_MAX + 1]),
+            }
+            let mut keywords = Keywords::read(&scratch.dir);
+            assert!(keywords.is_unreadable(), "{damage}");
+            assert!(keywords.stand_in(0b101), "{damage}");
+            assert!(!keywords.stand_in(0b101), "{damage}");
+            assert!(!keywords.refresh(&scratch.dir), "{damage}");
+            assert_eq!(keywords.name(0), Some(&keyword("unknown-0")));
+            assert_eq!(keywords.iter().count(), 2, "{damage}");
+            assert_eq!(keywords.letter(&keyword("unknown-2")), Some(2));
+            let lock = lock(&scratch);
+            for (room, refused) in [(Room::ForAllOrNone, true), (Room::ForSome, false)] {
+                let file = file(&scratch, &lock);
+                let added = keywords.add(&[&keyword("new")], room, &|| Ok(0), &file);
+                match refused {
+                    true => assert!(matches!(added, Err(KeywordsError::Io(_))), "{damage}"),
+                    false => assert_eq!(added.unwrap(), [None], "{damage}"),
+                }
+            }
+            drop(lock);
+            assert_eq!(scratch.names(), ["dovecot-keywords"], "{damage}");
+        }
+    }
+
+    #[test]
+    fn a_carriage_return_is_no_part_of_a_name() {
+        let scratch = Scratch::new();
+        scratch.write("dovecot-keywords", "0 Work\r\n1 Home\r\n");
+        let mut keywords = Keywords::read(&scratch.dir);
+        assert_eq!(keywords.letter(&keyword("work")), Some(0));
+        assert_eq!(add(&scratch, &mut keywords, "Garden").unwrap(), 2);
+        let text = scratch.read("dovecot-keywords").unwrap();
+        assert_eq!(text, "0 Work\n1 Home\n2 Garden\n");
+    }
+
+    #[test]
     fn a_change_by_another_program_is_seen_by_its_mtime() {
         let scratch = Scratch::new();
         scratch.write("dovecot-keywords", "0 a\n");
-        let mut keywords = Keywords::read(&scratch.dir).unwrap();
-        assert!(!keywords.refresh(&scratch.dir).unwrap());
+        let mut keywords = Keywords::read(&scratch.dir);
+        assert!(!keywords.refresh(&scratch.dir));
         scratch.write("dovecot-keywords", "0 b\n");
         let later = SystemTime::now() + Duration::from_secs(1);
         scratch.dir.set_mtime(FILE, later.into()).unwrap();
-        assert!(keywords.refresh(&scratch.dir).unwrap());
+        assert!(keywords.refresh(&scratch.dir));
         assert_eq!(keywords.name(0), Some(&keyword("b")));
         scratch.dir.unlink(FILE).unwrap();
-        assert!(keywords.refresh(&scratch.dir).unwrap());
+        assert!(keywords.refresh(&scratch.dir));
         assert_eq!(keywords.iter().count(), 0);
     }
 
@@ -523,7 +656,7 @@ mod tests {
                 let scratch = Scratch::new();
                 scratch.write("dovecot-keywords", "0 a\n2 c\n");
                 let lock = lock(&scratch);
-                let mut keywords = Keywords::read(&scratch.dir).unwrap();
+                let mut keywords = Keywords::read(&scratch.dir);
                 let mut add = |name| {
                     let file = file(&scratch, &lock);
                     keywords.add(&[&keyword(name)], Room::ForSome, &|| Ok(0), &file)

@@ -249,7 +249,8 @@ fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> DiskResult<()> {
 /// An empty lock: does anybody hold the file?
 fn is_held_by_nobody(dir: &Dir, name: &[u8]) -> DiskResult<bool> {
     match dir.open_append(name) {
-        Err(error) if is_gone(&error) || TELLS_NOTHING.contains(&error.kind()) => Ok(false),
+        // Gone, not ours to read, or none of Dovecot's kind.
+        Err(_) => Ok(false),
         other => other?.try_hold_alone(),
     }
 }
@@ -257,8 +258,13 @@ fn is_held_by_nobody(dir: &Dir, name: &[u8]) -> DiskResult<bool> {
 /// The process that the lock names, if it is one of this host.
 fn local_holder(dir: &Dir, name: &[u8]) -> DiskResult<Option<u32>> {
     let content = match dir.read(name, LOCK_SIZE_MAX) {
-        Err(error) if TELLS_NOTHING.contains(&error.kind()) => None,
-        other => other?,
+        Err(error) if is_gone(&error) => None,
+        // It is not ours to read, or none of Dovecot's kind: its times tell.
+        Err(error) => {
+            log::debug!("{error}");
+            None
+        }
+        Ok(content) => content,
     };
     let text = content.and_then(|(bytes, _)| String::from_utf8(bytes).ok());
     Ok(text.as_deref().and_then(|text| {
@@ -290,9 +296,6 @@ fn held() -> MutexGuard<'static, Vec<(u64, u64)>> {
 const UIDLIST_STALE: Duration = Duration::from_secs(120);
 /// A younger lock's process surely exists.
 const PROCESS_CHECK: Duration = Duration::from_secs(2);
-/// Of a lock that is not ours to read, or is none of Dovecot's kind.
-const TELLS_NOTHING: [io::ErrorKind; 2] =
-    [io::ErrorKind::FileTooLarge, io::ErrorKind::PermissionDenied];
 const TOUCH_INTERVAL: Duration = Duration::from_secs(5);
 /// Far more than a process number and a host name.
 const LOCK_SIZE_MAX: usize = 1024;

@@ -122,6 +122,14 @@
 //! has taken its place the batch ends with [`folder::FolderError::Replaced`], for its files would
 //! be where nobody finds them (`save.rs`).
 //!
+//! # Files beside the messages
+//!
+//! Only `dovecot-uidlist` is needed to serve a folder, and Courier's where there is no other.  Whatever else cannot be
+//! read, for whatever reason, costs what it is for and nothing more: keywords have stand-ins for names, modseqs
+//! come from the clock, nothing is subscribed.  `report.rs` says so once.  What such a file says of sizes is
+//! believed as far as the folder bears it out (`plausible.rs`), and a file whose content is not known is not
+//! written over.
+//!
 //! # After a crash
 //!
 //! Each file is either appended to by whole lines that may be cut off at the end, or replaced by
@@ -152,7 +160,9 @@ pub mod messages;
 pub mod modseq;
 mod modseqs;
 mod persist;
+mod plausible;
 mod read;
+pub mod report;
 mod resolve;
 pub mod save;
 mod scan;
@@ -161,6 +171,7 @@ pub mod subscriptions;
 mod sweep;
 pub mod sync;
 mod table;
+mod text;
 pub mod tree;
 pub mod uidlist;
 mod uids;

@@ -184,8 +184,7 @@ impl DovecotLog {
             Some(seen) => seen.walk,
             None => begin(directory, &header)?,
         };
-        let rest = read_from(file, walk.offset, stat.size)?;
-        walk.feed(&header, &rest);
+        walk_on(file, &mut walk, &header, stat.size)?;
         self.seen = Some(Seen { stat, header, walk });
         Ok(())
     }
@@ -219,11 +218,10 @@ fn begin(directory: &Dir, header: &Header) -> DiskResult<Walk> {
             && old.file_seq == index.log_seq
         {
             let start = u64::from(index.log_head_offset.max(old.header_size));
-            let rest = read_from(&file, start, file.stat()?.size)?;
             let mut past = Walk::start(&old);
             past.offset = start;
             past.summary = std::mem::take(&mut walk.summary);
-            past.feed(&old, &rest);
+            walk_on(&file, &mut past, &old, file.stat()?.size)?;
             walk.summary = Summary {
                 highest_modseq: header.initial_modseq,
                 ..past.summary
@@ -268,15 +266,34 @@ fn read_header(file: &File) -> DiskResult<Option<Header>> {
     Ok(Header::parse(bytes.get(..got).unwrap_or_default()))
 }
 
-/// The bytes from `start` to `end`, fewer where the file is shorter.
-fn read_from(file: &File, start: u64, end: u64) -> DiskResult<Vec<u8>> {
-    let size = end.saturating_sub(start);
-    if size > READ_MAX {
+/// Takes in the records up to `end`, piece by piece: how long a log is must not decide memory.
+fn walk_on(file: &File, walk: &mut Walk, header: &Header, end: u64) -> DiskResult<()> {
+    if end.saturating_sub(walk.offset) > READ_MAX {
         let why = "it is larger than any index of Dovecot's";
         let cause = io::Error::new(ErrorKind::FileTooLarge, why);
         return Err(file.failure("read", cause));
     }
-    let mut bytes = vec![0; size as usize];
+    let mut piece = PIECE;
+    while walk.offset < end {
+        let before = walk.offset;
+        let bytes = read_from(file, before, end.min(before.saturating_add(piece)))?;
+        walk.feed(header, &bytes);
+        if walk.offset > before {
+            continue;
+        }
+        // A record that is longer than the piece, or not there whole.
+        if before.saturating_add(piece) >= end || piece >= RECORD_MAX {
+            break;
+        }
+        piece = RECORD_MAX;
+    }
+    Ok(())
+}
+
+/// The bytes from `start` to `end`, fewer where the file is shorter.
+fn read_from(file: &File, start: u64, end: u64) -> DiskResult<Vec<u8>> {
+    let size = end.saturating_sub(start).min(RECORD_MAX);
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
     let got = read_at(file, &mut bytes, start)?;
     bytes.truncate(got);
     Ok(bytes)
@@ -301,7 +318,10 @@ const LOG: &[u8] = b"dovecot.index.log";
 const OLD_LOG: &[u8] = b"dovecot.index.log.2";
 const DOTLOCK: &[u8] = b"dovecot.index.log.lock";
 /// Dovecot rotates its log at about 1 MiB.
-const READ_MAX: u64 = 256 << 20;
+const READ_MAX: u64 = 64 << 20;
+const PIECE: u64 = 64 << 10;
+/// Dovecot writes what happens in a large mailbox at once as one record.
+const RECORD_MAX: u64 = 16 << 20;
 const ROTATION_TRIES: usize = 3;
 
 #[cfg(test)]

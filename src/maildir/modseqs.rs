@@ -2,7 +2,9 @@
 //!
 //! A client may come to us today and to a Dovecot on the same Maildir tomorrow, with the greatest
 //! modseq it was told by either.  So each modseq we give is above Dovecot's HIGHESTMODSEQ, and before
-//! a client is told it Dovecot's is raised to it, as long as there is an index of Dovecot's at all.
+//! a client is told it Dovecot's is raised above it.  Where Dovecot has no index it gets one that says nothing
+//! but that, or the way to it would lose changes.  Its log is raised by many modseqs at once, so that it stays
+//! short though nobody rotates it.
 
 use std::fmt;
 use std::path::Path;
@@ -15,6 +17,7 @@ use super::dirs::Dirs;
 use super::folder::{Folder, FolderError};
 use super::history::History;
 use super::modseq::{DovecotLog, Raised, Summary};
+use super::report;
 use crate::imap::sequence::Ranges;
 
 pub(super) struct Modseqs {
@@ -26,6 +29,8 @@ pub(super) struct Modseqs {
     highest: u64,
     /// Dovecot's is not known to be as high as ours, which was given at that time.
     owed: Option<SystemTime>,
+    /// Dovecot's, as we have raised it: some way ahead, so that its log grows by one record for many changes.
+    raised: u64,
     /// Messages that count as changed, because what was told of them is not known for sure.
     pub doubtful: Vec<(u32, u32)>,
     /// Nothing was found of earlier modseqs when the folder was opened, nor an index.
@@ -47,13 +52,14 @@ impl Modseqs {
         directory: &Path,
         fsync: Fsync,
     ) -> Result<(Modseqs, Found), FolderError> {
-        let (counter, found) = Counter::open(dirs.index.clone(), fsync != Fsync::Never)?;
+        let (counter, found) = Counter::open(dirs.index.clone(), fsync != Fsync::Never);
         let modseqs = Modseqs {
             counter,
             dovecot: DovecotLog::new(directory),
             has_dovecot: false,
             highest: 1,
             owed: None,
+            raised: 0,
             doubtful: Vec::new(),
             unfounded: false,
         };
@@ -75,7 +81,7 @@ impl Modseqs {
         let summary = match self.dovecot.read() {
             Ok(summary) => summary,
             Err(error) => {
-                log::warn!("cannot read Dovecot's index: {error}");
+                report::without(&error, WITHOUT_DOVECOT);
                 None
             }
         };
@@ -96,6 +102,15 @@ impl Modseqs {
     /// What was given is on the disk when this returns.
     pub fn settle(&self) -> DiskResult<()> {
         self.counter.settle()
+    }
+
+    /// Dovecot's HIGHESTMODSEQ, if anybody but us has brought it to where it is.
+    fn given_by_dovecot(&mut self) -> u64 {
+        let theirs = self.dovecot().map_or(0, |found| found.highest_modseq);
+        match theirs == self.raised {
+            true => 0,
+            false => theirs,
+        }
     }
 
     /// Everything that was given is in the index now.
@@ -124,14 +139,27 @@ impl Modseqs {
         let Some(issued) = self.owed else {
             return;
         };
+        if self.highest <= self.raised {
+            self.owed = None;
+            return;
+        }
         if !make && !self.has_dovecot {
             return;
         }
-        match self.dovecot.raise(self.highest, make, issued) {
-            Ok(Raised::Done | Raised::Unknown) => self.owed = None,
+        let ahead = match self.highest {
+            0..CLOCK => AHEAD,
+            _ => AHEAD_BY_CLOCK,
+        };
+        let to = self.highest.saturating_add(ahead);
+        match self.dovecot.raise(to, make, issued) {
+            Ok(Raised::Done) => {
+                self.owed = None;
+                self.raised = to;
+            }
+            Ok(Raised::Unknown) => self.owed = None,
             // It is tried again with the next modseq, and when the folder is closed.
             Ok(Raised::Busy) => (),
-            Err(error) => log::warn!("cannot raise Dovecot's modseq: {error}"),
+            Err(error) => report::without(&error, WITHOUT_DOVECOT),
         }
     }
 }
@@ -204,9 +232,10 @@ impl Folder {
         let modseqs = &mut self.modseqs;
         let theirs = modseqs.dovecot().map_or(0, |found| found.highest_modseq);
         if theirs < modseqs.highest {
+            modseqs.raised = 0;
             modseqs.owed.get_or_insert(now);
         }
-        if theirs > modseqs.highest {
+        if theirs > modseqs.highest && theirs != modseqs.raised {
             modseqs.take_over(theirs);
             self.stale = true;
         }
@@ -215,10 +244,7 @@ impl Folder {
     /// The modseq for the next batch of changes; needs the lock.
     pub fn next_modseq(&mut self, now: SystemTime) -> Result<u64, FolderError> {
         self.hear_of_modseqs()?;
-        let dovecot = self
-            .modseqs
-            .dovecot()
-            .map_or(0, |found| found.highest_modseq);
+        let dovecot = self.modseqs.given_by_dovecot();
         let modseqs = &mut self.modseqs;
         modseqs.counter.raise(dovecot.max(modseqs.highest));
         let modseq = modseqs.counter.issue(&self.dirs.access, now);
@@ -238,7 +264,7 @@ impl Folder {
 
     /// Nothing is written of what is heard, or two processes would go on telling each other.
     fn hear_of_modseqs(&mut self) -> DiskResult<()> {
-        let Heard { given, begun_anew } = self.modseqs.counter.refresh()?;
+        let Heard { given, begun_anew } = self.modseqs.counter.refresh();
         if begun_anew && let Err(error) = self.absorb_foreign_index() {
             self.warn("cannot read the index that another process wrote", &error);
         }
@@ -331,3 +357,12 @@ impl Folder {
         Ok(())
     }
 }
+
+/// So far Dovecot's HIGHESTMODSEQ is raised above what was given,
+const AHEAD: u64 = 1000;
+/// and so far where modseqs come from the clock: by a minute.
+const AHEAD_BY_CLOCK: u64 = 60_000_000;
+/// Less than any microsecond since 2005, more than anybody counts to.
+const CLOCK: u64 = 1 << 50;
+const WITHOUT_DOVECOT: &str =
+    "modseqs are counted without Dovecot's, whose clients may miss changes";

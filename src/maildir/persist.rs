@@ -11,7 +11,9 @@ use super::error::FolderError;
 use super::folder::{Folder, Held};
 use super::index::{self, FileState, Header};
 use super::messages::Message;
+use super::report;
 use super::scan::must_list;
+use crate::log::ONCE;
 
 impl Folder {
     /// Writes the index if anything changed.  Failure is logged only: it is a cache.
@@ -27,7 +29,7 @@ impl Folder {
         match self.lock(now) {
             Ok(true) => {
                 if let Err(error) = self.write_index_locked(now) {
-                    log::warn!("{}: cannot write the index: {error}", self.path.display());
+                    report::without(&error, UNWRITTEN);
                 }
                 if !held {
                     self.unlock();
@@ -35,7 +37,10 @@ impl Folder {
             }
             // Whoever holds the lock needs it; what the index lacks is found again.
             Ok(false) => (),
-            Err(error) => log::warn!("{}: cannot write the index: {error}", self.path.display()),
+            Err(error) => {
+                let (path, error) = (self.path.display(), error.explained());
+                log::warn!(target: ONCE, "{path}: the index cannot be written: {error}");
+            }
         }
     }
 
@@ -74,7 +79,8 @@ impl Folder {
         if state.is_none() || state == self.index {
             return Ok(());
         }
-        let Some((other, _)) = index::read(&self.dirs.index)? else {
+        let Some((other, _)) = index::read(&self.dirs.index, &[&self.dirs.cur, &self.dirs.new])?
+        else {
             return Ok(());
         };
         if other.header.uid_validity == self.uids.uid_validity {
@@ -123,13 +129,11 @@ pub fn status(
         other => other?,
     };
     let header = match maildir.index_directory(directory) {
-        Some(path) => match Dir::open(&path) {
-            Err(error) if dir::is_gone(&error) => return Ok(None),
-            other => index::read_header(&other?)?,
-        },
-        None => index::read_header(&dir)?,
+        Some(path) => Dir::open(&path).and_then(|index| index::read_header(&index)),
+        None => index::read_header(&dir),
     };
-    let Some(header) = header else {
+    // Whoever opens the folder says what is wrong with its index.
+    let Ok(Some(header)) = header else {
         return Ok(None);
     };
     let stats = (
@@ -145,6 +149,8 @@ pub fn status(
         && header.uidlist == FileState::of(&uidlist);
     Ok(holds.then(|| header.status()))
 }
+
+const UNWRITTEN: &str = "the next one to open the folder has to look through more of it";
 
 fn count<'a>(rows: impl Iterator<Item = &'a Message>) -> u32 {
     u32::try_from(rows.count()).unwrap_or(u32::MAX)

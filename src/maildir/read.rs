@@ -1,10 +1,11 @@
 //! One message's file: opening it whatever it is called by now, its dates and sizes.
 
 use std::io;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::compressed::{self, CompressedError};
-use super::dir::{self, DiskResult, File, Stat};
+use super::compressed::{self, CompressedError, Expansion, FIRST_BYTES, Format};
+use super::dir::{self, DiskError, DiskResult, File, Stat};
 use super::filename::Filename;
 use super::folder::{Folder, MessageError};
 use super::messages::Message;
@@ -28,12 +29,71 @@ pub struct Facts {
 /// end even if it is expunged meanwhile.
 #[derive(Debug)]
 pub struct MessageFile {
-    file: File,
+    file: Arc<File>,
     /// The size of the text as it is, whatever the file's name says.
     pub size: u64,
+    /// It is the text of a compressed file, in a temporary one.
+    is_expanded: bool,
+    damage: Option<DiskError>,
+}
+
+/// A message's file on its way to being readable: one that is compressed is expanded in slices.
+#[derive(Debug)]
+pub struct Opening {
+    file: Arc<File>,
+    size: u64,
+    expansion: Option<Box<Expansion>>,
+}
+
+impl Opening {
+    /// The text; `None` when the slice was used up before it is there (call again).
+    pub fn go_on(&mut self, over: &dyn Fn() -> bool) -> Result<Option<MessageFile>, MessageError> {
+        let plain = |file: &Arc<File>, size| MessageFile {
+            file: Arc::clone(file),
+            size,
+            is_expanded: false,
+            damage: None,
+        };
+        let Some(expansion) = &mut self.expansion else {
+            return Ok(Some(plain(&self.file, self.size)));
+        };
+        let is_zlib = expansion.format() == Format::Zlib;
+        let expanded = match expansion.go_on(over) {
+            Ok(None) => return Ok(None),
+            Ok(Some(expanded)) => expanded,
+            // It looked so by chance.
+            Err(CompressedError::Broken) if is_zlib => {
+                return Ok(Some(plain(&self.file, self.size)));
+            }
+            Err(error) => return Err(expansion_error(error, &self.file)),
+        };
+        let damage = expanded.is_cut.then(|| damage(&self.file));
+        Ok(Some(MessageFile {
+            file: Arc::new(expanded.file),
+            size: expanded.size,
+            is_expanded: true,
+            damage,
+        }))
+    }
+}
+
+/// What is said of a compressed file of which only the beginning can be had.
+fn damage(file: &File) -> DiskError {
+    let why = "it is compressed and cut short or damaged: what could be had of it is served";
+    file.failure("expand", io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 impl MessageFile {
+    /// It takes room on the disk that the message itself does not take.
+    pub fn is_expanded(&self) -> bool {
+        self.is_expanded
+    }
+
+    /// Why this is not the whole message, if it is not.
+    pub fn take_damage(&mut self) -> Option<DiskError> {
+        self.damage.take()
+    }
+
     /// Reads at most `buffer.len()` octets from `at` on; 0 at the end.
     pub fn read_at(&self, at: u64, buffer: &mut [u8]) -> DiskResult<usize> {
         loop {
@@ -49,13 +109,14 @@ impl MessageFile {
 #[derive(Debug)]
 pub(super) struct Measuring {
     uid: u32,
-    file: MessageFile,
+    opening: Opening,
+    file: Option<MessageFile>,
     size: u64,
     bare: BareLf,
 }
 
 /// Why there is no text in the file.
-fn expansion(error: CompressedError, file: &File) -> MessageError {
+fn expansion_error(error: CompressedError, file: &File) -> MessageError {
     let (kind, why) = match error {
         CompressedError::Io(error) => return error.into(),
         CompressedError::Encrypted => (
@@ -145,18 +206,27 @@ impl Folder {
             return Ok(Some(size));
         }
         let uid = row.uid().0;
-        let mut measuring = match self.measuring.take() {
-            Some(measuring) if measuring.uid == uid => measuring,
-            _ => Measuring {
+        let begun = self.measuring.iter().position(|begun| begun.uid == uid);
+        let mut measuring = match begun {
+            Some(begun) => self.measuring.remove(begun),
+            None => Measuring {
                 uid,
-                file: self.open_file(index)?,
+                opening: self.open_file(index)?,
+                file: None,
                 size: 0,
                 bare: BareLf::default(),
             },
         };
+        if measuring.file.is_none() {
+            measuring.file = measuring.opening.go_on(over)?;
+        }
+        let Some(file) = &measuring.file else {
+            self.measure_later(measuring);
+            return Ok(None);
+        };
         let mut bytes = vec![0; 64 * 1024];
         loop {
-            let read = measuring.file.read_at(measuring.size, &mut bytes)?;
+            let read = file.read_at(measuring.size, &mut bytes)?;
             if read == 0 {
                 break;
             }
@@ -165,13 +235,21 @@ impl Folder {
                 .take_in(bytes.get(..read).unwrap_or_default());
             measuring.size += read as u64;
             if over() {
-                self.measuring = Some(measuring);
+                self.measure_later(measuring);
                 return Ok(None);
             }
         }
         let size = measuring.size + measuring.bare.count;
         self.correct_sizes(index, measuring.size, size);
         Ok(Some(size))
+    }
+
+    /// Several clients may be at it, each with another message.
+    fn measure_later(&mut self, measuring: Measuring) {
+        if self.measuring.len() >= MEASURED_AT_ONCE {
+            self.measuring.remove(0);
+        }
+        self.measuring.push(measuring);
     }
 
     /// A reader of the whole message found these sizes: they replace what the name or table says.
@@ -184,29 +262,33 @@ impl Folder {
     }
 
     /// Opens the message's file, also when another program has renamed it meanwhile.
-    pub fn open_message(
-        &mut self,
-        index: usize,
-        now: SystemTime,
-    ) -> Result<MessageFile, MessageError> {
+    pub fn open_message(&mut self, index: usize, now: SystemTime) -> Result<Opening, MessageError> {
         self.clock = now;
         self.open_file(index)
     }
 
-    fn open_file(&mut self, index: usize) -> Result<MessageFile, MessageError> {
+    fn open_file(&mut self, index: usize) -> Result<Opening, MessageError> {
         let (file, size) = self.with_file(index, |folder, place, name| {
             let file = folder.dirs.at(place).open_file(name)?;
             let size = file.stat()?.size;
             Ok((file, size))
         })?;
-        // The name of a compressed message has the size of its text.
-        if self.live_row(index)?.size() == Some(size) {
-            return Ok(MessageFile { file, size });
-        }
-        let expanded = compressed::expand(&file, &self.dirs.tmp, TEXT_MAX);
-        Ok(match expanded.map_err(|error| expansion(error, &file))? {
-            Some((file, size)) => MessageFile { file, size },
-            None => MessageFile { file, size },
+        // The name is no help: it may have the size of the text, of the file, or of neither.
+        let mut first = [0; FIRST_BYTES];
+        let got = file.read_at(&mut first, 0)?;
+        let file = Arc::new(file);
+        let expansion = match compressed::detect(first.get(..got).unwrap_or_default()) {
+            Some(format) => {
+                let begun = Expansion::begin(&file, format, &self.dirs.tmp, TEXT_MAX);
+                let begun = begun.map_err(|error| expansion_error(error, &file))?;
+                Some(Box::new(begun))
+            }
+            None => None,
+        };
+        Ok(Opening {
+            file,
+            size,
+            expansion,
         })
     }
 
@@ -271,5 +353,6 @@ impl Folder {
     }
 }
 
+const MEASURED_AT_ONCE: usize = 8;
 /// A compressed message may not become longer than this.
 const TEXT_MAX: u64 = 4 << 30;

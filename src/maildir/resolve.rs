@@ -12,11 +12,13 @@ use super::dir::{self, DiskError, DiskResult, Stat, Target};
 use super::filename::{self, Filename};
 use super::folder::{Change, Folder, FolderError};
 use super::messages::Message;
+use super::report;
 use super::scan::{Look, Step, is_due};
 use super::seek::Sought;
 use super::sync::Findings;
 use super::watch::Place;
 use crate::imap::sequence::Uid;
+use crate::log::ONCE;
 
 impl Folder {
     /// Works the findings off; the rest is kept if that cannot be done to the end.
@@ -362,7 +364,8 @@ impl Folder {
     }
 
     pub(super) fn warn(&self, what: &str, error: &DiskError) {
-        log::warn!("{}: {what}: {error}", self.path.display());
+        let (path, error) = (self.path.display(), report::explained(error));
+        log::warn!(target: ONCE, "{path}: {what}: {error}");
     }
 }
 

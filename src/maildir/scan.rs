@@ -284,7 +284,14 @@ impl Folder {
         if self.uids.uid_validity != 0 {
             self.follow_dovecot(now);
         }
-        if self.keywords.refresh(&self.dirs.dir)? {
+        let mut renamed = self.keywords.refresh(&self.dirs.dir);
+        if self.keywords.is_unreadable() {
+            let letters = self.table.rows().iter().map(|row| row.flags().keywords);
+            renamed |= self
+                .keywords
+                .stand_in(letters.fold(0, |all, letters| all | letters));
+        }
+        if renamed {
             self.changes.push(Change::Keywords);
         }
         let (cur, new) = self.stat_directories()?;

@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use super::dir::{Access, Dir, DiskResult, Stat};
 use super::lock::Dotlock;
+use super::report;
+use super::text::lines;
 use crate::imap::mailbox::{MailboxName, decode_utf7, encode_utf7};
 
 /// The file in memory.
@@ -27,12 +29,14 @@ pub struct Subscriptions {
     names: HashSet<MailboxName>,
     /// The file as it was read.
     stat: Option<Stat>,
+    /// It cannot be read: nobody knows what is in it, and it must not be written over.
+    unreadable: bool,
 }
 
 impl Subscriptions {
     /// Reads the file in the root's control directory.  `separator` is the one of the folders' names:
-    /// `.` in Maildir++, `/` in the fs layout.
-    pub fn read(root: &Dir, separator: u8) -> DiskResult<Subscriptions> {
+    /// `.` in Maildir++, `/` in the fs layout.  One that cannot be read says that nothing is subscribed.
+    pub fn read(root: &Dir, separator: u8) -> Subscriptions {
         let mut subscriptions = Subscriptions {
             lock: Dotlock::new(root.clone(), FILE, STALE),
             separator,
@@ -40,21 +44,23 @@ impl Subscriptions {
             lines: Vec::new(),
             names: HashSet::new(),
             stat: None,
+            unreadable: false,
         };
-        subscriptions.read_again(root)?;
-        Ok(subscriptions)
+        subscriptions.read_again(root);
+        subscriptions
     }
 
     /// Reads the file again if it is not the one read before; says whether it did.
-    pub fn refresh(&mut self, root: &Dir) -> DiskResult<bool> {
-        let same = match (root.stat_target(FILE)?, &self.stat) {
-            (Some(found), Some(stat)) => found == *stat,
-            (found, stat) => found.is_none() && stat.is_none(),
+    pub fn refresh(&mut self, root: &Dir) -> bool {
+        let same = match (root.stat_target(FILE), &self.stat) {
+            (Ok(Some(found)), Some(stat)) => found == *stat,
+            (Ok(found), stat) => found.is_none() && stat.is_none() && !self.unreadable,
+            (Err(_), _) => false,
         };
         if !same {
-            self.read_again(root)?;
+            self.read_again(root);
         }
-        Ok(!same)
+        !same
     }
 
     pub fn contains(&self, name: &MailboxName) -> bool {
@@ -76,14 +82,17 @@ impl Subscriptions {
         subscribed: bool,
         now: SystemTime,
     ) -> DiskResult<Option<bool>> {
-        self.refresh(root)?;
+        self.refresh(root);
+        if self.unreadable {
+            root.read(FILE, SIZE_MAX)?;
+        }
         if self.contains(name) == subscribed {
             return Ok(Some(false));
         }
         let Some((lock, mut file)) = self.lock.try_create(access, now)? else {
             return Ok(None);
         };
-        self.refresh(root)?;
+        self.refresh(root);
         if self.contains(name) == subscribed {
             return Ok(Some(false));
         }
@@ -106,25 +115,33 @@ impl Subscriptions {
         Ok(Some(true))
     }
 
-    fn read_again(&mut self, root: &Dir) -> DiskResult<()> {
-        let (text, stat) = match root.read(FILE, SIZE_MAX)? {
-            Some((text, stat)) => (text, Some(stat)),
-            None => (Version::Two.header().to_vec(), None),
+    fn read_again(&mut self, root: &Dir) {
+        let read = root.read(FILE, SIZE_MAX);
+        self.unreadable = read.is_err();
+        let (text, stat) = match read {
+            Ok(Some((text, stat))) => (text, Some(stat)),
+            Ok(None) => (Version::Two.header().to_vec(), None),
+            Err(error) => {
+                report::without(&error, "no mailbox is shown as subscribed");
+                let stat = root.stat_target(FILE).ok().flatten();
+                (Version::Two.header().to_vec(), stat)
+            }
         };
         self.take_in(&text);
         self.stat = stat;
-        Ok(())
     }
 
     fn take_in(&mut self, text: &[u8]) {
-        let (version, lines) = match text.strip_prefix(Version::Two.header()) {
-            Some(lines) => (Version::Two, lines),
+        let headers = [Version::Two.header(), HEADER_CRLF];
+        let rest = headers.iter().find_map(|header| text.strip_prefix(*header));
+        let (version, text) = match rest {
+            Some(rest) => (Version::Two, rest),
             None => (Version::One, text),
         };
         self.version = version;
         self.names.clear();
         self.lines.clear();
-        for line in lines.split(|&byte| byte == b'\n') {
+        for line in lines(text) {
             let name = version.parse(line, self.separator);
             let new = name
                 .as_ref()
@@ -228,7 +245,9 @@ const ESCAPES: [(u8, u8); 5] = [
 const FILE: &[u8] = b"subscriptions";
 /// `SUBSCRIPTION_FILE_CHANGE_TIMEOUT`
 const STALE: Duration = Duration::from_secs(30);
-const SIZE_MAX: usize = 64 << 20;
+/// 50,000 mailboxes with long names.
+const SIZE_MAX: usize = 8 << 20;
+const HEADER_CRLF: &[u8] = b"V\t2\r\n\r\n";
 
 #[cfg(test)]
 mod tests {
@@ -240,7 +259,7 @@ mod tests {
     const TWO: &str = "V\t2\n\n";
 
     fn read(scratch: &Scratch) -> Subscriptions {
-        Subscriptions::read(&scratch.dir, b'.').unwrap()
+        Subscriptions::read(&scratch.dir, b'.')
     }
 
     fn name(name: &str) -> MailboxName {
@@ -291,7 +310,7 @@ mod tests {
         assert!(read(&scratch).contains(&name("inbox")));
         scratch.write("subscriptions", "Work.2026\nT&AOk-st\ninbox\nWork.2026");
         assert_eq!(names(&read(&scratch)), ["Work/2026", "Tést", "INBOX"]);
-        let fs = Subscriptions::read(&scratch.dir, b'/').unwrap();
+        let fs = Subscriptions::read(&scratch.dir, b'/');
         assert!(fs.contains(&name("Work.2026")));
         scratch.dir.unlink(FILE).unwrap();
         assert_eq!(names(&read(&scratch)), [""; 0]);
@@ -316,6 +335,40 @@ mod tests {
             );
             assert_eq!(scratch.names(), ["subscriptions"]);
         }
+    }
+
+    #[test]
+    fn a_carriage_return_is_no_part_of_a_name_and_goes_with_the_next_change() {
+        for (text, left) in [
+            ("Work\r\nWork.2026\r\nSent\r\n", "Work.2026\nSent\n"),
+            (
+                "V\t2\r\n\r\nWork\r\nWork\t2026\r\nSent\r\n",
+                "V\t2\n\nWork\t2026\nSent\n",
+            ),
+        ] {
+            let scratch = Scratch::new();
+            scratch.write("subscriptions", text);
+            assert_eq!(names(&read(&scratch)), ["Work", "Work/2026", "Sent"]);
+            assert_eq!(set(&scratch, "Sent", true), Some(false));
+            assert_eq!(scratch.read("subscriptions").unwrap(), text);
+            assert_eq!(set(&scratch, "Work", false), Some(true));
+            assert_eq!(scratch.read("subscriptions").unwrap(), left);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_written_over() {
+        let scratch = Scratch::new();
+        scratch.write("subscriptions", vec![b'x'; SIZE_MAX + 1]);
+        let mut subscriptions = read(&scratch);
+        assert_eq!(subscriptions.iter().count(), 0);
+        let now = SystemTime::now();
+        let set = subscriptions.set(&scratch.dir, &Access::PRIVATE, &name("a"), true, now);
+        assert!(set.is_err());
+        assert_eq!(scratch.names(), ["subscriptions"]);
+        scratch.write("subscriptions", "b\n");
+        assert!(subscriptions.refresh(&scratch.dir));
+        assert_eq!(names(&subscriptions), ["b"]);
     }
 
     #[test]
@@ -350,8 +403,8 @@ mod tests {
         theirs
             .set(&scratch.dir, &Access::PRIVATE, &name("b"), true, now)
             .unwrap();
-        assert!(ours.refresh(&scratch.dir).unwrap());
-        assert!(!ours.refresh(&scratch.dir).unwrap());
+        assert!(ours.refresh(&scratch.dir));
+        assert!(!ours.refresh(&scratch.dir));
         assert!(ours.contains(&name("b")));
         theirs
             .set(&scratch.dir, &Access::PRIVATE, &name("c"), true, now)

@@ -15,6 +15,7 @@
 //! UTF-7, needlessly encoded) are listed under the most likely reading of their names and found by it.
 //! Files, and links that lead nowhere, are no folders; links to directories are.
 
+mod carry;
 mod create;
 mod links;
 mod list;
@@ -36,7 +37,7 @@ pub use links::elsewhere;
 /// How mailbox names become directories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// Found by looking at the root: Maildir++ unless there are folders of the other kind only.
+    /// Found by looking at the root: Maildir++ unless there are more folders of the other kind.
     #[default]
     Detect,
     /// `A/B` is `.A.B`
@@ -136,6 +137,10 @@ impl Tree {
         Tree { given, ..self }
     }
 
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Never `Layout::Detect`.
     pub fn layout(&self) -> Layout {
         self.layout
@@ -178,7 +183,7 @@ impl Tree {
             root => root?,
         };
         let mut mailboxes = list::with_parents(self.folders(&root)?, &self.given);
-        roles::assign(&root, &mut mailboxes, &self.given)?;
+        roles::assign(&root, &mut mailboxes, &self.given);
         Ok(mailboxes)
     }
 

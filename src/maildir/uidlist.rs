@@ -41,6 +41,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::dir::{Dir, DiskResult, File, Stat, Time, is_gone};
+use super::plausible::can_fill;
 use crate::imap::sequence::Uid;
 use header::{Header, Layout, Numbers, UnknownVersion};
 use records::Records;
@@ -473,7 +474,7 @@ fn read_whole(dir: &Dir, name: &[u8]) -> DiskResult<Option<(Vec<u8>, Version)>> 
         other => Arc::new(other?),
     };
     let stat = file.stat()?;
-    if stat.size > SIZE_MAX as u64 {
+    if stat.size > SIZE_MAX as u64 || !can_fill(dir, stat.size) {
         return Err(dir.failure("read", name, io::ErrorKind::FileTooLarge));
     }
     let text = read_from(&file, 0, SIZE_MAX)?;

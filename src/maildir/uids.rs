@@ -15,6 +15,7 @@ use super::folder::{Folder, FolderError, Held, Told};
 use super::history::History;
 use super::index::FileState;
 use super::messages::Message;
+use super::report;
 use super::table::{NewRow, Table};
 use super::uidlist::{Durable, Known, New, Record, Refreshed, Uidlist, UidlistError};
 use super::uidvalidity;
@@ -313,7 +314,10 @@ impl Folder {
                     let new = New { base, guid: None };
                     (Uid(*uid), new)
                 });
-                self.courier_keywords = adopt::keywords(&self.path)?;
+                self.courier_keywords = adopt::keywords(&self.path).unwrap_or_else(|error| {
+                    report::without(&error, "the keywords that Courier kept are not taken over");
+                    Vec::new()
+                });
                 Uidlist::restored(uiddb.uid_validity, Uid(uiddb.next_uid), None, records)
             }
             // Dovecot's index does not say which message had which UID, but which were given.

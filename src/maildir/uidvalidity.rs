@@ -12,6 +12,7 @@ use std::io;
 use std::time::SystemTime;
 
 use super::dir::{Access, Dir, DiskResult, Kind, Target, is_gone, own_process};
+use super::report;
 
 /// Takes the next value.  If that cannot be written down, it is the time, as in Dovecot: a mailbox needs
 /// some value, and the time is larger than any that was given before, unless many were in a second.
@@ -19,7 +20,7 @@ pub fn next(root: &Dir, access: &Access, now: SystemTime) -> u32 {
     match take_next(root, access, now) {
         Ok(value) => value,
         Err(error) => {
-            log::warn!("{}/dovecot-uidvalidity: {error}", root.path().display());
+            report::without(&error, "the UIDVALIDITY of a new mailbox is the time");
             by_time(now)
         }
     }
@@ -35,7 +36,7 @@ fn take_next(root: &Dir, access: &Access, now: SystemTime) -> DiskResult<u32> {
     root.sync()?;
     if let Err(error) = write_hint(root, access, value) {
         // The next one looks at the names.
-        log::debug!("{}/dovecot-uidvalidity: {error}", root.path().display());
+        log::debug!("{error}");
     }
     Ok(value)
 }
@@ -138,7 +139,7 @@ fn marker(value: u32) -> Vec<u8> {
 
 /// Up to eight hexadecimal digits, not all zero.
 fn parse(text: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(text).ok()?;
+    let text = std::str::from_utf8(text).ok()?.trim_ascii_end();
     let hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     u32::from_str_radix(text, 16)
         .ok()

@@ -1,6 +1,7 @@
 //! A literal on its way to the client, read from the message as the client's buffer drains.
 
 use super::text::Text;
+use crate::log::ONCE;
 use crate::maildir::dir::DiskResult;
 use crate::message::crlf::{Span, ToCrlf};
 use crate::message::transfer::Decoder;
@@ -86,11 +87,11 @@ impl Body {
             match self.source.write(text.as_deref_mut(), self.left, out) {
                 Ok(true) => {}
                 Ok(false) => {
-                    log::error!("a message became shorter while it was read");
+                    log::error!(target: ONCE, "a message became shorter while it was read");
                     self.pad(out);
                 }
                 Err(error) => {
-                    log::error!("a message cannot be read on: {error}");
+                    log::error!(target: ONCE, "a message cannot be read on: {error}");
                     self.pad(out);
                 }
             }

@@ -1,5 +1,6 @@
 //! One client after login: events in, commands run one after the other, responses out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Standing;
@@ -8,7 +9,7 @@ use super::command::{self, Command, Context, Progress, Start};
 use super::counters::{Counters, Departure};
 use super::mailbox::Effort;
 use super::mailboxes::{MailboxKey, Mailboxes};
-use super::reply::{self, Reply, ReplyCode};
+use super::reply::{self, About, Reply, ReplyCode};
 use super::view::{Manner, Tell};
 use crate::config::Config;
 use crate::imap::command::{Command as Request, Extension, Tag};
@@ -16,7 +17,9 @@ use crate::imap::connection::{Bad, State};
 use crate::imap::response::{self, Code, Status};
 use crate::imap::sequence::Ranges;
 use crate::imap::{self, Event};
+use crate::log::ONCE;
 use crate::maildir::folder::{FolderError, Step};
+use crate::maildir::report;
 use crate::net::{Buffer, ConnectionId, Now, Run};
 
 /// What commands see of the client.
@@ -83,6 +86,8 @@ impl Client {
 
 pub struct Connection {
     pub client: Client,
+    /// What its lines in the log begin with.
+    whose: Arc<str>,
     stage: Stage,
     /// The client will send nothing more.
     ended: bool,
@@ -106,6 +111,7 @@ enum Stage {
 
 struct Running {
     tag: Tag,
+    about: About,
     command: Box<dyn Command>,
     tell: Tell,
 }
@@ -113,6 +119,7 @@ struct Running {
 /// A command is done; before its tagged response the client is told what has happened.
 struct Telling {
     tag: Tag,
+    about: About,
     reply: Reply,
     tell: Tell,
     /// A look is due first.
@@ -121,7 +128,13 @@ struct Telling {
 }
 
 impl Connection {
-    pub fn new(id: ConnectionId, imap: imap::Connection, out: Buffer, now: Now) -> Connection {
+    pub fn new(
+        id: ConnectionId,
+        whose: Arc<str>,
+        imap: imap::Connection,
+        out: Buffer,
+        now: Now,
+    ) -> Connection {
         let saved = Ranges::new();
         let client = Client {
             id,
@@ -135,6 +148,7 @@ impl Connection {
         };
         Connection {
             client,
+            whose,
             stage: Stage::Ready,
             ended: false,
             active: now.instant,
@@ -142,6 +156,10 @@ impl Connection {
             farewell: None,
             reason: None,
         }
+    }
+
+    pub fn whose(&self) -> &Arc<str> {
+        &self.whose
     }
 
     pub fn handle_input(&mut self, bytes: &[u8], now: Now) {
@@ -225,6 +243,7 @@ impl Connection {
                 if let Some(run) = telling.tell_news(&mut context) {
                     return Some(run);
                 }
+                telling.reply.report(&telling.about, &mailboxes.tree);
                 self.reply();
                 None
             }
@@ -237,7 +256,8 @@ impl Connection {
             Progress::Done(reply) => {
                 self.active = now.instant;
                 if let Stage::Running(done) = std::mem::replace(&mut self.stage, Stage::Ready) {
-                    self.stage = finished(done.tag, reply, done.tell, done.command.effort());
+                    let effort = done.command.effort();
+                    self.stage = finished(done.tag, done.about, reply, done.tell, effort);
                 }
                 None
             }
@@ -261,11 +281,16 @@ impl Connection {
 
     /// The tagged response, and what follows from it.
     fn reply(&mut self) {
-        let Stage::Telling(Telling { tag, reply, .. }) =
-            std::mem::replace(&mut self.stage, Stage::Ready)
-        else {
+        let Stage::Telling(telling) = std::mem::replace(&mut self.stage, Stage::Ready) else {
             return;
         };
+        let Telling {
+            tag,
+            about,
+            mut reply,
+            ..
+        } = telling;
+        reply.name_mailbox(&about, self.client.imap.dialect());
         reply.write(&tag, self.client.out.writer());
         if self.client.imap.state() == State::Logout {
             self.stage = Stage::Closing;
@@ -348,7 +373,8 @@ fn settle(context: &mut Context<'_>) {
     if let Some(mailbox) = selected.and_then(|selected| context.mailboxes.get(selected.mailbox))
         && let Err(error) = mailbox.folder.settle()
     {
-        log::warn!("UIDs are not on disk yet: {error}");
+        let name = &mailbox.name;
+        log::warn!(target: ONCE, "Mailbox {name}: UIDs are not on disk yet: {error}");
     }
 }
 
@@ -365,23 +391,31 @@ fn hear(context: &mut Context<'_>) {
 
 /// Acts on an event between commands.
 fn begin(event: Event, mut context: Context<'_>) -> Stage {
-    let (tag, start, tell) = match event {
+    let (tag, about, start, tell) = match event {
         Event::Command(tagged) => {
             context.client.counters.commands += 1;
             if !matches!(tagged.command, Request::Fetch(_)) {
                 context.client.memo = None;
+                context.mailboxes.expanded = None;
             }
             let tell = command::tell(&tagged.command);
+            let about = command::about(&tagged.command, &mut context);
             (
                 tagged.tag.clone(),
+                about,
                 command::start(tagged, &mut context),
                 tell,
             )
         }
         Event::Append(tag, append) => {
             context.client.counters.commands += 1;
+            let about = About {
+                command: "APPEND",
+                mailbox: append.mailbox.as_ref().ok().cloned(),
+                new_name: None,
+            };
             let start = command::append::start(append, &mut context);
-            (tag, start, Tell::All)
+            (tag, about, start, Tell::All)
         }
         Event::Bad(bad) => return after_bad(&bad, context.client),
         // These belong to a command that is running.
@@ -393,15 +427,21 @@ fn begin(event: Event, mut context: Context<'_>) -> Stage {
         | Event::Done => return Stage::Ready,
     };
     match start {
-        Start::Running(command) => Stage::Running(Running { tag, command, tell }),
-        Start::Done(reply) => finished(tag, reply, tell, Effort::Watch),
-        Start::DoneAfterLook(reply) => finished(tag, reply, tell, Effort::Directories),
+        Start::Running(command) => Stage::Running(Running {
+            tag,
+            about,
+            command,
+            tell,
+        }),
+        Start::Done(reply) => finished(tag, about, reply, tell, Effort::Watch),
+        Start::DoneAfterLook(reply) => finished(tag, about, reply, tell, Effort::Directories),
     }
 }
 
-fn finished(tag: Tag, reply: Reply, tell: Tell, effort: Effort) -> Stage {
+fn finished(tag: Tag, about: About, reply: Reply, tell: Tell, effort: Effort) -> Stage {
     Stage::Telling(Telling {
         tag,
+        about,
         reply,
         tell,
         look: Some(effort),
@@ -509,7 +549,15 @@ pub fn handle_folder_error(
         }
         // The table is served as it is.
         FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
-            log::warn!("a mailbox cannot be looked at: {error}");
+            let selected = client.selected;
+            let mailbox = selected.and_then(|selected| mailboxes.get(selected.mailbox));
+            let name = mailbox.map(|mailbox| mailbox.name.to_string());
+            log::error!(
+                target: ONCE,
+                "Mailbox {}: what changes in it is not seen: {}",
+                name.unwrap_or_default(),
+                report::explained(error)
+            );
         }
     }
 }
@@ -537,7 +585,7 @@ impl Patience {
     pub fn locked(&mut self) -> Progress {
         self.waits += 1;
         if self.waits > LOCK_WAITS {
-            return Progress::Done(reply::in_use());
+            return Progress::Done(reply::in_use(reply::UIDLIST_LOCK));
         }
         Progress::Wait(LOCK_WAIT)
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::view::{Manner, Tell, View};
+use crate::imap::mailbox::MailboxName;
 use crate::imap::sequence::{Ranges, Uid};
 use crate::maildir::cache::Cache;
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
@@ -12,6 +13,7 @@ use crate::maildir::watch::Event;
 use crate::net::{Buffer, ConnectionId, Now};
 
 pub struct Mailbox {
+    pub name: MailboxName,
     pub folder: Folder,
     views: BTreeMap<ConnectionId, View>,
     /// What the watch saw and the folder has not been told yet.
@@ -54,8 +56,9 @@ pub enum Effort {
 }
 
 impl Mailbox {
-    pub fn new(folder: Folder, now: Now) -> Mailbox {
+    pub fn new(name: MailboxName, folder: Folder, now: Now) -> Mailbox {
         Mailbox {
+            name,
             folder,
             views: BTreeMap::new(),
             events: Vec::new(),
@@ -444,7 +447,7 @@ mod tests {
         let maildir = Maildir::new(scratch.path().to_owned(), Settings::default());
         let now = Now::read();
         let folder = Folder::open(&maildir, scratch.path(), now.time).unwrap();
-        let mut mailbox = Mailbox::new(folder, now);
+        let mut mailbox = Mailbox::new(MailboxName::inbox(), folder, now);
         mailbox.set_watched(true);
         look(&mut mailbox);
         mailbox

@@ -6,13 +6,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use super::command::fetch::Memo;
 use super::given;
 use super::mailbox::{Effort, Hold, Mailbox};
 use crate::config::Config;
 use crate::imap::mailbox::MailboxName;
+use crate::log::ONCE;
 use crate::maildir::adopt;
 use crate::maildir::dir::{Dir, DiskResult};
 use crate::maildir::folder::{Folder, FolderError, Step, Told};
+use crate::maildir::report;
 use crate::maildir::subscriptions::Subscriptions;
 use crate::maildir::tree::{Layout, Tree, TreeError};
 use crate::maildir::watch::{Event, Watcher};
@@ -35,6 +38,8 @@ pub struct Mailboxes {
     poll_interval: Duration,
     /// Clients in IDLE that have something to be told.
     woken: Vec<ConnectionId>,
+    /// The text of a compressed message of which a client is fetching part after part.
+    pub expanded: Option<Memo>,
 }
 
 /// An open mailbox.  Keys are not used twice, so a stale one finds nothing.
@@ -76,6 +81,7 @@ impl Mailboxes {
             watcher: watcher.and_then(Result::ok),
             poll_interval: config.poll_interval,
             woken: Vec::new(),
+            expanded: None,
         }
     }
 
@@ -96,7 +102,7 @@ impl Mailboxes {
         }
         let key = MailboxKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
-        let mut mailbox = Mailbox::new(folder, now);
+        let mut mailbox = Mailbox::new(name.clone(), folder, now);
         if let Some(watcher) = &mut self.watcher {
             match watcher.watch(key.0, &directory) {
                 Ok(()) => mailbox.set_watched(true),
@@ -174,12 +180,15 @@ impl Mailboxes {
         };
         match &mut self.subscriptions {
             Some(subscriptions) => {
-                subscriptions.refresh(&root).map_err(TreeError::Io)?;
+                subscriptions.refresh(&root);
             }
             None => {
-                let read = Subscriptions::read(&root, separator).map_err(TreeError::Io)?;
+                let read = Subscriptions::read(&root, separator);
                 let subscriptions = self.subscriptions.insert(read);
-                adopt_subscriptions(subscriptions, &root, now).map_err(TreeError::Io)?;
+                if let Err(error) = adopt_subscriptions(subscriptions, &root, now) {
+                    let error = report::explained(&error);
+                    log::warn!(target: ONCE, "{error}: Courier's subscriptions are not taken over");
+                }
             }
         }
         self.subscriptions.as_mut().ok_or(TreeError::NotFound)
@@ -192,6 +201,7 @@ impl Mailboxes {
         let Some(mailbox) = self.open.remove(&key) else {
             return;
         };
+        self.expanded = None;
         self.by_name.retain(|_, &mut named| named != key);
         if let Some(watcher) = &mut self.watcher {
             watcher.unwatch(key.0);
@@ -256,7 +266,7 @@ impl Mailboxes {
         }
         let settled = Dir::open(self.maildir.root()).and_then(|root| root.sync_file_system());
         if let Err(error) = settled {
-            log::warn!("UIDs are not on disk yet: {error}");
+            log::warn!(target: ONCE, "UIDs are not on disk yet: {error}");
         }
     }
 

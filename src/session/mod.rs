@@ -42,6 +42,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use connection::Connection;
@@ -55,9 +56,11 @@ use crate::imap::command::Tag;
 use crate::imap::connection::State;
 use crate::imap::namespace::Namespaces;
 use crate::imap::response::{self, Code};
+use crate::log::on_behalf;
 use crate::maildir::tree::{self, Tree};
 use crate::maildir::{self, Maildir};
 use crate::net::{Buffer, ConnectionId, Now, Run};
+use crate::sys::process;
 
 /// All connections of one user.  Driven by a [`net::Service`](crate::net::Service), whose contract
 /// the methods of the same names have.
@@ -73,6 +76,8 @@ pub struct Session {
     deadline: Option<Instant>,
     /// The output of a connection that is not here.
     nothing: Buffer,
+    /// What lines in the log begin with that are about no client: `imap(USER): `.
+    whose: Arc<str>,
 }
 
 /// How a connection begins.
@@ -95,9 +100,16 @@ pub enum Standing {
 }
 
 impl Session {
-    /// `root` is the user's Maildir.  `wake` may be called from any thread, and makes the loop call
+    /// `root` is the Maildir of `user`.  `wake` may be called from any thread, and makes the loop call
     /// `handle_wake` soon.
-    pub fn new(config: &Config, root: PathBuf, wake: Box<dyn Fn() + Send>) -> io::Result<Session> {
+    pub fn new(
+        user: &str,
+        config: &Config,
+        root: PathBuf,
+        wake: Box<dyn Fn() + Send>,
+    ) -> io::Result<Session> {
+        let whose = Arc::from(format!("imap({user}): "));
+        let _logged = on_behalf(&whose);
         let layout = match config.layout {
             config::Layout::MaildirPlusPlus => tree::Layout::MaildirPlusPlus,
             config::Layout::Fs => tree::Layout::Fs,
@@ -118,20 +130,24 @@ impl Session {
             ready: BTreeSet::new(),
             deadline: None,
             nothing: Buffer::new(),
+            whose,
         })
     }
 
     /// Takes a connection over: `connection` with whatever input it holds already, `output` with
-    /// whatever is not sent yet.  `run` is called next.
+    /// whatever is not sent yet.  `session` is its name in the log.  `run` is called next.
     pub fn attach(
         &mut self,
         id: ConnectionId,
+        session: &str,
         greeting: Greeting,
         connection: imap::Connection,
         output: Buffer,
         now: Now,
     ) {
-        let mut connection = Connection::new(id, connection, output, now);
+        let user = self.whose.trim_end_matches(": ");
+        let whose = format!("{user}<{}><{session}>: ", process::id());
+        let mut connection = Connection::new(id, Arc::from(whose), connection, output, now);
         let client = &mut connection.client;
         let capabilities = command::capabilities(&self.config);
         let out = client.out.writer();
@@ -167,7 +183,9 @@ impl Session {
     pub fn handle_close(&mut self, id: ConnectionId, now: Now) -> Option<Departure> {
         self.ready.remove(&id);
         let mut connection = self.connections.remove(&id)?;
+        let _logged = on_behalf(connection.whose());
         connection.client.deselect(&mut self.mailboxes, now);
+        self.mailboxes.expanded = None;
         Some(connection.depart())
     }
 
@@ -180,10 +198,12 @@ impl Session {
     }
 
     pub fn handle_wake(&mut self, _now: Now) {
+        let _logged = on_behalf(&self.whose);
         self.mailboxes.handle_wake();
     }
 
     pub fn handle_timeout(&mut self, now: Now) {
+        let _logged = on_behalf(&self.whose);
         self.mailboxes.handle_timeout(now);
         if self.deadline.is_none_or(|deadline| deadline > now.instant) {
             return;
@@ -210,6 +230,7 @@ impl Session {
 
     /// Everything is written that a later session would like to find.
     pub fn finish(&mut self, now: Now) {
+        let _logged = on_behalf(&self.whose);
         self.mailboxes.close_all(now);
     }
 
@@ -217,6 +238,7 @@ impl Session {
         self.ready.remove(&id);
         match self.connections.get_mut(&id) {
             Some(connection) => {
+                let _logged = on_behalf(connection.whose());
                 let run = connection.run(&mut self.mailboxes, &self.config, now, over);
                 // A client in IDLE is due sooner than one that is silent.
                 let deadline = connection.deadline(&self.config);

@@ -1,19 +1,26 @@
 //! Tagged responses, and how each kind of failure becomes one (RFC 5530): the only place that maps
 //! errors to response codes.
+//!
+//! A client learns which mailbox it is about and whose fault it is, and no path.  What is the fault of the server or of
+//! the host has a cause, which goes into the log: [`Reply::report`].  There is no other way to the codes that
+//! say so.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io;
 
 use super::flags::FlagsError;
 use super::mailboxes::OpenError;
 use crate::imap::command::Tag;
-use crate::imap::mailbox::NameError;
+use crate::imap::mailbox::{Dialect, MailboxName, NameError};
 use crate::imap::response::{self, Code, Status};
 use crate::imap::sequence::Ranges;
+use crate::log::ONCE;
 use crate::maildir::dir::DiskError;
 use crate::maildir::folder::{FolderError, MessageError};
+use crate::maildir::report;
 use crate::maildir::save::SaveError;
-use crate::maildir::tree::TreeError;
+use crate::maildir::tree::{Tree, TreeError};
 
 /// What a tagged response says.
 #[derive(Clone, Debug)]
@@ -21,6 +28,34 @@ pub struct Reply {
     pub status: Status,
     pub code: ReplyCode,
     pub text: Cow<'static, str>,
+    /// What an operator has to know.
+    cause: Option<Cause>,
+}
+
+/// Why the server or the host does not do what a client may ask for.
+#[derive(Clone, Debug)]
+enum Cause {
+    Said(String),
+    /// Another program does not let go of this file in the mailbox's folder.
+    Locked(&'static str),
+}
+
+/// What a command is about, for the log and for the text of its response.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    pub command: &'static str,
+    pub mailbox: Option<MailboxName>,
+    /// What RENAME makes of the mailbox.
+    pub new_name: Option<MailboxName>,
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.mailbox {
+            Some(mailbox) => write!(f, "Mailbox {mailbox}: {}", self.command),
+            None => f.write_str(self.command),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +75,7 @@ impl Reply {
             status: Status::Ok,
             code: ReplyCode::None,
             text: text.into(),
+            cause: None,
         }
     }
 
@@ -48,6 +84,7 @@ impl Reply {
             status: Status::No,
             code: ReplyCode::None,
             text: text.into(),
+            cause: None,
         }
     }
 
@@ -56,6 +93,7 @@ impl Reply {
             status: Status::Bad,
             code: ReplyCode::None,
             text: text.into(),
+            cause: None,
         }
     }
 
@@ -67,6 +105,50 @@ impl Reply {
     pub fn with(mut self, code: ReplyCode) -> Reply {
         self.code = code;
         self
+    }
+
+    /// The server or the host is at fault.
+    fn fault(code: Code<'static>, text: impl Into<Cow<'static, str>>, cause: Cause) -> Reply {
+        Reply {
+            cause: Some(cause),
+            ..Reply::no(text).code(code)
+        }
+    }
+
+    /// Tells the log what the client is not told.
+    pub fn report(&self, about: &About, tree: &Tree) {
+        match &self.cause {
+            None => {}
+            Some(Cause::Said(cause)) => log::error!(target: ONCE, "{about}: {cause}"),
+            Some(Cause::Locked(file)) => {
+                let folder = about.mailbox.as_ref().and_then(|name| tree.find(name).ok());
+                let path = folder.unwrap_or_else(|| tree.root().to_owned()).join(file);
+                log::error!(
+                    target: ONCE,
+                    "{about}: lock({}) failed: another program has held it for long; if no such \
+                     program runs any more, remove it",
+                    path.display()
+                );
+            }
+        }
+    }
+
+    /// A refusal says which mailbox it is about.
+    pub fn name_mailbox(&mut self, about: &About, dialect: Dialect<'_>) {
+        let ReplyCode::Simple(code) = self.code else {
+            return;
+        };
+        let name = match code {
+            Code::ExpungeIssued => None,
+            Code::AlreadyExists => about.new_name.as_ref().or(about.mailbox.as_ref()),
+            _ => about.mailbox.as_ref(),
+        };
+        if let (Status::No, Some(name)) = (self.status, name) {
+            let mut shown = Vec::new();
+            name.write(&mut shown, dialect);
+            let text = self.text.trim_end_matches('.');
+            self.text = format!("{text}: {}", String::from_utf8_lossy(&shown)).into();
+        }
     }
 
     /// RFC 5530 3, EXPUNGEISSUED.
@@ -105,7 +187,7 @@ impl From<TreeError> for Reply {
             TreeError::RoleTaken => {
                 Reply::no("Another mailbox already has this special use.").code(Code::UseAttr)
             }
-            TreeError::Locked => in_use(),
+            TreeError::Locked => in_use(UIDLIST_LOCK),
             TreeError::Io(error) => io_failure(&error),
         }
     }
@@ -115,9 +197,11 @@ impl From<FolderError> for Reply {
     fn from(error: FolderError) -> Reply {
         match error {
             FolderError::Missing => Reply::no("Mailbox doesn't exist.").code(Code::NonExistent),
-            FolderError::Replaced => {
-                Reply::no("Another folder has taken the mailbox's place.").code(Code::Unavailable)
-            }
+            FolderError::Replaced => Reply::fault(
+                Code::Unavailable,
+                "Another folder has taken the mailbox's place.",
+                Cause::Said("another folder, or another UIDVALIDITY, took its place".to_owned()),
+            ),
             FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
                 io_failure(&error)
             }
@@ -161,11 +245,17 @@ impl From<FlagsError> for Reply {
     fn from(error: FlagsError) -> Reply {
         match error {
             FlagsError::NotForClients => Reply::bad("These flags cannot be set by a client."),
-            FlagsError::NoLetter(keyword) => Reply::no(format!(
-                "Keyword {} cannot be stored: this mailbox already has 26 keywords.",
-                keyword.as_str()
-            ))
-            .code(Code::Limit),
+            FlagsError::NoLetter(keyword) => Reply::fault(
+                Code::Limit,
+                format!(
+                    "Keyword {} cannot be stored: this mailbox already has 26 keywords.",
+                    keyword.as_str()
+                ),
+                Cause::Said(format!(
+                    "no letter is left in dovecot-keywords for the keyword {}: all 26 are taken",
+                    keyword.as_str()
+                )),
+            ),
             FlagsError::Folder(error) => error.into(),
         }
     }
@@ -181,14 +271,18 @@ pub fn no_destination(error: OpenError) -> Reply {
     }
 }
 
-/// The mailbox was opened with EXAMINE.
-pub fn read_only() -> Reply {
-    Reply::no("Mailbox is read-only.").code(Code::NoPerm)
+/// The mailbox was opened with EXAMINE, or cannot be changed at all, for this reason.
+pub fn read_only(reason: Option<DiskError>) -> Reply {
+    Reply {
+        cause: reason.map(|error| Cause::Said(report::explained(&error))),
+        ..Reply::no("Mailbox is read-only.").code(Code::NoPerm)
+    }
 }
 
-/// Another program holds a lock too long.
-pub fn in_use() -> Reply {
-    Reply::no("The mailbox is locked by another program.").code(Code::InUse)
+/// Another program holds a lock too long: this file in the mailbox's folder.
+pub fn in_use(file: &'static str) -> Reply {
+    let text = "The mailbox is locked by another program.";
+    Reply::fault(Code::InUse, text, Cause::Locked(file))
 }
 
 /// The command was for one mailbox, which is there no more.
@@ -196,15 +290,28 @@ pub fn deselected() -> Reply {
     Reply::no("The mailbox is not there any more.").code(Code::NonExistent)
 }
 
-/// The client sees the system's own words, which name no path.
+/// The client sees whose fault it is; the path is for the log.
 fn io_failure(error: &DiskError) -> Reply {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    match error.kind() {
-        StorageFull | QuotaExceeded => Reply::no("No space left for mail.").code(Code::OverQuota),
-        PermissionDenied | ReadOnlyFilesystem => Reply::no("Permission denied.").code(Code::NoPerm),
-        _ => {
-            log::error!("{error}");
-            Reply::no(format!("Internal error: {}.", error.kind())).code(Code::ServerBug)
-        }
-    }
+    use io::ErrorKind::{
+        InvalidData, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, Unsupported,
+    };
+    let cause = Cause::Said(report::explained(error));
+    let (code, text) = match error.kind() {
+        StorageFull | QuotaExceeded => (Code::OverQuota, "No space left for mail.".into()),
+        PermissionDenied | ReadOnlyFilesystem => (Code::NoPerm, "Permission denied.".into()),
+        InvalidData => (Code::Corruption, "What is stored is damaged.".into()),
+        Unsupported => (
+            Code::Cannot,
+            "It is stored in a way that is not supported.".into(),
+        ),
+        kind => (
+            Code::ServerBug,
+            Cow::from(format!("Internal error: {kind}.")),
+        ),
+    };
+    Reply::fault(code, text, cause)
 }
+
+/// What another program must not hold for ever.
+pub const UIDLIST_LOCK: &str = "dovecot-uidlist.lock";
+pub const SUBSCRIPTIONS_LOCK: &str = "subscriptions.lock";

@@ -72,7 +72,12 @@ fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), SessionError> {
     // Signals before threads, and the thread that watches the mail before there are no more of them.
     let mut event_loop = Loop::new().map_err(|error| SessionError::System("event loop", error))?;
     let session = place.and_then(|place| {
-        let opened = Session::new(&config, place.maildir.clone(), event_loop.wake_function());
+        let opened = Session::new(
+            &account.user,
+            &config,
+            place.maildir.clone(),
+            event_loop.wake_function(),
+        );
         let opened = opened.map_err(|error| place::problem(&place.maildir, &error));
         Ok((opened?, place.root()))
     });

@@ -55,6 +55,10 @@ impl Text {
         self.header = None;
     }
 
+    pub fn is_expanded(&self) -> bool {
+        self.file.is_expanded()
+    }
+
     pub fn size(&self) -> u64 {
         self.file.size
     }

@@ -142,7 +142,7 @@ impl Server {
     fn greet(&mut self, client: usize) {
         if self.session.is_none() {
             let root = self.here.world.inner().disk.root.clone();
-            self.session = Session::new(&self.config(), root, Box::new(|| {})).ok();
+            self.session = Session::new("alice", &self.config(), root, Box::new(|| {})).ok();
         }
         let Some(session) = &mut self.session else {
             return;
@@ -152,7 +152,7 @@ impl Server {
         self.clients[client].id = id;
         let connection = imap::Connection::new(State::Authenticated, b'.');
         let now = self.here.now();
-        session.attach(id, Greeting::PreAuth, connection, Buffer::new(), now);
+        session.attach(id, "s", Greeting::PreAuth, connection, Buffer::new(), now);
         if self.clients[client].kind == Kind::Qresync {
             let line = self.clients[client].enable(&self.here);
             self.send(&[(client, line)]);

@@ -11,10 +11,19 @@ use crate::maildir::modseq::lab::Lab;
 fn expand_bytes(bytes: &[u8], limit: u64) -> Result<Option<Vec<u8>>, CompressedError> {
     let scratch = Scratch::new();
     scratch.write("mail", bytes);
-    let file = scratch.dir.open_file(b"mail").unwrap();
-    let expanded = expand(&file, &scratch.dir, limit)?;
+    let file = Arc::new(scratch.dir.open_file(b"mail").unwrap());
+    let Some(format) = detect(&bytes[..bytes.len().min(FIRST_BYTES)]) else {
+        return Ok(None);
+    };
+    let expanded = Expansion::begin(&file, format, &scratch.dir, limit)
+        .and_then(|mut expansion| Ok(expansion.go_on(&|| false)?.expect("no slices")));
     assert_eq!(scratch.names(), ["mail"], "nothing is left behind");
-    Ok(expanded.map(|(file, size)| {
+    let expanded = match expanded {
+        Err(CompressedError::Broken) if format == Format::Zlib => return Ok(None),
+        Ok(expanded) if expanded.is_cut => return Err(CompressedError::Broken),
+        expanded => expanded?,
+    };
+    Ok(Some(expanded).map(|Expanded { file, size, .. }| {
         let mut text = vec![0; 1 + size as usize];
         let mut got = 0;
         while let n @ 1.. = file.read_at(&mut text[got..], got as u64).unwrap() {
@@ -150,6 +159,53 @@ fn a_file_cut_short_is_broken() {
             "{format:?} {:?}",
             cut.map(|t| t.map(|t| t.len()))
         );
+    }
+}
+
+#[test]
+fn a_file_cut_short_gives_what_it_has() {
+    for (format, compress) in &FORMATS[..4] {
+        let text: Vec<u8> = (0..200_000_u32)
+            .flat_map(|n| format!("{}\n", n.wrapping_mul(2_654_435_761)).into_bytes())
+            .collect();
+        let whole = compress(&text);
+        let scratch = Scratch::new();
+        scratch.write("mail", &whole[..whole.len() - 9]);
+        let file = Arc::new(scratch.dir.open_file(b"mail").unwrap());
+        let mut expansion = Expansion::begin(&file, *format, &scratch.dir, 1 << 30).unwrap();
+        let expanded = expansion.go_on(&|| false).unwrap().unwrap();
+        assert!(expanded.is_cut, "{format:?}");
+        let mut start = vec![0; 1000];
+        assert_eq!(expanded.file.read_at(&mut start, 0).unwrap(), 1000);
+        assert_eq!(start, &text[..1000], "{format:?}");
+    }
+}
+
+#[test]
+fn expanding_stops_at_the_end_of_each_slice() {
+    let members = bzip2(b"").repeat(2000);
+    for file in [
+        members,
+        gzip(&vec![b'x'; 50_000_000]),
+        gzip(b"").repeat(2000),
+    ] {
+        let scratch = Scratch::new();
+        scratch.write("mail", &file);
+        let input = Arc::new(scratch.dir.open_file(b"mail").unwrap());
+        let format = detect(&file).unwrap();
+        let mut expansion = Expansion::begin(&input, format, &scratch.dir, 1 << 30).unwrap();
+        let mut slices = 1;
+        while expansion.go_on(&|| true).unwrap().is_none() {
+            slices += 1;
+        }
+        assert!(slices >= 1000, "{slices}");
+    }
+}
+
+#[test]
+fn a_text_that_begins_like_bzip2_is_plain() {
+    for text in ["BZhang: x\n\n", "BZh9: x\n\nxxxxxxxxxxxx"] {
+        assert_eq!(detect(text.as_bytes()), None, "{text}");
     }
 }
 

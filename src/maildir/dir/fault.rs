@@ -17,7 +17,7 @@ pub(super) struct Torn {
 }
 
 #[cfg(debug_assertions)]
-pub use plan::{calls, clear, count, die_at, fail_at};
+pub use plan::{calls, clear, count, die_at, fail_at, fail_call_at};
 #[cfg(debug_assertions)]
 pub(super) use plan::{check, check_write};
 
@@ -35,6 +35,11 @@ mod plan {
     /// Call number `n` (from 1) fails with `errno`, all others work.
     pub fn fail_at(n: usize, errno: i32) {
         set(Plan::FailAt(n, errno));
+    }
+
+    /// The same for the calls of one name, of which the `n`-th and no other fails.
+    pub fn fail_call_at(call: &'static str, n: usize, errno: i32) {
+        set(Plan::FailCallAt(call, n, errno));
     }
 
     /// Call number `n` and all after it fail, as if the process had died there.
@@ -58,12 +63,20 @@ mod plan {
             if matches!(state.plan, Plan::Off) {
                 return Ok(());
             }
+            if let Plan::FailCallAt(of, ..) = state.plan
+                && of != call
+            {
+                return Ok(());
+            }
             state
                 .calls
                 .push(format!("{call} {}", String::from_utf8_lossy(name)));
             let number = state.calls.len();
             match state.plan {
                 Plan::FailAt(n, errno) if number == n => Err(io::Error::from_raw_os_error(errno)),
+                Plan::FailCallAt(_, n, errno) if number == n => {
+                    Err(io::Error::from_raw_os_error(errno))
+                }
                 Plan::DieAt(n) if number >= n => Err(io::Error::other("dead since a call before")),
                 _ => Ok(()),
             }
@@ -89,6 +102,7 @@ mod plan {
         Off,
         Count,
         FailAt(usize, i32),
+        FailCallAt(&'static str, usize, i32),
         DieAt(usize),
     }
 

@@ -67,6 +67,21 @@ impl File {
         })
     }
 
+    /// Another descriptor of the same file.
+    pub fn duplicate(&self) -> DiskResult<File> {
+        let inner = self.inner.try_clone();
+        Ok(File {
+            inner: inner.map_err(|error| self.failure("dup", error))?,
+            dir: Arc::clone(&self.dir),
+            name: self.name.clone(),
+        })
+    }
+
+    /// Was it opened in this directory?
+    pub fn is_in(&self, directory: &Path) -> bool {
+        *self.dir == *directory
+    }
+
     /// Something about the file that is wrong, or could not be done.
     pub fn failure(&self, operation: &'static str, cause: impl Into<io::Error>) -> DiskError {
         self.at().failure(operation, cause)

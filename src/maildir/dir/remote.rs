@@ -1,10 +1,17 @@
-//! File systems that other hosts may change, too.
+//! File systems that other hosts may change, too, and those that nobody may.
 
 use nix::sys::statfs::fstatfs;
+use nix::sys::statvfs::FsFlags;
 
 use super::{Dir, DiskResult, call};
 
 impl Dir {
+    /// Is the file system mounted so that nothing in it can be changed?
+    pub(super) fn is_on_read_only(&self) -> DiskResult<bool> {
+        let found = call("statfs", self.at(b"."), || fstatfs(&self.fd))?;
+        Ok(found.flags().contains(FsFlags::ST_RDONLY))
+    }
+
     /// The name of the file system if files in it may change without this kernel knowing: then it
     /// tells nothing of such changes to those who watch.
     pub fn is_remote(&self) -> DiskResult<Option<&'static str>> {

@@ -106,4 +106,4 @@ const MAJOR_VERSION: u8 = 7;
 /// MAIL_INDEX_HDR_FLAG_CORRUPTED
 const CORRUPTED: u32 = 1;
 const BASE_MIN: usize = 72;
-const HEADER_MAX: u32 = 16 << 20;
+const HEADER_MAX: u32 = 1 << 20;

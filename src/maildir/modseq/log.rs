@@ -182,6 +182,7 @@ impl Walk {
             .and_then(|name| std::str::from_utf8(name).ok());
         if let Some(name) = name
             && !name.is_empty()
+            && self.summary.keywords.len() < KEYWORDS_MAX
             && !self
                 .summary
                 .keywords
@@ -275,5 +276,7 @@ const EXPUNGE_GUID: u32 = 0x2000 | 0xcd90;
 const MODSEQ_UPDATE: u32 = 0x8000;
 const BOUNDARY: u32 = 0x8_0000;
 const ATTRIBUTE_UPDATE: u32 = 0x10_0000;
+/// More than anybody uses.
+const KEYWORDS_MAX: usize = 1024;
 /// answered, flagged, deleted, seen, draft
 const REAL_FLAGS: u8 = 0x1f;

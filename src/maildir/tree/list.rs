@@ -145,20 +145,50 @@ pub(super) fn detect(root: &Path) -> DiskResult<Layout> {
         Err(e) if is_gone(&e) => return Ok(Layout::MaildirPlusPlus),
         root => root?,
     };
-    let is_folder = |name: &[u8]| {
-        let cur = root.open_dir(name).and_then(|dir| dir.stat_target(b"cur"));
-        matches!(cur, Ok(Some(stat)) if stat.kind == Kind::Directory)
-    };
     let dotted = directories(&root, &is_dotted)?;
-    if dotted.iter().any(|name| is_folder(name)) {
-        return Ok(Layout::MaildirPlusPlus);
+    let mut plus_plus = Evidence::default();
+    for name in &dotted {
+        plus_plus.take_in(&root, name);
     }
-    let folders = folders(&root, Layout::Fs, b"")?;
-    Ok(match folders.iter().any(|folder| folder.is_mailbox) {
+    let mut fs = Evidence::default();
+    for folder in folders(&root, Layout::Fs, b"")? {
+        if folder.is_mailbox && !folder.path.starts_with(b".") && folder.path != b"" {
+            fs.take_in(&root, &folder.path);
+        }
+    }
+    Ok(match fs > plus_plus {
         true => Layout::Fs,
         false => Layout::MaildirPlusPlus,
     })
 }
+
+/// How many folders speak for a layout: those that were served, then those that there are.  One that was put
+/// there by hand does not make mailboxes of all others vanish.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Evidence {
+    served: usize,
+    there: usize,
+}
+
+impl Evidence {
+    fn take_in(&mut self, root: &Dir, path: &[u8]) {
+        let has = |name: &[u8]| root.stat_target(&[path, b"/", name].concat());
+        let is_folder = matches!(has(b"cur"), Ok(Some(stat)) if stat.kind == Kind::Directory);
+        if is_folder {
+            let is_served = |name: &&[u8]| matches!(has(name), Ok(Some(_)));
+            self.there += 1;
+            self.served += usize::from(SERVED.iter().any(is_served));
+        }
+    }
+}
+
+/// What servers leave in a folder.
+const SERVED: [&[u8]; 4] = [
+    b"dovecot-uidlist",
+    b"maildirfolder",
+    b"courierimapuiddb",
+    b"roost.index",
+];
 
 /// Whether Dovecot keeps folders here under names of its own making (`LAYOUT=index`): 32 hexadecimal digits,
 /// and what they mean is in its list index.

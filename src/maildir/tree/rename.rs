@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::{Folder, Layout, Tree, TreeError, make_above, names, open_above, roles, taken};
+use super::{
+    Folder, Layout, Tree, TreeError, carry, make_above, names, open_above, roles, taken, trash,
+};
 use crate::imap::mailbox::MailboxName;
 use crate::maildir::dir::{Dir, Target};
 
@@ -113,8 +115,10 @@ impl Tree {
         let access = from.access()?;
         let (to, new_last) = make_above(root, new, &access)?;
         // Onto nothing or, which does no harm, an empty directory.
-        from.rename(last, &to, new_last, Target::Replace)
-            .map_err(taken)?;
+        match from.rename(last, &to, new_last, Target::Replace) {
+            Err(e) if trash::is_apart(&e) => carry::folder(&from, last, &to, new_last, &access)?,
+            renamed => renamed.map_err(taken)?,
+        }
         if self.layout == Layout::Fs {
             to.sync()?;
         }

@@ -2,8 +2,9 @@
 //! configuration says, else what their names say.
 //!
 //! The first is in `roost.special-use` in the root: lines `\Sent`, a space, and the mailbox's name.
-//! A role that is not in it, or whose mailbox there is not any more, is given to the first mailbox
-//! with one of the names that mail programs are known to use.  No role has two mailboxes, unless the
+//! A role that is not in it, or whose mailbox there is not any more, is given to the mailbox with the
+//! likeliest of the names that mail programs are known to use; of several that differ in case the
+//! one in its usual spelling (`Sent`) has it.  No role has two mailboxes, unless the
 //! configuration gives it to both, and no mailbox two roles.
 
 use std::collections::{HashMap, HashSet};
@@ -11,14 +12,14 @@ use std::collections::{HashMap, HashSet};
 use super::{Given, Mailbox, Role};
 use crate::imap::mailbox::MailboxName;
 use crate::maildir::dir::{Dir, DiskResult, Target};
+use crate::maildir::report;
 
 /// Gives their roles to the mailboxes that have one.
-pub(super) fn assign(
-    root: &Dir,
-    mailboxes: &mut [Mailbox],
-    configured: &[Given],
-) -> DiskResult<()> {
-    let stored = read(root)?;
+pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox], configured: &[Given]) {
+    let stored = read(root).unwrap_or_else(|error| {
+        report::without(&error, "mailboxes have the roles that their names tell");
+        Vec::new()
+    });
     let known: HashSet<&str> = KNOWN.iter().flat_map(|(_, names)| split(names)).collect();
     let mut said = HashMap::new();
     let mut likely = HashMap::new();
@@ -29,9 +30,13 @@ pub(super) fn assign(
         }
         let plain = plain(&mailbox.name);
         if known.contains(plain.as_str()) {
-            // One at the top is likelier than one below INBOX, and those come first in the list.
-            likely.insert(plain, place);
+            likely.entry(plain).or_insert_with(Vec::new).push(place);
         }
+    }
+    for places in likely.values_mut() {
+        let spelling = |&place: &usize| mailboxes.get(place).map(|mailbox| unusual(&mailbox.name));
+        // The list is sorted by name, which decides between those of one kind.
+        places.sort_by_key(spelling);
     }
     let mut given = Vec::new();
     for (role, name) in &stored {
@@ -55,13 +60,15 @@ pub(super) fn assign(
         }
     }
     for (role, names) in KNOWN.iter().filter(|(role, _)| !given.contains(role)) {
-        let mut candidates = split(names).filter_map(|name| likely.get(name).copied());
+        let mut candidates = split(names)
+            .filter_map(|name| likely.get(name))
+            .flatten()
+            .copied();
         let free = candidates.find(|&p| mailboxes.get(p).is_some_and(|m| m.role.is_none()));
         if let Some(mailbox) = free.and_then(|place| mailboxes.get_mut(place)) {
             mailbox.role = Some(*role);
         }
     }
-    Ok(())
 }
 
 /// The name as `KNOWN` has it: in small letters, without the INBOX that everything is below with
@@ -69,6 +76,24 @@ pub(super) fn assign(
 fn plain(name: &MailboxName) -> String {
     let name = name.as_str();
     name.strip_prefix("INBOX/").unwrap_or(name).to_lowercase()
+}
+
+/// Where there are several that differ in case, as migrations leave them, the role stays with the usual one: at
+/// the top, `Sent`, and then `Sent Items` before `SENT`.
+fn unusual(name: &MailboxName) -> (bool, u8) {
+    let name = name.as_str();
+    let level = name.strip_prefix("INBOX/").unwrap_or(name);
+    let mut letters = level.chars().filter(|c| c.is_alphabetic());
+    let capital = letters.next().is_some_and(char::is_uppercase);
+    let small = letters.clone().filter(|c| c.is_lowercase()).count();
+    let others = letters.count();
+    let spelling = match (capital, small == others) {
+        (true, true) => 0,
+        (true, false) if small > 0 => 1,
+        (false, true) => 2,
+        _ => 3,
+    };
+    (level.len() != name.len(), spelling)
 }
 
 fn split(names: &str) -> impl Iterator<Item = &str> {
@@ -116,7 +141,7 @@ pub(super) fn rename(root: &Dir, from: &MailboxName, to: &MailboxName) -> DiskRe
 /// A mailbox that moved or went without its role is no reason to say that it did not.
 pub(super) fn or_warn(written: DiskResult<()>) {
     if let Err(e) = written {
-        log::warn!("roost.special-use: {e}");
+        report::without(&e, "a mailbox that is gone may still have a role");
     }
 }
 

@@ -365,6 +365,84 @@ fn the_layout_is_seen_from_what_is_there() {
 }
 
 #[test]
+fn a_stray_folder_does_not_change_the_layout() {
+    let folders = |scratch: &Scratch, names: &[&str]| {
+        for name in names {
+            fs::create_dir_all(scratch.path().join(name).join("cur")).unwrap();
+        }
+    };
+    let detected = |scratch: &Scratch| {
+        let tree = Tree::open(scratch.path(), Layout::Detect).unwrap();
+        tree.layout()
+    };
+    let scratch = Scratch::new();
+    folders(&scratch, &["Sent", "Junk", "Junk/Old", ".stray"]);
+    assert_eq!(detected(&scratch), Layout::Fs);
+    let scratch = Scratch::new();
+    folders(&scratch, &[".Sent", ".Junk", "backup"]);
+    assert_eq!(detected(&scratch), Layout::MaildirPlusPlus);
+    let scratch = Scratch::new();
+    folders(&scratch, &[".Sent", "backup", "backup/old"]);
+    scratch.write(".Sent/dovecot-uidlist", "");
+    assert_eq!(detected(&scratch), Layout::MaildirPlusPlus);
+}
+
+#[test]
+fn what_cannot_be_renamed_is_deleted_and_moved_all_the_same() {
+    const EXDEV: i32 = 18;
+    for layout in BOTH {
+        let scratch = Scratch::new();
+        let tree = tree(&scratch, layout);
+        // Whichever rename fails.
+        for n in 1..60 {
+            make(&tree, &["A"]);
+            let folder = tree.find(&name("A")).unwrap();
+            fs::write(folder.join("cur/1:2,S"), "mail").unwrap();
+            let before = uid_validity(&folder);
+            fault::fail_call_at("rename", n, EXDEV);
+            let renamed = tree.rename(&name("A"), &name("B"), now());
+            let reached = fault::clear();
+            renamed.unwrap();
+            let moved = tree.find(&name("B")).unwrap();
+            assert_eq!(fs::read(moved.join("cur/1:2,S")).unwrap(), b"mail");
+            assert_eq!(uid_validity(&moved), before);
+            assert_eq!(listed(&tree), ["B"], "rename {n}");
+            fault::fail_call_at("rename", n, EXDEV);
+            let deleted = tree.delete(&name("B"), now());
+            fault::clear();
+            deleted.unwrap();
+            assert_eq!(listed(&tree), [""; 0], "rename {n}");
+            while !tree.sweep(now(), &|| false).unwrap() {}
+            if reached < n {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn of_names_that_differ_in_case_the_usual_one_has_the_role() {
+    for names in [
+        ["Sent", "sent", "SENT"],
+        ["Sent Items", "sent items", "SENT ITEMS"],
+        ["Trash", "trash", "tRASH"],
+    ] {
+        let scratch = Scratch::new();
+        let tree = tree(&scratch, Layout::MaildirPlusPlus);
+        make(&tree, &names);
+        make(&tree, &[&format!("INBOX/{}", names[0])]);
+        let with_role: Vec<String> = tree
+            .list()
+            .unwrap()
+            .into_iter()
+            .filter(|mailbox| mailbox.role.is_some())
+            .map(|mailbox| mailbox.name.to_string())
+            .collect();
+        assert_eq!(with_role, [names[0]]);
+    }
+}
+
+#[test]
 fn inbox_may_be_a_directory_of_the_fs_layout() {
     let scratch = Scratch::new();
     fs::create_dir_all(scratch.path().join("INBOX/cur")).unwrap();

@@ -11,7 +11,30 @@ use crate::maildir::dir::{
 
 /// Takes the folder `name` in `above` away.  No new file or directory is needed, so a full disk does
 /// not prevent it.
+///
+/// Where it cannot be moved (a file system of its own, or a layer of one below) it is emptied where it is.
 pub(super) fn throw(root: &Dir, layout: Layout, above: &Dir, name: &[u8]) -> DiskResult<()> {
+    match move_away(root, layout, above, name) {
+        Err(e) if is_apart(&e) => empty(above, name),
+        moved => moved,
+    }
+}
+
+/// All of it or, where it is a mount point, all that is in it.
+fn empty(above: &Dir, name: &[u8]) -> DiskResult<()> {
+    // Without `cur` it is no mailbox for those who look meanwhile.
+    let part = [name, b"/cur"].concat();
+    while !remove(above, &part, &|| false)? {}
+    while !remove(above, name, &|| false)? {}
+    Ok(())
+}
+
+/// Neither rename(2) nor link(2) leads there.
+pub(super) fn is_apart(e: &DiskError) -> bool {
+    matches!(e.kind(), io::ErrorKind::CrossesDevices)
+}
+
+fn move_away(root: &Dir, layout: Layout, above: &Dir, name: &[u8]) -> DiskResult<()> {
     if layout == Layout::Fs {
         // Dovecot, which has a place in the root for it too, lists that as a mailbox.
         return above.rename(name, &workshop(root)?, &unique(GONE), Target::Replace);
@@ -47,6 +70,7 @@ pub(super) fn throw_parts(
     for (part, _) in parts {
         match folder.rename(&part, &into, &part, Target::Replace) {
             Err(e) if is_gone(&e) => {}
+            Err(e) if is_apart(&e) => while !remove(folder, &part, &|| false)? {},
             renamed => renamed?,
         }
     }

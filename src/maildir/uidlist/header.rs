@@ -37,6 +37,9 @@ pub(super) struct UnknownVersion(pub u8);
 
 impl Header {
     pub fn parse(line: &[u8]) -> Result<Header, UnknownVersion> {
+        // A file that passed a Windows host is none the worse for it.
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         match line.split_at_checked(2) {
             Some((b"1 ", rest)) => Ok(Header::parse_plain(rest)),
             Some((b"3 ", rest)) => Ok(Header::parse_keyed(rest)),

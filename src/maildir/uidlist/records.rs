@@ -430,7 +430,9 @@ fn read_record(line: &[u8], at: usize, layout: Layout) -> Result<Line, &'static 
             memchr(b':', name).unwrap_or(name.len())
         }
     };
-    let mut base = name.get(..end).unwrap_or_default();
+    let base = name.get(..end).unwrap_or_default();
+    // One is of a file that passed a Windows host: no part of the name, and no flaw.
+    let mut base = base.strip_suffix(b"\r").unwrap_or(base);
     while let Some(stripped) = base.strip_suffix(b"\r") {
         base = stripped;
         flaw = Some("CR at the end of a line");

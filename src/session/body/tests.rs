@@ -24,7 +24,8 @@ fn opened(scratch: &Scratch, bytes: &[u8]) -> Text {
     let now = SystemTime::now();
     let mut folder = Folder::open(&maildir, scratch.path(), now).unwrap();
     while folder.sync(Look::default(), now, &|| false).unwrap() != Step::Done {}
-    Text::new(folder.open_message(0, now).unwrap())
+    let mut opening = folder.open_message(0, now).unwrap();
+    Text::new(opening.go_on(&|| false).unwrap().unwrap())
 }
 
 /// What the client gets, if its buffer has `room` octets at a time.

@@ -7,7 +7,7 @@
 use std::time::SystemTime;
 
 use super::append::lose_if_gone;
-use super::{Command, Context, Progress, Start, uids_of};
+use super::{Command, Context, Progress, Start, refuse_read_only, uids_of};
 use crate::imap::command::Copy as Request;
 use crate::imap::flag::{Flag, Flags};
 use crate::imap::mailbox::MailboxName;
@@ -34,7 +34,7 @@ pub fn start(request: Request, remove: bool, context: &mut Context<'_>) -> Start
         return Start::Done(reply::deselected());
     };
     if remove && selected.read_only {
-        return Start::Done(reply::read_only());
+        return Start::Done(refuse_read_only(context));
     }
     match uids_of(&request.set, request.uid, context) {
         Err(reply) => Start::Done(reply),

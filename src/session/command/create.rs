@@ -4,6 +4,8 @@ use super::{Command, Context, Progress, Start, copy};
 use crate::imap::command::UnknownUse;
 use crate::imap::mailbox::{MailboxArgument, MailboxName, SpecialUse};
 use crate::imap::response::Code;
+use crate::log::ONCE;
+use crate::maildir::report;
 use crate::maildir::tree::TreeError;
 use crate::net::Now;
 use crate::session::mailbox::Effort;
@@ -64,7 +66,10 @@ impl Command for Delete {
             Ok(false) => return Progress::Again,
             Ok(true) => {}
             // The next DELETE tries again.
-            Err(error) => log::warn!("files of deleted mailboxes are left: {error}"),
+            Err(error) => {
+                let error = report::explained(&error);
+                log::warn!(target: ONCE, "files of deleted mailboxes are left: {error}");
+            }
         }
         Progress::Done(Reply::ok("Delete completed."))
     }
@@ -137,7 +142,7 @@ fn try_subscribe(
     }
     match mailboxes.subscribe(name, subscribe, now) {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(reply::in_use()),
+        Ok(None) => Err(reply::in_use(reply::SUBSCRIPTIONS_LOCK)),
         Err(error) => Err(OpenError::from(error).into()),
     }
 }

@@ -1,6 +1,6 @@
 //! EXPUNGE, UID EXPUNGE (RFC 9051 6.4.3, 6.4.9) and the expunge of CLOSE (RFC 9051 6.4.1).
 
-use super::{Command, Context, Progress, Start, uids_of, under_lock};
+use super::{Command, Context, Progress, Start, refuse_read_only, uids_of, under_lock};
 use crate::imap::flag::System;
 use crate::imap::response::Code;
 use crate::imap::sequence::{Ranges, Set};
@@ -12,7 +12,7 @@ use crate::session::view::{Walk, next_message};
 
 pub fn start(uids: Option<Set>, context: &mut Context<'_>) -> Start {
     if context.client.is_read_only() {
-        return Start::Done(reply::read_only());
+        return Start::Done(refuse_read_only(context));
     }
     let uids = match uids {
         Some(set) => uids_of(&set, true, context),

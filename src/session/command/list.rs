@@ -67,7 +67,12 @@ impl Command for List {
             if let Some(inquiry) = &mut self.inquiry {
                 match inquiry.step(context) {
                     // A mailbox that has no status has none to tell (RFC 5819 2).
-                    Ok(()) | Err(Progress::Done(_)) => {
+                    Err(Progress::Done(reply)) => {
+                        reply.report(&inquiry.about(), &context.mailboxes.tree);
+                        self.unsettled |= inquiry.is_unsettled();
+                        self.inquiry = None;
+                    }
+                    Ok(()) => {
                         self.unsettled |= inquiry.is_unsettled();
                         self.inquiry = None;
                     }

@@ -22,15 +22,17 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::mailbox::{Effort, Mailbox};
-use super::mailboxes::Mailboxes;
-use super::reply::{self, Reply};
+use super::mailboxes::{MailboxKey, Mailboxes};
+use super::reply::{self, About, Reply};
 use super::view::Tell;
 use crate::config::Config;
 use crate::imap::command::{Command as Request, Extension, Tagged};
 use crate::imap::connection::{Bad, State};
+use crate::imap::mailbox::MailboxArgument;
 use crate::imap::response::{self, Code, Stage};
-use crate::imap::sequence::{Ranges, Set};
-use crate::maildir::folder::FolderError;
+use crate::imap::sequence::{Ranges, Set, Uid};
+use crate::log::ONCE;
+use crate::maildir::folder::{FolderError, MessageError};
 use crate::net::Now;
 
 /// What a command works with.
@@ -88,6 +90,57 @@ pub fn tell(command: &Request) -> Tell {
         Request::Store(store) if !store.uid => Tell::NoExpunge,
         Request::Search(search) if !search.uid => Tell::NoExpunge,
         _ => Tell::All,
+    }
+}
+
+/// What the command is about: its mailbox, or the one that is selected.
+pub fn about(command: &Request, context: &mut Context<'_>) -> About {
+    let named = |command, mailbox: &MailboxArgument| {
+        let mailbox = mailbox.as_ref().ok().cloned();
+        (command, mailbox, None)
+    };
+    let mut of_selected = |command| {
+        let mailbox = selected_mailbox(context).map(|mailbox| mailbox.name.clone());
+        (command, mailbox, None)
+    };
+    let (command, mailbox, new_name) = match command {
+        Request::Select(select) if select.examine => named("EXAMINE", &select.mailbox),
+        Request::Select(select) => named("SELECT", &select.mailbox),
+        Request::Create { mailbox, .. } => named("CREATE", mailbox),
+        Request::Delete(mailbox) => named("DELETE", mailbox),
+        Request::Rename { from, to } => {
+            let (from, to) = (from.as_ref().ok().cloned(), to.as_ref().ok().cloned());
+            ("RENAME", from, to)
+        }
+        Request::Subscribe(mailbox) => named("SUBSCRIBE", mailbox),
+        Request::Unsubscribe(mailbox) => named("UNSUBSCRIBE", mailbox),
+        Request::Status { mailbox, .. } => named("STATUS", mailbox),
+        Request::Copy(copy) => named("COPY", &copy.mailbox),
+        Request::Move(copy) => named("MOVE", &copy.mailbox),
+        Request::List(_) => ("LIST", None, None),
+        Request::Lsub(_) => ("LSUB", None, None),
+        Request::Noop => of_selected("NOOP"),
+        Request::Idle => of_selected("IDLE"),
+        Request::Check => of_selected("CHECK"),
+        Request::Close => of_selected("CLOSE"),
+        Request::Unselect => of_selected("UNSELECT"),
+        Request::Expunge { .. } => of_selected("EXPUNGE"),
+        Request::Search(_) => of_selected("SEARCH"),
+        Request::Fetch(_) => of_selected("FETCH"),
+        Request::Store(_) => of_selected("STORE"),
+        Request::Capability => ("CAPABILITY", None, None),
+        Request::Logout => ("LOGOUT", None, None),
+        Request::Id(_) => ("ID", None, None),
+        Request::StartTls => ("STARTTLS", None, None),
+        Request::Authenticate { .. } => ("AUTHENTICATE", None, None),
+        Request::Login { .. } => ("LOGIN", None, None),
+        Request::Enable(_) => ("ENABLE", None, None),
+        Request::Namespace => ("NAMESPACE", None, None),
+    };
+    About {
+        command,
+        mailbox,
+        new_name,
     }
 }
 
@@ -194,6 +247,31 @@ fn tell_highest_modseq(context: &mut Context<'_>) {
         Some(code),
         "Highest",
     );
+}
+
+/// Tells the log of a message that cannot be read.
+fn report_unread(
+    command: &str,
+    uid: Uid,
+    error: &MessageError,
+    mailbox: MailboxKey,
+    context: &mut Context<'_>,
+) {
+    if let Some(mailbox) = context.mailboxes.get(mailbox) {
+        log::error!(
+            target: ONCE,
+            "Mailbox {}: {command}: the message with UID {} cannot be read: {}",
+            mailbox.name,
+            uid.0,
+            error.explained()
+        );
+    }
+}
+
+/// The selected mailbox may not be changed by this client, or by nobody.
+fn refuse_read_only(context: &mut Context<'_>) -> Reply {
+    let reason = selected_mailbox(context).and_then(|mailbox| mailbox.folder.why_read_only());
+    reply::read_only(reason)
 }
 
 fn selected_mailbox<'m>(context: &'m mut Context<'_>) -> Option<&'m mut Mailbox> {

@@ -7,7 +7,9 @@ use crate::imap::list::Attributes;
 use crate::imap::mailbox::MailboxName;
 use crate::imap::response::{self, Code, Listed, Status};
 use crate::imap::sequence::Ranges;
+use crate::log::ONCE;
 use crate::maildir::folder::{FolderError, Step};
+use crate::maildir::report;
 use crate::session::connection::{Patience, Selected};
 use crate::session::flags::KeywordNames;
 use crate::session::mailbox::{Effort, Hold, Mailbox};
@@ -27,6 +29,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     Start::Running(Box::new(Select {
         name,
         examine: request.examine,
+        read_only: request.examine,
         qresync: request.qresync,
         stage: Stage::Open,
         hold: None,
@@ -52,6 +55,8 @@ fn leave(context: &mut Context<'_>) {
 struct Select {
     name: MailboxName,
     examine: bool,
+    /// By EXAMINE, or because the folder cannot be changed.
+    read_only: bool,
     qresync: Option<Qresync>,
     stage: Stage,
     /// There is no view yet that keeps the mailbox open.
@@ -127,7 +132,8 @@ impl Select {
         if step == Step::Done
             && let Err(error) = mailbox.folder.settle()
         {
-            log::warn!("{}: UIDs are not on disk yet: {error}", self.name);
+            let name = &self.name;
+            log::warn!(target: ONCE, "Mailbox {name}: UIDs are not on disk yet: {error}");
         }
         Ok(step)
     }
@@ -136,10 +142,19 @@ impl Select {
     fn select(&mut self, key: MailboxKey, context: &mut Context<'_>) -> Option<Stage> {
         let client = &mut *context.client;
         let mailbox = context.mailboxes.get(key)?;
-        mailbox.add_view(client.id, self.examine, context.now);
+        if let Some(reason) = mailbox.folder.why_read_only() {
+            self.read_only = true;
+            if !self.examine {
+                let name = &self.name;
+                let reason = report::explained(&reason);
+                log::warn!(target: ONCE, "Mailbox {name}: it can only be read: {reason}");
+            }
+        }
+        let read_only = self.read_only;
+        mailbox.add_view(client.id, read_only, context.now);
         client.selected = Some(Selected {
             mailbox: key,
-            read_only: self.examine,
+            read_only,
         });
         client.imap.set_state(State::Selected);
         let manner = client.manner();
@@ -150,7 +165,7 @@ impl Select {
         let ok = |out: &mut Vec<u8>, code, text| {
             response::untagged(out, Status::Ok, Some(code), text);
         };
-        write_flags_of_mailbox(folder, self.examine, out);
+        write_flags_of_mailbox(folder, read_only, out);
         response::exists(out, view.exists(folder.messages()));
         if !manner.rev2 {
             response::recent(out, view.recent_count(folder.messages()));
@@ -192,11 +207,14 @@ impl Select {
     }
 
     fn done(&self) -> Reply {
-        if self.examine {
-            Reply::ok("Examine completed.").code(Code::ReadOnly)
-        } else {
-            Reply::ok("Select completed.").code(Code::ReadWrite)
-        }
+        let reply = Reply::ok(match self.examine {
+            true => "Examine completed.",
+            false => "Select completed.",
+        });
+        reply.code(match self.read_only {
+            true => Code::ReadOnly,
+            false => Code::ReadWrite,
+        })
     }
 }
 

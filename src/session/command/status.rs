@@ -8,11 +8,12 @@ use crate::config::Config;
 use crate::imap::command::StatusItem;
 use crate::imap::mailbox::{MailboxArgument, MailboxName};
 use crate::imap::response::{self, StatusValue};
-use crate::maildir::folder::{self, Folder, Look, Status, Step};
+use crate::log::ONCE;
+use crate::maildir::folder::{self, Folder, Look, MessageError, Status, Step};
 use crate::session::connection::Patience;
 use crate::session::mailbox::Effort;
 use crate::session::mailboxes::OpenError;
-use crate::session::reply::Reply;
+use crate::session::reply::{About, Reply};
 
 pub fn start(mailbox: MailboxArgument, items: Vec<StatusItem>, context: &mut Context<'_>) -> Start {
     let name = match mailbox {
@@ -70,6 +71,14 @@ impl Inquiry {
         Inquiry {
             settles: false,
             ..self
+        }
+    }
+
+    pub fn about(&self) -> About {
+        About {
+            command: "STATUS",
+            mailbox: Some(self.name.clone()),
+            new_name: None,
         }
     }
 
@@ -144,7 +153,8 @@ impl Inquiry {
         if self.settles
             && let Err(error) = folder.settle()
         {
-            log::warn!("{}: UIDs are not on disk yet: {error}", self.name);
+            let name = &self.name;
+            log::warn!(target: ONCE, "Mailbox {name}: UIDs are not on disk yet: {error}");
         }
     }
 
@@ -155,7 +165,16 @@ impl Inquiry {
                 match folder.virtual_size(self.measured, over) {
                     Ok(None) => return Found::Again,
                     // What cannot be read counts nothing.
-                    Ok(Some(_)) | Err(_) => self.measured += 1,
+                    Ok(Some(_)) | Err(MessageError::Gone) => self.measured += 1,
+                    Err(error) => {
+                        log::warn!(
+                            target: ONCE,
+                            "Mailbox {}: STATUS: a message cannot be measured: {}",
+                            self.name,
+                            error.explained()
+                        );
+                        self.measured += 1;
+                    }
                 }
                 if over() {
                     return Found::Again;

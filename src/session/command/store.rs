@@ -5,7 +5,9 @@
 
 use std::time::SystemTime;
 
-use super::{Command, Context, Progress, Start, uids_of, under_lock, use_condstore};
+use super::{
+    Command, Context, Progress, Start, refuse_read_only, uids_of, under_lock, use_condstore,
+};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
 use crate::imap::flag::{Flags, System};
@@ -20,7 +22,7 @@ use crate::session::view::{Counted, Walk};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     if context.client.is_read_only() {
-        return Start::Done(reply::read_only());
+        return Start::Done(refuse_read_only(context));
     }
     if let Err(error) = flags::check(&request.flags) {
         return Start::Done(error.into());

@@ -169,6 +169,7 @@ impl Served {
             input,
             output,
             bad_commands,
+            origin,
             ..
         } = joining.hand_over;
         let mut out = Buffer::new();
@@ -179,7 +180,7 @@ impl Served {
         let mut connection = imap::Connection::new(State::Authenticated, self.separator);
         connection.set_bad_commands(bad_commands);
         let greeting = Greeting::LoggedIn(tag);
-        session.attach(id, greeting, connection, out, now);
+        session.attach(id, &origin.session, greeting, connection, out, now);
         if !input.is_empty() {
             session.handle_input(id, &input, now);
         }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::imap::flag::{Flags, System};
+use crate::imap::mailbox::MailboxName;
 use crate::maildir::dir::scratch::Scratch;
 use crate::maildir::folder::Step;
 use crate::maildir::watch::Event;
@@ -229,7 +230,7 @@ impl Mail {
         let folder = Folder::open(&maildir, scratch.path(), now.time).unwrap();
         let mut mail = Mail {
             scratch,
-            mailbox: Mailbox::new(folder, now),
+            mailbox: Mailbox::new(MailboxName::inbox(), folder, now),
             delivered: 0,
         };
         mail.deliver(messages);

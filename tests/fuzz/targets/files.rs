@@ -200,9 +200,10 @@ impl Told {
 pub fn keywords(input: &[u8]) {
     let scratch = Scratch::new();
     scratch.write("dovecot-keywords", input);
-    let Ok(mut keywords) = Keywords::read(&scratch.dir) else {
+    let mut keywords = Keywords::read(&scratch.dir);
+    if keywords.is_unreadable() {
         return;
-    };
+    }
     let told = |keywords: &Keywords| -> Vec<(u32, Keyword)> {
         keywords
             .iter()
@@ -231,7 +232,7 @@ pub fn keywords(input: &[u8]) {
         .name_unknown(u32::MAX, &file)
         .expect("it can be written");
     assert!(keywords.is_full());
-    let again = Keywords::read(&scratch.dir).expect("it can be read");
+    let again = Keywords::read(&scratch.dir);
     assert_eq!(told(&again), told(&keywords));
     assert!(
         before
@@ -245,16 +246,14 @@ pub fn subscriptions(input: &[u8]) {
     for separator in [b'.', b'/'] {
         let scratch = Scratch::new();
         scratch.write("subscriptions", input);
-        let Ok(mut list) = Subscriptions::read(&scratch.dir, separator) else {
-            return;
-        };
+        let mut list = Subscriptions::read(&scratch.dir, separator);
         let before: Vec<MailboxName> = list.iter().cloned().collect();
         let new = MailboxName::new("Entw\u{fc}rfe/a&b").expect("it is a name");
         let others = before.iter().filter(|&name| *name != new);
         for subscribed in [true, false] {
             let done = list.set(&scratch.dir, &Access::PRIVATE, &new, subscribed, now());
             assert!(matches!(done, Ok(Some(_))));
-            let again = Subscriptions::read(&scratch.dir, separator).expect("it can be read");
+            let again = Subscriptions::read(&scratch.dir, separator);
             for list in [&list, &again] {
                 assert_eq!(list.contains(&new), subscribed);
                 assert!(list.iter().filter(|&name| *name != new).eq(others.clone()));

@@ -108,7 +108,7 @@ impl Talk {
         let connection = imap::Connection::new(State::Authenticated, b'.');
         let now = self.now();
         self.session
-            .attach(id, Greeting::PreAuth, connection, Buffer::new(), now);
+            .attach(id, "s", Greeting::PreAuth, connection, Buffer::new(), now);
         self.run();
     }
 
@@ -223,7 +223,7 @@ fn open(scratch: &Scratch) -> Session {
     // What the kernel tells comes when it comes.
     config.set("mail.watch=no").expect("a setting");
     config.set("mail.fsync=never").expect("a setting");
-    Session::new(&config, scratch.path.clone(), Box::new(|| {})).expect("a Maildir")
+    Session::new("alice", &config, scratch.path.clone(), Box::new(|| {})).expect("a Maildir")
 }
 
 /// What another program does, only in the folder.

@@ -17,7 +17,8 @@ impl Mail {
 }
 
 fn text(folder: &mut Folder, index: usize) -> Vec<u8> {
-    let file = folder.open_message(index, now()).unwrap();
+    let mut opening = folder.open_message(index, now()).unwrap();
+    let file = opening.go_on(&|| false).unwrap().unwrap();
     let mut bytes = vec![0; 100];
     let length = file.read_at(0, &mut bytes).unwrap();
     bytes.truncate(length);

@@ -22,6 +22,33 @@ fn half_a_line_is_left_for_later_and_cleared_away_by_the_next_writer() {
 }
 
 #[test]
+fn a_carriage_return_is_no_part_of_a_line_and_the_file_stays_as_it_is() {
+    let guid = "a07602237f41046b4f45000083ecc375";
+    for header in [
+        format!("3 V9 N3 G{guid}"),
+        format!("3 G{guid} V9 N3"),
+        format!("3 N3 G{guid} V9"),
+    ] {
+        let text = format!("{header}\r\n1 :a,S=2\r\n6 W7 :b\r\n");
+        let scratch = folder(&text);
+        let mut list = read(&scratch);
+        assert!(!list.needs_rewrite(), "{header}");
+        assert_eq!((list.uid_validity(), list.guid()), (9, guid), "{header}");
+        assert_eq!(records(&list), "1 a,S=2, 6 b", "{header}");
+        assert_eq!(list.find(b"a,S=2"), Some(0), "{header}");
+        assert_eq!(append(&scratch, &mut list, &["new"]).unwrap(), 7);
+        let now = scratch.read(NAME).unwrap();
+        assert_eq!(now, format!("{text}7 :new\n"));
+        assert_eq!(records(&read(&scratch)), "1 a,S=2, 6 b, 7 new");
+        assert_eq!(scratch.names(), [NAME]);
+    }
+    let plain = folder("1 9 3\r\n1 a\r\n2 b\r\n");
+    let list = read(&plain);
+    assert_eq!((list.uid_validity(), list.uid_next().0), (9, 3));
+    assert_eq!(records(&list), "1 a, 2 b");
+}
+
+#[test]
 fn a_broken_line_costs_only_itself_and_its_uid_is_not_given_again() {
     for (line, saved) in [
         ("garbage", None),
@@ -35,7 +62,7 @@ fn a_broken_line_costs_only_itself_and_its_uid_is_not_given_again() {
         ("99999999999999999999 :higher", None),
         ("7 :a/b", None),
         ("\0\0\0\0", None),
-        ("7 :e\r", Some("7 e")),
+        ("7 :e\r\r", Some("7 e")),
         (" 7 :e", Some("7 e")),
         ("\0\0\x007 :e", Some("7 e")),
         ("7 w5 :e", Some("7 e")),

@@ -11,12 +11,16 @@ use std::time::SystemTime;
 
 use item::Facts;
 
-use super::{Command, Context, Progress, Start, selected_mailbox, uids_of, use_condstore};
+use super::{
+    Command, Context, Progress, Start, report_unread, selected_mailbox, uids_of, use_condstore,
+};
 use crate::imap::fetch::{Fetch as Request, FetchItem, FetchLine};
 use crate::imap::flag::{Flags, System};
 use crate::imap::response;
 use crate::imap::sequence::{Ranges, Uid};
-use crate::maildir::folder::{Folder, MessageError};
+use crate::log::ONCE;
+use crate::maildir::folder::{Folder, MessageError, Opening};
+use crate::maildir::report;
 use crate::session::body::Body;
 use crate::session::connection::Patience;
 use crate::session::mailboxes::MailboxKey;
@@ -148,6 +152,7 @@ struct Current {
     uid: Uid,
     number: u32,
     stage: Stage,
+    opening: Option<Opening>,
     text: Option<Text>,
     summary: Option<Summary>,
     /// BINARY: a part whose decoded size is being found.
@@ -212,7 +217,7 @@ impl Fetch {
                 }
                 Err(Stop::Failed(MessageError::Gone)) => self.gone = true,
                 Err(Stop::Failed(error)) => {
-                    log::error!("message with UID {} cannot be read: {error}", current.uid.0);
+                    report_unread("FETCH", current.uid, &error, self.mailbox, context);
                     self.failure = self.failure.take().or(Some(error));
                 }
                 Err(Stop::Refused(reply)) => return Progress::Done(reply),
@@ -287,6 +292,7 @@ impl Fetch {
                 uid: message.uid(),
                 number,
                 stage: Stage::Prepare,
+                opening: None,
                 text: None,
                 summary: None,
                 measure: None,
@@ -364,10 +370,9 @@ impl Fetch {
     fn prepare(&mut self, current: &mut Current, context: &mut Context<'_>) -> Result<(), Stop> {
         let (now, over) = (context.now, context.over);
         let rev2 = context.client.manner().rev2;
-        let memo = context
-            .client
-            .memo
-            .take_if(|memo| memo.is_of(self.mailbox, current.uid));
+        let is_this = |memo: &mut Memo| memo.is_of(self.mailbox, current.uid);
+        let memo = context.client.memo.take_if(is_this);
+        let memo = memo.or_else(|| context.mailboxes.expanded.take_if(is_this));
         let mailbox = context
             .mailboxes
             .get(self.mailbox)
@@ -398,7 +403,20 @@ impl Fetch {
             current.text = Some(match memo {
                 Some(memo) => memo.text,
                 None => {
-                    let file = mailbox.folder.open_message(index, now.time)?;
+                    let opening = match &mut current.opening {
+                        Some(opening) => opening,
+                        none => none.insert(mailbox.folder.open_message(index, now.time)?),
+                    };
+                    let opened = opening.go_on(over)?;
+                    let mut file = opened.ok_or(Stop::Wait(Progress::Again))?;
+                    current.opening = None;
+                    if let Some(damage) = file.take_damage() {
+                        let uid = current.uid.0;
+                        let name = &mailbox.name;
+                        log::error!(target: ONCE, "Mailbox {name}: UID {uid}: {damage}");
+                        let damage = MessageError::Io(damage);
+                        self.failure = self.failure.take().or(Some(damage));
+                    }
                     match self.spare.take() {
                         Some(spare) => spare.reuse(file),
                         None => Text::new(file),
@@ -481,12 +499,16 @@ impl Fetch {
         let marked = match folder.lock_to_act(now.time) {
             Ok(false) => return Err(Stop::Wait(self.patience.locked())),
             Ok(true) => mark(folder, index, &change, now.time),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.explained()),
         };
         match marked {
             Ok(()) => current.marked_seen = true,
             // Reading goes before marking as read.
-            Err(error) => log::warn!("\\Seen cannot be set: {error}"),
+            Err(error) => log::warn!(
+                target: ONCE,
+                "Mailbox {}: \\Seen cannot be set: {error}",
+                mailbox.name
+            ),
         }
         mailbox.tell_keywords(id, context.client.out.writer());
         Ok(())
@@ -528,7 +550,12 @@ impl Fetch {
         match current.text {
             // The next FETCH will probably ask for the next part of the same text.
             Some(text) if partial && text.size() >= MEMO_SIZE => {
-                context.client.memo = Some(Memo::new(self.mailbox, current.uid, text));
+                // An expanded text takes room on the disk, so there is one for all clients of the user.
+                let memo = match text.is_expanded() {
+                    true => &mut context.mailboxes.expanded,
+                    false => &mut context.client.memo,
+                };
+                *memo = Some(Memo::new(self.mailbox, current.uid, text));
             }
             Some(text) => self.spare = Some(text),
             None => {}
@@ -552,10 +579,12 @@ fn mark(
     change: &dyn Fn(Flags) -> Flags,
     now: SystemTime,
 ) -> Result<(), String> {
-    let modseq = folder.next_modseq(now).map_err(|error| error.to_string())?;
+    let modseq = folder.next_modseq(now).map_err(|error| error.explained())?;
     let changed = folder.change_flags(index, change, modseq);
-    changed.map_err(|error| error.to_string())?;
-    folder.force_changes().map_err(|error| error.to_string())
+    changed.map_err(|error| error.explained())?;
+    folder
+        .force_changes()
+        .map_err(|error| report::explained(&error))
 }
 
 /// Why a message's response does not go on.

@@ -8,12 +8,12 @@ mod program;
 
 use program::{Known, Program, Source};
 
-use super::{Command, Context, Progress, Start, use_condstore};
+use super::{Command, Context, Progress, Start, report_unread, use_condstore};
 use crate::imap::command::Tag;
 use crate::imap::response::{self, Found};
 use crate::imap::search::{Search as Request, SearchReturn};
-use crate::imap::sequence::Ranges;
-use crate::maildir::folder::MessageError;
+use crate::imap::sequence::{Ranges, Uid};
+use crate::maildir::folder::{MessageError, Opening};
 use crate::message::search::Searcher;
 use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
@@ -53,6 +53,7 @@ pub fn start(tag: Tag, request: &Request, context: &mut Context<'_>) -> Start {
         program,
         walk: Walk::default(),
         reading: None,
+        opening: None,
         spare: None,
         found: Vec::new(),
     }))
@@ -69,6 +70,8 @@ struct Search {
     walk: Walk,
     /// A message that is being read.
     reading: Option<Reading>,
+    /// A message whose text is being made readable.
+    opening: Option<(Uid, Opening)>,
     /// The memory of the text read last.
     spare: Option<Text>,
     found: Vec<Match>,
@@ -161,7 +164,7 @@ impl Search {
                 });
             }
             Ok(Verdict::Again) => self.walk = before,
-            Err(error) => log::warn!("UID {} cannot be searched: {error}", uid.0),
+            Err(error) => report_unread("SEARCH", uid, &error, self.mailbox, context),
         }
         true
     }
@@ -202,7 +205,15 @@ impl Search {
                     let mut opened = match text.take() {
                         Some(text) => text,
                         None => {
-                            let file = mailbox.folder.open_message(index, now.time)?;
+                            let begun = self.opening.take().filter(|(uid, _)| *uid == known.uid);
+                            let mut opening = match begun {
+                                Some((_, opening)) => opening,
+                                None => mailbox.folder.open_message(index, now.time)?,
+                            };
+                            let Some(file) = opening.go_on(over)? else {
+                                self.opening = Some((known.uid, opening));
+                                return Ok(Verdict::Again);
+                            };
                             match self.spare.take() {
                                 Some(spare) => spare.reuse(file),
                                 None => Text::new(file),
@@ -233,7 +244,8 @@ impl Search {
             let chunk = match reading.text.chunk(reading.at) {
                 Ok(chunk) => chunk,
                 Err(error) => {
-                    log::warn!("UID {} cannot be searched: {error}", reading.candidate.uid);
+                    let uid = Uid(reading.candidate.uid);
+                    report_unread("SEARCH", uid, &error.into(), self.mailbox, context);
                     return;
                 }
             };

@@ -1,0 +1,164 @@
+//! What a process may not do to a file, and why: for the line in the log that an operator acts on.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use nix::unistd::{getegid, geteuid, getgroups};
+
+use super::{DiskError, Kind, Stat, stat_path};
+
+/// What is missing to whom, in the words of Dovecot's log.
+#[derive(Debug)]
+pub struct Lack {
+    euid: u32,
+    egid: u32,
+    what: Option<Missing>,
+}
+
+/// A right that a path does not give.
+#[derive(Debug)]
+struct Missing {
+    path: PathBuf,
+    right: Right,
+    stat: Stat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Right {
+    Read,
+    Write,
+    Search,
+    /// What only the owner may do.
+    Ownership,
+}
+
+/// Why the call was not permitted; `None` if it failed for another reason.
+pub fn lack(error: &DiskError) -> Option<Lack> {
+    if error.kind() != std::io::ErrorKind::PermissionDenied {
+        return None;
+    }
+    let paths = std::iter::once(error.path()).chain(error.to());
+    let what = paths
+        .filter_map(|path| missing(path, error.operation()))
+        .next();
+    Some(Lack {
+        euid: geteuid().as_raw(),
+        egid: getegid().as_raw(),
+        what,
+    })
+}
+
+impl Lack {
+    /// What an operator can do about it.
+    pub fn remedy(&self) -> Option<String> {
+        let missing = self.what.as_ref()?;
+        let path = missing.path.display();
+        if missing.stat.uid != self.euid {
+            return Some(format!("chown {} {path} gives it to the user", self.euid));
+        }
+        let letter = match missing.right {
+            Right::Read => 'r',
+            Right::Write => 'w',
+            Right::Search => 'x',
+            Right::Ownership => return None,
+        };
+        Some(format!("chmod u+{letter} {path} permits it"))
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "euid={} egid={} ", self.euid, self.egid)?;
+        let Some(missing) = &self.what else {
+            // An ACL, SELinux, or the confinement of the process itself.
+            return f.write_str("UNIX perms appear ok (ACL/MAC wrong?)");
+        };
+        let path = missing.path.display();
+        match missing.right {
+            Right::Read => write!(f, "missing +r perm: {path}")?,
+            Right::Write => write!(f, "missing +w perm: {path}")?,
+            Right::Search => write!(f, "missing +x perm: {path}")?,
+            Right::Ownership => write!(f, "not owner of {path}")?,
+        }
+        let Stat {
+            kind,
+            uid,
+            gid,
+            mode,
+            ..
+        } = missing.stat;
+        let kind = match kind {
+            Kind::Directory => "dir",
+            _ => "file",
+        };
+        write!(f, ", {kind} owned by {uid}:{gid} mode=0{mode:o}")
+    }
+}
+
+/// The first thing on the way to `path`, or at its end, that `operation` may not do.
+fn missing(path: &Path, operation: &str) -> Option<Missing> {
+    let above: Vec<&Path> = path.ancestors().skip(1).collect();
+    for directory in above.into_iter().rev() {
+        if directory.as_os_str().is_empty() {
+            continue;
+        }
+        if let Some(missing) = lacks(directory, &[Right::Search]) {
+            return Some(missing);
+        }
+    }
+    match operation {
+        "create" | "mkdir" | "rename" | "link" | "unlink" | "rmdir" => {
+            lacks(path.parent()?, &[Right::Write, Right::Search])
+        }
+        "utimens" | "futimens" | "fchmod" | "fchown" => lacks(path, &[Right::Ownership]),
+        "access" => lacks(path, &[Right::Write, Right::Search]),
+        "opendir" | "readdir" => lacks(path, &[Right::Read, Right::Search]),
+        "open" => lacks(path, &[Right::Read, Right::Write]),
+        "stat" => None,
+        _ => lacks(path, &[Right::Read]),
+    }
+}
+
+/// Can names be made and removed in this directory, as far as its mode tells?
+pub(super) fn may_change(stat: &Stat) -> bool {
+    has(stat, Right::Write) && has(stat, Right::Search)
+}
+
+fn lacks(path: &Path, rights: &[Right]) -> Option<Missing> {
+    let stat = stat_path(path).ok()?;
+    let right = *rights.iter().find(|&&right| !has(&stat, right))?;
+    let path = path.to_owned();
+    Some(Missing { path, right, stat })
+}
+
+fn has(stat: &Stat, right: Right) -> bool {
+    let euid = geteuid().as_raw();
+    let bit = match right {
+        Right::Read => 4,
+        Right::Write => 2,
+        Right::Search => 1,
+        Right::Ownership => return euid == 0 || stat.uid == euid,
+    };
+    let of_group = || stat.gid == getegid().as_raw() || groups().contains(&stat.gid);
+    let shift = match () {
+        () if euid == 0 => return true,
+        () if stat.uid == euid => 6,
+        () if of_group() => 3,
+        () => 0,
+    };
+    (stat.mode >> shift) & bit != 0
+}
+
+/// The process's groups are asked for before it gives up the right to ask.
+pub(super) fn note_groups() {
+    let _ = groups();
+}
+
+fn groups() -> &'static [u32] {
+    static GROUPS: OnceLock<Vec<u32>> = OnceLock::new();
+    GROUPS.get_or_init(|| {
+        let groups = getgroups().unwrap_or_default();
+        groups.iter().map(|group| group.as_raw()).collect()
+    })
+}
