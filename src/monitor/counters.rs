@@ -11,19 +11,26 @@ pub(super) struct Counters {
     /// Logins by how they were made.
     logins: [u64; METHODS.len()],
     failures: [u64; REASONS.len()],
+    /// In the order of [`COUNTERS`].
+    counts: [u64; COUNTERS.len()],
+}
+
+/// Something that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counter {
     /// For Postfix.
-    sasl_successes: u64,
-    connections: u64,
-    tls_handshakes: u64,
-    tls_failures: u64,
-    refused: u64,
-    commands: u64,
-    received: u64,
-    sent: u64,
-    front_starts: u64,
-    session_starts: u64,
-    session_crashes: u64,
-    cached_logins: u64,
+    SaslSuccesses,
+    CachedLogins,
+    Connections,
+    ConnectionsRefused,
+    TlsHandshakes,
+    TlsFailures,
+    Commands,
+    Received,
+    Sent,
+    FrontStarts,
+    SessionStarts,
+    SessionCrashes,
 }
 
 /// What there is at this moment.
@@ -46,7 +53,7 @@ impl Counters {
     }
 
     pub fn count_sasl_success(&mut self) {
-        self.sasl_successes += 1;
+        self.add(Counter::SaslSuccesses, 1);
     }
 
     pub fn count_failure(&mut self, refusal: Refusal) {
@@ -57,33 +64,40 @@ impl Counters {
     }
 
     pub fn count_cached_login(&mut self) {
-        self.cached_logins += 1;
+        self.add(Counter::CachedLogins, 1);
     }
 
     pub fn count_front_start(&mut self) {
-        self.front_starts += 1;
+        self.add(Counter::FrontStarts, 1);
     }
 
     pub fn count_session_start(&mut self) {
-        self.session_starts += 1;
+        self.add(Counter::SessionStarts, 1);
     }
 
     pub fn count_session_crash(&mut self) {
-        self.session_crashes += 1;
+        self.add(Counter::SessionCrashes, 1);
     }
 
-    /// A front may say what it likes: the sums stay sums.
     pub fn add_front(&mut self, front: FrontCounters) {
-        self.connections = self.connections.saturating_add(front.connections);
-        self.tls_handshakes = self.tls_handshakes.saturating_add(front.tls_handshakes);
-        self.tls_failures = self.tls_failures.saturating_add(front.tls_failures);
-        self.refused = self.refused.saturating_add(front.refused);
+        self.add(Counter::Connections, front.connections);
+        self.add(Counter::TlsHandshakes, front.tls_handshakes);
+        self.add(Counter::TlsFailures, front.tls_failures);
+        self.add(Counter::ConnectionsRefused, front.refused);
     }
 
     pub fn add_session(&mut self, session: SessionCounters) {
-        self.commands = self.commands.saturating_add(session.commands);
-        self.received = self.received.saturating_add(session.received);
-        self.sent = self.sent.saturating_add(session.sent);
+        self.add(Counter::Commands, session.commands);
+        self.add(Counter::Received, session.received);
+        self.add(Counter::Sent, session.sent);
+    }
+
+    /// A child may say what it likes: the sums stay sums.
+    fn add(&mut self, counter: Counter, more: u64) {
+        let place = COUNTERS.iter().position(|&(known, ..)| known == counter);
+        if let Some(count) = place.and_then(|place| self.counts.get_mut(place)) {
+            *count = count.saturating_add(more);
+        }
     }
 
     /// OpenMetrics 1.0 text, with its end mark.
@@ -115,77 +129,13 @@ impl Counters {
                 count,
             );
         }
-        for (name, help, value) in [
-            (
-                "sasl_successes",
-                "Logins confirmed to Postfix.",
-                self.sasl_successes,
-            ),
-            (
-                "cached_logins",
-                "Logins answered from the login cache.",
-                self.cached_logins,
-            ),
-            ("connections", "Connections accepted.", self.connections),
-            (
-                "connections_refused",
-                "Connections turned away by a limit.",
-                self.refused,
-            ),
-            (
-                "tls_handshakes",
-                "TLS handshakes done.",
-                self.tls_handshakes,
-            ),
-            ("tls_failures", "TLS handshakes failed.", self.tls_failures),
-            ("commands", "IMAP commands after login.", self.commands),
-            (
-                "received_bytes",
-                "Octets from clients after login.",
-                self.received,
-            ),
-            ("sent_bytes", "Octets to clients after login.", self.sent),
-            (
-                "front_starts",
-                "Front processes started.",
-                self.front_starts,
-            ),
-            (
-                "session_starts",
-                "Session processes started.",
-                self.session_starts,
-            ),
-            (
-                "session_crashes",
-                "Session processes that did not end by themselves.",
-                self.session_crashes,
-            ),
-        ] {
+        for ((_, name, help), value) in COUNTERS.iter().zip(self.counts) {
             family(&mut text, &format!("roost_{name}"), "counter", help);
             sample(&mut text, &format!("roost_{name}_total"), value);
         }
-        for (name, help, value) in [
-            ("clients", "Clients logged in.", number(present.connections)),
-            (
-                "clients_waiting",
-                "Clients that have not logged in.",
-                present.waiting,
-            ),
-            ("clients_relayed", "Clients under TLS.", present.relayed),
-            ("sessions", "Session processes.", number(present.sessions)),
-            (
-                "login_children",
-                "Login attempts being checked.",
-                number(present.login_children),
-            ),
-            (
-                "login_queue",
-                "Login attempts waiting to be checked.",
-                number(present.queued_logins),
-            ),
-        ] {
+        for (name, help, value) in GAUGES {
             family(&mut text, &format!("roost_{name}"), "gauge", help);
-            sample(&mut text, &format!("roost_{name}"), value);
+            sample(&mut text, &format!("roost_{name}"), value(&present));
         }
         text.push_str("# EOF\n");
         text
@@ -204,6 +154,34 @@ fn sample(text: &mut String, name: &str, value: u64) {
 fn number(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
+
+/// Each counter: its name and what it is.
+#[rustfmt::skip]
+const COUNTERS: [(Counter, &str, &str); 12] = [
+    (Counter::SaslSuccesses, "sasl_successes", "Logins confirmed to Postfix."),
+    (Counter::CachedLogins, "cached_logins", "Logins answered from the login cache."),
+    (Counter::Connections, "connections", "Connections accepted."),
+    (Counter::ConnectionsRefused, "connections_refused", "Connections turned away by a limit."),
+    (Counter::TlsHandshakes, "tls_handshakes", "TLS handshakes done."),
+    (Counter::TlsFailures, "tls_failures", "TLS handshakes failed."),
+    (Counter::Commands, "commands", "IMAP commands after login."),
+    (Counter::Received, "received_bytes", "Octets from clients after login."),
+    (Counter::Sent, "sent_bytes", "Octets to clients after login."),
+    (Counter::FrontStarts, "front_starts", "Front processes started."),
+    (Counter::SessionStarts, "session_starts", "Session processes started."),
+    (Counter::SessionCrashes, "session_crashes", "Session processes that did not end by themselves."),
+];
+
+/// What is told of this moment.
+#[rustfmt::skip]
+const GAUGES: &[(&str, &str, fn(&Present) -> u64)] = &[
+    ("clients", "Clients logged in.", |present| number(present.connections)),
+    ("clients_waiting", "Clients that have not logged in.", |present| present.waiting),
+    ("clients_relayed", "Clients under TLS.", |present| present.relayed),
+    ("sessions", "Session processes.", |present| number(present.sessions)),
+    ("login_children", "Login attempts being checked.", |present| number(present.login_children)),
+    ("login_queue", "Login attempts waiting to be checked.", |present| number(present.queued_logins)),
+];
 
 /// The names of the mechanisms as the log has them.
 const METHODS: [&str; 5] = [
