@@ -27,6 +27,8 @@ pub(super) struct CertificateFiles {
     pub pairs: Vec<Pair>,
     pub client_authority: Option<Vec<u8>>,
     stamps: Vec<(PathBuf, Option<Stamp>)>,
+    /// Where the chains are.
+    pub chains: Vec<PathBuf>,
     /// A front has had them, and what is in them is not kept here.
     pub are_given: bool,
 }
@@ -177,6 +179,7 @@ impl CertificateFiles {
                 log::warn!("{}: everybody can read this private key", key.display());
             }
             read.pairs.push(pair);
+            read.chains.push(chain.clone());
         }
         if let Some(path) = client_authority {
             read.client_authority = Some(read.take(path)?);

@@ -98,8 +98,23 @@ impl Daemon {
         self.monitor.start_front();
         self.perform();
         if !self.is_inetd {
-            log::info!("Roost {VERSION} starts");
+            log::info!("Roost {VERSION} starts; {}", self.describe());
             notify(&[NotifyState::Ready]);
+        }
+    }
+
+    /// Where it listens, and what it shows there.
+    fn describe(&self) -> String {
+        let listeners: Vec<String> = self.listeners.iter().map(Bound::describe).collect();
+        let chains = self.certificates.chains.iter();
+        let chains: Vec<String> = chains.map(|path| path.display().to_string()).collect();
+        let listeners = match listeners.is_empty() {
+            true => "on no socket".to_owned(),
+            false => format!("listening on {}", listeners.join(", ")),
+        };
+        match chains.is_empty() {
+            true => format!("{listeners}; without TLS"),
+            false => format!("{listeners}; certificate {}", chains.join(", ")),
         }
     }
 
@@ -215,7 +230,7 @@ impl Daemon {
         self.certificates = certificates;
         self.send_certificates();
         self.replace_listeners(listeners);
-        log::info!("The configuration has been read again");
+        log::info!("The configuration has been read again; {}", self.describe());
         Ok(())
     }
 

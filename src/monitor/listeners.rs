@@ -158,6 +158,23 @@ impl Bound {
         })
     }
 
+    /// For the log: `imap *:143`.
+    pub fn describe(&self) -> String {
+        let what = match self.kind {
+            ListenerKind::Imap { proxy: false } => "imap",
+            ListenerKind::Imaps { proxy: false } => "imaps",
+            ListenerKind::Imap { proxy: true } => "imap-proxy",
+            ListenerKind::Imaps { proxy: true } => "imaps-proxy",
+            ListenerKind::Sasl => "sasl",
+        };
+        match &self.place {
+            Place::Endpoint(endpoint) => format!("{what} {}", show(*endpoint)),
+            Place::Path(path, ..) => format!("{what} {}", path.display()),
+            Place::Inherited(Some(port)) => format!("{what} port {port} of the service manager's"),
+            Place::Inherited(None) => format!("{what} socket of the service manager's"),
+        }
+    }
+
     /// Whether both listen on the same, for the same.
     pub fn is_same(&self, other: &Bound) -> bool {
         self.kind == other.kind && self.place == other.place

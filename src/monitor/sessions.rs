@@ -33,6 +33,16 @@ pub(super) struct Sessions {
     /// Connections of which the front has not said that they have ended.
     relayed: HashMap<Attempt, (SourceId, ConnectionNumber)>,
     ending: VecDeque<Ending>,
+    /// Connections of sessions whose channel has ended, until their process is reaped.
+    lost: HashMap<u32, Vec<Lost>>,
+}
+
+/// A connection whose session is gone, and has not said so.
+struct Lost {
+    user: String,
+    pid: u32,
+    origin: Origin,
+    seconds: u64,
 }
 
 /// A process that has been told to end, and until when it may take.
@@ -50,6 +60,8 @@ struct Session {
     pid: Option<u32>,
     /// Our child, until it is reaped: the session, or who keeps a PAM session open for it.
     child: Option<u32>,
+    /// How that ended.
+    exit: Option<Exit>,
     clients: BTreeMap<ConnectionNumber, Client>,
     /// Connections that were sent to it.
     sent: u64,
@@ -87,6 +99,7 @@ impl Monitor {
             account: account.clone(),
             pid: None,
             child: None,
+            exit: None,
             clients: BTreeMap::new(),
             sent: 0,
             waiting: Vec::new(),
@@ -317,6 +330,7 @@ impl Monitor {
         for client in session.clients.values() {
             self.unreserve(user, &client.origin);
         }
+        self.keep_lost(&session);
         let attempts: Vec<(Attempt, Stage, Origin)> = self
             .logins
             .attempts
@@ -334,6 +348,31 @@ impl Monitor {
         }
         if let Some(pid) = session.child {
             self.await_end(pid, false);
+        }
+    }
+
+    /// A session writes the last line of each of its connections.  For one that has ended before, it is written here,
+    /// when it is known how it ended.
+    fn keep_lost(&mut self, session: &Session) {
+        let Some(pid) = session.pid else {
+            return;
+        };
+        let clients = session.clients.values().filter(|client| !client.is_closed);
+        let lost: Vec<Lost> = clients
+            .map(|client| Lost {
+                user: session.account.user.clone(),
+                pid,
+                origin: client.origin.clone(),
+                seconds: self.now.saturating_duration_since(client.since).as_secs(),
+            })
+            .collect();
+        match session
+            .child
+            .filter(|child| self.children.contains_key(child))
+        {
+            Some(child) if !lost.is_empty() => drop(self.sessions.lost.insert(child, lost)),
+            Some(_) => {}
+            None => tell_lost(&lost, session.exit),
         }
     }
 
@@ -384,7 +423,11 @@ impl Monitor {
         let mut sessions = self.sessions.all.values_mut();
         if let Some(session) = sessions.find(|session| session.child == Some(pid)) {
             session.child = None;
+            session.exit = Some(exit);
             session.peer.hang_up();
+        }
+        if let Some(lost) = self.sessions.lost.remove(&pid) {
+            tell_lost(&lost, Some(exit));
         }
         match exit {
             Exit::Code(0) => return,
@@ -524,6 +567,31 @@ fn age(time: Duration) -> String {
         (0, 0, minutes) => format!("{minutes}m"),
         (0, hours, minutes) => format!("{hours}h{minutes:02}m"),
         (days, hours, _) => format!("{days}d{hours:02}h"),
+    }
+}
+
+/// The last line of each connection, in the form that a session would have given it.
+fn tell_lost(lost: &[Lost], exit: Option<Exit>) {
+    let how = match exit {
+        Some(Exit::Signal(signal)) => format!("its process was ended by {signal}"),
+        Some(Exit::Code(code)) => format!("its process ended with code {code}"),
+        None => String::from("its process has ended"),
+    };
+    for Lost {
+        user,
+        pid,
+        origin,
+        seconds,
+    } in lost
+    {
+        let address = origin.remote.map_or_else(String::new, |remote| {
+            format!(" rip={}", remote.ip().to_canonical())
+        });
+        // It is the front that says so.
+        let session = origin.session.replace(char::is_control, "?");
+        log::info!(
+            "imap({user})<{pid}><{session}>: Disconnected: {how}, after {seconds} secs{address}"
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where the mail is, made if it is not there.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Location};
@@ -51,7 +52,7 @@ impl Place {
         config.layout = layout;
         config.index_dir = index_dir;
         Place::at(maildir.clone(), config.index_dir.clone())
-            .map_err(|error| problem(&maildir, &error))
+            .map_err(|error| homeless(account).unwrap_or_else(|| problem(&maildir, &error)))
     }
 
     /// This Maildir and this directory for indexes, made if they are not there.
@@ -78,6 +79,21 @@ impl Place {
         let own = std::iter::once(&self.maildir).chain(&self.index_dir);
         own.chain(&self.elsewhere).map(PathBuf::as_path)
     }
+}
+
+/// For the log, if the mail would be in a home directory that is not there.
+fn homeless(account: &Account) -> Option<String> {
+    let home = Path::new(&account.home);
+    let is_below = home.is_absolute() && account.location.maildir.starts_with(home);
+    let error = dir::stat_path(home).err().filter(|_| is_below)?;
+    (error.kind() == io::ErrorKind::NotFound).then(|| {
+        format!(
+            "the mail cannot be opened: the home directory {} does not exist, and {} may not make it: make \
+             it, mount it, or let pam_mkhomedir make it (auth.pam_session)",
+            home.display(),
+            account.user
+        )
+    })
 }
 
 /// For the log.

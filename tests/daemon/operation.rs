@@ -469,3 +469,46 @@ fn an_address_that_the_host_does_not_have_yet_is_waited_for() {
         assert!(within(&arguments).contains("OK"), "{address}");
     }
 }
+
+#[test]
+fn the_first_line_tells_the_addresses_and_the_certificate() {
+    as_root!();
+    let daemon = Daemon::start(&[]);
+    let line = daemon.logs(" starts; ");
+    for part in [
+        format!("imap 127.0.0.1:{}", daemon.port),
+        format!("imaps 127.0.0.1:{}", daemon.tls_port),
+        format!("certificate {}", daemon.certificate_file().display()),
+    ] {
+        assert!(line.contains(&part), "{part}: {line}");
+    }
+    daemon.hang_up();
+    let line = daemon.logs("has been read again; ");
+    assert!(
+        line.contains(&format!("127.0.0.1:{}", daemon.port)),
+        "{line}"
+    );
+}
+
+#[test]
+fn each_connection_of_a_session_that_was_ended_has_its_last_line() {
+    as_root!();
+    let alice = User::new();
+    for pam_session in ["false", "true"] {
+        let daemon = Daemon::start(&[&format!("auth.pam_session = {pam_session}")]);
+        let mut clients = [daemon.connect(&alice), daemon.connect_tls(&alice)];
+        for client in &mut clients {
+            client.ok("SELECT INBOX");
+        }
+        let session = daemon.session_of(&alice);
+        session.signal(Signal::SIGKILL);
+        eventually("two last lines", || {
+            let start = format!("imap({})<{}><", alice.name, session.0);
+            let log = daemon.log();
+            let lines = log.lines().filter(|line| {
+                line.contains(&start) && line.contains(">: Disconnected: its process ")
+            });
+            (lines.filter(|line| line.contains("rip=127.0.0.1")).count() == 2).then_some(())
+        });
+    }
+}
