@@ -303,7 +303,7 @@ fn plain(address: IpAddr) -> IpAddr {
 /// More of a user name than that is of no use in a log.
 const MAX_NAME: usize = 80;
 
-const MAX_REASON: usize = 200;
+const MAX_REASON: usize = 400;
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,12 @@
 //! | file | what |
 //! |---|---|
 //! | `certificates` | the server's certificates, and what is asked of clients |
+//! | `failure` | why it has failed, in plain words |
 //! | `oddity` | what is odd about a certificate and will keep clients out |
 //! | `x509` | what is in a certificate |
 
 mod certificates;
+mod failure;
 mod oddity;
 mod x509;
 
@@ -22,6 +24,7 @@ use certificates::Identity;
 pub use certificates::{
     Certificates, Clients, MinVersion, Pair, Policy, TlsError, make_self_signed,
 };
+use failure::explain;
 pub use oddity::Oddity;
 
 /// A TLS connection with its socket.  What is buffered is bounded: one record of plaintext in, and
@@ -136,7 +139,7 @@ impl TlsStream {
     /// Tells the client why not; the connection ends whether or not it arrives.
     fn refuse(&mut self, error: rustls::Error, mut alert: AcceptedAlert) -> io::Error {
         let _ = alert.write_all(&mut self.socket);
-        io::Error::new(io::ErrorKind::InvalidData, error)
+        explain(error)
     }
 
     /// Handles what has been read, sends, and only then reads more.
@@ -147,7 +150,7 @@ impl TlsStream {
     ) -> io::Result<Option<Secured>> {
         let processed = tls.process_new_packets();
         let flushed = flush(tls, &mut self.socket);
-        processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        processed.map_err(explain)?;
         match flushed {
             Err(error) if !is_passing(&error) => return Err(error),
             _ => {}
@@ -156,7 +159,11 @@ impl TlsStream {
             return Ok(Some(secured(tls, identity)));
         }
         match tls.read_tls(&mut self.socket)? {
-            0 => Err(ended()),
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the client has closed the connection after it was shown the certificate; some do that \
+                 without a word if they do not accept it",
+            )),
             _ => Ok(None),
         }
     }
@@ -180,7 +187,7 @@ impl TlsStream {
                 // The alert that says why; the connection ends whether or not it arrives.
                 let _ = flush(tls, &mut self.socket);
                 self.state = State::Broken;
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                return Err(explain(error));
             }
             match flush(tls, &mut self.socket) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
