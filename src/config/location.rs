@@ -158,10 +158,37 @@ fn parse(template: &str) -> Result<Template<'_>, &'static str> {
                 parsed.layout = Some(layout.map_err(|_| "LAYOUT must be fs or maildir++")?);
             }
             Some(("INDEX", index_dir)) => parsed.index_dir = Some(path(index_dir)?),
-            _ => return Err("after the path only :LAYOUT= and :INDEX= may come"),
+            other => return Err(of_no_use(other.map_or(part, |(key, _)| key))),
         }
     }
     Ok(parsed)
+}
+
+/// What is to be said of a key that Dovecot takes there and Roost does not.
+fn of_no_use(key: &str) -> &'static str {
+    match key {
+        "INBOX" => {
+            "INBOX= is not taken: INBOX is the path itself, so let the path be that of the inbox, or move \
+             the mail of the inbox to where the path says"
+        }
+        "CONTROL" => {
+            "CONTROL= is not taken: dovecot-uidlist and its like are read and written in the Maildir; move \
+             them there, or clients download everything again"
+        }
+        "UTF-8" => {
+            "UTF-8 is not taken: names of folders are modified UTF-7 on disk, so folders with other letters \
+             than ASCII have to be renamed"
+        }
+        "VOLATILEDIR" | "LISTINDEX" | "INDEXPVT" | "ALT" => {
+            "VOLATILEDIR=, LISTINDEX=, INDEXPVT= and ALT= are not taken; leave them out"
+        }
+        "DIRNAME" | "SUBSCRIPTIONS" | "MAILBOXDIR" | "FULLDIRNAME" | "NOSELECTDIR"
+        | "BROKENCHAR" | "ITERINDEX" | "NO-NOSELECT" => {
+            "DIRNAME=, FULLDIRNAME=, MAILBOXDIR=, SUBSCRIPTIONS=, BROKENCHAR= and their like are not taken: \
+             what they move has to be where Dovecot has it without them"
+        }
+        _ => "after the path only :LAYOUT= and :INDEX= may come",
+    }
 }
 
 /// A path that begins at the root or at home.
@@ -290,6 +317,20 @@ mod tests {
     fn at(template: &str, user: &str) -> Result<String, LocationError> {
         let location = Config::default().locate_by(template, user, "/home/bob/")?;
         Ok(location.maildir.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_key_of_dovecots_that_is_not_taken_is_named() {
+        for key in ["INBOX", "CONTROL", "UTF-8", "DIRNAME", "VOLATILEDIR"] {
+            for form in [format!(":{key}=~/x"), format!(":{key}"), format!(":LAYOUT=fs:{key}=x")] {
+                let Err(text) = check(&format!("maildir:~/Maildir{form}")) else {
+                    panic!("{form}");
+                };
+                assert!(text.contains(key), "{form}: {text}");
+            }
+        }
+        assert!(check("~/Maildir:NONSENSE").is_err());
+        assert_eq!(check("~/Maildir:LAYOUT=fs:INDEX=/var/index/%u"), Ok(()));
     }
 
     #[test]
