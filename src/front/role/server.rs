@@ -188,7 +188,7 @@ impl Server {
                     .remote
                     .map_or_else(String::new, |remote| remote.ip().to_canonical().to_string());
                 log::info!(
-                    "imap-login: auth: Delayed for {wait} secs after failed logins from the same address, see \
+                    "imap-login: Delayed for {wait} secs after failed logins from the same address, see \
                      auth.penalty: rip={address}"
                 );
             }
@@ -237,7 +237,7 @@ impl Service for Server {
         match self.listeners.get(listener) {
             Some(ListenerKind::Sasl) => {
                 if !self.sasl.handle_connect(id) {
-                    log::warn!("auth: too many clients of the auth socket");
+                    log::warn!("imap-login: Too many clients of the auth socket (listen.sasl)");
                     self.changes.push_back(Change::Cut(id));
                 }
             }

@@ -289,7 +289,9 @@ impl Client {
                 Some(Ok(None)) => {}
                 Some(Ok(Some(step))) => return step,
                 Some(Err(Foreign)) | None => {
-                    log::warn!("auth: a client of the auth socket does not speak its protocol");
+                    log::warn!(
+                        "imap-login: A client of the auth socket (listen.sasl) does not speak its protocol"
+                    );
                     self.ended = true;
                     self.drop_input();
                     return SaslStep::Close;

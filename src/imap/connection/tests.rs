@@ -480,6 +480,21 @@ fn very_many_literals_are_not_read_over_and_over() {
     assert_eq!(seen.last().unwrap(), "4 Noop");
 }
 
+#[test]
+fn what_is_read_before_a_command_is_complete_is_bounded_however_many_literals_it_has() {
+    let mut connection = Connection::new(State::NotAuthenticated, b'/');
+    let literals = " {1+}\r\nx".repeat(2_000);
+    for _ in 0..2 {
+        connection.handle_input(format!("1 ID (\"a\"{literals}").as_bytes());
+        assert_eq!(connection.poll_event(&mut Vec::new()), None);
+        let ahead = connection.looked_ahead;
+        assert!((4_000..=LOOKED_AHEAD_MAX).contains(&ahead), "{ahead}");
+        connection.handle_input(b" NIL)\r\n");
+        assert!(connection.poll_event(&mut Vec::new()).is_some());
+        assert_eq!(connection.looked_ahead, 0);
+    }
+}
+
 proptest! {
     #[test]
     fn any_input_is_answered_and_cutting_it_changes_nothing(
