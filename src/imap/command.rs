@@ -11,7 +11,7 @@ pub use super::select::{Qresync, Select, SequenceMatch};
 use super::sequence::Set;
 pub use super::status::StatusItem;
 pub use super::store::{How, Store};
-use super::syntax::{Parsed, Reader, Word, fail, is_astring_char};
+use super::syntax::{Parsed, Reader, fail, is_astring_char};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -138,7 +138,7 @@ impl fmt::Display for Tag {
 /// A command's name and what is known of it before its arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Name {
-    word: Word,
+    row: &'static Row,
     uid: bool,
     pub allowed: Allowed,
 }
@@ -146,7 +146,7 @@ pub struct Name {
 impl Name {
     /// APPEND, whose arguments `append` reads.
     pub fn is_append(&self) -> bool {
-        self.word.as_str() == "APPEND"
+        matches!(self.row.arguments, Arguments::Append)
     }
 }
 
@@ -159,39 +159,131 @@ pub enum Allowed {
     Selected,
 }
 
-/// The names of commands, and of those that UID may precede.
-const NAMES: [(&str, Allowed, bool); 30] = [
-    ("APPEND", Allowed::AfterLogin, false),
-    ("AUTHENTICATE", Allowed::BeforeLogin, false),
-    ("CAPABILITY", Allowed::Always, false),
-    ("CHECK", Allowed::Selected, false),
-    ("CLOSE", Allowed::Selected, false),
-    ("COPY", Allowed::Selected, true),
-    ("CREATE", Allowed::AfterLogin, false),
-    ("DELETE", Allowed::AfterLogin, false),
-    ("ENABLE", Allowed::AfterLogin, false),
-    ("EXAMINE", Allowed::AfterLogin, false),
-    ("EXPUNGE", Allowed::Selected, true),
-    ("FETCH", Allowed::Selected, true),
-    ("ID", Allowed::Always, false),
-    ("IDLE", Allowed::AfterLogin, false),
-    ("LIST", Allowed::AfterLogin, false),
-    ("LOGIN", Allowed::BeforeLogin, false),
-    ("LOGOUT", Allowed::Always, false),
-    ("LSUB", Allowed::AfterLogin, false),
-    ("MOVE", Allowed::Selected, true),
-    ("NAMESPACE", Allowed::AfterLogin, false),
-    ("NOOP", Allowed::Always, false),
-    ("RENAME", Allowed::AfterLogin, false),
-    ("SEARCH", Allowed::Selected, true),
-    ("SELECT", Allowed::AfterLogin, false),
-    ("STARTTLS", Allowed::BeforeLogin, false),
-    ("STATUS", Allowed::AfterLogin, false),
-    ("STORE", Allowed::Selected, true),
-    ("SUBSCRIBE", Allowed::AfterLogin, false),
-    ("UNSELECT", Allowed::Selected, false),
-    ("UNSUBSCRIBE", Allowed::AfterLogin, false),
-];
+/// A command of the grammar.
+#[derive(Debug)]
+struct Row {
+    name: &'static str,
+    allowed: Allowed,
+    /// Whether UID may precede the name, and whether it may be missing.
+    takes_uid: bool,
+    needs_uid: bool,
+    arguments: Arguments,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Arguments {
+    None(fn() -> Command),
+    /// What follows the space after the name; with UID or without.
+    Read(Read),
+    /// Read by `append`, between literals that are not held.
+    Append,
+}
+
+type Read = fn(&mut Reader<'_>, bool, Dialect<'_>) -> Parsed<Command>;
+
+static COMMANDS: [Row; 31] = {
+    use Allowed::{AfterLogin, Always, BeforeLogin, Selected};
+    [
+        Row {
+            name: "APPEND",
+            allowed: AfterLogin,
+            takes_uid: false,
+            needs_uid: false,
+            arguments: Arguments::Append,
+        },
+        reads("AUTHENTICATE", BeforeLogin, |r, _, _| r.authenticate()),
+        bare("CAPABILITY", Always, || Command::Capability),
+        bare("CHECK", Selected, || Command::Check),
+        bare("CLOSE", Selected, || Command::Close),
+        uid_too("COPY", |r, uid, names| {
+            r.copy(uid, names).map(Command::Copy)
+        }),
+        reads("CREATE", AfterLogin, |r, _, names| r.create(names)),
+        reads("DELETE", AfterLogin, |r, _, names| {
+            r.mailbox(names).map(Command::Delete)
+        }),
+        reads("ENABLE", AfterLogin, |r, _, _| {
+            r.enable().map(Command::Enable)
+        }),
+        reads("EXAMINE", AfterLogin, |r, _, names| {
+            r.select_arguments(true, names).map(Command::Select)
+        }),
+        bare("EXPUNGE", Selected, || Command::Expunge { uids: None }),
+        Row {
+            needs_uid: true,
+            ..uid_too("EXPUNGE", |r, _, _| {
+                let uids = Some(r.set()?);
+                Ok(Command::Expunge { uids })
+            })
+        },
+        uid_too("FETCH", |r, uid, _| {
+            r.fetch_arguments(uid).map(Command::Fetch)
+        }),
+        reads("ID", Always, |r, _, _| r.id_params_list().map(Command::Id)),
+        bare("IDLE", AfterLogin, || Command::Idle),
+        reads("LIST", AfterLogin, |r, _, names| {
+            r.list_arguments(names).map(Command::List)
+        }),
+        reads("LOGIN", BeforeLogin, |r, _, _| r.login()),
+        bare("LOGOUT", Always, || Command::Logout),
+        reads("LSUB", AfterLogin, |r, _, names| r.lsub(names)),
+        uid_too("MOVE", |r, uid, names| {
+            r.copy(uid, names).map(Command::Move)
+        }),
+        bare("NAMESPACE", AfterLogin, || Command::Namespace),
+        bare("NOOP", Always, || Command::Noop),
+        reads("RENAME", AfterLogin, |r, _, names| r.rename(names)),
+        uid_too("SEARCH", |r, uid, _| {
+            r.search_arguments(uid).map(Command::Search)
+        }),
+        reads("SELECT", AfterLogin, |r, _, names| {
+            r.select_arguments(false, names).map(Command::Select)
+        }),
+        bare("STARTTLS", BeforeLogin, || Command::StartTls),
+        reads("STATUS", AfterLogin, |r, _, names| r.status(names)),
+        uid_too("STORE", |r, uid, _| {
+            r.store_arguments(uid).map(Command::Store)
+        }),
+        reads("SUBSCRIBE", AfterLogin, |r, _, names| {
+            r.mailbox(names).map(Command::Subscribe)
+        }),
+        bare("UNSELECT", Selected, || Command::Unselect),
+        reads("UNSUBSCRIBE", AfterLogin, |r, _, names| {
+            r.mailbox(names).map(Command::Unsubscribe)
+        }),
+    ]
+};
+
+const fn bare(name: &'static str, allowed: Allowed, command: fn() -> Command) -> Row {
+    Row {
+        name,
+        allowed,
+        takes_uid: false,
+        needs_uid: false,
+        arguments: Arguments::None(command),
+    }
+}
+
+const fn reads(name: &'static str, allowed: Allowed, read: Read) -> Row {
+    Row {
+        name,
+        allowed,
+        takes_uid: false,
+        needs_uid: false,
+        arguments: Arguments::Read(read),
+    }
+}
+
+/// With sequence numbers, or with UIDs after UID.
+const fn uid_too(name: &'static str, read: Read) -> Row {
+    Row {
+        name,
+        allowed: Allowed::Selected,
+        takes_uid: true,
+        needs_uid: false,
+        arguments: Arguments::Read(read),
+    }
+}
 
 /// The tag if there is one, and the command's name.
 pub fn parse_name(reader: &mut Reader<'_>) -> (Option<Tag>, Parsed<Name>) {
@@ -233,56 +325,30 @@ impl Reader<'_> {
             self.space()?;
             word = self.word();
         }
-        let known = NAMES
-            .iter()
-            .find(|&&(name, _, takes_uid)| name == word.as_str() && (takes_uid || !uid));
-        match known {
-            Some(&(_, allowed, _)) => Ok(Name { word, uid, allowed }),
+        let is_it = |row: &&Row| {
+            let fits = if uid { row.takes_uid } else { !row.needs_uid };
+            fits && row.name == word.as_str()
+        };
+        match COMMANDS.iter().find(is_it) {
+            Some(row) => Ok(Name {
+                row,
+                uid,
+                allowed: row.allowed,
+            }),
             None => fail("Unknown command"),
         }
     }
 
     /// command-any / command-auth / command-nonauth / command-select
     fn command(&mut self, name: Name, dialect: Dialect<'_>) -> Parsed<Command> {
-        let Name { word, uid, .. } = name;
-        match word.as_str() {
-            "CAPABILITY" => return Ok(Command::Capability),
-            "CHECK" => return Ok(Command::Check),
-            "CLOSE" => return Ok(Command::Close),
-            "EXPUNGE" if !uid => return Ok(Command::Expunge { uids: None }),
-            "IDLE" => return Ok(Command::Idle),
-            "LOGOUT" => return Ok(Command::Logout),
-            "NAMESPACE" => return Ok(Command::Namespace),
-            "NOOP" => return Ok(Command::Noop),
-            "STARTTLS" => return Ok(Command::StartTls),
-            "UNSELECT" => return Ok(Command::Unselect),
-            _ => self.space()?,
+        match name.row.arguments {
+            Arguments::None(command) => Ok(command()),
+            Arguments::Read(read) => {
+                self.space()?;
+                read(self, name.uid, dialect)
+            }
+            Arguments::Append => fail("Unknown command"),
         }
-        Ok(match word.as_str() {
-            "AUTHENTICATE" => self.authenticate()?,
-            "COPY" => Command::Copy(self.copy(uid, dialect)?),
-            "CREATE" => self.create(dialect)?,
-            "DELETE" => Command::Delete(self.mailbox(dialect)?),
-            "ENABLE" => Command::Enable(self.enable()?),
-            "EXAMINE" => Command::Select(self.select_arguments(true, dialect)?),
-            "EXPUNGE" => Command::Expunge {
-                uids: Some(self.set()?),
-            },
-            "FETCH" => Command::Fetch(self.fetch_arguments(uid)?),
-            "ID" => Command::Id(self.id_params_list()?),
-            "LIST" => Command::List(self.list_arguments(dialect)?),
-            "LOGIN" => self.login()?,
-            "LSUB" => self.lsub(dialect)?,
-            "MOVE" => Command::Move(self.copy(uid, dialect)?),
-            "RENAME" => self.rename(dialect)?,
-            "SEARCH" => Command::Search(self.search_arguments(uid)?),
-            "SELECT" => Command::Select(self.select_arguments(false, dialect)?),
-            "STATUS" => self.status(dialect)?,
-            "STORE" => Command::Store(self.store_arguments(uid)?),
-            "SUBSCRIBE" => Command::Subscribe(self.mailbox(dialect)?),
-            "UNSUBSCRIBE" => Command::Unsubscribe(self.mailbox(dialect)?),
-            _ => return fail("Unknown command"),
-        })
     }
 
     /// authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp] (RFC 4959 7)
