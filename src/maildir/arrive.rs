@@ -279,7 +279,8 @@ impl Folder {
         let first_row = self.table.len();
         let octets = findings.ready.octets();
         self.table.reserve(findings.ready.len(), octets);
-        for (uid, (place, file, stat)) in (first_uid..).zip(&accepted) {
+        // The UIDs come second, so that none is asked for after the last there is.
+        for ((place, file, stat), uid) in accepted.iter().zip(first_uid..) {
             let row = NewRow {
                 uid,
                 base: file.base,

@@ -273,7 +273,8 @@ impl Folder {
         self.table.reserve(batch.len(), octets);
         // There are as many UIDs as entries.
         let first = batch.first_uid.unwrap_or(0);
-        for (uid, entry) in (first..).zip(&batch.entries) {
+        // The UIDs come second, so that none is asked for after the last there is.
+        for (entry, uid) in batch.entries.iter().zip(first..) {
             let base = &entry.base;
             let row = NewRow {
                 uid,
