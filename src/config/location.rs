@@ -322,7 +322,11 @@ mod tests {
     #[test]
     fn a_key_of_dovecots_that_is_not_taken_is_named() {
         for key in ["INBOX", "CONTROL", "UTF-8", "DIRNAME", "VOLATILEDIR"] {
-            for form in [format!(":{key}=~/x"), format!(":{key}"), format!(":LAYOUT=fs:{key}=x")] {
+            for form in [
+                format!(":{key}=~/x"),
+                format!(":{key}"),
+                format!(":LAYOUT=fs:{key}=x"),
+            ] {
                 let Err(text) = check(&format!("maildir:~/Maildir{form}")) else {
                     panic!("{form}");
                 };

@@ -32,6 +32,8 @@ pub struct Pending {
     rules: Rules,
     what: What,
     began: usize,
+    /// It is IDLE, and so many turns of its process are left.
+    pub idle: Option<u8>,
 }
 
 enum What {
@@ -72,6 +74,11 @@ impl Client {
         let mut client = Client::new(Kind::Qresync, number, name);
         client.picture = picture;
         client
+    }
+
+    pub fn is_idle(&self) -> bool {
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|pending| pending.idle.is_some())
     }
 
     pub fn name(&self) -> &str {
@@ -138,6 +145,11 @@ impl Client {
             ..self.rules()
         };
         let rules = self.rules();
+        if let Command::Idle = command {
+            let line = self.say("IDLE", rules, What::Other, Vec::new(), here);
+            self.pending.as_mut().unwrap().idle = Some(IDLE_TURNS);
+            return Some(line);
+        }
         let empty = self.picture.messages.is_empty();
         let said = |text: &str| (text.to_owned(), rules, What::Other, Vec::new());
         let (text, rules, what, wishes) = match command {
@@ -184,6 +196,7 @@ impl Client {
                 (text, rules, What::Append(serial), Vec::new())
             }
             Command::Store { .. } => self.store(command)?,
+            Command::Idle => return None,
         };
         Some(self.say(&text, rules, what, wishes, here))
     }
@@ -283,6 +296,7 @@ impl Client {
             rules,
             what,
             began,
+            idle: None,
         });
         format!("{tag} {text}\r\n").into_bytes()
     }
@@ -461,5 +475,8 @@ impl Client {
         self.input.clear();
     }
 }
+
+/// An IDLE takes so many turns.
+const IDLE_TURNS: u8 = 4;
 
 const SNAPSHOTS_MAX: usize = 24;

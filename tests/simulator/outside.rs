@@ -39,6 +39,12 @@ impl Outsider {
             Deed::Place(flags) => self.deliver("cur", &plan::info(flags)),
             Deed::Flag { pick, set, clear } => self.flag(pick, set, clear),
             Deed::Delete(pick) => self.delete(pick),
+            Deed::Storm(pick) => {
+                for turn in 0..STORM {
+                    let (set, clear) = if turn % 2 == 0 { (2, 0) } else { (0, 2) };
+                    self.flag(pick, set, clear);
+                }
+            }
             Deed::Restore {
                 pick,
                 renamed,
@@ -313,6 +319,9 @@ impl Outsider {
         );
     }
 }
+
+/// So often in one go.
+const STORM: usize = 12;
 
 struct Uidlist {
     header: String,

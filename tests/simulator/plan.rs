@@ -80,6 +80,7 @@ pub enum Command {
     Read(u8),
     Flags,
     Search,
+    Idle,
     Expunge,
     UidExpunge(u8),
     Close,
@@ -108,6 +109,8 @@ pub enum Deed {
         clear: u8,
     },
     Delete(u8),
+    /// A message is renamed again and again.
+    Storm(u8),
     /// A deleted message comes back.
     Restore {
         pick: u8,
@@ -191,7 +194,7 @@ fn server(random: &mut Random) -> Server {
 
 fn command(random: &mut Random) -> Command {
     let pick = random.byte();
-    match random.below(22) {
+    match random.below(24) {
         0..=2 => Command::Noop,
         3..=8 => Command::Store {
             pick,
@@ -210,6 +213,7 @@ fn command(random: &mut Random) -> Command {
         17 => Command::Close,
         18 => Command::Copy(pick),
         19 => Command::Move(pick),
+        20 | 21 => Command::Idle,
         _ => Command::Append(flags(random)),
     }
 }
@@ -226,7 +230,7 @@ fn outsider(random: &mut Random) -> Vec<Timed<Deed>> {
 
 fn deed(random: &mut Random) -> Deed {
     let pick = random.byte();
-    match random.below(24) {
+    match random.below(25) {
         0..=3 => Deed::Deliver,
         4 => Deed::Place(flags(random)),
         5..=10 => Deed::Flag {
@@ -252,6 +256,7 @@ fn deed(random: &mut Random) -> Deed {
         19 | 20 => Deed::Drain,
         21 => Deed::Clock(random.pick(&[-2000, -30, 100, 3000])),
         22 => Deed::Lose(random.pick(&[Cache::Index, Cache::Texts])),
+        23 => Deed::Storm(pick),
         _ => Deed::Overflow,
     }
 }

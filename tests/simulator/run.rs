@@ -173,6 +173,7 @@ fn compare(here: &Here, client: &Client, folder: usize) {
         for (_, flags) in &mut known {
             flags.retain(|flag| flag.starts_with('\\'));
         }
+        known.sort();
     }
     drop(inner);
     if known != there {

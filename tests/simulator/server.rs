@@ -236,11 +236,15 @@ impl Server {
                 if self.clients[client].pending.is_none() {
                     continue;
                 }
+                self.end_idle(client);
                 match self.run(client) {
                     Run::Again => busy = true,
                     Run::Wait(span) => wait = Some(wait.map_or(span, |wait| wait.min(span))),
                     _ => {}
                 }
+            }
+            if self.clients.iter().any(Client::is_idle) {
+                wait = wait.or(Some(Duration::from_millis(25)));
             }
             self.look_after();
             if self.clients.iter().all(|client| client.pending.is_none()) {
@@ -253,6 +257,23 @@ impl Server {
         }
         self.here
             .fail("stall", "a command comes to no end".to_owned());
+    }
+
+    /// A client in IDLE has enough of it some time.
+    fn end_idle(&mut self, client: usize) {
+        let now = self.here.now();
+        let id = self.clients[client].id;
+        let (Some(session), Some(pending)) = (&mut self.session, &mut self.clients[client].pending)
+        else {
+            return;
+        };
+        pending.idle = match pending.idle {
+            Some(0) => {
+                session.handle_input(id, b"DONE\r\n", now);
+                None
+            }
+            left => left.map(|left| left - 1),
+        };
     }
 
     /// Lets the session work for one client.
