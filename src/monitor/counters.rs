@@ -172,9 +172,12 @@ const COUNTERS: [(Counter, &str, &str); 12] = [
     (Counter::SessionCrashes, "session_crashes", "Session processes that did not end by themselves."),
 ];
 
+/// A name, what it counts, and how many there are now.
+type Gauge = (&'static str, &'static str, fn(&Present) -> u64);
+
 /// What is told of this moment.
 #[rustfmt::skip]
-const GAUGES: &[(&str, &str, fn(&Present) -> u64)] = &[
+const GAUGES: &[Gauge] = &[
     ("clients", "Clients logged in.", |present| number(present.connections)),
     ("clients_waiting", "Clients that have not logged in.", |present| present.waiting),
     ("clients_relayed", "Clients under TLS.", |present| present.relayed),
