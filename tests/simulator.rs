@@ -133,5 +133,5 @@ fn a_seed_gives_the_same_run_every_time() {
 /// So many smaller plans are tried.
 const SHRINKING: usize = 500;
 
-/// None, unless asked for.
-const SEEDS: u64 = 0;
+/// As many as every run of the tests has time for; more are a command of their own.
+const SEEDS: u64 = 50;
