@@ -182,9 +182,11 @@ fn commands_put_behind_starttls_are_never_carried_out() {
     assert_eq!(client.read().tag, "x1");
     // An answer in the clear would be no TLS, and one under TLS would come before this one.
     client.start_tls(&certificate);
-    let tag = client.start("NOOP");
-    if let Some(answer) = client.try_read() {
-        assert_eq!(answer.tag, tag, "{answer}");
+    // A server may also end the connection for it.
+    if client.try_send(b"x4 NOOP\r\n").is_ok()
+        && let Some(answer) = client.try_read()
+    {
+        assert_eq!(answer.tag, "x4", "{answer}");
     }
 }
 
