@@ -3,7 +3,7 @@
 //! A mailbox stays open for a while after the last client left it, so that coming back costs
 //! nothing: the watch goes on telling what changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use super::command::fetch::Memo;
@@ -36,8 +36,8 @@ pub struct Mailboxes {
     subscribed: Vec<MailboxName>,
     watcher: Option<Watcher>,
     poll_interval: Duration,
-    /// Clients in IDLE that have something to be told.
-    woken: Vec<ConnectionId>,
+    /// Clients in IDLE that have something to be told, each once however much has happened.
+    woken: BTreeSet<ConnectionId>,
     /// The text of a compressed message of which a client is fetching part after part.
     pub expanded: Option<Memo>,
 }
@@ -80,7 +80,7 @@ impl Mailboxes {
             subscribed: given::subscribed(config),
             watcher: watcher.and_then(Result::ok),
             poll_interval: config.poll_interval,
-            woken: Vec::new(),
+            woken: BTreeSet::new(),
             expanded: None,
         }
     }
@@ -280,7 +280,7 @@ impl Mailboxes {
 
     /// A client that may have something to be told.
     pub fn poll_woken(&mut self) -> Option<ConnectionId> {
-        self.woken.pop()
+        self.woken.pop_first()
     }
 
     /// When `handle_timeout` has something to do.
