@@ -29,6 +29,7 @@ use nix::sys::prctl::{set_dumpable, set_no_new_privs};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::memory;
+use install::Record;
 
 /// Whose habits the permitted calls are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +108,9 @@ pub fn confine_calls(role: Role) -> Result<(), SandboxError> {
     if unlisted == Unlisted::Ends {
         install::tell_of_refusals().map_err(|errno| SandboxError::Limit("SIGSYS", errno))?;
     }
-    for filter in calls::filters(role, unlisted)? {
-        install::in_all_threads(&filter)?;
-    }
+    let [refused, listed] = calls::filters(role, unlisted)?;
+    install::in_all_threads(&refused, Record::No)?;
+    install::in_all_threads(&listed, Record::Yes)?;
     Ok(())
 }
 

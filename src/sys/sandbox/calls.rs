@@ -23,9 +23,9 @@ use super::{Role, Unlisted};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// To be installed in this order.  Of two answers the kernel takes the harder one, and of two errors the one of
-/// the last filter.
-pub fn filters(role: Role, unlisted: Unlisted) -> Result<Vec<BpfProgram>, BackendError> {
+/// What is refused by rule, as libraries expect it; and what is listed.  To be installed in this order: of two answers
+/// the kernel takes the harder one, and of two errors the one of the last filter.
+pub fn filters(role: Role, unlisted: Unlisted) -> Result<[BpfProgram; 2], BackendError> {
     let (refused, errno) = match role {
         // A library that looks for a file does without; there are none.
         Role::Front => (plain(FRONT_LOOKS), libc::EACCES),
@@ -40,7 +40,7 @@ pub fn filters(role: Role, unlisted: Unlisted) -> Result<Vec<BpfProgram>, Backen
         (_, Unlisted::Ends) => SeccompAction::Trap,
     };
     let allowed = allowed(role)?;
-    Ok(vec![
+    Ok([
         SeccompFilter::new(refused, SeccompAction::Allow, errno, ARCHITECTURE)?.try_into()?,
         SeccompFilter::new(allowed, unlisted, SeccompAction::Allow, ARCHITECTURE)?.try_into()?,
     ])
@@ -351,3 +351,6 @@ const ARCHITECTURE: TargetArch = TargetArch::aarch64;
 
 #[cfg(target_arch = "riscv64")]
 const ARCHITECTURE: TargetArch = TargetArch::riscv64;
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,24 @@ use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use seccompiler::BpfProgramRef;
 
-/// What the filter refuses, but for what is refused by rule, is in the kernel's log, as far as there is one.
-pub fn in_all_threads(filter: BpfProgramRef<'_>) -> Result<(), seccompiler::Error> {
+/// Whether what a filter refuses is in the kernel's log, as far as there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    No,
+    Yes,
+}
+
+/// From now on it holds, and in all threads.
+pub fn in_all_threads(filter: BpfProgramRef<'_>, record: Record) -> Result<(), seccompiler::Error> {
     let length = libc::c_ushort::try_from(filter.len()).unwrap_or(0);
     let program = Program {
         length,
         instructions: filter.as_ptr().cast(),
     };
-    let flags = libc::SECCOMP_FILTER_FLAG_TSYNC | libc::SECCOMP_FILTER_FLAG_LOG;
+    let flags = match record {
+        Record::No => libc::SECCOMP_FILTER_FLAG_TSYNC,
+        Record::Yes => libc::SECCOMP_FILTER_FLAG_TSYNC | libc::SECCOMP_FILTER_FLAG_LOG,
+    };
     // SAFETY: the program's address and length are those of `filter`, which the kernel only reads and which
     // lives as long as this call; its instructions are laid out as the kernel's (repr(C)).
     let installed = unsafe {
