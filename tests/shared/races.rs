@@ -384,9 +384,12 @@ impl Drop for Stopper<'_> {
 #[test]
 fn a_storm_of_renames_in_a_polled_folder_keeps_no_client_waiting_and_expunges_nothing() {
     roost_only!("whether folders are watched is a setting of ours");
-    let watch = "mail.watch=no";
     let mail = Mail::numbered(20);
     let inbox = mail.inbox();
+    // Before the storm: a listing of a directory may miss what is renamed meanwhile, and a message that
+    // was never seen then comes after the others.
+    let mut a = Server::preauth_with(&mail, &["mail.watch=no"]);
+    a.ok("SELECT INBOX").contains("20 EXISTS");
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (inbox, stop) = (&inbox, &stop);
@@ -402,8 +405,6 @@ fn a_storm_of_renames_in_a_polled_folder_keeps_no_client_waiting_and_expunges_no
                 }
             }
         });
-        let mut a = Server::preauth_with(&mail, &[watch]);
-        a.ok("SELECT INBOX").contains("20 EXISTS");
         for round in 0..30 {
             for command in [
                 "NOOP".to_owned(),
@@ -416,7 +417,7 @@ fn a_storm_of_renames_in_a_polled_folder_keeps_no_client_waiting_and_expunges_no
                 assert!(!reply.to_string().contains(" EXPUNGE"), "{reply}");
             }
         }
-        let mut b = Server::preauth_with(&mail, &[watch]);
+        let mut b = Server::preauth_with(&mail, &["mail.watch=no"]);
         b.ok("SELECT INBOX").contains("20 EXISTS");
     });
 }
