@@ -4,6 +4,7 @@
 //!
 //! | module | what it is | what it may touch |
 //! |---|---|---|
+//! | [`mail`] | the words all protocols share: UIDs, flags, names of mailboxes | nothing: it is pure |
 //! | [`imap`] | the protocol: bytes to commands, responses to bytes | nothing: it is pure |
 //! | [`message`] | RFC 5322 and MIME: offsets into a text | nothing: it is pure |
 //! | [`config`] | every setting, defined once | nothing: it is pure |
@@ -97,6 +98,7 @@ pub mod front;
 pub mod imap;
 pub mod ipc;
 pub mod log;
+pub mod mail;
 pub mod maildir;
 pub mod message;
 pub mod monitor;

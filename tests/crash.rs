@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use roost::imap::flag::Keyword;
-use roost::imap::sequence::Uid;
+use roost::mail::{Keyword, Uid};
 use roost::maildir::dir::{Access, Dir, fault};
 use roost::maildir::keywords::{Keywords, KeywordsFile, Room};
 use roost::maildir::lock::{Dotlock, Lock};

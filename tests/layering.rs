@@ -62,6 +62,12 @@ const LAYERS: &[Layer] = &[
         files: &[],
     },
     Layer {
+        name: "mail",
+        may_name: &[],
+        may_touch: &[],
+        files: &[],
+    },
+    Layer {
         name: "message",
         may_name: &[],
         may_touch: &[],
@@ -69,13 +75,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "imap",
-        may_name: &["message"],
+        may_name: &["mail", "message"],
         may_touch: &[],
         files: &[],
     },
     Layer {
         name: "maildir",
-        may_name: &["imap", "log", "message", "sys"],
+        may_name: &["log", "mail", "message", "sys"],
         may_touch: &[Io],
         files: &[
             ("dir.rs", FILES),
@@ -115,7 +121,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "session",
         may_name: &[
-            "imap", "message", "maildir", "net", "ipc", "config", "log", "sys",
+            "imap", "mail", "message", "maildir", "net", "ipc", "config", "log", "sys",
         ],
         may_touch: &[Io],
         files: &[],
@@ -129,7 +135,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "solo",
         may_name: &[
-            "front", "session", "net", "ipc", "config", "log", "sys", "imap", "maildir",
+            "front", "session", "net", "ipc", "config", "log", "sys", "imap", "mail", "maildir",
         ],
         may_touch: &[Io, Network, Files, Environment],
         files: &[],

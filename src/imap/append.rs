@@ -66,7 +66,7 @@ const MISSING: ParseError = ParseError::Syntax("Missing message literal");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::flag::System;
+    use crate::mail::System;
 
     fn start(text: &str) -> Parsed<AppendStart> {
         Reader::new(text.as_bytes()).append_start(Dialect::default())

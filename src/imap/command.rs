@@ -5,13 +5,14 @@
 
 use super::fetch::Fetch;
 use super::list::{List, Pattern};
-use super::mailbox::{Dialect, MailboxArgument, SpecialUse};
+use super::mailbox::{Dialect, MailboxArgument};
 use super::search::Search;
 pub use super::select::{Qresync, Select, SequenceMatch};
 use super::sequence::Set;
 pub use super::status::StatusItem;
 pub use super::store::{How, Store};
 use super::syntax::{Parsed, Reader, fail, is_astring_char};
+use crate::mail::SpecialUse;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -1,8 +1,9 @@
 //! FETCH: its arguments (RFC 3501 6.4.5, RFC 3516, RFC 7162, RFC 8474, RFC 8514), and its responses.
 
-use super::flag::{Flags, write_flags};
-use super::sequence::{Set, Uid};
+use super::flag::write_flags;
+use super::sequence::Set;
 use super::syntax::{DateTime, Parsed, Reader, fail, write_astring, write_date_time, write_number};
+use crate::mail::{Flags, Uid};
 use std::collections::HashSet;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

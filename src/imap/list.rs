@@ -1,8 +1,9 @@
 //! LIST and LSUB: selection and return options, patterns, attributes (RFC 5258, 5819, 6154, 8457).
 
-use super::mailbox::{Dialect, MailboxName, SpecialUse, decode, is_in_inbox};
+use super::mailbox::{Dialect, decode};
 use super::status::StatusItem;
 use super::syntax::{Parsed, Reader, fail};
+use crate::mail::{MailboxName, SpecialUse, is_in_inbox};
 
 /// `LIST [(selection)] reference pattern(s) [RETURN (..)]`
 #[derive(Clone, Debug, PartialEq, Eq)]

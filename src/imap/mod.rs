@@ -13,9 +13,9 @@
 //! | `syntax` | atom, quoted, literal, astring, number (RFC 3501 9, RFC 9051 9) |
 //! | `date` | date, date-time |
 //! | `sequence` | sequence-set, uid-set, `$` (RFC 3501 9, RFC 5182) |
-//! | `flag` | system flags and keywords (RFC 9051 2.3.2) |
+//! | `flag` | flag, flag-list (RFC 9051 9) |
 //! | `namespace` | what stands before names (RFC 2342) |
-//! | `mailbox` | names, INBOX, modified UTF-7, special uses (RFC 3501 5.1, RFC 6154) |
+//! | `mailbox` | mailbox (RFC 3501 5.1, RFC 9051 5.1) |
 //! | `list` | LIST, LSUB, patterns, attributes (RFC 5258, RFC 5819, RFC 6154) |
 //! | `command` | every command, and the arguments of the short ones |
 //! | `select` | SELECT with CONDSTORE and QRESYNC (RFC 7162) |

@@ -9,7 +9,8 @@
 //! back to its mailbox: one that begins like the hidden prefix by itself is shown behind it.
 
 use super::list::Pattern;
-use super::mailbox::{MailboxArgument, MailboxName, NameError};
+use super::mailbox::MailboxArgument;
+use crate::mail::{MailboxName, NameError};
 
 /// The prefixes; empty, or ending in `/`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use super::command::{Extension, Tag};
 use super::flag::SYSTEM_FLAGS;
 use super::list::Attributes;
-use super::mailbox::{Dialect, MailboxName, encode_utf7};
-use super::sequence::Ranges;
+use super::mailbox::Dialect;
 use super::status::StatusItem;
 use super::syntax::{write_number, write_string};
+use crate::mail::{MailboxName, Ranges, utf7};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -458,7 +458,7 @@ fn write_root(prefix: &str, out: &mut Vec<u8>, dialect: Dialect<'_>) {
     let prefix = prefix.replace('/', separator.encode_utf8(&mut [0; 4]));
     let prefix = match dialect.utf8 {
         true => prefix,
-        false => encode_utf7(&prefix),
+        false => utf7::encode(&prefix),
     };
     write_string(out, prefix.as_bytes(), dialect.utf8);
 }

@@ -1,8 +1,8 @@
 //! SEARCH: its arguments (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 7162, RFC 8474, RFC 8514).
 
-use super::flag::{Keyword, System};
 use super::sequence::Set;
 use super::syntax::{Date, Parsed, Reader, fail};
+use crate::mail::{self, Keyword};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
@@ -34,7 +34,7 @@ pub enum SearchKey {
     Not(Box<SearchKey>),
     Numbers(Set),
     Uid(Set),
-    System(System),
+    System(mail::System),
     Recent,
     /// `None`: what no message can have as a keyword.
     Keyword(Option<Keyword>),
@@ -222,11 +222,11 @@ impl Reader<'_> {
         use SearchKey::*;
         Ok(match word {
             "ALL" => All,
-            "ANSWERED" => System(super::flag::System::ANSWERED),
-            "DELETED" => System(super::flag::System::DELETED),
-            "DRAFT" => System(super::flag::System::DRAFT),
-            "FLAGGED" => System(super::flag::System::FLAGGED),
-            "SEEN" => System(super::flag::System::SEEN),
+            "ANSWERED" => System(mail::System::ANSWERED),
+            "DELETED" => System(mail::System::DELETED),
+            "DRAFT" => System(mail::System::DRAFT),
+            "FLAGGED" => System(mail::System::FLAGGED),
+            "SEEN" => System(mail::System::SEEN),
             "UNANSWERED" | "UNDELETED" | "UNDRAFT" | "UNFLAGGED" | "UNSEEN" => {
                 let positive = word.strip_prefix("UN").unwrap_or(word);
                 not(self.simple_key(positive)?)

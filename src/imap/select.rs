@@ -1,8 +1,8 @@
 //! SELECT and EXAMINE: their arguments (RFC 3501 6.3.1, RFC 4466 2.1, RFC 7162 3.2.5).
 
 use super::mailbox::{Dialect, MailboxArgument};
-use super::sequence::Ranges;
 use super::syntax::{Parsed, Reader, fail};
+use crate::mail::Ranges;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {

@@ -10,7 +10,7 @@ use super::dir::{Dir, DiskResult, is_gone};
 use super::plausible::can_fill;
 use super::text;
 use super::tree::{Layout, names};
-use crate::imap::mailbox::MailboxName;
+use crate::mail::MailboxName;
 
 /// `courierimapuiddb`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::sync::Findings;
 use super::table::NewRow;
 use super::uidlist::New;
 use super::watch::Place;
-use crate::imap::flag::{Flags, Keyword};
+use crate::mail::{Flags, Keyword};
 
 impl Folder {
     /// Moves from new/ to cur/ what is to be moved, and looks at what is to get a UID; false: the

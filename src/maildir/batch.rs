@@ -14,7 +14,7 @@ use super::keywords::Room;
 use super::save::{Draft, Incoming};
 use super::seek::{Places, Sought};
 use super::watch::Place;
-use crate::imap::flag::{Flags, Keyword};
+use crate::mail::{Flags, Keyword};
 
 /// Messages on their way into one folder, all or none.  Dropped before it is committed, it leaves
 /// nothing behind.

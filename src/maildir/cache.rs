@@ -31,7 +31,7 @@ use std::io::Write;
 
 use super::dir::{Access, Dir, DiskResult, File, Stat, Target};
 use super::report;
-use crate::imap::sequence::Uid;
+use crate::mail::Uid;
 use format::{Batch, BatchHeader};
 use window::Window;
 

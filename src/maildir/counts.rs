@@ -6,8 +6,7 @@ use super::folder::Folder;
 use super::messages::Message;
 use super::table::Table;
 use super::watch::Place;
-use crate::imap::flag::System;
-use crate::imap::sequence::Uid;
+use crate::mail::{System, Uid};
 
 /// Sums over the messages that are not gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use memchr::{memchr, memmem, memrchr};
 
 use super::dir::{host_name, own_process};
-use crate::imap::flag::{Flags, System};
+use crate::mail::{Flags, System};
 
 /// A file name in `cur/` or `new/`, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

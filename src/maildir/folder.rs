@@ -33,8 +33,7 @@ use super::table::Table;
 use super::uids::Uids;
 use super::update::Unforced;
 use super::{Fsync, Maildir};
-use crate::imap::flag::Keyword;
-use crate::imap::sequence::{Ranges, Uid};
+use crate::mail::{Keyword, Ranges, Uid};
 
 pub use super::counts::{Counts, Status};
 pub use super::error::{FolderError, MessageError};

@@ -1,7 +1,7 @@
 //! What was expunged, for VANISHED (EARLIER) (RFC 7162 3.2.5.1): ranges of UIDs with the modseq
 //! of their expunge, as far back as a bounded list goes.
 
-use crate::imap::sequence::Ranges;
+use crate::mail::Ranges;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct History {

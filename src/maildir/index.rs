@@ -18,7 +18,7 @@ use super::messages::{Message, ROW};
 use super::plausible::can_have;
 use super::report;
 use super::table::Table;
-use crate::imap::sequence::Uid;
+use crate::mail::Uid;
 
 /// Everything in the header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::dir::{Access, Dir, DiskError, DiskResult, File, Stat, Target, Time, i
 use super::lock::Lock;
 use super::report;
 use super::text::lines;
-use crate::imap::flag::Keyword;
+use crate::mail::Keyword;
 
 /// The file in memory.
 #[derive(Clone, Debug, Default)]

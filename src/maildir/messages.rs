@@ -1,8 +1,7 @@
 //! One message of a folder: a row of the table, in memory and in the index.
 
 use super::watch::Place;
-use crate::imap::flag::{Flags, System};
-use crate::imap::sequence::Uid;
+use crate::mail::{Flags, System, Uid};
 
 /// What is known of one message without opening its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::folder::{Folder, FolderError};
 use super::history::History;
 use super::modseq::{DovecotLog, Raised, Summary};
 use super::report;
-use crate::imap::sequence::Ranges;
+use crate::mail::Ranges;
 
 pub(super) struct Modseqs {
     counter: Counter,

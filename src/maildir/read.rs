@@ -12,7 +12,7 @@ use super::messages::Message;
 use super::seek::Sought;
 use super::update::RENAMES;
 use super::watch::Place;
-use crate::imap::flag::Flags;
+use crate::mail::Flags;
 
 /// What a look at the file adds to a [`Message`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

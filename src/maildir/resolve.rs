@@ -17,8 +17,8 @@ use super::scan::{Look, Step, is_due};
 use super::seek::Sought;
 use super::sync::Findings;
 use super::watch::Place;
-use crate::imap::sequence::Uid;
 use crate::log::ONCE;
+use crate::mail::Uid;
 
 impl Folder {
     /// Works the findings off; the rest is kept if that cannot be done to the end.

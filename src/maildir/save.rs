@@ -27,8 +27,7 @@ use super::table::NewRow;
 use super::uidlist::New;
 use super::update::RENAMES;
 use super::watch::Place;
-use crate::imap::flag::{Flags, Keyword};
-use crate::imap::sequence::Ranges;
+use crate::mail::{Flags, Keyword, Ranges};
 
 use super::batch::{Placing, Source};
 

@@ -8,7 +8,7 @@ use super::folder::{Change, Folder, FolderError};
 use super::index::DirState;
 use super::sync::Marks;
 use super::watch::{Event, Place};
-use crate::imap::flag::Flags;
+use crate::mail::Flags;
 
 /// How far a resumable operation came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::dir::{Dir, DiskResult, Stat};
 use super::filename::Filename;
 use super::scan::is_settled;
 use super::watch::Place;
-use crate::imap::flag::{Flags, System};
+use crate::mail::{Flags, System};
 
 /// What a search for a file gave.
 #[derive(Debug)]

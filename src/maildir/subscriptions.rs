@@ -16,7 +16,7 @@ use super::dir::{Access, Dir, DiskResult, Stat};
 use super::lock::Dotlock;
 use super::report;
 use super::text::lines;
-use crate::imap::mailbox::{MailboxName, decode_utf7, encode_utf7};
+use crate::mail::{MailboxName, utf7};
 
 /// The file in memory.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Version {
                 Version::One => Cow::Borrowed(level),
                 Version::Two => Cow::Owned(unescape(level)),
             };
-            let decoded = decode_utf7(&level).ok();
+            let decoded = utf7::decode(&level).ok();
             let name = decoded.or_else(|| String::from_utf8(level.into_owned()).ok())?;
             levels.push(Some(name).filter(|name| !name.contains('/'))?);
         }
@@ -195,7 +195,7 @@ impl Version {
 
     fn format(self, name: &MailboxName, separator: u8) -> Vec<u8> {
         let levels = name.levels().map(|level| {
-            let level = encode_utf7(level).into_bytes();
+            let level = utf7::encode(level).into_bytes();
             match self {
                 Version::One => level,
                 Version::Two => escape(&level),

@@ -11,7 +11,7 @@ use std::hash::BuildHasher;
 use super::filename::{self, Filename};
 use super::messages::{FOUND, IN_NEW, Message, UNKNOWN_DATE, UNKNOWN_SIZE, VERBATIM};
 use super::watch::Place;
-use crate::imap::flag::Flags;
+use crate::mail::Flags;
 
 /// Messages, ascending by UID, with their names.
 #[derive(Clone, Debug, Default)]

@@ -29,9 +29,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::dir::{Access, Dir, DiskError, DiskResult, Kind};
-use crate::imap::mailbox::MailboxName;
+use crate::mail::MailboxName;
 
-pub use crate::imap::mailbox::SpecialUse as Role;
+pub use crate::mail::SpecialUse as Role;
 pub use links::elsewhere;
 
 /// How mailbox names become directories.

@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use super::dir::{Dir, DiskResult, File, Stat, Time, is_gone};
 use super::plausible::can_fill;
-use crate::imap::sequence::Uid;
+use crate::mail::Uid;
 use header::{Header, Layout, Numbers, UnknownVersion};
 use records::Records;
 

@@ -19,7 +19,7 @@ use super::report;
 use super::table::{NewRow, Table};
 use super::uidlist::{Durable, Known, New, Record, Refreshed, Uidlist, UidlistError};
 use super::uidvalidity;
-use crate::imap::sequence::Uid;
+use crate::mail::Uid;
 
 #[derive(Debug, Default)]
 pub(super) struct Uids {

@@ -12,7 +12,7 @@ use super::index::DirState;
 use super::messages::Message;
 use super::seek::Sought;
 use super::watch::Place;
-use crate::imap::flag::{Flags, System};
+use crate::mail::{Flags, System};
 
 impl Folder {
     /// Takes the folder's lock for a batch of changes; `false`: another process has it, try again

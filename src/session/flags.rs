@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use crate::imap::flag::{Flag, Flags, Keyword};
+use crate::imap::flag::Flag;
+use crate::mail::{Flags, Keyword};
 use crate::maildir::folder::{Folder, FolderError};
 use crate::maildir::keywords::{LETTERS, Room};
 
@@ -116,7 +117,7 @@ fn bit(letter: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::flag::System;
+    use crate::mail::System;
     use crate::maildir::dir::scratch::Scratch;
     use crate::maildir::{Maildir, Settings};
 

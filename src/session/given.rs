@@ -1,7 +1,7 @@
 //! What the configuration says of mailboxes (`[mailbox.NAME]`).
 
 use crate::config::{AutoCreate, Config, MailboxSetting};
-use crate::imap::mailbox::{MailboxName, SpecialUse};
+use crate::mail::{MailboxName, SpecialUse};
 use crate::maildir::tree::Given;
 
 pub fn mailboxes(config: &Config) -> Vec<Given> {

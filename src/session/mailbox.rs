@@ -5,8 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::view::{Manner, Tell, View};
-use crate::imap::mailbox::MailboxName;
-use crate::imap::sequence::{Ranges, Uid};
+use crate::mail::{MailboxName, Ranges, Uid};
 use crate::maildir::cache::Cache;
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
 use crate::maildir::watch::Event;

@@ -12,7 +12,7 @@
 use super::flags::KeywordNames;
 use crate::imap::fetch::FetchLine;
 use crate::imap::response::{self, Code, Status};
-use crate::imap::sequence::{Ranges, Uid};
+use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::Folder;
 use crate::maildir::messages::Message;
 use crate::net::Buffer;

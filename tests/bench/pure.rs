@@ -16,11 +16,10 @@ mod protocol {
     use roost::imap::command::{Command, parse_arguments, parse_name};
     use roost::imap::connection::{Connection, Event, State};
     use roost::imap::fetch::FetchLine;
-    use roost::imap::flag::{Flags, System};
     use roost::imap::framing::{Frame, Framer};
     use roost::imap::mailbox::Dialect;
-    use roost::imap::sequence::Uid;
     use roost::imap::syntax::Reader;
+    use roost::mail::{Flags, System, Uid};
 
     /// A thousand commands in one piece, as a pipelining client sends them.
     #[divan::bench]

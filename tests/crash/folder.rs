@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use roost::imap::flag::{Flags, System};
+use roost::mail::{Flags, System};
 use roost::maildir::dir::fault;
 use roost::maildir::folder::{Folder, Look, Step};
 use roost::maildir::save::{Batch, Commit, Incoming};
@@ -254,7 +254,7 @@ impl World {
             let (fields, base) = line.split_once(" :").unwrap();
             let uid: u32 = fields.split(' ').next().unwrap().parse().unwrap();
             if let Some(path) = names.get(base)
-                && folder.index_of(roost::imap::sequence::Uid(uid)).is_ok()
+                && folder.index_of(roost::mail::Uid(uid)).is_ok()
             {
                 let text = std::fs::read_to_string(path).unwrap();
                 let told = self.texts.borrow_mut().insert(uid, text.clone());

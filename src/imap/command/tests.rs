@@ -1,7 +1,6 @@
 use super::*;
-use crate::imap::flag::{Flag, System};
-use crate::imap::mailbox::{MailboxName, NameError};
-use crate::imap::sequence::Ranges;
+use crate::imap::flag::Flag;
+use crate::mail::{MailboxName, NameError, Ranges, System};
 use proptest::prelude::*;
 
 fn read_in(text: &str, dialect: Dialect) -> Parsed<Command> {

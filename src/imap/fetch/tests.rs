@@ -1,5 +1,5 @@
 use super::*;
-use crate::imap::flag::System;
+use crate::mail::System;
 use proptest::prelude::*;
 
 fn read(text: &str, uid: bool) -> Parsed<Fetch> {

@@ -27,43 +27,6 @@ fn written(name: &str, dialect: Dialect) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// The first is RFC 3501 5.1.3's own.
-const PAIRS: [(&str, &str); 8] = [
-    ("~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/台北/日本語"),
-    ("Gr&APwA3w-e", "Grüße"),
-    ("R&-D", "R&D"),
-    ("&-", "&"),
-    ("&-&-a", "&&a"),
-    ("&AOk-&-", "é&"),
-    ("&2D3eAA-", "😀"),
-    ("a-b+c", "a-b+c"),
-];
-
-#[test]
-fn modified_utf7_is_read_and_written() {
-    for (encoded, decoded) in PAIRS {
-        assert_eq!(
-            decode_utf7(encoded.as_bytes()).as_deref(),
-            Ok(decoded),
-            "{encoded}"
-        );
-        assert_eq!(encode_utf7(decoded), encoded);
-    }
-    assert_eq!(decode_utf7(b"&AOkAJg-&AGE-").as_deref(), Ok("é&a"));
-}
-
-#[test]
-fn broken_modified_utf7_is_an_error() {
-    for text in [
-        "&", "R&D", "&AO", "&A-", "&AO-", "&AOkA-", "&2D0-", "&3gA-", "&AOk=-", "&A/8-", "&é-",
-        "&*-",
-    ] {
-        assert_eq!(decode_utf7(text.as_bytes()), Err(NameError::Utf7), "{text}");
-    }
-    assert_eq!(decode_utf7(b"\xff"), Err(NameError::Utf8));
-    assert_eq!(decode_utf7("roh: ü".as_bytes()).as_deref(), Ok("roh: ü"));
-}
-
 #[test]
 fn inbox_is_known_in_any_case_as_a_whole_level() {
     assert_eq!(from_wire("inBox", REV1).as_deref(), Ok("INBOX"));
@@ -113,36 +76,7 @@ fn names_no_mailbox_can_have_say_why() {
     assert_eq!(MailboxName::from_wire(b"\xff", REV2), Err(NameError::Utf8));
 }
 
-#[test]
-fn names_know_what_is_above_and_below_them() {
-    let name = MailboxName::new("a/b/c").unwrap();
-    let parent = name.parent().unwrap();
-    assert_eq!(parent.as_str(), "a/b");
-    assert!(name.is_below(&parent) && !parent.is_below(&name) && !name.is_below(&name));
-    assert!(!MailboxName::new("a/bc").unwrap().is_below(&parent));
-    assert_eq!(MailboxName::inbox().parent(), None);
-    assert_eq!(name.levels().collect::<Vec<_>>(), ["a", "b", "c"]);
-}
-
-#[test]
-fn special_uses_are_found_by_name() {
-    for special in SpecialUse::ALL {
-        assert_eq!(
-            SpecialUse::parse(&special.as_str().to_uppercase()),
-            Some(special)
-        );
-    }
-    assert_eq!(SpecialUse::parse("Drafts"), None);
-}
-
 proptest! {
-    #[test]
-    fn any_text_survives_modified_utf7(text: String) {
-        let encoded = encode_utf7(&text);
-        prop_assert!(encoded.bytes().all(|byte| matches!(byte, b' '..=b'~')));
-        prop_assert_eq!(decode_utf7(encoded.as_bytes()).unwrap(), text);
-    }
-
     #[test]
     fn any_name_comes_back_from_the_wire(name in "[a-zé&./ \"\\\\]{1,12}", utf8: bool) {
         for separator in [b'/', b'.'] {

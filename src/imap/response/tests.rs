@@ -1,7 +1,7 @@
 use super::*;
 use crate::imap::command::{parse_arguments, parse_name};
-use crate::imap::mailbox::SpecialUse;
 use crate::imap::syntax::Reader;
+use crate::mail::SpecialUse;
 use imap_codec::ResponseCodec;
 use imap_codec::decode::Decoder;
 

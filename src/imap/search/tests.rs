@@ -1,6 +1,6 @@
 use super::SearchKey::*;
 use super::{Date, Parsed, Reader, Search, SearchKey, SearchReturn, Set, fail, not};
-use crate::imap::flag;
+use crate::mail;
 use proptest::prelude::*;
 
 fn read(text: &str) -> Parsed<Search> {
@@ -16,7 +16,7 @@ fn key(text: &str) -> SearchKey {
 }
 
 fn seen() -> SearchKey {
-    System(flag::System::SEEN)
+    System(mail::System::SEEN)
 }
 
 fn header(name: &str, value: &str) -> SearchKey {
@@ -35,23 +35,23 @@ fn every_key_is_read() {
     let day = Date { days: 8797 };
     for (text, expected) in [
         ("ALL", All),
-        ("ANSWERED", System(flag::System::ANSWERED)),
+        ("ANSWERED", System(mail::System::ANSWERED)),
         ("BCC x", header("BCC", "x")),
         ("BEFORE 1-Feb-1994", Before(day)),
         ("BODY x", Body(b"x".to_vec())),
         ("CC x", header("CC", "x")),
-        ("DELETED", System(flag::System::DELETED)),
-        ("DRAFT", System(flag::System::DRAFT)),
+        ("DELETED", System(mail::System::DELETED)),
+        ("DRAFT", System(mail::System::DRAFT)),
         (
             "EMAILID M6d99ac3275bb4e",
             EmailId("M6d99ac3275bb4e".to_owned()),
         ),
-        ("FLAGGED", System(flag::System::FLAGGED)),
+        ("FLAGGED", System(mail::System::FLAGGED)),
         ("FROM \"Smith\"", header("FROM", "Smith")),
         ("HEADER Message-ID \"\"", header("Message-ID", "")),
         (
             "KEYWORD $Forwarded",
-            Keyword(flag::Keyword::new("$Forwarded")),
+            Keyword(mail::Keyword::new("$Forwarded")),
         ),
         ("LARGER 9223372036854775807", Larger(i64::MAX as u64)),
         ("MODSEQ 620162338", ModSeq(620_162_338)),
@@ -80,11 +80,11 @@ fn every_key_is_read() {
         ("TO x", header("TO", "x")),
         ("UID 1:*", Uid(numbers("1:*"))),
         ("UID $", Uid(Set::Saved)),
-        ("UNANSWERED", not(System(flag::System::ANSWERED))),
-        ("UNDELETED", not(System(flag::System::DELETED))),
-        ("UNDRAFT", not(System(flag::System::DRAFT))),
-        ("UNFLAGGED", not(System(flag::System::FLAGGED))),
-        ("UNKEYWORD x", not(Keyword(flag::Keyword::new("x")))),
+        ("UNANSWERED", not(System(mail::System::ANSWERED))),
+        ("UNDELETED", not(System(mail::System::DELETED))),
+        ("UNDRAFT", not(System(mail::System::DRAFT))),
+        ("UNFLAGGED", not(System(mail::System::FLAGGED))),
+        ("UNKEYWORD x", not(Keyword(mail::Keyword::new("x")))),
         ("UNSEEN", not(seen())),
         ("YOUNGER 1", Younger(1)),
         ("2,4:7", Numbers(numbers("2,4:7"))),
@@ -94,7 +94,7 @@ fn every_key_is_read() {
         assert_eq!(key(text), expected, "{text}");
         assert_eq!(key(&text.replace("ALL", "all")), expected, "{text}");
     }
-    assert_eq!(key("KEYWORD \"a\""), Keyword(flag::Keyword::new("a")));
+    assert_eq!(key("KEYWORD \"a\""), Keyword(mail::Keyword::new("a")));
     assert_eq!(key("KEYWORD a]"), Keyword(None));
     assert_eq!(key(&format!("KEYWORD {}", "a".repeat(51))), Keyword(None));
 }

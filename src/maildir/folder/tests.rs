@@ -14,7 +14,7 @@ mod status;
 mod uidlist;
 
 use super::*;
-use crate::imap::flag::{Flags, System};
+use crate::mail::{Flags, System};
 use crate::maildir::Settings;
 use crate::maildir::dir::scratch::Scratch;
 use crate::maildir::save::{Batch, Commit, Incoming};

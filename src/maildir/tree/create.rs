@@ -7,8 +7,7 @@ use super::{
     Layout, Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken,
     trash,
 };
-use crate::imap::mailbox::MailboxName;
-use crate::imap::sequence::Uid;
+use crate::mail::{MailboxName, Uid};
 use crate::maildir::dir::{Access, Dir, Target};
 use crate::maildir::lock::Dotlock;
 use crate::maildir::uidlist::{Durable, Uidlist, UidlistError};

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::{Folder, Given, Layout, Mailbox, names};
-use crate::imap::mailbox::MailboxName;
+use crate::mail::MailboxName;
 use crate::maildir::dir::{self, Dir, DiskResult, Kind, Stat, is_gone};
 
 /// All folders but INBOX's, which is at `inbox`, sorted by name, no two of the same name.

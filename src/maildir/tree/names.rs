@@ -1,7 +1,7 @@
 //! Mailbox names as directory names, and the most likely reading of directory names.
 
 use super::Layout;
-use crate::imap::mailbox::{MailboxName, decode_utf7, encode_utf7};
+use crate::mail::{MailboxName, utf7};
 
 /// The path from the root of the folder that a mailbox of this name is given; not for INBOX.  The
 /// error says why there cannot be one.
@@ -17,11 +17,11 @@ pub(super) fn path(name: &MailboxName, layout: Layout) -> Result<Vec<u8>, &'stat
         if fs && is_reserved(level) {
             return Err("The name is that of a part or a file of a mailbox.");
         }
-        if encode_utf7(level).len() > LEVEL_MAX {
+        if utf7::encode(level).len() > LEVEL_MAX {
             return Err(TOO_LONG);
         }
     }
-    let encoded = encode_utf7(name.as_str());
+    let encoded = utf7::encode(name.as_str());
     if fs {
         return match encoded.len() {
             0..=PATH_MAX => Ok(encoded.into_bytes()),
@@ -57,7 +57,7 @@ fn read_level(level: &[u8], layout: Layout) -> String {
         let separates = |c: char| c == '/' || c == '.' && layout != Layout::Fs;
         !text.is_empty() && !text.chars().any(|c| c.is_control() || separates(c))
     };
-    if let Some(text) = decode_utf7(level).ok().filter(fits) {
+    if let Some(text) = utf7::decode(level).ok().filter(fits) {
         return text;
     }
     let text = match std::str::from_utf8(level) {

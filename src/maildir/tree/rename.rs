@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::{
     Folder, Layout, Tree, TreeError, carry, make_above, names, open_above, roles, taken, trash,
 };
-use crate::imap::mailbox::MailboxName;
+use crate::mail::MailboxName;
 use crate::maildir::dir::{Dir, Target};
 
 impl Tree {

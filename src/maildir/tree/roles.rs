@@ -10,7 +10,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Given, Mailbox, Role};
-use crate::imap::mailbox::MailboxName;
+use crate::mail::MailboxName;
 use crate::maildir::dir::{Dir, DiskResult, Target};
 use crate::maildir::report;
 

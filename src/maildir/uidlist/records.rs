@@ -23,7 +23,7 @@ use memchr::{memchr, memchr3, memrchr};
 use std::hash::BuildHasher;
 
 use super::header::Layout;
-use crate::imap::sequence::Uid;
+use crate::mail::Uid;
 use crate::maildir::filename;
 
 /// One record.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::header::{Header, Layout, Numbers};
 use super::records::{Record, Records, UID_MAX};
 use super::{FILE, Uidlist, Version, place};
-use crate::imap::sequence::Uid;
+use crate::mail::Uid;
 use crate::maildir::dir::{Access, Dir, DiskError, DiskResult, File, Stat, Target, Time, is_gone};
 use crate::maildir::lock::Lock;
 

@@ -5,9 +5,9 @@
 use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::append::{AppendMessage, AppendStart};
-use crate::imap::flag::{Flag, Flags};
-use crate::imap::mailbox::MailboxName;
+use crate::imap::flag::Flag;
 use crate::imap::response::Code;
+use crate::mail::{Flags, MailboxName};
 use crate::maildir::folder::{FolderError, Step};
 use crate::maildir::save::{Batch, Commit, Incoming, SaveError};
 use crate::message::crlf::ToLf;

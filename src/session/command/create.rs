@@ -2,9 +2,10 @@
 
 use super::{Command, Context, Progress, Start, copy};
 use crate::imap::command::UnknownUse;
-use crate::imap::mailbox::{MailboxArgument, MailboxName, SpecialUse};
+use crate::imap::mailbox::MailboxArgument;
 use crate::imap::response::Code;
 use crate::log::ONCE;
+use crate::mail::{MailboxName, SpecialUse};
 use crate::maildir::report;
 use crate::maildir::tree::TreeError;
 use crate::net::Now;

@@ -1,9 +1,9 @@
 //! EXPUNGE, UID EXPUNGE (RFC 9051 6.4.3, 6.4.9) and the expunge of CLOSE (RFC 9051 6.4.1).
 
 use super::{Command, Context, Progress, Start, refuse_read_only, uids_of, under_lock};
-use crate::imap::flag::System;
 use crate::imap::response::Code;
-use crate::imap::sequence::{Ranges, Set};
+use crate::imap::sequence::Set;
+use crate::mail::{Ranges, System};
 use crate::maildir::folder::{MessageError, Step};
 use crate::session::connection::{Patience, look};
 use crate::session::mailbox::Effort;

@@ -30,8 +30,9 @@ use crate::imap::command::{Command as Request, Extension, Tagged};
 use crate::imap::connection::{Bad, State};
 use crate::imap::mailbox::MailboxArgument;
 use crate::imap::response::{self, Code, Stage};
-use crate::imap::sequence::{Ranges, Set, Uid};
+use crate::imap::sequence::Set;
 use crate::log::ONCE;
+use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::{FolderError, MessageError};
 use crate::net::Now;
 

@@ -6,9 +6,10 @@
 use super::{Command, Context, Progress, Start, use_condstore};
 use crate::config::Config;
 use crate::imap::command::StatusItem;
-use crate::imap::mailbox::{MailboxArgument, MailboxName};
+use crate::imap::mailbox::MailboxArgument;
 use crate::imap::response::{self, StatusValue};
 use crate::log::ONCE;
+use crate::mail::MailboxName;
 use crate::maildir::folder::{self, Folder, Look, MessageError, Status, Step};
 use crate::session::connection::Patience;
 use crate::session::mailbox::Effort;

@@ -10,8 +10,7 @@ use super::{
 };
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
-use crate::imap::flag::{Flags, System};
-use crate::imap::sequence::{Ranges, Uid};
+use crate::mail::{Flags, Ranges, System, Uid};
 use crate::maildir::folder::{FolderError, MessageError, Met};
 use crate::net::ConnectionId;
 use crate::session::connection::{Client, Patience, look};

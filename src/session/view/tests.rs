@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::imap::flag::{Flags, System};
-use crate::imap::mailbox::MailboxName;
+use crate::mail::{Flags, MailboxName, System};
 use crate::maildir::dir::scratch::Scratch;
 use crate::maildir::folder::Step;
 use crate::maildir::watch::Event;

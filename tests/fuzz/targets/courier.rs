@@ -2,7 +2,7 @@
 
 use super::files::Scratch;
 use super::folder::{deliver, files, serve};
-use roost::imap::mailbox::MailboxName;
+use roost::mail::MailboxName;
 use roost::maildir::adopt;
 use std::collections::BTreeMap;
 

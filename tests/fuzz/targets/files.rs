@@ -1,8 +1,6 @@
 //! Names and single files that other programs write beside us.
 
-use roost::imap::flag::{Flags, Keyword, System};
-use roost::imap::mailbox::MailboxName;
-use roost::imap::sequence::Uid;
+use roost::mail::{Flags, Keyword, MailboxName, System, Uid};
 use roost::maildir::cache::Cache;
 use roost::maildir::dir::{Access, Dir};
 use roost::maildir::filename::{Filename, size, uid_order, virtual_size};

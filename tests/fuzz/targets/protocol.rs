@@ -6,9 +6,10 @@ use roost::imap::connection::{Connection, Event, State};
 use roost::imap::fetch::{FetchItem, FetchLine, Partial};
 use roost::imap::flag::{Flag, SYSTEM_FLAGS};
 use roost::imap::list::Pattern;
-use roost::imap::mailbox::{Dialect, MailboxArgument, MailboxName, decode_utf7, encode_utf7};
-use roost::imap::sequence::{Ranges, Set};
+use roost::imap::mailbox::{Dialect, MailboxArgument};
+use roost::imap::sequence::Set;
 use roost::imap::syntax::{Reader, write_astring, write_date_time, write_string};
+use roost::mail::{MailboxName, Ranges, utf7};
 use roost::net::proxy::parse;
 
 /// What a proxy says first. It is known when it is complete, not before and not otherwise after, and at
@@ -314,14 +315,14 @@ pub fn syntax(input: &[u8]) {
         let again = Reader::new(&written).date_time();
         assert_eq!(again, Ok(Some(time)), "{written:?}");
     }
-    if let Ok(name) = decode_utf7(input) {
-        assert_eq!(decode_utf7(encode_utf7(&name).as_bytes()), Ok(name));
+    if let Ok(name) = utf7::decode(input) {
+        assert_eq!(utf7::decode(utf7::encode(&name).as_bytes()), Ok(name));
     }
     if let Ok(name) = std::str::from_utf8(input) {
-        let coded = encode_utf7(name);
+        let coded = utf7::encode(name);
         assert!(coded.is_ascii());
         if !name.contains(|c: char| c.is_control()) {
-            assert_eq!(decode_utf7(coded.as_bytes()).as_deref(), Ok(name));
+            assert_eq!(utf7::decode(coded.as_bytes()).as_deref(), Ok(name));
         }
     }
     for dialect in DIALECTS {

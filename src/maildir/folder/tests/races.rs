@@ -1,7 +1,7 @@
 //! What other programs do between a look and what follows from it.
 
 use super::*;
-use crate::imap::flag::Keyword;
+use crate::mail::Keyword;
 use crate::maildir::dir::fault;
 use crate::maildir::keywords::Room;
 use crate::maildir::save::SaveError;

@@ -3,8 +3,8 @@
 use super::{Current, Stop};
 use crate::imap::fetch::{FetchItem, FetchLine, Partial, Section, SectionItem, SectionText};
 use crate::imap::response::Code;
-use crate::imap::sequence::Uid;
 use crate::imap::syntax::DateTime;
+use crate::mail::Uid;
 use crate::maildir::dir::DiskResult;
 use crate::maildir::folder::{Folder, MessageError};
 use crate::maildir::messages::Message;

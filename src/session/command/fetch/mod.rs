@@ -15,10 +15,9 @@ use super::{
     Command, Context, Progress, Start, report_unread, selected_mailbox, uids_of, use_condstore,
 };
 use crate::imap::fetch::{Fetch as Request, FetchItem, FetchLine};
-use crate::imap::flag::{Flags, System};
 use crate::imap::response;
-use crate::imap::sequence::{Ranges, Uid};
 use crate::log::ONCE;
+use crate::mail::{Flags, Ranges, System, Uid};
 use crate::maildir::folder::{Folder, MessageError, Opening};
 use crate::maildir::report;
 use crate::session::body::Body;

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::imap::list::{Attributes, List as Request, Pattern, Selection};
-use crate::imap::mailbox::MailboxName;
 use crate::imap::namespace::Namespaces;
+use crate::mail::MailboxName;
 use crate::maildir::tree::{Mailbox, Role};
 use crate::session::command::Context;
 use crate::session::mailboxes::OpenError;

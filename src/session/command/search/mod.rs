@@ -12,7 +12,7 @@ use super::{Command, Context, Progress, Start, report_unread, use_condstore};
 use crate::imap::command::Tag;
 use crate::imap::response::{self, Found};
 use crate::imap::search::{Search as Request, SearchReturn};
-use crate::imap::sequence::{Ranges, Uid};
+use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::{MessageError, Opening};
 use crate::message::search::Searcher;
 use crate::session::mailboxes::MailboxKey;

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
-use crate::imap::flag::{Flags, System};
 use crate::imap::response::Code;
 use crate::imap::search::{Search as Request, SearchKey};
-use crate::imap::sequence::{Ranges, Set, Uid};
+use crate::imap::sequence::Set;
 use crate::imap::syntax::Date;
+use crate::mail::{Flags, Ranges, System, Uid};
 use crate::maildir::folder::Facts;
 use crate::maildir::messages::Message;
 use crate::message::search::{Needle, Scope};
