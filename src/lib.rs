@@ -46,16 +46,16 @@
 //! | accept | `net/listener.rs`, `net/mod.rs` | a listener of the front is readable: a connection begins |
 //! | unwrap | `net/arrival.rs`, `net/proxy.rs` | from a proxy: a header says who the client is |
 //! | read, decrypt | `net/stream.rs`, `net/tls.rs` | octets off the socket |
-//! | welcome | `front/role/server.rs`, `front/limits.rs` | is there a place for this address? |
-//! | before login | `front/login.rs`, `front/sasl.rs` | STARTTLS, LOGIN, AUTHENTICATE; what follows them waits as it is |
-//! | ask | `front/desk.rs`, `front/role/monitor.rs` | who this is, when the address has served its penalty |
+//! | welcome | `front/service.rs`, `front/limits.rs` | is there a place for this address? |
+//! | before login | `front/imap/mod.rs`, `front/sasl.rs` | STARTTLS, LOGIN, AUTHENTICATE; what follows them waits as it is |
+//! | ask | `front/desk.rs`, `front/service/monitor.rs` | who this is, when the address has served its penalty |
 //! | permit | `monitor/peer.rs`, `ipc/table.rs` | may the front say this now? |
 //! | judge | `monitor/login.rs`, `monitor/child.rs`, `auth/password.rs`, `auth/pam.rs` | a login child finds it out |
 //! | become | `monitor/child.rs`, `sys/credentials.rs`, `sys/spawn.rs` | the child is this user's session from now on, unless there is one |
-//! | hand over | `front/role/monitor.rs`, `monitor/front.rs`, `monitor/sessions.rs` | the socket, with what was read from it and not yet done |
+//! | hand over | `front/service/monitor.rs`, `monitor/front.rs`, `monitor/sessions.rs` | the socket, with what was read from it and not yet done |
 //! | relay | `front/relay.rs` | under TLS the session gets one end of a pair, and the front moves octets between the other and the client |
 //! | confine | `session/place.rs`, `session/confine.rs` | a new session keeps nothing but the mail |
-//! | greet | `session/role/service.rs` | a1 is answered OK; what followed it is read |
+//! | greet | `session/service.rs` | a1 is answered OK; what followed it is read |
 //! | frame | `imap/framing.rs` | lines and literals, every limit |
 //! | parse | `imap/command.rs`, `imap/append.rs` | the command's arguments; the literal announced |
 //! | allow | `imap/connection.rs` | is it allowed in this state? |

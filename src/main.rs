@@ -9,12 +9,13 @@ use log::LevelFilter;
 use roost::commands::{self, BadConfiguration, Role, UsageError};
 use roost::config::{Config, LogTarget};
 use roost::ipc::Secret;
+use roost::monitor::child::ChildError;
 use roost::monitor::client::{self, ClientError};
-use roost::monitor::{self, ChildError, Mode, MonitorError, Start};
+use roost::monitor::role::{Mode, MonitorError, Start};
 use roost::solo::{self, SoloError};
 use roost::sys::spawn::ChildRole;
 use roost::sys::{inherited, process, terminal};
-use roost::{auth, front, session};
+use roost::{auth, front, monitor, session};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -39,9 +40,9 @@ fn run(role: Role) -> Result<(), Failure> {
         Role::Version => show(concat!("roost ", env!("CARGO_PKG_VERSION"), "\n")),
         Role::Daemon(start, mode) => run_daemon(&start, mode),
         Role::Child(ChildRole::Front) => Ok(front::role::run(channel()?)?),
-        Role::Child(ChildRole::Login) => match monitor::login(channel()?)? {},
+        Role::Child(ChildRole::Login) => match monitor::child::run(channel()?)? {},
         Role::Child(ChildRole::Session) => Ok(session::role::run(channel()?)?),
-        Role::Child(ChildRole::Certificate) => show(&monitor::certificate()?),
+        Role::Child(ChildRole::Certificate) => show(&monitor::role::certificate()?),
         Role::Preauth(maildir, config) => {
             roost::log::init(config.log_level);
             Ok(solo::preauth(maildir, config)?)
@@ -76,7 +77,7 @@ fn run_daemon(start: &Start, mode: Mode) -> Result<(), Failure> {
     if matches!(mode, Mode::Inetd { .. }) && !io::stderr().is_terminal() {
         inherited::mute().map_err(|error| system("/dev/null", error))?;
     }
-    Ok(monitor::run(start, mode)?)
+    Ok(monitor::role::run(start, mode)?)
 }
 
 fn channel() -> Result<OwnedFd, Failure> {

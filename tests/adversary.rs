@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roost::ipc::Message;
 use roost::ipc::channel::Channel;
-use roost::monitor::{Mode, Start};
+use roost::monitor::role::{Mode, Start};
 use roost::sys::inherited;
 
 use play::Player;
@@ -60,7 +60,7 @@ fn monitor(config: Option<PathBuf>) {
         config,
         set: Vec::new(),
     };
-    roost::monitor::run(&start, Mode::Daemon).expect("a monitor");
+    roost::monitor::role::run(&start, Mode::Daemon).expect("a monitor");
 }
 
 fn front() {
@@ -90,7 +90,7 @@ fn session() {
 /// The real one.
 fn login() {
     let channel = inherited::channel().expect("a channel");
-    match roost::monitor::login(channel) {
+    match roost::monitor::child::run(channel) {
         Ok(never) => match never {},
         Err(error) => panic!("a login child: {error}"),
     }

@@ -10,7 +10,7 @@ use log::LevelFilter;
 use crate::config::{Config, SETTINGS};
 use crate::monitor::client::Whom;
 use crate::monitor::configuration::{self, BadConfiguration};
-use crate::monitor::{Mode, Start};
+use crate::monitor::role::{Mode, Start};
 use crate::solo::{self, Trial};
 use crate::sys::spawn::ChildRole;
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::auth;
 use crate::config::{AuthSource, Config};
-use crate::monitor::Start;
 use crate::monitor::configuration::{self, BadConfiguration, FILE};
+use crate::monitor::role::Start;
 use crate::sys::credentials::Account;
 use crate::sys::process;
 

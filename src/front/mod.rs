@@ -4,8 +4,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `role` | the process: what the monitor says, and to whom each connection belongs |
-//! | `login` | the dialogue of one client (RFC 9051 6.1, 6.2) |
+//! | `role` | the process: the list of what happens |
+//! | `service` | to whom each connection belongs; what the monitor says |
+//! | `imap` | the dialogue of one client of IMAP (RFC 9051 6.1, 6.2) |
 //! | `sasl` | the mechanisms of AUTHENTICATE, and of the auth socket |
 //! | `certificate` | whom a client certificate is for |
 //! | `refusal` | what somebody who is not let in is told |
@@ -19,14 +20,15 @@
 mod attempts;
 mod certificate;
 mod desk;
+mod imap;
 mod limits;
-mod login;
 mod penalty;
 mod refusal;
 mod relay;
 pub mod role;
 mod sasl;
 pub mod sasl_socket;
+mod service;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -40,7 +42,7 @@ use crate::imap::command::Tag;
 use crate::ipc::{LoginRequest, Origin, Refusal, Secret};
 use crate::net::stream::Peer;
 use crate::net::{Buffer, ConnectionId, Now, Secured};
-use login::Login;
+use imap::Login;
 
 /// All clients that have not logged in.  Its methods have the contract of those of the same names in
 /// [`net::Service`](crate::net::Service).
@@ -277,7 +279,7 @@ impl Front {
 
     /// See [`net::Service::read_size`](crate::net::Service::read_size): nobody before login has much to say.
     pub fn read_size(&self) -> usize {
-        login::MAX_UNANSWERED
+        imap::MAX_UNANSWERED
     }
 
     pub fn wants_input(&self, id: ConnectionId) -> bool {

@@ -5,16 +5,6 @@
 //! Not a byte of a client is read before that.  What it serves comes as descriptors from the monitor, and
 //! who is let in is the monitor's to say: a front that is taken over can lie to its clients, and let in
 //! nobody.
-//!
-//! | file | what |
-//! |---|---|
-//! | `server` | to whom each connection belongs: waiting to log in, relayed, of the auth socket |
-//! | `monitor` | what the monitor says, and is told |
-//! | `certificates` | what it sends of certificates until there is a whole |
-
-mod certificates;
-mod monitor;
-mod server;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -23,13 +13,13 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use crate::config::{Config, ConfigError};
+use crate::front::service::Server;
 use crate::ipc::Message;
 use crate::ipc::channel::{self, Channel, ChannelError};
 use crate::net::Loop;
 use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
 use crate::sys::{process, spawn, title};
-use server::Server;
 
 /// Why the front cannot begin or go on.
 #[derive(Debug)]

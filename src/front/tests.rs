@@ -197,7 +197,7 @@ fn the_third_bad_command_is_the_last() {
 fn a_command_that_never_ends_is_not_waited_for() {
     let mut talk = Talk::begin(Peer::default());
     talk.say("");
-    let answer = talk.say(&"x".repeat(login::MAX_UNANSWERED + 1));
+    let answer = talk.say(&"x".repeat(imap::MAX_UNANSWERED + 1));
     assert!(answer.starts_with("* BYE "), "{answer}");
     assert!(talk.closed);
 }

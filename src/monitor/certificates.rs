@@ -19,7 +19,7 @@ use crate::net::Now;
 use crate::net::tls::make_self_signed;
 use crate::sys::spawn::ChildRole;
 
-use super::MonitorError;
+use super::role::MonitorError;
 
 /// The files in use, as they were when they were read.
 #[derive(Debug, Default)]

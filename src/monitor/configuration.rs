@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Start;
+use super::role::Start;
 use crate::config::{Config, Problem};
 
 /// Where it is looked for.  It need not be there.

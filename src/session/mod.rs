@@ -6,7 +6,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `role` | the process: one user's connections, as the monitor hands them over |
+//! | `role` | the process: the list of what happens |
+//! | `service` | one user's connections, as the monitor hands them over |
 //! | `place` | where the mail is, made if it is not there |
 //! | `confine` | what the process gives up before it hears a client |
 //! | `connection` | one client: commands run one after the other, responses |
@@ -34,6 +35,7 @@ mod mailboxes;
 pub mod place;
 mod reply;
 pub mod role;
+mod service;
 mod summary;
 mod text;
 mod view;

@@ -7,8 +7,6 @@
 //! What a client sent is read only after that.  Whoever cannot be served, because his Maildir cannot be
 //! opened, is told so; the session stays, so that he is not let in over and over.
 
-mod service;
-
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -23,10 +21,10 @@ use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::session::confine::Confinement;
 use crate::session::place::{self, Place};
+use crate::session::service::Served;
 use crate::sys::credentials::{self, BecomeError};
 use crate::sys::sandbox::{Role, SandboxError};
 use crate::sys::{process, spawn, title};
-use service::Served;
 
 /// Why a session cannot begin or go on.
 #[derive(Debug)]

@@ -1,4 +1,12 @@
-//! The service of the front's loop: to whom each connection belongs.
+//! The service of the front's loop: to whom each connection belongs, waiting to log in, relayed, or of the auth socket.
+//!
+//! | file | what |
+//! |---|---|
+//! | `monitor` | what the monitor says, and is told |
+//! | `certificates` | what it sends of certificates until there is a whole |
+
+mod certificates;
+mod monitor;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::certificates::Gathering;
 use crate::config::Config;
 use crate::front::desk::{Asker, Desk};
 use crate::front::limits::{Place, Places};
@@ -20,48 +27,49 @@ use crate::net::stream::{Peer, Stream};
 use crate::net::{
     Buffer, Change, ConnectionId, Now, Prefix, READ_SIZE, Run, SLICE, Secured, Service, SourceId,
 };
+use certificates::Gathering;
 
 /// Everybody who is connected.
 pub(super) struct Server {
-    pub(super) channel: Rc<RefCell<Channel>>,
-    pub(super) config: Config,
-    pub(super) certificates: Gathering,
+    channel: Rc<RefCell<Channel>>,
+    config: Config,
+    certificates: Gathering,
     /// By their numbers in the loop.
-    pub(super) listeners: Vec<ListenerKind>,
+    listeners: Vec<ListenerKind>,
     /// What the loop is to do.
-    pub(super) changes: VecDeque<Change>,
+    changes: VecDeque<Change>,
 
     /// Those who wait to log in, ..
-    pub(super) front: Front,
+    front: Front,
     /// .. have logged in and are about to be handed over, ..
-    pub(super) leaving: HashMap<ConnectionId, (Attempt, Box<Admitted>)>,
+    leaving: HashMap<ConnectionId, (Attempt, Box<Admitted>)>,
     /// .. have logged in under TLS, ..
-    pub(super) relay: Relay,
+    relay: Relay,
     /// .. whose pairs, by the client until the loop has our end of them, and then by that, ..
-    pub(super) joining: HashMap<ConnectionId, Attempt>,
-    pub(super) pairs: HashMap<ConnectionId, Attempt>,
+    joining: HashMap<ConnectionId, Attempt>,
+    pairs: HashMap<ConnectionId, Attempt>,
     /// .. or want to know whether somebody else may.
-    pub(super) sasl: SaslSocket,
+    sasl: SaslSocket,
 
-    pub(super) places: Places,
-    pub(super) desk: Desk,
+    places: Places,
+    desk: Desk,
     /// Those for whom there was no place, and who are still to be told so.
     turned_away: usize,
 
     counters: FrontCounters,
     /// What the monitor knows of them, and since when.
     counted: FrontCounters,
-    pub(super) counted_at: Option<Instant>,
+    counted_at: Option<Instant>,
 
     /// Shows what it does in ps(1).
     show: fn(&str),
-    pub(super) phase: Phase,
+    phase: Phase,
     /// inetd's client until the loop has it.
-    pub(super) only_client: Option<Peer>,
+    only_client: Option<Peer>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+enum Phase {
     /// The monitor sends what is needed.
     Preparing,
     Serving,
@@ -103,7 +111,7 @@ impl Server {
     }
 
     /// A client of IMAP has connected.
-    pub(super) fn welcome(&mut self, id: ConnectionId, peer: Peer, now: Now) {
+    fn welcome(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         self.counters.connections = self.counters.connections.saturating_add(1);
         let from = peer.address.map(|address| Prefix::of(address.ip()));
         match from.map_or(Place::Free, |from| self.places.enter(id, from)) {
@@ -407,7 +415,7 @@ impl Service for Server {
 }
 
 /// The only source: the channel to the monitor.
-pub(super) const CHANNEL: SourceId = SourceId(0);
+const CHANNEL: SourceId = SourceId(0);
 
 /// How long a client that has not logged in may work before the others have a turn.
 const SLICE_BEFORE_LOGIN: Duration = Duration::from_millis(1);

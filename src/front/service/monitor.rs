@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-use super::server::{Phase, Server};
+use super::{CHANNEL, Phase, Server};
 use crate::config::Config;
 use crate::front::Admitted;
 use crate::front::desk::{Answer, Asker};
@@ -306,8 +306,7 @@ impl Server {
         if self.phase != Phase::Alone {
             self.phase = Phase::Alone;
             log::warn!("imap-login: the channel to the monitor: {error}");
-            self.changes
-                .push_back(Change::Unwatch(super::server::CHANNEL));
+            self.changes.push_back(Change::Unwatch(CHANNEL));
             self.changes.push_back(Change::Stop);
         }
     }

@@ -20,10 +20,11 @@ use crate::sys::spawn::ChildRole;
 use crate::sys::{process, spawn};
 
 use super::certificates::{self, CertificateFiles, Source};
+use super::configuration;
 use super::control::{Command, Control};
 use super::listeners::{self, Bound};
+use super::role::{MonitorError, Start, adapt};
 use super::state::{Action, Monitor};
-use super::{MonitorError, Start, adapt, configuration};
 
 pub(super) struct Daemon {
     start: Start,
