@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use log::LevelFilter;
 use roost::commands::{self, BadConfiguration, Role, UsageError};
 use roost::config::{Config, LogTarget};
-use roost::ipc::Secret;
+use roost::mail::Secret;
 use roost::monitor::child::ChildError;
 use roost::monitor::client::{self, ClientError};
 use roost::monitor::role::{Mode, MonitorError, Start};

@@ -51,7 +51,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "config",
-        may_name: &[],
+        may_name: &["mail"],
         may_touch: &[],
         files: &[],
     },
@@ -69,7 +69,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "message",
-        may_name: &[],
+        may_name: &["mail"],
         may_touch: &[],
         files: &[],
     },
@@ -97,13 +97,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "ipc",
-        may_name: &["config", "sys"],
+        may_name: &["mail", "config", "sys"],
         may_touch: &[Io, Network],
         files: &[("channel.rs", &[System])],
     },
     Layer {
         name: "auth",
-        may_name: &["config", "ipc", "log", "sys"],
+        may_name: &["mail", "config", "ipc", "log", "sys"],
         may_touch: &[Io],
         files: &[
             ("modules.rs", &[Files]),
@@ -114,7 +114,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "monitor",
-        may_name: &["auth", "ipc", "net", "log", "config", "sys"],
+        may_name: &["mail", "auth", "ipc", "net", "log", "config", "sys"],
         may_touch: &[Io, Files, Network, Processes, System],
         files: &[],
     },
@@ -128,7 +128,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "front",
-        may_name: &["imap", "net", "ipc", "config", "log", "sys"],
+        may_name: &["mail", "imap", "net", "ipc", "config", "log", "sys"],
         may_touch: &[Io, Network],
         files: &[],
     },
@@ -142,7 +142,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "commands",
-        may_name: &["config", "monitor", "net", "auth", "solo", "sys"],
+        may_name: &["mail", "config", "monitor", "net", "auth", "solo", "sys"],
         may_touch: &[Io, Files],
         files: &[],
     },

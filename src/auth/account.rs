@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use super::passwd_file::Entry;
 use super::trace::Trace;
 use super::{Admission, Identity};
-use crate::config::{AuthSource, Config, Layout, Location, LocationError};
+use crate::config::{AuthSource, Config, Location, LocationError};
 use crate::ipc::{Account, Origin, Refusal, Service};
+use crate::mail::Layout;
 use crate::sys::users;
 
 /// Refuses root before anybody looks at the password, so that it cannot be guessed here.

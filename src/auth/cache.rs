@@ -140,7 +140,8 @@ const MAX_ENTRIES: usize = 20_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipc::{Layout, Location, Origin, Secret};
+    use crate::ipc::{Location, Origin};
+    use crate::mail::{Layout, Secret};
 
     const MINUTE: Duration = Duration::from_secs(60);
 

@@ -18,7 +18,8 @@ use super::trace::Trace;
 use super::verifier::{ITERATIONS, Key, Verifier, made_up_salt};
 use super::{Admission, Denial, Dialogue, account, files};
 use crate::config::{AuthSource, Config};
-use crate::ipc::{Binding, LoginRequest, Refusal, Secret};
+use crate::ipc::{Binding, LoginRequest, Refusal};
+use crate::mail::Secret;
 
 pub(super) fn run(
     config: &Config,

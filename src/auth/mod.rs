@@ -48,7 +48,8 @@ pub use pam::PamSession;
 pub use report::{Report, test};
 
 use crate::config::{ClientCertificate, Config, Mechanism};
-use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal, Secret};
+use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal};
+use crate::mail::Secret;
 use trace::Trace;
 
 /// The client's side of a login: an exchange of several steps (SCRAM), and whoever watches it.

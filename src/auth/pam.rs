@@ -4,7 +4,8 @@ use super::modules::{self, Facility, Look, Missing};
 use super::trace::{Trace, address};
 use super::{Denial, Identity};
 use crate::config::Config;
-use crate::ipc::{Origin, Refusal, Secret};
+use crate::ipc::{Origin, Refusal};
+use crate::mail::Secret;
 use crate::sys::pam::{Failure, Pam, PamError};
 
 /// A PAM handle after authentication, whose credentials are established.  Dropping it closes its session if

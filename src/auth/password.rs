@@ -11,7 +11,8 @@ use super::scheme::{self, SchemeError, Stored};
 use super::trace::Trace;
 use super::{Denial, Dialogue, Identity, account, pam};
 use crate::config::{AuthSource, Config};
-use crate::ipc::{Origin, Refusal, Secret};
+use crate::ipc::{Origin, Refusal};
+use crate::mail::Secret;
 
 /// Who has this name and this password.
 pub(super) fn check(

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::trace::{Kind, Trace};
 use super::{Dialogue, files, judge, reach};
 use crate::config::{AuthSource, Config};
-use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal, Secret, Service};
+use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal, Service};
+use crate::mail::Secret;
 use crate::sys::users;
 
 /// What came of a login, step by step.

@@ -8,8 +8,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Config;
 use super::value::{LAYOUT, word};
-use super::{Config, Layout};
+use crate::mail::Layout;
 
 /// With all variables filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]

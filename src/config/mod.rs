@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::mail::{Fsync, Layout};
 pub use error::{ConfigError, Place, Problem};
 pub use location::{Location, LocationError};
 pub use settings::{Kind, SETTINGS, Setting};
@@ -220,25 +221,6 @@ pub enum LogTarget {
 pub enum Separator {
     Slash,
     Dot,
-}
-
-/// Where a child mailbox lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// `.Parent.Child` in the root.
-    MaildirPlusPlus,
-    /// `Parent/Child` in the root.
-    Fs,
-    /// As the folders that are there have it; `.Parent.Child` where there are none.
-    Detect,
-}
-
-/// When a change is forced to the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fsync {
-    Always,
-    Optimized,
-    Never,
 }
 
 impl Config {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::{
-    AuthSource, AutoCreate, ClientCertificate, Endpoint, Fsync, Layout, LogTarget, Mechanism,
-    Network, Separator, TlsRequired, TlsVersion,
+    AuthSource, AutoCreate, ClientCertificate, Endpoint, LogTarget, Mechanism, Network, Separator,
+    TlsRequired, TlsVersion,
 };
+use crate::mail::{Fsync, Layout};
 
 /// What is wrong with a value.
 pub(super) type Wrong = &'static str;

@@ -16,7 +16,8 @@ use hashbrown::HashMap;
 
 use super::penalty::Penalties;
 use super::refusal;
-use crate::ipc::{Attempt, LoginRequest, Message, Proof, Refusal, Secret, Verdict};
+use crate::ipc::{Attempt, LoginRequest, Message, Proof, Refusal, Verdict};
+use crate::mail::Secret;
 use crate::net::{ConnectionId, Prefix};
 
 pub(super) struct Desk {

@@ -4,7 +4,8 @@
 //! SCRAM (RFC 5802, RFC 7677) the messages are passed on unread.
 
 use crate::config::{self, Config};
-use crate::ipc::{Binding, Proof, Secret};
+use crate::ipc::{Binding, Proof};
+use crate::mail::Secret;
 use crate::net::Secured;
 
 use super::certificate;

@@ -6,7 +6,8 @@
 
 use super::flag::Flag;
 use super::mailbox::{Dialect, MailboxArgument};
-use super::syntax::{DateTime, ParseError, Parsed, Reader};
+use super::syntax::{ParseError, Parsed, Reader};
+use crate::mail::DateTime;
 
 /// `APPEND mailbox [(flags)] [date-time] {size}`: everything before the first message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,12 +12,11 @@ use super::sequence::Set;
 pub use super::status::StatusItem;
 pub use super::store::{How, Store};
 use super::syntax::{Parsed, Reader, fail, is_astring_char};
-use crate::mail::SpecialUse;
+use crate::mail::{Secret, SpecialUse};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::fmt;
-use zeroize::Zeroizing;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagged {
@@ -494,30 +493,6 @@ impl Reader<'_> {
             set,
             mailbox: self.mailbox(dialect)?,
         })
-    }
-}
-
-/// A password: it cannot be printed, and is wiped when it is not needed any more.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<Vec<u8>>);
-
-impl Secret {
-    pub fn new(secret: Vec<u8>) -> Secret {
-        Secret(Zeroizing::new(secret))
-    }
-
-    pub fn into_octets(self) -> Zeroizing<Vec<u8>> {
-        self.0
-    }
-
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
     }
 }
 

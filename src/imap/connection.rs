@@ -34,14 +34,14 @@
 
 use super::append::{AppendMessage, AppendStart};
 use super::command::{
-    Allowed, Command, Extension, Name, Secret, Tag, Tagged, decode_base64, parse_arguments,
-    parse_name,
+    Allowed, Command, Extension, Name, Tag, Tagged, decode_base64, parse_arguments, parse_name,
 };
 use super::framing::{Frame, Framer};
 use super::mailbox::Dialect;
 use super::namespace::{Namespaces, PLAIN};
 use super::response::{self, Status};
 use super::syntax::{Literal, ParseError, Parsed, Reader};
+use crate::mail::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::rc::Rc;

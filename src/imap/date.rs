@@ -1,18 +1,13 @@
 //! Dates and times (RFC 3501 9: date, date-time).
 
 use super::syntax::{Parsed, Reader, fail, write_number};
+use crate::mail::DateTime;
+use crate::mail::calendar::{self, DAY};
 
 /// A day as counted from 1970-01-01, for SEARCH, which disregards time and zone (RFC 3501 6.4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date {
-    pub days: i32,
-}
-
-/// `date-time`: seconds since 1970-01-01 UTC and the zone it was written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DateTime {
-    pub seconds: i64,
-    pub zone_minutes: i32,
+    pub days: i64,
 }
 
 impl Reader<'_> {
@@ -36,21 +31,15 @@ impl Reader<'_> {
         self.expect(b'-', BAD_DATE)?;
         let year = self.digits(4, 4)?;
         let date = Date {
-            days: days_from_civil(year, month, day),
+            days: calendar::days(year.into(), month, day.into()),
         };
         Ok((date, (1..=31).contains(&day)))
     }
 
     /// date-month = "Jan" / "Feb" / ..; counted from 1
-    fn date_month(&mut self) -> Parsed<i32> {
+    fn date_month(&mut self) -> Parsed<i64> {
         let name = self.take_while(|byte| byte.is_ascii_alphabetic());
-        let found = (1..)
-            .zip(MONTHS)
-            .find(|(_, month)| name.eq_ignore_ascii_case(month.as_bytes()));
-        match found {
-            Some((number, _)) => Ok(number),
-            None => fail(BAD_DATE),
-        }
+        calendar::month_named(name).map_or(fail(BAD_DATE), Ok)
     }
 
     /// date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE
@@ -68,7 +57,7 @@ impl Reader<'_> {
         let Some(second) = time.filter(|_| is_day) else {
             return Ok(None);
         };
-        let local = i64::from(date.days) * DAY + i64::from(second);
+        let local = date.days * DAY + i64::from(second);
         Ok(Some(DateTime {
             seconds: local - i64::from(zone_minutes) * 60,
             zone_minutes,
@@ -126,12 +115,12 @@ pub fn write_date_time(out: &mut Vec<u8>, time: DateTime) {
         .seconds
         .saturating_add(i64::from(zone) * 60)
         .clamp(YEAR_0000, YEAR_9999_END);
-    let (year, month, day) = civil_from_days(local.div_euclid(DAY));
+    let (year, month, day) = calendar::date(local.div_euclid(DAY));
     let second = local.rem_euclid(DAY);
     out.push(b'"');
     write_two(out, day);
     out.push(b'-');
-    out.extend_from_slice(MONTHS.get(month).unwrap_or(&"Jan").as_bytes());
+    out.extend_from_slice(calendar::month_name(month).as_bytes());
     out.push(b'-');
     write_two(out, year / 100);
     write_two(out, year % 100);
@@ -155,46 +144,7 @@ fn write_two(out: &mut Vec<u8>, n: i64) {
     write_number(out, n.unsigned_abs());
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar; `day` may run over the month's end.
-/// Years are taken to begin in March, so that the leap day is the last.
-fn days_from_civil(year: i32, month: i32, day: i32) -> i32 {
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    year * 365 + leap_days + day_of_year - DAYS_TO_1970
-}
-
-/// Year, month counted from 0, and day.
-fn civil_from_days(days: i64) -> (i64, usize, i64) {
-    let days = days + i64::from(DAYS_TO_1970);
-    let (era, day) = (days.div_euclid(ERA), days.rem_euclid(ERA));
-    // Take out the leap days that lie before `day`; the last day of the era belongs to its year.
-    let year_of_era = (day - day / 1460 + day / 36524 - day / (ERA - 1)) / 365;
-    let day_of_year = day - (year_of_era * 365 + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era + i64::from(month >= 10);
-    (year, (month as usize + 2) % 12, day_of_month)
-}
-
 const BAD_DATE: &str = "Invalid date";
-
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
-
-/// Seconds
-const DAY: i64 = 86_400;
-
-/// Days of 400 years, after which the calendar repeats.
-const ERA: i64 = 146_097;
-
-/// Days from 0000-03-01 to 1970-01-01.
-const DAYS_TO_1970: i32 = 719_468;
 
 const YEAR_0000: i64 = -62_167_219_200;
 const YEAR_9999_END: i64 = 253_402_300_799;
@@ -253,21 +203,6 @@ mod tests {
             written(i64::MAX, i32::MAX),
             "\"31-Dec-9999 23:59:59 +2359\""
         );
-    }
-
-    #[test]
-    fn every_day_from_0000_to_9999_comes_back() {
-        let mut expected = None;
-        for days in YEAR_0000 / DAY..=YEAR_9999_END / DAY {
-            let (year, month, day) = civil_from_days(days);
-            let back = days_from_civil(year as i32, month as i32 + 1, day as i32);
-            assert_eq!(i64::from(back), days);
-            if let Some((y, m, d)) = expected {
-                assert!((year, month, day) == (y, m, d + 1) || day == 1);
-            }
-            expected = Some((year, month, day));
-        }
-        assert_eq!(civil_from_days(11_016), (2000, 1, 29));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::flag::write_flags;
 use super::sequence::Set;
-use super::syntax::{DateTime, Parsed, Reader, fail, write_astring, write_date_time, write_number};
-use crate::mail::{Flags, Uid};
+use super::syntax::{Parsed, Reader, fail, write_astring, write_date_time, write_number};
+use crate::mail::{DateTime, Flags, Uid};
 use std::collections::HashSet;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

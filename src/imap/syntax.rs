@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-pub use super::date::{Date, DateTime, write_date_time};
+pub use super::date::{Date, write_date_time};
+pub use crate::mail::DateTime;
 
 /// Why a command could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,13 +13,11 @@ pub mod channel;
 pub mod codec;
 pub mod table;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use zeroize::Zeroizing;
-
-pub use crate::config::{Layout, Location};
+pub use crate::config::Location;
+use crate::mail::Secret;
 
 /// One message with the descriptor that goes with it.
 #[derive(Debug)]
@@ -107,10 +105,6 @@ pub struct Attempt(pub u64);
 /// A connection that was handed over, numbered by the monitor; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionNumber(pub u64);
-
-/// Octets that are wiped when they are not needed any more, and that cannot be shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub Zeroizing<Vec<u8>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
@@ -390,16 +384,6 @@ impl Kind {
     }
 }
 
-impl Secret {
-    pub fn new(octets: Vec<u8>) -> Secret {
-        Secret(Zeroizing::new(octets))
-    }
-
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 impl From<log::Level> for Level {
     fn from(level: log::Level) -> Level {
         match level {
@@ -419,12 +403,6 @@ impl From<Level> for log::Level {
             Level::Info => log::Level::Info,
             Level::Debug => log::Level::Debug,
         }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::*;
+use crate::mail::Layout;
 
 pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
     let origin = Origin {

@@ -4,15 +4,22 @@
 //! Values only: nothing here does input or output or knows the time, and no word of it belongs to
 //! one protocol alone.  How a protocol writes them is the protocol's.
 
+pub mod calendar;
+mod date_time;
 mod flags;
+mod keeping;
 mod mailbox_name;
 mod ranges;
+mod secret;
 mod special_use;
 mod uid;
 pub mod utf7;
 
+pub use date_time::DateTime;
 pub use flags::{Flags, Keyword, System};
+pub use keeping::{Fsync, Layout};
 pub use mailbox_name::{MailboxName, NameError, is_in_inbox};
 pub use ranges::Ranges;
+pub use secret::Secret;
 pub use special_use::SpecialUse;
 pub use uid::Uid;

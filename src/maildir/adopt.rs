@@ -9,8 +9,8 @@ use std::path::Path;
 use super::dir::{Dir, DiskResult, is_gone};
 use super::plausible::can_fill;
 use super::text;
-use super::tree::{Layout, names};
-use crate::mail::MailboxName;
+use super::tree::names;
+use crate::mail::{Layout, MailboxName};
 
 /// `courierimapuiddb`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

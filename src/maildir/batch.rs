@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use super::Fsync;
 use super::dir::{self, Access, Dir, DiskError, DiskResult, File, Target, Time};
 use super::error::SaveError;
 use super::filename::{self, Filename};
@@ -14,7 +13,7 @@ use super::keywords::Room;
 use super::save::{Draft, Incoming};
 use super::seek::{Places, Sought};
 use super::watch::Place;
-use crate::mail::{Flags, Keyword};
+use crate::mail::{Flags, Fsync, Keyword};
 
 /// Messages on their way into one folder, all or none.  Dropped before it is committed, it leaves
 /// nothing behind.

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::Maildir;
 use super::cache::Cache;
 use super::counts::Tally;
 use super::dir::{Dir, DiskError, DiskResult};
@@ -32,8 +33,7 @@ use super::sync::Findings;
 use super::table::Table;
 use super::uids::Uids;
 use super::update::Unforced;
-use super::{Fsync, Maildir};
-use crate::mail::{Keyword, Ranges, Uid};
+use crate::mail::{Fsync, Keyword, Ranges, Uid};
 
 pub use super::counts::{Counts, Status};
 pub use super::error::{FolderError, MessageError};

@@ -181,6 +181,8 @@ pub mod watch;
 
 use std::path::{Path, PathBuf};
 
+use crate::mail::Fsync;
+
 pub use make::{make, make_directory};
 
 /// The mail of one user.
@@ -218,15 +220,4 @@ pub struct Settings {
     pub fsync: Fsync,
     /// Where index and cache files go, in a tree of the same shape; `None`: beside the mail.
     pub index_dir: Option<PathBuf>,
-}
-
-/// What is forced to the disk before a client is told OK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fsync {
-    /// Every file and every directory after every change.
-    Always,
-    /// New messages and UIDs; a flag change or an expunge may be undone by a crash.
-    #[default]
-    Optimized,
-    Never,
 }

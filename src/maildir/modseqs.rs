@@ -10,7 +10,6 @@ use std::fmt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::Fsync;
 use super::counter::{Counter, Found, Given, Heard};
 use super::dir::{Access, DiskResult};
 use super::dirs::Dirs;
@@ -18,7 +17,7 @@ use super::folder::{Folder, FolderError};
 use super::history::History;
 use super::modseq::{DovecotLog, Raised, Summary};
 use super::report;
-use crate::mail::Ranges;
+use crate::mail::{Fsync, Ranges};
 
 pub(super) struct Modseqs {
     counter: Counter,

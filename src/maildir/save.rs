@@ -17,7 +17,6 @@
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use super::Fsync;
 use super::dir::{Dir, File, Time};
 use super::folder::{Change, Folder, FolderError};
 use super::keywords::{Keywords, Room};
@@ -27,7 +26,7 @@ use super::table::NewRow;
 use super::uidlist::New;
 use super::update::RENAMES;
 use super::watch::Place;
-use crate::mail::{Flags, Keyword, Ranges};
+use crate::mail::{Flags, Fsync, Keyword, Ranges};
 
 use super::batch::{Placing, Source};
 

@@ -29,22 +29,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::dir::{Access, Dir, DiskError, DiskResult, Kind};
-use crate::mail::MailboxName;
+use crate::mail::{Layout, MailboxName};
 
 pub use crate::mail::SpecialUse as Role;
 pub use links::elsewhere;
-
-/// How mailbox names become directories.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// Found by looking at the root: Maildir++ unless there are more folders of the other kind.
-    #[default]
-    Detect,
-    /// `A/B` is `.A.B`
-    MaildirPlusPlus,
-    /// `A/B` is `A/B`
-    Fs,
-}
 
 /// One line of a LIST answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

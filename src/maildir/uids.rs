@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::Fsync;
 use super::adopt;
 use super::dir::{Dir, DiskError, DiskResult, Time};
 use super::folder::{Folder, FolderError, Held, Told};
@@ -19,7 +18,7 @@ use super::report;
 use super::table::{NewRow, Table};
 use super::uidlist::{Durable, Known, New, Record, Refreshed, Uidlist, UidlistError};
 use super::uidvalidity;
-use crate::mail::Uid;
+use crate::mail::{Fsync, Uid};
 
 #[derive(Debug, Default)]
 pub(super) struct Uids {

@@ -3,7 +3,6 @@
 use std::io;
 use std::time::SystemTime;
 
-use super::Fsync;
 use super::dir::{self, DiskError, DiskResult, Target};
 use super::error::is_denied;
 use super::filename::Filename;
@@ -12,7 +11,7 @@ use super::index::DirState;
 use super::messages::Message;
 use super::seek::Sought;
 use super::watch::Place;
-use crate::mail::{Flags, System};
+use crate::mail::{Flags, Fsync, System};
 
 impl Folder {
     /// Takes the folder's lock for a batch of changes; `false`: another process has it, try again

@@ -1,8 +1,10 @@
 //! The Date field (RFC 5322 3.3, with the obsolete forms of 4.3 and those that broken software writes).
 
+use crate::mail::calendar::{self, DAY};
+
 /// A point in time as a message states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Date {
+pub struct DateField {
     /// Seconds since 1970 in UTC.
     pub seconds: i64,
     /// The day as written, as days since 1970-01-01: SENTON and its kin disregard time and zone.
@@ -12,7 +14,7 @@ pub struct Date {
 /// Reads a field's value; None if it names no day. A time or zone that cannot be read counts as midnight, UTC.
 ///
 /// `date-time = [ day-of-week "," ] date time [CFWS]`, and also `Mon Jan  2 15:04:05 2006` as ctime(3) writes.
-pub fn parse_date(value: &[u8]) -> Option<Date> {
+pub fn parse_date(value: &[u8]) -> Option<DateField> {
     let text = without_comments(value);
     let mut words = text
         .split(|b| b.is_ascii_whitespace() || *b == b',')
@@ -42,13 +44,13 @@ pub fn parse_date(value: &[u8]) -> Option<Date> {
         let (month, year) = (month(next()?)?, year(next()?)?);
         (day, month, year, (words.next(), words.next()))
     };
-    if day < 1 || day > days_in(month_number, year) {
+    if day < 1 || day > calendar::days_in(month_number, year) {
         return None;
     }
-    let days = days_since_1970(year, month_number, day);
+    let days = calendar::days(year, month_number, day);
     let seconds = time.0.and_then(time_of_day).unwrap_or(0) - time.1.map_or(0, zone);
-    Some(Date {
-        seconds: days * 86_400 + seconds,
+    Some(DateField {
+        seconds: days * DAY + seconds,
         day: days,
     })
 }
@@ -87,13 +89,7 @@ fn number(word: &[u8]) -> Option<i64> {
 
 /// 1 to 12, from a name or the first three letters of it.
 fn month(word: &[u8]) -> Option<i64> {
-    let start = word.get(..3)?.to_ascii_lowercase();
-    let names = [
-        b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov",
-        b"dec",
-    ];
-    let index = names.iter().position(|name| start == **name)?;
-    Some(index as i64 + 1)
+    calendar::month_named(word.get(..3)?)
 }
 
 /// `obs-year`: two digits are of 1950 to 2049, three are counted from 1900 (RFC 5322 4.3).
@@ -138,27 +134,6 @@ fn zone(word: &[u8]) -> i64 {
     };
     let value = number(digits).filter(|_| digits.len() == 4).unwrap_or(0);
     sign * (value / 100 * 3600 + value % 100 * 60)
-}
-
-fn days_in(month: i64, year: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// In the Gregorian calendar, also before it was in use. Years are counted from March here, so that the leap
-/// day is the last of its year; 719,468 days lie between 1 March of the year 0 and 1970.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = match month {
-        1 | 2 => (year - 1, month + 9),
-        _ => (year, month - 3),
-    };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let days_before_month = (153 * month + 2) / 5;
-    year * 365 + leap_days + days_before_month + day - 1 - 719_468
 }
 
 #[cfg(test)]

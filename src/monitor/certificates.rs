@@ -14,7 +14,8 @@ use nix::unistd::{AccessFlags, access};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, TlsRequired};
-use crate::ipc::{Message, Secret};
+use crate::ipc::Message;
+use crate::mail::Secret;
 use crate::net::Now;
 use crate::net::tls::make_self_signed;
 use crate::sys::spawn::ChildRole;

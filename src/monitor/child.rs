@@ -18,7 +18,8 @@ use std::os::fd::OwnedFd;
 use crate::auth::{self, Admission, Dialogue, PamSession};
 use crate::config::{Config, ConfigError};
 use crate::ipc::channel::{Channel, ChannelError};
-use crate::ipc::{Account, Attempt, Judgement, LoginRequest, Message, Proof, Secret, Service};
+use crate::ipc::{Account, Attempt, Judgement, LoginRequest, Message, Proof, Service};
+use crate::mail::Secret;
 use crate::sys::spawn::ChildRole;
 use crate::sys::{credentials, process, sandbox, spawn, title};
 

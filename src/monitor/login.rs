@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use crate::auth::cache::Stamps;
 use crate::ipc::table::Role;
 use crate::ipc::{
-    Account, Attempt, Judgement, LoginRequest, Message, Origin, Proof, Refusal, Secret, Service,
-    Verdict,
+    Account, Attempt, Judgement, LoginRequest, Message, Origin, Proof, Refusal, Service, Verdict,
 };
+use crate::mail::Secret;
 use crate::net::{Prefix, SourceId};
 use crate::sys::spawn::Exit;
 

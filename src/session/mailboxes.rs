@@ -11,15 +11,15 @@ use super::given;
 use super::mailbox::{Effort, Hold, Mailbox};
 use crate::config::Config;
 use crate::log::ONCE;
-use crate::mail::MailboxName;
+use crate::mail::{Fsync, Layout, MailboxName};
+use crate::maildir::Maildir;
 use crate::maildir::adopt;
 use crate::maildir::dir::{Dir, DiskResult};
 use crate::maildir::folder::{Folder, FolderError, Step, Told};
 use crate::maildir::report;
 use crate::maildir::subscriptions::Subscriptions;
-use crate::maildir::tree::{Layout, Tree, TreeError};
+use crate::maildir::tree::{Tree, TreeError};
 use crate::maildir::watch::{Event, Watcher};
-use crate::maildir::{Fsync, Maildir};
 use crate::net::{ConnectionId, Now};
 
 pub struct Mailboxes {

@@ -52,14 +52,14 @@ use counters::Departure;
 use mailboxes::Mailboxes;
 use reply::{Reply, ReplyCode};
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::imap;
 use crate::imap::command::Tag;
 use crate::imap::connection::State;
 use crate::imap::namespace::Namespaces;
 use crate::imap::response::{self, Code};
 use crate::log::on_behalf;
-use crate::maildir::tree::{self, Tree};
+use crate::maildir::tree::Tree;
 use crate::maildir::{self, Maildir};
 use crate::net::{Buffer, ConnectionId, Now, Run};
 use crate::sys::process;
@@ -112,12 +112,7 @@ impl Session {
     ) -> io::Result<Session> {
         let whose = Arc::from(format!("imap({user}): "));
         let _logged = on_behalf(&whose);
-        let layout = match config.layout {
-            config::Layout::MaildirPlusPlus => tree::Layout::MaildirPlusPlus,
-            config::Layout::Fs => tree::Layout::Fs,
-            config::Layout::Detect => tree::Layout::Detect,
-        };
-        let tree = Tree::open(&root, layout)?
+        let tree = Tree::open(&root, config.layout)?
             .with_indexes(config.index_dir.clone())
             .with_given(given::mailboxes(config));
         let maildir = Maildir::new(root, settings(config));
@@ -289,11 +284,7 @@ impl Session {
 
 fn settings(config: &Config) -> maildir::Settings {
     maildir::Settings {
-        fsync: match config.fsync {
-            config::Fsync::Always => maildir::Fsync::Always,
-            config::Fsync::Optimized => maildir::Fsync::Optimized,
-            config::Fsync::Never => maildir::Fsync::Never,
-        },
+        fsync: config.fsync,
         index_dir: config.index_dir.clone(),
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 
-use crate::imap::command::Secret;
 use crate::ipc::Proof;
+use crate::mail::Secret;
 
 /// Who is let in.  Name and password are kept and compared as hashes, in constant time: neither a length
 /// nor a common prefix can be measured from outside.
@@ -82,7 +82,7 @@ mod tests {
             password.admits(&Proof::Password {
                 mechanism: "PLAIN",
                 user: user.to_vec(),
-                password: crate::ipc::Secret::new(secret.to_vec()),
+                password: Secret::new(secret.to_vec()),
             })
         };
         assert!(admits(b"alice", b"open sesame"));

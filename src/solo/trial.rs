@@ -212,7 +212,7 @@ fn listen(event_loop: &mut Loop, address: SocketAddr, tls: bool) -> Result<Socke
         .map_err(|error| SoloError::Listen(address.to_string(), error))
 }
 
-fn read_password(path: &Path) -> Result<crate::imap::command::Secret, SoloError> {
+fn read_password(path: &Path) -> Result<crate::mail::Secret, SoloError> {
     match password::read(path) {
         Ok(Some(password)) => Ok(password),
         Ok(None) => Err(SoloError::NoPassword(path.to_path_buf(), None)),

@@ -5,9 +5,11 @@ use std::os::unix::net::UnixStream;
 
 use roost::ipc::{
     Account, Attempt, Binding, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement,
-    Kind, Layout, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal,
-    Secret, Service, SessionCounters, Verdict,
+    Kind, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Service,
+    SessionCounters, Verdict,
 };
+use roost::mail::Layout;
+use roost::mail::Secret;
 
 /// About the attempt or connection of this number, if it is about one.
 pub fn message(kind: Kind, number: u64) -> Message {

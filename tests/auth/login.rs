@@ -7,7 +7,8 @@ use std::sync::Once;
 use log::{Level, LevelFilter, Metadata, Record};
 use roost::auth::{Admission, Dialogue, authenticate};
 use roost::config::{AuthSource, Config};
-use roost::ipc::{LoginRequest, Origin, Proof, Refusal, Secret, Service};
+use roost::ipc::{LoginRequest, Origin, Proof, Refusal, Service};
+use roost::mail::Secret;
 
 use crate::support::{PamService, User};
 

@@ -1,7 +1,7 @@
 //! `roost auth-test`.
 
 use roost::auth::test;
-use roost::ipc::Secret;
+use roost::mail::Secret;
 
 use crate::login::{is_root, with_file, with_pam};
 use crate::support::{PamService, Place, User};

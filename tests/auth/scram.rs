@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use roost::auth::{Admission, Dialogue, authenticate};
 use roost::config::Config;
-use roost::ipc::{Binding, Proof, Refusal, Secret};
+use roost::ipc::{Binding, Proof, Refusal};
+use roost::mail::Secret;
 
 use crate::login::{log, refused, request, with_file};
 use crate::support::Place;

@@ -319,11 +319,12 @@ mod message {
 
 mod maildir {
     use divan::Bencher;
+    use roost::mail::Fsync;
     use roost::maildir::dir::Dir;
     use roost::maildir::filename::Filename;
     use roost::maildir::folder::{Folder, Look, Step};
     use roost::maildir::uidlist::Uidlist;
-    use roost::maildir::{Fsync, Maildir, Settings};
+    use roost::maildir::{Maildir, Settings};
     use std::fmt::Write;
     use std::path::PathBuf;
     use std::time::{Duration, SystemTime};

@@ -11,9 +11,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use roost::ipc::channel::Channel;
 use roost::ipc::{
-    Account, Connection, ConnectionNumber, HandOver, Layout, Location, Message, Origin,
-    SessionCounters,
+    Account, Connection, ConnectionNumber, HandOver, Location, Message, Origin, SessionCounters,
 };
+use roost::mail::Layout;
 
 use crate::support::{Client, MAIL, Mail, eventually, own, patience};
 

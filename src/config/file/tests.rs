@@ -198,7 +198,7 @@ fn the_command_line_has_the_last_word() {
         "tls.key=/a".to_owned(),
     ];
     let (config, problems) = read("[mail]\nfsync = \"never\"", &set);
-    assert_eq!(config.fsync, crate::config::Fsync::Always);
+    assert_eq!(config.fsync, crate::mail::Fsync::Always);
     let texts: Vec<String> = problems.iter().map(|problem| problem.show("f")).collect();
     assert_eq!(
         texts[0],

@@ -7,10 +7,11 @@ use super::attempts::{At, Attempts, Declined, Secrecy};
 use super::sasl::{self, Exchange, Ground, Mechanism, Next};
 use super::{Admitted, Question, Settings, Step, refusal};
 use crate::config::TlsRequired;
-use crate::imap::command::{self, Command, Tag, Tagged};
+use crate::imap::command::{Command, Tag, Tagged};
 use crate::imap::connection::{Bad, Connection, Event, State};
 use crate::imap::response::{self, Code, Stage, Status};
-use crate::ipc::{LoginRequest, Proof, Refusal, Secret, Service};
+use crate::ipc::{LoginRequest, Proof, Refusal, Service};
+use crate::mail::Secret;
 use crate::net::stream::Peer;
 use crate::net::{Buffer, ConnectionId, Now, Secured};
 
@@ -293,7 +294,7 @@ impl Login {
                 self.handle_command(tag, command, now)
             }
             Event::Continuation(response) => {
-                let response = Secret(response.into_octets());
+                let response = response;
                 match std::mem::replace(&mut self.phase, Phase::Talking) {
                     Phase::Sasl(tag, exchange) => {
                         self.handle_response(tag, exchange, response, now)
@@ -406,13 +407,7 @@ impl Login {
     }
 
     /// RFC 9051 6.2.3
-    fn login(
-        &mut self,
-        tag: Tag,
-        user: Vec<u8>,
-        password: command::Secret,
-        now: Now,
-    ) -> Option<Step> {
+    fn login(&mut self, tag: Tag, user: Vec<u8>, password: Secret, now: Now) -> Option<Step> {
         if !self.settings.mechanisms.has_passwords() {
             return self.refuse_mechanism(&tag, "LOGIN");
         }
@@ -420,7 +415,7 @@ impl Login {
             return self.refuse_in_clear(&tag, true);
         }
         let mechanism = Mechanism::Plain.name();
-        let password = Secret(password.into_octets());
+        let password = password;
         let proof = Proof::Password {
             mechanism,
             user,
@@ -434,7 +429,7 @@ impl Login {
         &mut self,
         tag: Tag,
         name: &str,
-        initial: Option<command::Secret>,
+        initial: Option<Secret>,
         now: Now,
     ) -> Option<Step> {
         let Some(mechanism) = self.settings.mechanisms.find(name) else {
@@ -448,9 +443,7 @@ impl Login {
         }
         let (exchange, challenge) = mechanism.begin();
         match initial {
-            Some(response) => {
-                self.handle_response(tag, exchange, Secret(response.into_octets()), now)
-            }
+            Some(response) => self.handle_response(tag, exchange, response, now),
             None => {
                 self.attempts.begin(b"", mechanism.name(), now.instant);
                 self.pose(tag, exchange, challenge.as_bytes());

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::imap::command::decode_base64;
-use crate::ipc::{Origin, Secret};
+use crate::ipc::Origin;
+use crate::mail::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{ClientCertificate, Config, TlsVersion};
-use crate::ipc::Secret;
+use crate::mail::Secret;
 use crate::net::tls::{Certificates, Clients, MinVersion, Pair, Policy, TlsError};
 
 #[derive(Default)]

@@ -13,7 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::*;
-use crate::ipc::{HandOver, Limit, LoginRequest, Message, Proof, Refusal, Secret, Verdict};
+use crate::ipc::{HandOver, Limit, LoginRequest, Message, Proof, Refusal, Verdict};
+use crate::mail::Secret;
 use crate::net::Loop;
 use crate::net::tls::make_self_signed;
 

@@ -8,8 +8,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::super::tests::samples;
-use super::super::{Attempt, Message, Secret};
+use super::super::{Attempt, Message};
 use super::*;
+use crate::mail::Secret;
 
 #[test]
 fn every_message_arrives_with_its_descriptor() {

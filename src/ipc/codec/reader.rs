@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use super::super::{
     Account, Attempt, Binding, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement,
-    Kind, Layout, Level, Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof,
-    Refusal, Secret, Service, SessionCounters, Verdict,
+    Kind, Level, Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal,
+    Service, SessionCounters, Verdict,
 };
 use super::{MAX_LOG_LINE, MECHANISMS};
+use crate::mail::{Layout, Secret};
 
 /// What has not been read yet.
 pub(super) struct Reader<'a>(&'a [u8]);

@@ -78,7 +78,7 @@ fn text_is_utf_8_and_choices_exist() {
 fn a_message_of_a_large_certificate_fits_and_a_larger_one_is_refused() {
     let certificate = |size| Message::Certificate {
         chain: vec![b'x'; size],
-        key: super::super::Secret::new(vec![b'y'; 10_000]),
+        key: crate::mail::Secret::new(vec![b'y'; 10_000]),
     };
     assert!(encode(certificate(256 * 1024)).is_ok());
     assert_eq!(encode(certificate(MAX_MESSAGE)).unwrap_err(), TooLarge);
@@ -88,7 +88,7 @@ fn a_message_of_a_large_certificate_fits_and_a_larger_one_is_refused() {
 fn a_login_of_more_than_a_client_can_have_sent_is_refused_at_both_ends() {
     let answer = |size| {
         let octets = vec![b'x'; size];
-        Message::Respond(super::super::Attempt(1), super::super::Secret::new(octets))
+        Message::Respond(super::super::Attempt(1), crate::mail::Secret::new(octets))
     };
     let (octets, _) = encode(answer(MAX_LOGIN - 64)).unwrap();
     assert!(decode(&octets, None).is_ok());

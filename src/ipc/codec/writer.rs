@@ -8,11 +8,12 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::super::{
-    Account, Attempt, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement, Layout,
-    Level, Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Secret,
-    Service, SessionCounters, Verdict,
+    Account, Attempt, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement, Level,
+    Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Service,
+    SessionCounters, Verdict,
 };
 use super::{MAX_LOG_LINE, MECHANISMS};
+use crate::mail::{Layout, Secret};
 
 pub(super) struct Writer {
     octets: Zeroizing<Vec<u8>>,

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::{
-    Layout, Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken,
-    trash,
+    Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken, trash,
 };
-use crate::mail::{MailboxName, Uid};
+use crate::mail::{Layout, MailboxName, Uid};
 use crate::maildir::dir::{Access, Dir, Target};
 use crate::maildir::lock::Dotlock;
 use crate::maildir::uidlist::{Durable, Uidlist, UidlistError};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use super::{Folder, Given, Layout, Mailbox, names};
-use crate::mail::MailboxName;
+use super::{Folder, Given, Mailbox, names};
+use crate::mail::{Layout, MailboxName};
 use crate::maildir::dir::{self, Dir, DiskResult, Kind, Stat, is_gone};
 
 /// All folders but INBOX's, which is at `inbox`, sorted by name, no two of the same name.

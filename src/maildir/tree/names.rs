@@ -1,7 +1,6 @@
 //! Mailbox names as directory names, and the most likely reading of directory names.
 
-use super::Layout;
-use crate::mail::{MailboxName, utf7};
+use crate::mail::{Layout, MailboxName, utf7};
 
 /// The path from the root of the folder that a mailbox of this name is given; not for INBOX.  The
 /// error says why there cannot be one.

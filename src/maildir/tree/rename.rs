@@ -4,10 +4,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::{
-    Folder, Layout, Tree, TreeError, carry, make_above, names, open_above, roles, taken, trash,
-};
-use crate::mail::MailboxName;
+use super::{Folder, Tree, TreeError, carry, make_above, names, open_above, roles, taken, trash};
+use crate::mail::{Layout, MailboxName};
 use crate::maildir::dir::{Dir, Target};
 
 impl Tree {

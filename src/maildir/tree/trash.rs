@@ -4,7 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::{Layout, list};
+use super::list;
+use crate::mail::Layout;
 use crate::maildir::dir::{
     Access, Dir, DiskError, DiskResult, Kind, Target, host_name, is_gone, own_process,
 };

@@ -7,9 +7,10 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use crate::ipc::channel::Channel;
 use crate::ipc::{
-    Account, Attempt, ConnectionNumber, HandOver, Judgement, Layout, Limit, Location, LoginRequest,
-    Origin, Proof, Refusal, Secret, Service, SessionCounters, Verdict,
+    Account, Attempt, ConnectionNumber, HandOver, Judgement, Limit, Location, LoginRequest, Origin,
+    Proof, Refusal, Service, SessionCounters, Verdict,
 };
+use crate::mail::{Layout, Secret};
 
 use super::super::client::Whom;
 use super::*;

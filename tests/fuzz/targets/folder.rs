@@ -3,10 +3,11 @@
 //! An input is text with a line `== NAME` before the bytes of each file.
 
 use super::files::{Scratch, now};
+use roost::mail::Fsync;
 use roost::maildir::folder::{Folder, Look, Step};
 use roost::maildir::messages::Message;
 use roost::maildir::modseq::{DovecotLog, Raised};
-use roost::maildir::{Fsync, Maildir, Settings};
+use roost::maildir::{Maildir, Settings};
 use std::path::{Component, Path};
 use std::time::Duration;
 

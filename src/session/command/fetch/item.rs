@@ -3,8 +3,7 @@
 use super::{Current, Stop};
 use crate::imap::fetch::{FetchItem, FetchLine, Partial, Section, SectionItem, SectionText};
 use crate::imap::response::Code;
-use crate::imap::syntax::DateTime;
-use crate::mail::Uid;
+use crate::mail::{DateTime, Uid};
 use crate::maildir::dir::DiskResult;
 use crate::maildir::folder::{Folder, MessageError};
 use crate::maildir::messages::Message;

@@ -350,15 +350,12 @@ impl Compiler {
     }
 
     fn day(&mut self, stamp: Stamp, comparison: Comparison, date: Date) -> Test {
-        self.wanting(
-            Source::Facts,
-            Test::Day(stamp, comparison, date.days.into()),
-        )
+        self.wanting(Source::Facts, Test::Day(stamp, comparison, date.days))
     }
 
     fn sent(&mut self, comparison: Comparison, date: Date) -> Test {
         self.want(Source::Summary);
-        self.wanting(Source::Header, Test::Sent(comparison, date.days.into()))
+        self.wanting(Source::Header, Test::Sent(comparison, date.days))
     }
 
     fn header(&mut self, name: &[u8], value: &[u8]) -> Result<Test, Reply> {
