@@ -40,7 +40,7 @@ pub enum Place {
 }
 
 impl Problem {
-    /// The line for a human and for his editor: `/etc/roost/roost.toml:3:9: ..`.
+    /// The line for people and for their editors: `/etc/roost/roost.toml:3:9: ..`.
     pub fn show(&self, file: &str) -> String {
         let warning = if self.is_warning { "warning: " } else { "" };
         let text = &self.text;
@@ -57,10 +57,13 @@ impl fmt::Display for ConfigError {
         match self {
             ConfigError::NoValue(text) => write!(f, "'{text}' is not NAME=VALUE"),
             ConfigError::UnknownName(name, None) => {
-                write!(f, "there is no setting '{name}'; see roost.toml(5)")
+                write!(f, "there is no setting \"{name}\"; see roost.toml(5)")
             }
             ConfigError::UnknownName(name, Some(other)) => {
-                write!(f, "there is no setting '{name}', but there is {other}")
+                write!(
+                    f,
+                    "there is no setting \"{name}\"; did you mean \"{other}\"?"
+                )
             }
             ConfigError::BadValue {
                 name,

@@ -11,12 +11,14 @@
 //! | `location` | where somebody's mail is |
 //! | `username` | the one form of a user's name |
 //! | `error` | what can be wrong |
+//! | `closest` | the word that was meant by a mistyped one |
 //!
-//! From the table come the parsers, the list in `roost --help`, and the lists that roost.toml(5) and
+//! From the table come the parsers, the list in `roost help settings`, and the lists that roost.toml(5) and
 //! the commented example are tested against (`tests/options.rs`).  What no administrator has a reason
 //! to change is not here: the limits of a command line and of its literals are in `imap/framing.rs`.
 
 mod check;
+mod closest;
 mod error;
 mod file;
 mod location;
@@ -32,6 +34,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::mail::{Fsync, Layout};
+pub use closest::closest;
 pub use error::{ConfigError, Place, Problem};
 pub use location::{Location, LocationError};
 pub use settings::{Kind, SETTINGS, Setting};

@@ -1,5 +1,6 @@
 //! The table of all settings.
 
+use super::closest::closest;
 use super::error::ConfigError;
 use super::value::*;
 use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, file, location, show};
@@ -308,35 +309,12 @@ pub(super) fn find(name: &str) -> Option<(&'static Setting, &str)> {
         .map(|setting| (setting, mailbox))
 }
 
-/// What may have been meant: the same key in another group, or a slip of the pen.
+/// The setting that was meant: one with the same key in another group, or the closest name.
 pub(super) fn likeliest(name: &str) -> Option<&'static str> {
     let key = name.rsplit('.').next().unwrap_or(name);
     let same_key = SETTINGS.iter().find(|setting| setting.key() == key);
-    let closest = SETTINGS
-        .iter()
-        .map(|setting| (distance(setting.name, name), setting))
-        .min_by_key(|&(distance, _)| distance)
-        .filter(|&(distance, _)| distance <= 2)
-        .map(|(_, setting)| setting);
-    same_key.or(closest).map(|setting| setting.name)
-}
-
-/// How many characters have to be put in, left out or changed.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(LONGEST_NAME).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (above, a) in a.chars().enumerate() {
-        let mut next = vec![above + 1];
-        for (&b, pair) in b.iter().zip(row.windows(2)) {
-            let (Some(&left), &[diagonal, up]) = (next.last(), pair) else {
-                break;
-            };
-            let change = diagonal + usize::from(a != b);
-            next.push(change.min(up + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(usize::MAX)
+    let same_key = same_key.map(|setting| setting.name);
+    same_key.or_else(|| closest(name, SETTINGS.iter().map(|setting| setting.name)))
 }
 
 fn check_mailbox(name: &str) -> Result<(), Wrong> {
@@ -380,9 +358,6 @@ fn paths(paths: &[std::path::PathBuf]) -> String {
     show_elements(paths.iter().map(|path| path.display().to_string()))
 }
 
-/// More than any name has.
-const LONGEST_NAME: usize = 64;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,7 +388,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), SETTINGS.len());
-        assert!(names.iter().all(|name| name.len() < LONGEST_NAME));
     }
 
     #[test]
@@ -452,15 +426,15 @@ mod tests {
             ("mail.fsync", "'mail.fsync' is not NAME=VALUE"),
             (
                 "nonsense=1",
-                "there is no setting 'nonsense'; see roost.toml(5)",
+                "there is no setting \"nonsense\"; see roost.toml(5)",
             ),
             (
                 "fsync=no",
-                "there is no setting 'fsync', but there is mail.fsync",
+                "there is no setting \"fsync\"; did you mean \"mail.fsync\"?",
             ),
             (
                 "tls.requird=no",
-                "there is no setting 'tls.requird', but there is tls.required",
+                "there is no setting \"tls.requird\"; did you mean \"tls.required\"?",
             ),
             (
                 "mail.fsync=no",

@@ -73,10 +73,10 @@ fn every_mistake_is_told_with_its_place_and_what_would_be_right() {
                 auot = \"create\"\n\
                 special_use = \"Spam\"\n";
     let expected = [
-        "f:1:1: there is no setting 'fsync', but there is mail.fsync",
+        "f:1:1: there is no setting \"fsync\"; did you mean \"mail.fsync\"?",
         "f:3:9: mail.fsync: it must be one of these; write fsync = \"always|optimized|never\"",
         "f:4:2: ",
-        "f:5:1: there is no setting 'mail.fsnc', but there is mail.fsync",
+        "f:5:1: there is no setting \"mail.fsnc\"; did you mean \"mail.fsync\"?",
         "f:6:9: mail.watch: it must be true or false; write watch = true|false",
         "f:7:16: mail.append_limit: it must be a string; write append_limit = \"SIZE\"",
         "f:8:16: mail.idle_timeout: its unit must be ms, s, m, h or d; write idle_timeout = \"TIME\"",
@@ -95,7 +95,7 @@ fn every_mistake_is_told_with_its_place_and_what_would_be_right() {
         "f:20:13: listen.sasl_mode: it must be an octal number; write sasl_mode = \"OCTAL\"",
         "f:22:1: what is set here is set for one mailbox: [mailbox.NAME]",
         "f:23:12: a name with a dot in it stands in quotes: [mailbox.\"a.b\"]",
-        "f:26:1: there is no setting 'mailbox.c.auot', but there is mailbox.NAME.auto",
+        "f:26:1: there is no setting \"mailbox.c.auot\"; did you mean \"mailbox.NAME.auto\"?",
         "f:27:15: mailbox.c.special_use: it must be one of these; write special_use = \
          \"All|Archive|Drafts|Flagged|Important|Junk|Sent|Trash\"",
     ];
@@ -202,7 +202,7 @@ fn the_command_line_has_the_last_word() {
     let texts: Vec<String> = problems.iter().map(|problem| problem.show("f")).collect();
     assert_eq!(
         texts[0],
-        "--set: there is no setting 'mail.nonsense'; see roost.toml(5)"
+        "--set: there is no setting \"mail.nonsense\"; see roost.toml(5)"
     );
     assert!(
         texts[1].starts_with("--set: tls.certificate has 0 entries"),
