@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use log::LevelFilter;
-use roost::commands::{self, BadConfiguration, Role, UsageError};
+use roost::commands::{self, BadConfiguration, Role, UsageError, exit};
 use roost::config::{Config, LogTarget};
 use roost::mail::Secret;
 use roost::monitor::child::ChildError;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 
 fn run(role: Role) -> Result<(), Failure> {
     match role {
-        Role::Help => show(&commands::help()),
+        Role::Help(text) => show(&text),
         Role::Version => show(concat!("roost ", env!("CARGO_PKG_VERSION"), "\n")),
         Role::Daemon(start, mode) => run_daemon(&start, mode),
         Role::Child(ChildRole::Front) => Ok(front::role::run(channel()?)?),
@@ -67,13 +67,13 @@ fn run(role: Role) -> Result<(), Failure> {
 fn run_daemon(start: &Start, mode: Mode) -> Result<(), Failure> {
     if !process::is_root() {
         return Err(Failure {
-            text: "this takes root, for it becomes each user who logs in; `roost try` serves your own \
-                   mail to this host without any rights"
+            text: "the server takes root, because it becomes each user who logs in; `roost try` serves \
+                   your own mail to this host without root, and `roost help` lists the commands"
                 .to_owned(),
-            status: EX_NOPERM,
+            status: exit::NO_PERMISSION,
         });
     }
-    // Whatever goes wrong from here on, a panic too, the client must not read it.
+    // The client must not read what goes wrong from here on, not even a panic.
     if matches!(mode, Mode::Inetd { .. }) && !io::stderr().is_terminal() {
         inherited::mute().map_err(|error| system("/dev/null", error))?;
     }
@@ -82,8 +82,8 @@ fn run_daemon(start: &Start, mode: Mode) -> Result<(), Failure> {
 
 fn channel() -> Result<OwnedFd, Failure> {
     inherited::channel().ok_or_else(|| Failure {
-        text: "this role is started by roost itself, with a channel to it; see roost(8)".to_owned(),
-        status: EX_USAGE,
+        text: "roost itself starts this role, with a channel to it; see roost(8)".to_owned(),
+        status: exit::USAGE,
     })
 }
 
@@ -99,12 +99,12 @@ fn ask(
             let (advice, status) = match &error {
                 ClientError::Io(error) => match error.kind() {
                     io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                        ("roost does not run: ", EX_UNAVAILABLE)
+                        ("the daemon does not run: ", exit::UNAVAILABLE)
                     }
-                    io::ErrorKind::PermissionDenied => ("this takes root: ", EX_NOPERM),
-                    _ => ("", EX_IOERR),
+                    io::ErrorKind::PermissionDenied => ("this takes root: ", exit::NO_PERMISSION),
+                    _ => ("", exit::CANNOT_TALK),
                 },
-                ClientError::Refused(_) => ("", EX_UNAVAILABLE),
+                ClientError::Refused(_) => ("", exit::UNAVAILABLE),
             };
             let text = match &error {
                 ClientError::Io(error) => format!("{advice}{}: {error}", socket.display()),
@@ -126,12 +126,12 @@ fn test_login(start: &Start, user: &str) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure {
             text: format!("{user} is not let in"),
-            status: EX_NOPERM,
+            status: exit::NO_PERMISSION,
         }),
     }
 }
 
-/// What is in force; what is odd about it goes to standard error.
+/// The settings that are in force.  What is odd about them goes to standard error.
 fn config(start: &Start) -> Result<Config, Failure> {
     let (config, warnings) = commands::read(start)?;
     warn(&warnings);
@@ -145,7 +145,7 @@ fn warn(lines: &[String]) {
     }
 }
 
-/// Says why the program ends; from inetd standard error may be the client.
+/// Says why the program ends.  From inetd, standard error may be the client.
 fn tell(text: &str, from_inetd: bool) {
     if from_inetd {
         roost::log::init_as(LogTarget::Auto, LevelFilter::Error, true);
@@ -163,7 +163,7 @@ fn show(text: &str) -> Result<(), Failure> {
     let result = io::stdout().write_all(text.as_bytes());
     result.map_err(|error| Failure {
         text: error.to_string(),
-        status: EX_IOERR,
+        status: exit::CANNOT_TALK,
     })
 }
 
@@ -176,7 +176,7 @@ struct Failure {
 fn system(what: &str, error: io::Error) -> Failure {
     Failure {
         text: format!("{what}: {error}"),
-        status: EX_OSERR,
+        status: exit::SYSTEM,
     }
 }
 
@@ -184,9 +184,9 @@ impl From<UsageError> for Failure {
     fn from(error: UsageError) -> Failure {
         match error {
             UsageError::Configuration(error) => Failure::from(error),
-            UsageError::Arguments(_) => Failure {
+            UsageError::Arguments { .. } => Failure {
                 text: error.to_string(),
-                status: EX_USAGE,
+                status: exit::USAGE,
             },
         }
     }
@@ -197,7 +197,7 @@ impl From<BadConfiguration> for Failure {
         // There may be several lines.
         Failure {
             text: error.to_string().replace('\n', "\nroost: "),
-            status: EX_CONFIG,
+            status: exit::CONFIGURATION,
         }
     }
 }
@@ -205,10 +205,10 @@ impl From<BadConfiguration> for Failure {
 impl From<MonitorError> for Failure {
     fn from(error: MonitorError) -> Failure {
         let status = match &error {
-            MonitorError::Configuration(_) => EX_CONFIG,
-            MonitorError::Listen(_) => EX_UNAVAILABLE,
-            MonitorError::Certificate(..) => EX_NOINPUT,
-            MonitorError::System(..) => EX_OSERR,
+            MonitorError::Configuration(_) => exit::CONFIGURATION,
+            MonitorError::Listen(_) => exit::UNAVAILABLE,
+            MonitorError::Certificate(..) => exit::NO_INPUT,
+            MonitorError::System(..) => exit::SYSTEM,
         };
         Failure {
             text: error.to_string(),
@@ -221,7 +221,7 @@ impl From<ChildError> for Failure {
     fn from(error: ChildError) -> Failure {
         Failure {
             text: format!("login: {error}"),
-            status: EX_OSERR,
+            status: exit::SYSTEM,
         }
     }
 }
@@ -230,7 +230,7 @@ impl From<front::role::FrontError> for Failure {
     fn from(error: front::role::FrontError) -> Failure {
         Failure {
             text: format!("front: {error}"),
-            status: EX_OSERR,
+            status: exit::SYSTEM,
         }
     }
 }
@@ -239,7 +239,7 @@ impl From<session::role::SessionError> for Failure {
     fn from(error: session::role::SessionError) -> Failure {
         Failure {
             text: format!("session: {error}"),
-            status: EX_OSERR,
+            status: exit::SYSTEM,
         }
     }
 }
@@ -248,17 +248,17 @@ impl From<SoloError> for Failure {
     fn from(error: SoloError) -> Failure {
         let status = match &error {
             SoloError::NoMaildir(..) | SoloError::NotMaildir(_) | SoloError::NoPassword(..) => {
-                EX_NOINPUT
+                exit::NO_INPUT
             }
             SoloError::RootsMaildir(_) | SoloError::Changeable(..) | SoloError::Become(..) => {
-                EX_NOPERM
+                exit::NO_PERMISSION
             }
-            SoloError::NoHome => EX_NOUSER,
-            SoloError::Location(_) => EX_CONFIG,
-            SoloError::NotLoopback(_) => EX_USAGE,
-            SoloError::Listen(..) => EX_UNAVAILABLE,
-            SoloError::Sample(..) => EX_CANTCREAT,
-            SoloError::Sandbox(_) | SoloError::System(..) => EX_OSERR,
+            SoloError::NoHome => exit::NO_USER,
+            SoloError::Location(_) => exit::CONFIGURATION,
+            SoloError::NotLoopback(_) => exit::USAGE,
+            SoloError::Listen(..) => exit::UNAVAILABLE,
+            SoloError::Sample(..) => exit::CANNOT_CREATE,
+            SoloError::Sandbox(_) | SoloError::System(..) => exit::SYSTEM,
         };
         Failure {
             text: error.to_string(),
@@ -266,13 +266,3 @@ impl From<SoloError> for Failure {
         }
     }
 }
-
-const EX_USAGE: u8 = 64;
-const EX_NOINPUT: u8 = 66;
-const EX_NOUSER: u8 = 67;
-const EX_UNAVAILABLE: u8 = 69;
-const EX_OSERR: u8 = 71;
-const EX_CANTCREAT: u8 = 73;
-const EX_IOERR: u8 = 74;
-const EX_NOPERM: u8 = 77;
-const EX_CONFIG: u8 = 78;

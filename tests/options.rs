@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::SystemTime;
 
+use roost::commands::{COMMANDS, CommandOption, PROGRAM, SUCCESS_AND_USAGE, Subcommand};
 use roost::config::{Config, SETTINGS};
 use roost::net::tls::make_self_signed;
 
@@ -271,47 +272,195 @@ fn listeners_that_overlap_are_wrong() {
 }
 
 #[test]
-fn the_manual_has_every_option_and_no_other() {
+fn the_manual_has_every_command_as_the_table_has_it() {
     let manual = read("man/roost.8");
-    let (_, options) = manual.split_once("\n.Sh OPTIONS\n").unwrap();
-    let (options, _) = options.split_once("\n.Sh ").unwrap();
-    let in_manual: BTreeSet<String> = options
+    let usages: Vec<String> = section(&manual, "SYNOPSIS")
+        .split(".Nm\n")
+        .skip(1)
+        .map(plain)
+        .collect();
+    let of_table: Vec<String> = every_command()
+        .flat_map(|command| {
+            let usages = command.usage.iter();
+            usages.map(|usage| format!("{} {usage}", command.name).trim().to_owned())
+        })
+        .collect();
+    assert_eq!(usages, of_table);
+
+    let mut items = section(&manual, "COMMANDS").split("\n.It Cm ").skip(1);
+    for command in COMMANDS {
+        let item = items.next().unwrap_or_default();
+        let (head, text) = item.split_once('\n').unwrap();
+        assert_eq!(head.split(' ').next(), Some(command.name));
+        assert!(plain(text).starts_with(command.summary), "{item}");
+        let (general, own): (Vec<_>, Vec<_>) = command
+            .options
+            .iter()
+            .partition(|option| ["config", "set", "help"].contains(&option.name));
+        assert_options(text, &own);
+        let general_options = if command.name == "help" { 1 } else { 3 };
+        assert_eq!(general.len(), general_options, "{}", command.name);
+    }
+    assert_eq!(items.next(), None);
+    let of_program: Vec<_> = PROGRAM.options.iter().collect();
+    assert_options(section(&manual, "OPTIONS"), &of_program);
+
+    let statuses: BTreeSet<String> = every_command()
+        .flat_map(|command| SUCCESS_AND_USAGE.iter().chain(command.exit))
+        .map(|(status, _)| status.to_string())
+        .collect();
+    let in_manual: BTreeSet<String> = section(&manual, "EXIT STATUS")
         .lines()
         .filter_map(|line| line.strip_prefix(".It "))
-        .map(|line| long_option(line, "Fl -"))
+        .map(str::to_owned)
         .collect();
-
-    let help = String::from_utf8(roost(&["--help"]).stdout).unwrap();
-    let in_help: BTreeSet<String> = help
-        .lines()
-        .filter(|line| line.trim_start().starts_with('-'))
-        .map(|line| long_option(line, "--"))
-        .collect();
-    assert_eq!(in_manual, in_help);
-
-    let (_, commands) = manual.split_once("\n.Sh COMMANDS\n").unwrap();
-    let (commands, _) = commands.split_once("\n.Sh ").unwrap();
-    let in_manual: Vec<&str> = commands
-        .lines()
-        .filter_map(|line| line.strip_prefix(".It Cm "))
-        .filter_map(|line| line.split(' ').next())
-        .collect();
-    let in_help: Vec<&str> = help
-        .lines()
-        .filter_map(|line| line.strip_prefix("roost "))
-        .filter_map(|line| line.split(' ').next())
-        .filter(|word| !word.starts_with('['))
-        .collect();
-    assert_eq!(in_manual, in_help);
-
-    for address in [roost::solo::LISTEN, roost::solo::LISTEN_TLS] {
-        assert!(
-            manual.contains(address) && help.contains(address),
-            "{address}"
-        );
+    assert_eq!(in_manual, statuses);
+    for command in every_command() {
+        let (line, _) = command.example;
+        let shown =
+            |prompt: char| section(&manual, "EXAMPLES").contains(&format!("{prompt} {line}\n"));
+        assert!(shown('#') || shown('$'), "{line}");
     }
+}
+
+/// The manual explains these options, in this order, and no others, in the words of the help.
+fn assert_options(text: &str, options: &[&CommandOption]) {
+    let items: Vec<(String, String)> = text
+        .split("\n.It ")
+        .skip(1)
+        .filter(|item| item.starts_with("Fl "))
+        .filter_map(|item| item.split_once('\n'))
+        .map(|(head, text)| (plain(head), plain(text)))
+        .collect();
+    assert_eq!(items.len(), options.len(), "{text}");
+    for ((head, text), option) in items.iter().zip(options) {
+        assert_eq!(*head, shown(option));
+        let help = option.help.replace('`', "");
+        assert!(text.starts_with(&help), "{text}: {help}");
+    }
+}
+
+#[test]
+fn help_of_a_command_says_how_to_call_it_what_it_does_and_how_it_ends() {
+    for command in every_command() {
+        let asked = match command.name {
+            "" => [vec!["help"], vec!["--help"], vec!["-h"]],
+            name => [vec!["help", name], vec![name, "--help"], vec![name, "-h"]],
+        };
+        let texts = asked.map(|arguments| {
+            let output = roost(&arguments);
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            assert!(output.stderr.is_empty());
+            String::from_utf8(output.stdout).unwrap()
+        });
+        let [text, ..] = &texts;
+        assert!(texts.iter().all(|other| other == text));
+
+        // Lines are broken where the terminal ends.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let has = |part: &str| {
+            let part = part.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.contains(&part), "{text}: {part}");
+        };
+        for usage in command.usage {
+            has(&format!("{} {usage}", command.call()));
+        }
+        has(command.summary);
+        has(command.details);
+        for option in command.options {
+            has(&format!("{} {}", shown(option), option.help));
+        }
+        for (status, meaning) in SUCCESS_AND_USAGE.iter().chain(command.exit) {
+            has(&format!("{status} {meaning}"));
+        }
+        has(&format!(
+            "Example: {} {}",
+            command.example.0, command.example.1
+        ));
+    }
+    let program = String::from_utf8(roost(&["help"]).stdout).unwrap();
+    for command in COMMANDS {
+        let line = format!("    {:9}  {}", command.name, command.summary);
+        assert!(program.lines().any(|shown| shown == line), "{line}");
+    }
+}
+
+#[test]
+fn help_lists_the_settings_with_their_defaults() {
+    let help = String::from_utf8(roost(&["help", "settings"]).stdout).unwrap();
+    let defaults = Config::default();
     for setting in SETTINGS {
-        assert!(help.contains(&format!("    {}=", setting.name)));
+        let line = format!("{}={}", setting.name, setting.value(&defaults));
+        assert!(help.lines().any(|shown| shown == line), "{line}");
+    }
+}
+
+#[test]
+fn the_manual_and_the_help_know_where_try_listens() {
+    let manual = read("man/roost.8");
+    let help = String::from_utf8(roost(&["help", "try"]).stdout).unwrap();
+    for address in [roost::solo::LISTEN, roost::solo::LISTEN_TLS] {
+        assert!(manual.contains(address), "{address}");
+        assert!(help.contains(address), "{address}");
+    }
+}
+
+#[test]
+fn a_mistyped_command_or_option_is_answered_with_the_one_that_was_meant() {
+    for (arguments, answer) in [
+        (
+            &["chek"][..],
+            "there is no command \"chek\"; did you mean \"check\"?\n`roost help` says more",
+        ),
+        (
+            &["help", "relaod"],
+            "there is no command \"relaod\"; did you mean \"reload\"?\n`roost help` says more",
+        ),
+        (
+            &["start"],
+            "there is no command \"start\"\n`roost help` says more",
+        ),
+        (
+            &["--config", "/dev/null", "who"],
+            "the command comes first: roost who ..\n`roost help` says more",
+        ),
+        (
+            &["check", "--nofiles"],
+            "there is no option \"--nofiles\"; did you mean \"--no-files\"?\n\
+             `roost help check` says more",
+        ),
+        (
+            &["--preuath"],
+            "there is no option \"--preuath\"; did you mean \"--preauth\"?\n`roost help` says more",
+        ),
+        (
+            &["who", "--all"],
+            "there is no option \"--all\" of `roost who`; `roost config` has it\n\
+             `roost help who` says more",
+        ),
+        (
+            &["who", "-x"],
+            "there is no option \"-x\"\n`roost help who` says more",
+        ),
+        (
+            &["try", "--user"],
+            "--user takes NAME\n`roost help try` says more",
+        ),
+        (
+            &["config", "--all=yes"],
+            "--all takes no argument\n`roost help config` says more",
+        ),
+        (
+            &["config", "--set", "mail.fsnyc=never"],
+            "--set: there is no setting \"mail.fsnyc\"; did you mean \"mail.fsync\"?",
+        ),
+    ] {
+        let output = roost(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error, format!("roost: {answer}\n"), "{arguments:?}");
+        let is_usage = answer.contains("says more");
+        assert_eq!(output.status.code(), Some(if is_usage { 64 } else { 78 }));
+        assert!(output.stdout.is_empty());
     }
 }
 
@@ -337,16 +486,16 @@ fn wrong_use_says_what_is_wrong_and_leaves_standard_output_alone() {
     for (arguments, status, text) in [
         (&["--preauth", "--nonsense"][..], 64, "nonsense"),
         (&["--preauth", "left"], 64, "left"),
-        (&["--nonsense"], 64, "--help"),
-        (&["try", "a", "b"], 64, "'b'"),
+        (&["--nonsense"], 64, "roost help"),
+        (&["try", "a", "b"], 64, "\"b\""),
         (&["--maildir", "/x"], 64, "--preauth"),
         (&["kick"], 64, "USER"),
         (&["kick", "bob", "--session", "x"], 64, "USER"),
         (&["auth-test"], 64, "USER"),
-        (&["who", "bob"], 64, "'bob'"),
-        (&["front"], 64, "started by roost itself"),
-        (&["session"], 64, "started by roost itself"),
-        (&["session", "x"], 64, "for roost itself"),
+        (&["who", "bob"], 64, "\"bob\""),
+        (&["front"], 64, "roost itself starts this role"),
+        (&["session"], 64, "roost itself starts this role"),
+        (&["session", "x"], 64, "a command of roost itself"),
         (
             &["check", "/nonexistent/roost.toml"],
             78,
@@ -465,11 +614,67 @@ impl Drop for Temporary {
     }
 }
 
-/// The name after `mark`.
-fn long_option(line: &str, mark: &str) -> String {
-    let (_, name) = line.split_once(mark).unwrap();
-    let end = name.find([' ', '\n']).unwrap_or(name.len());
-    name[..end].to_owned()
+fn every_command() -> impl Iterator<Item = &'static Subcommand> {
+    [&PROGRAM].into_iter().chain(COMMANDS)
+}
+
+/// An option as the help and the manual show it.
+fn shown(option: &CommandOption) -> String {
+    let letter = match option.letter {
+        "" => String::new(),
+        letter => format!("-{letter}, "),
+    };
+    let argument = match option.argument {
+        None => String::new(),
+        Some(argument) => format!(" {argument}"),
+    };
+    format!("{letter}--{}{argument}", option.name)
+}
+
+/// A section of a manual.
+fn section<'a>(manual: &'a str, name: &str) -> &'a str {
+    let (_, text) = manual.split_once(&format!("\n.Sh {name}\n")).unwrap();
+    text.split("\n.Sh ").next().unwrap_or(text)
+}
+
+/// What a reader of the manual sees of these lines, in one line.
+fn plain(text: &str) -> String {
+    let mut seen = String::new();
+    for line in text.lines() {
+        let line = line.strip_prefix('.').unwrap_or(line);
+        let (mut words, mut is_optional, mut is_flag) = (line.split(' '), false, false);
+        let mut shown: Vec<String> = Vec::new();
+        while let Some(word) = words.next() {
+            match word {
+                "Op" => is_optional = true,
+                "Fl" => is_flag = true,
+                "Nm" => shown.push(String::from("roost")),
+                "Xr" => {
+                    let (page, number) = (words.next(), words.next());
+                    shown.push(format!("{}({})", page.unwrap(), number.unwrap()));
+                }
+                "Ar" | "Cm" | "Ic" | "It" | "Pa" | "Ql" => {}
+                word => {
+                    let dash = if std::mem::take(&mut is_flag) {
+                        "-"
+                    } else {
+                        ""
+                    };
+                    match (word, shown.last_mut()) {
+                        ("," | "." | ";", Some(last)) => last.push_str(word),
+                        _ => shown.push(format!("{dash}{word}")),
+                    }
+                }
+            }
+        }
+        let mut shown = shown.join(" ");
+        if is_optional {
+            shown = format!("[{shown}]");
+        }
+        seen.push_str(if seen.is_empty() { "" } else { " " });
+        seen.push_str(&shown);
+    }
+    seen
 }
 
 /// Somebody without rights, if the tests are run by root; else whoever runs them.
