@@ -23,7 +23,7 @@ use crate::config::{Config, LocationError};
 use crate::front::{Front, Question, Step};
 use crate::imap;
 use crate::imap::connection::State;
-use crate::ipc::Refusal;
+use crate::ipc::{Protocol, Refusal};
 use crate::net::stream::{Peer, Stream};
 use crate::net::{Buffer, Change, ConnectionId, Loop, Now, Run, Secured, Service};
 use crate::session::confine::Confinement;
@@ -269,11 +269,8 @@ impl Service for Solo {
             Step::Close => Run::Close,
             Step::Ask(Question::Login(request)) if password.admits(&request.proof) => {
                 if let Some(admitted) = front.admit(id, password.user(), process::id(), now) {
-                    let greeting = Greeting::LoggedIn(admitted.tag);
-                    let name = &admitted.origin.session;
-                    let (connection, output) = (admitted.connection, admitted.output);
-                    self.session
-                        .attach(id, name, greeting, connection, output, now);
+                    let hand_over = admitted.hand_over();
+                    self.session.take_over(id, Protocol::Imap, &hand_over, now);
                 }
                 self.session.run(id, now, over)
             }

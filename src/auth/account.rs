@@ -6,7 +6,7 @@ use super::passwd_file::Entry;
 use super::trace::Trace;
 use super::{Admission, Identity};
 use crate::config::{AuthSource, Config, Location, LocationError};
-use crate::ipc::{Account, Origin, Refusal, Service};
+use crate::ipc::{Account, Origin, Protocol, Refusal};
 use crate::mail::Layout;
 use crate::sys::users;
 
@@ -41,17 +41,17 @@ pub(super) fn is_root(uid: &str) -> bool {
 /// Lets him in, if he may be served and there is somewhere for his mail.
 pub(super) fn admit(
     config: &Config,
-    service: Service,
+    protocol: Protocol,
     identity: Identity,
     trace: &mut Trace,
 ) -> Result<Admission, Refusal> {
     let source = identity.source;
     let found = numbers(config, &identity, trace)?;
-    let numbers = match (found, service) {
+    let numbers = match (found, protocol.has_session()) {
         (Ok(numbers), _) => numbers,
         // Whoever asks wants to know the name only.
-        (Err(_), Service::Sasl) => Numbers::nobody(),
-        (Err(problem), Service::Imap) => {
+        (Err(_), false) => Numbers::nobody(),
+        (Err(problem), true) => {
             trace.problem(source, problem);
             return Err(Refusal::NoMail);
         }
@@ -59,21 +59,21 @@ pub(super) fn admit(
     permit(config, &numbers, source, trace)?;
 
     let location = locate(config, &identity, &numbers.home);
-    let location = match (location, service) {
+    let location = match (location, protocol.has_session()) {
         (Ok(location), _) => location,
-        (Err(_), Service::Sasl) => Location {
+        (Err(_), false) => Location {
             maildir: PathBuf::new(),
             index_dir: None,
             layout: Layout::Detect,
         },
-        (Err(problem), Service::Imap) => {
+        (Err(problem), true) => {
             trace.problem(source, problem.to_string());
             return Err(Refusal::NoMail);
         }
     };
     let mut pam = identity.pam;
     if let Some(pam) = &mut pam
-        && service == Service::Imap
+        && protocol.has_session()
     {
         pam.establish(trace)?;
     }
@@ -226,7 +226,7 @@ pub(super) fn obstacle(config: &Config, entry: &Entry) -> Option<String> {
         mail: entry.mail.clone(),
         ..Identity::of_system(entry.user.clone(), super::password::SOURCE)
     };
-    match admit(config, Service::Imap, identity, &mut trace) {
+    match admit(config, Protocol::Imap, identity, &mut trace) {
         // Nothing is wrong with the line.
         Ok(_) | Err(Refusal::Unavailable) => None,
         Err(_) => trace.steps().last().map(|step| step.text.clone()),

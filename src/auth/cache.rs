@@ -1,6 +1,6 @@
 //! Logins that were right a moment ago (`auth.cache_time`).  PURE: time and the state of files are arguments.
 //!
-//! A login is kept under an HMAC of service, address, user and password with a key that is made anew at
+//! A login is kept under an HMAC of protocol, address, user and password with a key that is made anew at
 //! each start: what is in memory can be compared with a password, not turned into one.  Only success is
 //! kept; another password is another key, so it is never answered from here.  Held in the monitor.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::hmac;
 use hashbrown::HashMap;
 
-use crate::ipc::{Account, LoginRequest, Proof, Service};
+use crate::ipc::{Account, LoginRequest, Proof};
 
 pub struct Cache {
     key: hmac::Key,
@@ -115,10 +115,7 @@ impl Cache {
         let Proof::Password { user, password, .. } = &request.proof else {
             return None;
         };
-        let service: &[u8] = match request.service {
-            Service::Imap => b"imap",
-            Service::Sasl => b"sasl",
-        };
+        let protocol = request.protocol.name().as_bytes();
         // Sources may let a user in from one address and not from another.
         let address = match request.origin.remote.map(|remote| remote.ip()) {
             None => Vec::new(),
@@ -126,7 +123,7 @@ impl Cache {
             Some(IpAddr::V6(address)) => address.octets().to_vec(),
         };
         let mut context = hmac::Context::with_key(&self.key);
-        for field in [service, &address, user, password.expose()] {
+        for field in [protocol, &address, user, password.expose()] {
             context.update(&(field.len() as u64).to_be_bytes());
             context.update(field);
         }
@@ -140,14 +137,14 @@ const MAX_ENTRIES: usize = 20_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipc::{Location, Origin};
+    use crate::ipc::{Location, Origin, Protocol};
     use crate::mail::{Layout, Secret};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn request(user: &str, password: &str) -> LoginRequest {
         LoginRequest {
-            service: Service::Imap,
+            protocol: Protocol::Imap,
             origin: Origin {
                 remote: Some("203.0.113.5:4711".parse().unwrap()),
                 local: None,
@@ -205,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn another_password_user_service_or_address_is_not_found() {
+    fn another_password_user_protocol_or_address_is_not_found() {
         let now = Instant::now();
         let mut cache = with_bob(now);
         let mut sasl = request("bob", "secret");
-        sasl.service = Service::Sasl;
+        sasl.protocol = Protocol::Sasl;
         let mut elsewhere = request("bob", "secret");
         elsewhere.origin.remote = Some("203.0.113.6:4711".parse().unwrap());
         for other in [

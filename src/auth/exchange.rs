@@ -66,7 +66,7 @@ pub(super) fn run(
         Denial::Disabled => Refusal::Disabled,
         _ => Refusal::Mismatch,
     })?;
-    let admission = account::admit(config, request.service, identity, trace)?;
+    let admission = account::admit(config, request.protocol, identity, trace)?;
     // The client has it in his hands to believe that we know him; what he answers means nothing.
     say(dialogue, &last).ok_or_else(|| given_up(trace))?;
     Ok(admission)

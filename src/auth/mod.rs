@@ -126,7 +126,7 @@ fn judge(
             return exchange::run(config, request, first, binding, dialogue, trace);
         }
     };
-    account::admit(config, request.service, identity, trace)
+    account::admit(config, request.protocol, identity, trace)
 }
 
 /// That TLS has verified a certificate the front says, and nobody can check it.  So it is believed only where the

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::trace::{Kind, Trace};
 use super::{Dialogue, files, judge, reach};
 use crate::config::{AuthSource, Config};
-use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal, Service};
+use crate::ipc::{Account, LoginRequest, Origin, Proof, Protocol, Refusal};
 use crate::mail::Secret;
 use crate::sys::users;
 
@@ -47,7 +47,7 @@ pub fn test(config: &Config, user: &str, password: Secret) -> Report {
     };
     let mut trace = Trace::new(user.as_bytes(), &origin);
     let request = LoginRequest {
-        service: Service::Imap,
+        protocol: Protocol::Imap,
         origin,
         proof: Proof::Password {
             mechanism: "PLAIN",

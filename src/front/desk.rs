@@ -328,7 +328,7 @@ const MAX_JUDGED: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipc::{Origin, Service};
+    use crate::ipc::{Origin, Protocol};
 
     #[test]
     fn an_attempt_is_asked_at_once_and_a_refusal_told_after_the_delay() {
@@ -544,7 +544,7 @@ mod tests {
 
     fn request(address: &str, password: &str) -> Box<LoginRequest> {
         Box::new(LoginRequest {
-            service: Service::Imap,
+            protocol: Protocol::Imap,
             origin: Origin {
                 remote: Some(format!("{address}:4711").parse().unwrap()),
                 local: None,

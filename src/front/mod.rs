@@ -37,9 +37,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use crate::config::{ClientCertificate, Config, TlsRequired};
-use crate::imap::Connection;
-use crate::imap::command::Tag;
-use crate::ipc::{LoginRequest, Origin, Refusal};
+use crate::ipc::{HandOver, LoginRequest, Origin, Refusal};
 use crate::mail::Secret;
 use crate::net::stream::Peer;
 use crate::net::{Buffer, ConnectionId, Now, Secured};
@@ -101,14 +99,26 @@ pub enum Question {
 
 /// A client that has logged in, to be taken over by its session.
 pub struct Admitted {
-    /// Of the command that is to be answered OK.
-    pub tag: Tag,
     pub origin: Origin,
     /// Only this process can read what the client sends.
     pub is_encrypted: bool,
-    pub connection: Connection,
+    /// For the session, as in [`HandOver`].
+    pub state: Vec<u8>,
+    pub input: Vec<u8>,
     pub output: Buffer,
-    pub bad_commands: u32,
+}
+
+impl Admitted {
+    /// For the session, with all that is still to be sent.
+    pub fn hand_over(self) -> HandOver {
+        HandOver {
+            origin: self.origin,
+            state: self.state,
+            input: self.input,
+            output: self.output.pending().to_vec(),
+            relayed: false,
+        }
+    }
 }
 
 impl Front {

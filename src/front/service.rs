@@ -22,7 +22,7 @@ use crate::front::relay::Relay;
 use crate::front::sasl_socket::{SaslSocket, SaslStep};
 use crate::front::{Admitted, Front, Question, Step};
 use crate::ipc::channel::Channel;
-use crate::ipc::{Attempt, FrontCounters, ListenerKind, Origin};
+use crate::ipc::{Attempt, FrontCounters, ListenerKind, Origin, Protocol};
 use crate::net::stream::{Peer, Stream};
 use crate::net::{
     Buffer, Change, ConnectionId, Now, Prefix, READ_SIZE, Run, SLICE, Secured, Service, SourceId,
@@ -242,8 +242,8 @@ impl Server {
 impl Service for Server {
     fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         let listener = usize::try_from(peer.listener.0).unwrap_or(usize::MAX);
-        match self.listeners.get(listener) {
-            Some(ListenerKind::Sasl) => {
+        match self.listeners.get(listener).map(|kind| kind.protocol) {
+            Some(Protocol::Sasl) => {
                 if !self.sasl.handle_connect(id) {
                     log::warn!("imap-login: Too many clients of the auth socket (listen.sasl)");
                     self.changes.push_back(Change::Cut(id));

@@ -26,6 +26,7 @@
 //! | `search` | search-key (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 7162, RFC 8474, RFC 8514) |
 //! | `response` | what a server says (RFC 3501 7, RFC 9051 7, RFC 5530) |
 //! | `connection` | states, continuations, IDLE, pipelining (RFC 3501 3) |
+//! | `logged_in` | what goes on when a client has logged in |
 
 pub mod append;
 pub mod command;
@@ -35,6 +36,7 @@ pub mod fetch;
 pub mod flag;
 pub mod framing;
 pub mod list;
+pub mod logged_in;
 pub mod mailbox;
 pub mod namespace;
 pub mod response;
@@ -46,3 +48,4 @@ pub mod store;
 pub mod syntax;
 
 pub use connection::{Connection, Event};
+pub use logged_in::LoggedIn;

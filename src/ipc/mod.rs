@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `mod` | the messages |
+//! | `protocol` | what clients speak, and on which sockets |
 //! | `table` | who may say which of them to whom, in which state, how often |
 //! | `codec` | messages to octets and back |
 //! | `channel` | octets and descriptors over a socket pair |
@@ -11,12 +12,15 @@
 
 pub mod channel;
 pub mod codec;
+pub mod protocol;
 pub mod table;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 pub use crate::config::Location;
+pub use protocol::{ListenerKind, Protocol};
+
 use crate::mail::Secret;
 
 /// One message with the descriptor that goes with it.
@@ -106,16 +110,6 @@ pub struct Attempt(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionNumber(pub u64);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenerKind {
-    /// IMAP that begins in the clear.
-    Imap { proxy: bool },
-    /// TLS first.
-    Imaps { proxy: bool },
-    /// The Dovecot auth protocol, for Postfix.
-    Sasl,
-}
-
 /// Where a client is, and how it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -128,17 +122,9 @@ pub struct Origin {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginRequest {
-    pub service: Service,
+    pub protocol: Protocol,
     pub origin: Origin,
     pub proof: Proof,
-}
-
-/// What is asked for: mail, or only an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    Imap,
-    /// Somebody else's login: Postfix's submission.
-    Sasl,
 }
 
 /// How somebody shows who he is.
@@ -218,7 +204,7 @@ pub enum Limit {
 pub enum Judgement {
     Challenge(Secret),
     Refused(Refusal),
-    /// Who it is.  For [`Service::Imap`] the child waits for `Start`, or for the channel to close.
+    /// Who it is.  If there is to be a session the child waits for `Start`, or for the channel to close.
     Admitted {
         account: Account,
     },
@@ -238,13 +224,12 @@ pub struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandOver {
     pub origin: Origin,
-    /// Of the command that is to be answered OK.
-    pub tag: Vec<u8>,
-    /// What the client sent after it.
+    /// What the conversation before login leaves to the service after it; only these two can read it.
+    pub state: Vec<u8>,
+    /// What the client sent after it had asked to log in.
     pub input: Vec<u8>,
     /// What was not sent to the client yet.
     pub output: Vec<u8>,
-    pub bad_commands: u32,
     /// It is the end of a pair, of which the front keeps the other and tells when it has `Ended`.  The session
     /// need not know.
     pub relayed: bool,
@@ -254,6 +239,7 @@ pub struct HandOver {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     pub number: ConnectionNumber,
+    pub protocol: Protocol,
     pub hand_over: HandOver,
 }
 

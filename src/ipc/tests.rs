@@ -14,10 +14,9 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
     };
     let hand_over = HandOver {
         origin: origin.clone(),
-        tag: b"a1".to_vec(),
+        state: b"\0\0\0\x01a1".to_vec(),
         input: b"a2 SELECT INBOX\r\n".to_vec(),
         output: Vec::new(),
-        bad_commands: 1,
         relayed: false,
     };
     let relayed = HandOver {
@@ -25,7 +24,7 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
         ..hand_over.clone()
     };
     let login = |proof| LoginRequest {
-        service: Service::Imap,
+        protocol: Protocol::Imap,
         origin: origin.clone(),
         proof,
     };
@@ -56,9 +55,12 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
             key: secret(),
         },
         Message::ClientAuthority(b"-----BEGIN CERTIFICATE-----".to_vec()),
-        Message::Listener(ListenerKind::Imaps { proxy: true }, descriptor()),
+        Message::Listener(
+            ListenerKind::plain(Protocol::Imap).under_tls(),
+            descriptor(),
+        ),
         Message::Unlisten,
-        Message::Client(ListenerKind::Imap { proxy: false }, descriptor()),
+        Message::Client(ListenerKind::plain(Protocol::Sasl), descriptor()),
         Message::UseCertificates,
         Message::Serve,
         Message::Verdict(attempt, Verdict::Challenge(secret())),
@@ -109,6 +111,7 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
         Message::Connection(
             Connection {
                 number: ConnectionNumber(3),
+                protocol: Protocol::Imap,
                 hand_over,
             },
             descriptor(),

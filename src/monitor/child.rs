@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use crate::auth::{self, Admission, Dialogue, PamSession};
 use crate::config::{Config, ConfigError};
 use crate::ipc::channel::{Channel, ChannelError};
-use crate::ipc::{Account, Attempt, Judgement, LoginRequest, Message, Proof, Service};
+use crate::ipc::{Account, Attempt, Judgement, LoginRequest, Message, Proof};
 use crate::mail::Secret;
 use crate::sys::spawn::ChildRole;
 use crate::sys::{credentials, process, sandbox, spawn, title};
@@ -72,13 +72,13 @@ fn find_out(attempt: Attempt, request: LoginRequest, config: &Config, mut channe
         title: description(&request),
     };
     exchange.show(None);
-    let service = request.service;
+    let protocol = request.protocol;
     let result = auth::authenticate(config, &request, &mut exchange);
     // The password is not needed any more.
     drop(request);
     match result {
         Err(refusal) => say(&mut channel, Message::Judged(Judgement::Refused(refusal))),
-        Ok(Admission { account, .. }) if service == Service::Sasl => say(
+        Ok(Admission { account, .. }) if !protocol.has_session() => say(
             &mut channel,
             Message::Judged(Judgement::Admitted { account }),
         ),

@@ -114,7 +114,7 @@ impl Monitor {
             origin: asked.origin,
             ..hand_over
         };
-        self.connect(session, attempt, hand_over, descriptor);
+        self.connect(session, attempt, asked.protocol, hand_over, descriptor);
     }
 
     /// The front has ended, or has to.

@@ -20,7 +20,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, umask};
 use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::config::{Config, Endpoint};
-use crate::ipc::{ListenerKind, Message};
+use crate::ipc::{ListenerKind, Message, Protocol};
 use crate::sys::bind_options;
 use crate::sys::inherited::{self, Inherited};
 use crate::sys::users;
@@ -81,7 +81,7 @@ pub(super) fn open_all(config: &Config, before: &[Bound]) -> Result<Vec<Bound>, 
             },
         });
     }
-    let has_sasl = bound.iter().any(|bound| bound.kind == ListenerKind::Sasl);
+    let has_sasl = bound.iter().any(|bound| bound.kind == SASL);
     if let Some(path) = &config.listen_sasl
         && !has_sasl
     {
@@ -90,7 +90,7 @@ pub(super) fn open_all(config: &Config, before: &[Bound]) -> Result<Vec<Bound>, 
             Some(old) => bound.push(old.share()?),
             None => match bind_sasl(path, config) {
                 Ok(socket) => bound.push(Bound {
-                    kind: ListenerKind::Sasl,
+                    kind: SASL,
                     place,
                     socket,
                 }),
@@ -114,7 +114,7 @@ pub(super) fn inherit(config: &Config) -> io::Result<Vec<Bound>> {
             let known = endpoints(config).find(|(_, endpoint)| endpoint.port == port);
             known.map(|(kind, _)| kind)
         };
-        match by_name(&name).or_else(by_port) {
+        match ListenerKind::named(&name).or_else(by_port) {
             Some(kind) => bound.push(Bound {
                 kind,
                 place: Place::Inherited(port),
@@ -127,17 +127,6 @@ pub(super) fn inherit(config: &Config) -> io::Result<Vec<Bound>> {
         }
     }
     Ok(bound)
-}
-
-fn by_name(name: &str) -> Option<ListenerKind> {
-    Some(match name {
-        "imap" => ListenerKind::Imap { proxy: false },
-        "imaps" => ListenerKind::Imaps { proxy: false },
-        "imap-proxy" => ListenerKind::Imap { proxy: true },
-        "imaps-proxy" => ListenerKind::Imaps { proxy: true },
-        "sasl" => ListenerKind::Sasl,
-        _ => return None,
-    })
 }
 
 impl Bound {
@@ -160,13 +149,7 @@ impl Bound {
 
     /// For the log: `imap *:143`.
     pub fn describe(&self) -> String {
-        let what = match self.kind {
-            ListenerKind::Imap { proxy: false } => "imap",
-            ListenerKind::Imaps { proxy: false } => "imaps",
-            ListenerKind::Imap { proxy: true } => "imap-proxy",
-            ListenerKind::Imaps { proxy: true } => "imaps-proxy",
-            ListenerKind::Sasl => "sasl",
-        };
+        let what = self.kind.name();
         match &self.place {
             Place::Endpoint(endpoint) => format!("{what} {}", show(*endpoint)),
             Place::Path(path, ..) => format!("{what} {}", path.display()),
@@ -191,16 +174,10 @@ impl Bound {
 
 fn endpoints(config: &Config) -> impl Iterator<Item = (ListenerKind, Endpoint)> {
     [
-        (ListenerKind::Imap { proxy: false }, &config.listen_imap),
-        (ListenerKind::Imaps { proxy: false }, &config.listen_imaps),
-        (
-            ListenerKind::Imap { proxy: true },
-            &config.listen_imap_proxy,
-        ),
-        (
-            ListenerKind::Imaps { proxy: true },
-            &config.listen_imaps_proxy,
-        ),
+        (IMAP, &config.listen_imap),
+        (IMAP.under_tls(), &config.listen_imaps),
+        (IMAP.behind_proxy(), &config.listen_imap_proxy),
+        (IMAP.under_tls().behind_proxy(), &config.listen_imaps_proxy),
     ]
     .into_iter()
     .flat_map(|(kind, endpoints)| endpoints.iter().map(move |endpoint| (kind, *endpoint)))
@@ -374,6 +351,10 @@ impl std::fmt::Display for ListenError {
 }
 
 impl std::error::Error for ListenError {}
+
+const IMAP: ListenerKind = ListenerKind::plain(Protocol::Imap);
+
+const SASL: ListenerKind = ListenerKind::plain(Protocol::Sasl);
 
 /// The kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;

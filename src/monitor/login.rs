@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::auth::cache::Stamps;
 use crate::ipc::table::Role;
 use crate::ipc::{
-    Account, Attempt, Judgement, LoginRequest, Message, Origin, Proof, Refusal, Service, Verdict,
+    Account, Attempt, Judgement, LoginRequest, Message, Origin, Proof, Protocol, Refusal, Verdict,
 };
 use crate::mail::Secret;
 use crate::net::{Prefix, SourceId};
@@ -38,7 +38,7 @@ pub(super) struct Logins {
 
 /// An attempt that the front was not answered, or has not handed over.
 pub(super) struct Asked {
-    pub service: Service,
+    pub protocol: Protocol,
     pub origin: Origin,
     pub stage: Stage,
     method: &'static str,
@@ -91,7 +91,7 @@ impl Monitor {
     pub(super) fn begin_login(&mut self, attempt: Attempt, request: LoginRequest) {
         let address = request.origin.remote.map(|remote| Prefix::of(remote.ip()));
         let asked = Asked {
-            service: request.service,
+            protocol: request.protocol,
             origin: request.origin.clone(),
             stage: Stage::Queued,
             method: method(&request.proof),
@@ -145,7 +145,7 @@ impl Monitor {
     /// Whether there is no session yet that this login could go to.
     fn needs_session(&self, attempt: Attempt, account: &Account) -> bool {
         let asked = self.logins.attempts.get(&attempt);
-        asked.is_some_and(|asked| asked.service == Service::Imap)
+        asked.is_some_and(|asked| asked.protocol.has_session())
             && self.sessions.find(account).is_none()
     }
 
@@ -338,8 +338,8 @@ impl Monitor {
         let Some(asked) = self.logins.attempts.get(&attempt) else {
             return child.map_or((), |child| self.kill_login(child));
         };
-        let (service, origin) = (asked.service, asked.origin.clone());
-        if service == Service::Sasl {
+        let (protocol, origin) = (asked.protocol, asked.origin.clone());
+        if !protocol.has_session() {
             let pid = child.and_then(|child| self.logins.children.get(&child)?.pid);
             let verdict = Verdict::Admitted {
                 user: account.user,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::auth;
 use crate::config::{Config, LogTarget};
-use crate::ipc::ListenerKind;
+use crate::ipc::{ListenerKind, Protocol};
 use crate::net::Loop;
 use crate::sys::process::{self, Watched};
 use crate::sys::{inherited, sandbox, title, users};
@@ -74,9 +74,9 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
         Mode::Inetd { tls } => {
             let client =
                 inherited::take_client().map_err(|error| MonitorError::System("inetd", error))?;
-            let kind = match tls {
-                true => ListenerKind::Imaps { proxy: false },
-                false => ListenerKind::Imap { proxy: false },
+            let kind = ListenerKind {
+                tls,
+                ..ListenerKind::plain(Protocol::Imap)
             };
             daemon.serve_one(kind, client);
         }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::ipc::table::Role;
 use crate::ipc::{
-    Account, Attempt, Connection, ConnectionNumber, HandOver, Limit, Message, Origin, Refusal,
+    Account, Attempt, Connection, ConnectionNumber, HandOver, Limit, Message, Origin, Protocol,
+    Refusal,
 };
 use crate::net::SourceId;
 use crate::sys::memory::OUT_OF_MEMORY;
@@ -159,6 +160,7 @@ impl Monitor {
         &mut self,
         source: SourceId,
         attempt: Attempt,
+        protocol: Protocol,
         hand_over: HandOver,
         descriptor: OwnedFd,
     ) {
@@ -183,7 +185,11 @@ impl Monitor {
             relayed: false,
             ..hand_over
         };
-        let connection = Connection { number, hand_over };
+        let connection = Connection {
+            number,
+            protocol,
+            hand_over,
+        };
         let message = Message::Connection(connection, descriptor);
         if !self.send(Kind::Session, source, message) {
             self.disconnect(source, number);

@@ -53,11 +53,12 @@ use mailboxes::Mailboxes;
 use reply::{Reply, ReplyCode};
 
 use crate::config::Config;
-use crate::imap;
 use crate::imap::command::Tag;
 use crate::imap::connection::State;
 use crate::imap::namespace::Namespaces;
 use crate::imap::response::{self, Code};
+use crate::imap::{self, LoggedIn};
+use crate::ipc::{HandOver, Protocol};
 use crate::log::on_behalf;
 use crate::maildir::tree::Tree;
 use crate::maildir::{self, Maildir};
@@ -162,6 +163,36 @@ impl Session {
         client.imap.set_namespaces(Rc::clone(&self.namespaces));
         self.note_deadline(connection.deadline(&self.config));
         self.connections.insert(id, Box::new(connection));
+    }
+
+    /// Takes over a client that has logged in, from the conversation of its protocol before that.  False: what that
+    /// has left behind cannot be understood.
+    pub fn take_over(
+        &mut self,
+        id: ConnectionId,
+        protocol: Protocol,
+        hand_over: &HandOver,
+        now: Now,
+    ) -> bool {
+        let logged_in = match protocol {
+            Protocol::Imap => LoggedIn::from_octets(&hand_over.state),
+            Protocol::Sasl => None,
+        };
+        let Some(LoggedIn { tag, bad_commands }) = logged_in else {
+            return false;
+        };
+        let separator = self.config.separator.octet();
+        let mut connection = imap::Connection::new(State::Authenticated, separator);
+        connection.set_bad_commands(bad_commands);
+        let greeting = Greeting::LoggedIn(tag);
+        let mut output = Buffer::new();
+        output.writer().extend_from_slice(&hand_over.output);
+        let name = &hand_over.origin.session;
+        self.attach(id, name, greeting, connection, output, now);
+        if !hand_over.input.is_empty() {
+            self.handle_input(id, &hand_over.input, now);
+        }
+        true
     }
 
     pub fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {

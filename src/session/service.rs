@@ -7,22 +7,19 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::imap;
-use crate::imap::command::Tag;
-use crate::imap::connection::State;
+use crate::imap::LoggedIn;
 use crate::imap::response::{self, Code, Status};
 use crate::ipc::channel::{Channel, ChannelError};
-use crate::ipc::{self, ConnectionNumber, HandOver, Message, Origin, SessionCounters};
+use crate::ipc::{self, ConnectionNumber, HandOver, Message, Origin, Protocol, SessionCounters};
 use crate::net::stream::{Peer, Stream};
 use crate::net::{Buffer, Change, ConnectionId, Now, Run, Service, SourceId};
 use crate::session::counters::Departure;
 use crate::session::place::Root;
-use crate::session::{Greeting, Session, Standing};
+use crate::session::{Session, Standing};
 use crate::sys::title;
 
 pub struct Served {
     user: String,
-    separator: u8,
     linger: Duration,
     channel: Rc<RefCell<Channel>>,
     /// `None`: the mail cannot be opened.
@@ -44,6 +41,7 @@ pub struct Served {
 }
 
 struct Joining {
+    protocol: Protocol,
     hand_over: HandOver,
     /// `Drop` came already.
     dropped: bool,
@@ -67,7 +65,6 @@ impl Served {
         let watch = Change::Watch(CHANNEL, channel.borrow().fd());
         let mut served = Served {
             user,
-            separator: config.separator.octet(),
             linger: config.session_linger,
             channel,
             session,
@@ -116,7 +113,11 @@ impl Served {
     fn join(&mut self, connection: ipc::Connection, socket: OwnedFd, now: Now) {
         self.connections += 1;
         self.idle_at = None;
-        let ipc::Connection { number, hand_over } = connection;
+        let ipc::Connection {
+            number,
+            protocol,
+            hand_over,
+        } = connection;
         match Stream::adopt(socket) {
             Ok(stream) => {
                 let peer = Peer {
@@ -124,8 +125,12 @@ impl Served {
                     local: hand_over.origin.local,
                     ..Peer::default()
                 };
-                let dropped = false;
-                self.joining.insert(number, Joining { hand_over, dropped });
+                let joining = Joining {
+                    protocol,
+                    hand_over,
+                    dropped: false,
+                };
+                self.joining.insert(number, joining);
                 self.changes.push_back(Change::Add {
                     stream,
                     peer,
@@ -164,40 +169,38 @@ impl Served {
 
     /// A client is here: it is greeted, and what it sent ahead comes first.
     fn greet(&mut self, id: ConnectionId, joining: Joining, now: Now) {
-        let HandOver {
-            tag,
-            input,
-            output,
-            bad_commands,
-            origin,
-            ..
-        } = joining.hand_over;
-        let mut out = Buffer::new();
-        out.writer().extend_from_slice(&output);
-        let (Some(tag), Some(session)) = (Tag::from_octets(&tag), &mut self.session) else {
-            return self.turn_away(id, &tag, out);
+        let Joining {
+            protocol,
+            hand_over,
+            dropped,
+        } = joining;
+        let Some(session) = &mut self.session else {
+            return self.turn_away(id, protocol, &hand_over);
         };
-        let mut connection = imap::Connection::new(State::Authenticated, self.separator);
-        connection.set_bad_commands(bad_commands);
-        let greeting = Greeting::LoggedIn(tag);
-        session.attach(id, &origin.session, greeting, connection, out, now);
-        if !input.is_empty() {
-            session.handle_input(id, &input, now);
-        }
-        if joining.dropped {
+        if !session.take_over(id, protocol, &hand_over, now) {
+            self.turn_away(id, protocol, &hand_over);
+        } else if dropped {
             session.dismiss(id, KICKED);
         } else if self.ending {
             session.dismiss(id, STOPPING);
         }
     }
 
-    fn turn_away(&mut self, id: ConnectionId, tag: &[u8], mut output: Buffer) {
+    fn turn_away(&mut self, id: ConnectionId, protocol: Protocol, hand_over: &HandOver) {
+        let mut output = Buffer::new();
         let out = output.writer();
-        if let Some(tag) = Tag::from_octets(tag) {
-            let code = Some(Code::Unavailable);
-            response::tagged(out, &tag, Status::No, code, NO_MAIL);
+        out.extend_from_slice(&hand_over.output);
+        match protocol {
+            Protocol::Imap => {
+                if let Some(LoggedIn { tag, .. }) = LoggedIn::from_octets(&hand_over.state) {
+                    let code = Some(Code::Unavailable);
+                    response::tagged(out, &tag, Status::No, code, NO_MAIL);
+                }
+                response::bye(out, Some(Code::Unavailable), NO_MAIL);
+            }
+            // It has no sessions.
+            Protocol::Sasl => {}
         }
-        response::bye(out, Some(Code::Unavailable), NO_MAIL);
         self.turned_away.insert(id, output);
     }
 

@@ -3,13 +3,14 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use roost::imap::LoggedIn;
+use roost::imap::command::Tag;
 use roost::ipc::{
     Account, Attempt, Binding, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement,
-    Kind, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Service,
+    Kind, Level, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Protocol, Refusal,
     SessionCounters, Verdict,
 };
-use roost::mail::Layout;
-use roost::mail::Secret;
+use roost::mail::{Layout, Secret};
 
 /// About the attempt or connection of this number, if it is about one.
 pub fn message(kind: Kind, number: u64) -> Message {
@@ -22,9 +23,9 @@ pub fn message(kind: Kind, number: u64) -> Message {
             key: Secret::new(b"key".to_vec()),
         },
         Kind::ClientAuthority => Message::ClientAuthority(b"authority".to_vec()),
-        Kind::Listener => Message::Listener(ListenerKind::Sasl, descriptor()),
+        Kind::Listener => Message::Listener(ListenerKind::plain(Protocol::Sasl), descriptor()),
         Kind::Unlisten => Message::Unlisten,
-        Kind::Client => Message::Client(ListenerKind::Imap { proxy: false }, descriptor()),
+        Kind::Client => Message::Client(ListenerKind::plain(Protocol::Imap), descriptor()),
         Kind::UseCertificates => Message::UseCertificates,
         Kind::Serve => Message::Serve,
         Kind::VerdictChallenge => {
@@ -55,6 +56,7 @@ pub fn message(kind: Kind, number: u64) -> Message {
         Kind::Connection => Message::Connection(
             Connection {
                 number: ConnectionNumber(number),
+                protocol: Protocol::Imap,
                 hand_over: hand_over(),
             },
             descriptor(),
@@ -92,7 +94,7 @@ pub fn scram(number: u64, user: &str) -> Message {
 
 fn request(proof: Proof) -> LoginRequest {
     LoginRequest {
-        service: Service::Imap,
+        protocol: Protocol::Imap,
         origin: origin(),
         proof,
     }
@@ -107,13 +109,19 @@ fn origin() -> Origin {
     }
 }
 
+fn logged_in(tag: &[u8]) -> LoggedIn {
+    LoggedIn {
+        tag: Tag::from_octets(tag).expect("a tag"),
+        bad_commands: 0,
+    }
+}
+
 pub fn hand_over() -> HandOver {
     HandOver {
         origin: origin(),
-        tag: b"a1".to_vec(),
+        state: logged_in(b"a1").to_octets(),
         input: Vec::new(),
         output: Vec::new(),
-        bad_commands: 0,
         relayed: false,
     }
 }

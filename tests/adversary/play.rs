@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use roost::imap::LoggedIn;
 use roost::ipc::channel::Channel;
 use roost::ipc::{Attempt, Kind, Level, Message, Refusal, SessionCounters, Verdict, codec};
 use roost::sys::packet;
@@ -92,7 +93,8 @@ impl Player {
         while let Ok(message) = self.channel.wait() {
             if let Message::Connection(connection, socket) = message {
                 let mut stream = UnixStream::from(socket);
-                let tag = String::from_utf8_lossy(&connection.hand_over.tag).into_owned();
+                let state = &connection.hand_over.state;
+                let LoggedIn { tag, .. } = LoggedIn::from_octets(state).expect("octets of IMAP");
                 let answer = format!("{tag} OK kept\r\n");
                 std::io::Write::write_all(&mut stream, answer.as_bytes()).expect("sent");
                 kept.push(stream);

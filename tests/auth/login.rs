@@ -7,7 +7,7 @@ use std::sync::Once;
 use log::{Level, LevelFilter, Metadata, Record};
 use roost::auth::{Admission, Dialogue, authenticate};
 use roost::config::{AuthSource, Config};
-use roost::ipc::{LoginRequest, Origin, Proof, Refusal, Service};
+use roost::ipc::{LoginRequest, Origin, Proof, Protocol, Refusal};
 use roost::mail::Secret;
 
 use crate::support::{PamService, User};
@@ -34,7 +34,7 @@ pub fn with_file(path: &Path) -> Config {
 
 pub fn request(proof: Proof) -> LoginRequest {
     LoginRequest {
-        service: Service::Imap,
+        protocol: Protocol::Imap,
         origin: Origin {
             remote: Some("203.0.113.5:4711".parse().unwrap()),
             local: Some("192.0.2.1:143".parse().unwrap()),

@@ -2,7 +2,7 @@
 
 use roost::auth::{authenticate, check, stamps};
 use roost::config::{AuthSource, Config};
-use roost::ipc::{Refusal, Service};
+use roost::ipc::{Protocol, Refusal};
 
 use crate::login::{
     Silence, config, is_root, log, log_in, login, password, refused, request, with_file,
@@ -70,7 +70,7 @@ fn somebody_without_numbers_has_a_name_but_no_mail() {
     let result = login(&config, "no.such.user", "secret");
     assert_eq!(refused(result), Refusal::NoMail);
     let mut ask = request(password("no.such.user", "secret"));
-    ask.service = Service::Sasl;
+    ask.protocol = Protocol::Sasl;
     let account = authenticate(&config, &ask, &mut Silence)
         .ok()
         .unwrap()

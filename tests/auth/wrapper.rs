@@ -7,7 +7,7 @@ use std::process::Command;
 
 use roost::auth::authenticate;
 use roost::config::{AuthSource, Config};
-use roost::ipc::{Refusal, Service};
+use roost::ipc::{Protocol, Refusal};
 
 use crate::login::{Silence, config, log, password, refused, request};
 use crate::support::{Place, place};
@@ -59,7 +59,7 @@ fn matrix() -> Config {
 /// Only the name, as these users have no numbers.
 fn login(user: &str, word: &str) -> Result<String, Refusal> {
     let mut ask = request(password(user, word));
-    ask.service = Service::Sasl;
+    ask.protocol = Protocol::Sasl;
     authenticate(&matrix(), &ask, &mut Silence).map(|admission| admission.account.user)
 }
 

@@ -9,9 +9,12 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use roost::imap::LoggedIn;
+use roost::imap::command::Tag;
 use roost::ipc::channel::Channel;
 use roost::ipc::{
-    Account, Connection, ConnectionNumber, HandOver, Location, Message, Origin, SessionCounters,
+    Account, Connection, ConnectionNumber, HandOver, Location, Message, Origin, Protocol,
+    SessionCounters,
 };
 use roost::mail::Layout;
 
@@ -61,7 +64,7 @@ fn bad_commands_before_the_login_count() {
     let mut monitor = Monitor::start(&mail, &[]);
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut hand_over = hand_over(1);
-    hand_over.bad_commands = 1000;
+    hand_over.state = logged_in("tag1", 1000);
     hand_over.input = b"a NONSENSE\r\n".to_vec();
     monitor.send_connection(1, hand_over, theirs.into());
     let text = read_to_end(ours);
@@ -479,11 +482,12 @@ impl Monitor {
     }
 
     fn send_connection(&mut self, number: u64, hand_over: HandOver, socket: OwnedFd) {
-        let number = ConnectionNumber(number);
-        self.send(Message::Connection(
-            Connection { number, hand_over },
-            socket,
-        ));
+        let connection = Connection {
+            number: ConnectionNumber(number),
+            protocol: Protocol::Imap,
+            hand_over,
+        };
+        self.send(Message::Connection(connection, socket));
     }
 
     /// A client whose greeting is not read yet.
@@ -572,6 +576,11 @@ fn account(mail: &Mail) -> Account {
     }
 }
 
+fn logged_in(tag: &str, bad_commands: u32) -> Vec<u8> {
+    let tag = Tag::from_octets(tag.as_bytes()).unwrap();
+    LoggedIn { tag, bad_commands }.to_octets()
+}
+
 fn hand_over(number: u64) -> HandOver {
     HandOver {
         origin: Origin {
@@ -580,10 +589,9 @@ fn hand_over(number: u64) -> HandOver {
             tls: true,
             session: format!("session{number}"),
         },
-        tag: format!("tag{number}").into_bytes(),
+        state: logged_in(&format!("tag{number}"), 0),
         input: Vec::new(),
         output: Vec::new(),
-        bad_commands: 0,
         relayed: false,
     }
 }

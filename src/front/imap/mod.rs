@@ -7,10 +7,11 @@ use super::attempts::{At, Attempts, Declined, Secrecy};
 use super::sasl::{self, Exchange, Ground, Mechanism, Next};
 use super::{Admitted, Question, Settings, Step, refusal};
 use crate::config::TlsRequired;
+use crate::imap::LoggedIn;
 use crate::imap::command::{Command, Tag, Tagged};
 use crate::imap::connection::{Bad, Connection, Event, State};
 use crate::imap::response::{self, Code, Stage, Status};
-use crate::ipc::{LoginRequest, Proof, Refusal, Service};
+use crate::ipc::{LoginRequest, Proof, Protocol, Refusal};
 use crate::mail::Secret;
 use crate::net::stream::Peer;
 use crate::net::{Buffer, ConnectionId, Now, Secured};
@@ -215,13 +216,16 @@ impl Login {
             return None;
         };
         self.attempts.log_success(user, pid);
+        let logged_in = LoggedIn {
+            tag,
+            bad_commands: self.bad_commands,
+        };
         Some(Admitted {
             is_encrypted: self.attempts.secrecy == Secrecy::Tls,
-            tag,
             origin: self.attempts.origin(),
-            connection: self.connection,
+            state: logged_in.to_octets(),
+            input: self.connection.take_input(),
             output: self.output,
-            bad_commands: self.bad_commands,
         })
     }
 
@@ -502,7 +506,7 @@ impl Login {
             .begin(&claimed, exchange.mechanism(), now.instant);
         self.phase = Phase::Asking(tag, exchange);
         Some(Step::Ask(Question::Login(Box::new(LoginRequest {
-            service: Service::Imap,
+            protocol: Protocol::Imap,
             origin: self.attempts.origin(),
             proof,
         }))))

@@ -24,7 +24,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::sasl::{self, Allowed, Exchange, Ground, Mechanism, Next};
 use super::{Question, refusal};
 use crate::config::Config;
-use crate::ipc::{LoginRequest, Origin, Proof, Refusal, Service};
+use crate::ipc::{LoginRequest, Origin, Proof, Protocol, Refusal};
 use crate::mail::Secret;
 use crate::net::{Buffer, ConnectionId, Now};
 use crate::sys::process;
@@ -430,7 +430,7 @@ impl Client {
         request.user = sasl::claimed(&proof);
         request.state = State::Asking(exchange);
         let question = Question::Login(Box::new(LoginRequest {
-            service: Service::Sasl,
+            protocol: Protocol::Sasl,
             origin: request.origin.clone(),
             proof,
         }));

@@ -275,7 +275,7 @@ impl Talk {
         };
         match login.proof {
             Proof::Password { user, password, .. } => {
-                assert_eq!(login.service, Service::Sasl);
+                assert_eq!(login.protocol, Protocol::Sasl);
                 assert_eq!(user, b"bob");
                 if password.expose() == b"secret" {
                     self.socket.admit(ID, request, "bob");

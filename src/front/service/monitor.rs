@@ -71,10 +71,9 @@ impl Server {
     }
 
     /// A client in the clear goes to its session as it is.
-    pub(super) fn hand_over(&mut self, attempt: Attempt, mut admitted: Admitted, stream: Stream) {
-        let output = admitted.output.pending().to_vec();
+    pub(super) fn hand_over(&mut self, attempt: Attempt, admitted: Admitted, stream: Stream) {
         match stream.into_socket() {
-            Some(socket) => self.send_connection(attempt, &mut admitted, output, socket),
+            Some(socket) => self.send(Message::HandOver(attempt, admitted.hand_over(), socket)),
             None => self.desk.return_unused(attempt),
         }
     }
@@ -160,23 +159,18 @@ impl Server {
                 .map(|network| (network.address, network.bits))
                 .collect()
         };
-        let (tls, proxy) = match kind {
-            ListenerKind::Imap { proxy } => (false, proxy),
-            ListenerKind::Imaps { proxy } => (true, proxy),
-            ListenerKind::Sasl => (false, false),
-        };
         self.changes.push_back(Change::Listen {
             socket,
             listener: ListenerId(number),
-            tls,
-            proxy: proxy.then(networks),
+            tls: kind.tls,
+            proxy: kind.proxy.then(networks),
         });
     }
 
     /// inetd: the client is there already.
     fn serve_one(&mut self, kind: ListenerKind, socket: OwnedFd) {
         self.phase = Phase::ServingOne;
-        let tls = matches!(kind, ListenerKind::Imaps { .. });
+        let tls = kind.tls;
         let stream = Stream::adopt(socket).and_then(|stream| {
             let peer = Peer {
                 tls,
@@ -240,7 +234,11 @@ impl Server {
         match pair {
             Ok((stream, theirs)) => {
                 self.joining.insert(id, attempt);
-                self.send_connection(attempt, &mut admitted, Vec::new(), theirs);
+                let hand_over = HandOver {
+                    relayed: true,
+                    ..admitted.hand_over()
+                };
+                self.send(Message::HandOver(attempt, hand_over, theirs));
                 self.changes.push_back(Change::Add {
                     stream,
                     peer: Peer::default(),
@@ -256,25 +254,6 @@ impl Server {
                 self.relay.send_away(id, &text);
             }
         }
-    }
-
-    fn send_connection(
-        &mut self,
-        attempt: Attempt,
-        admitted: &mut Admitted,
-        output: Vec<u8>,
-        socket: OwnedFd,
-    ) {
-        let relayed = self.joining.values().any(|&joining| joining == attempt);
-        let hand_over = HandOver {
-            origin: admitted.origin.clone(),
-            tag: admitted.tag.as_bytes().to_vec(),
-            input: admitted.connection.take_input(),
-            output,
-            bad_commands: admitted.bad_commands,
-            relayed,
-        };
-        self.send(Message::HandOver(attempt, hand_over, socket));
     }
 
     fn send(&mut self, message: Message) {

@@ -31,7 +31,7 @@ fn a_client_in_the_clear_is_handed_over_with_what_it_sent_in_advance() {
     assert!(!request.origin.tls);
     daemon.admit(attempt);
     let (hand_over, socket) = daemon.handed_over(attempt);
-    assert_eq!(hand_over.tag, b"a1");
+    assert_eq!(hand_over.state, b"\0\0\0\0a1");
     assert_eq!(hand_over.input, b"a2 NOOP\r\na3 NO");
     assert_eq!(hand_over.origin, request.origin);
     let mut session = TcpStream::from(socket);
@@ -201,13 +201,16 @@ fn the_auth_socket_is_served_beside() {
     let _ = std::fs::remove_file(&directory);
     let listener = UnixListener::bind(&directory).unwrap();
     let mut daemon = Daemon::start(quick());
-    daemon.say(Message::Listener(ListenerKind::Sasl, listener.into()));
+    daemon.say(Message::Listener(
+        ListenerKind::plain(Protocol::Sasl),
+        listener.into(),
+    ));
     let mut client = Client::new(UnixStream::connect(&directory).unwrap());
     std::fs::remove_file(&directory).unwrap();
     while client.line() != "DONE" {}
     client.send("VERSION\t1\t1\nCPID\t1\nAUTH\t1\tPLAIN\tservice=smtp\tresp=AGJvYgBzZWNyZXQ=\n");
     let (attempt, request) = daemon.login();
-    assert_eq!(request.service, crate::ipc::Service::Sasl);
+    assert_eq!(request.protocol, Protocol::Sasl);
     daemon.admit(attempt);
     assert_eq!(client.line(), "OK\t1\tuser=alice");
     daemon.stop();
@@ -259,7 +262,7 @@ fn clients_hear_bye_when_it_ends_and_it_ends_with_the_monitor() {
 fn the_only_client_of_inetd_is_served_and_then_it_ends() {
     let mut daemon = Daemon::bare(quick());
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let kind = ListenerKind::Imap { proxy: false };
+    let kind = ListenerKind::plain(Protocol::Imap);
     daemon.say(Message::Client(kind, theirs.into()));
     daemon.say(Message::Serve);
     let mut client = Client::new(ours);
@@ -331,8 +334,8 @@ impl Daemon {
     fn start(config: Config) -> Daemon {
         let mut daemon = Daemon::bare(config);
         daemon.use_certificate();
-        daemon.plain = Some(daemon.listen(ListenerKind::Imap { proxy: false }));
-        daemon.tls = Some(daemon.listen(ListenerKind::Imaps { proxy: false }));
+        daemon.plain = Some(daemon.listen(ListenerKind::plain(Protocol::Imap)));
+        daemon.tls = Some(daemon.listen(ListenerKind::plain(Protocol::Imap).under_tls()));
         daemon.say(Message::Serve);
         daemon
     }

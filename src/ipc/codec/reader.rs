@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use super::super::{
     Account, Attempt, Binding, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement,
-    Kind, Level, Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal,
-    Service, SessionCounters, Verdict,
+    Kind, Level, Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Protocol,
+    Refusal, SessionCounters, Verdict,
 };
 use super::{MAX_LOG_LINE, MECHANISMS};
 use crate::mail::{Layout, Secret};
@@ -73,6 +73,7 @@ impl<'a> Reader<'a> {
             Kind::Connection => {
                 let connection = Connection {
                     number: self.number()?,
+                    protocol: self.protocol()?,
                     hand_over: self.hand_over()?,
                 };
                 Message::Connection(connection, descriptor?)
@@ -176,12 +177,17 @@ impl<'a> Reader<'a> {
     }
 
     fn listener(&mut self) -> Part<ListenerKind> {
+        Ok(ListenerKind {
+            protocol: self.protocol()?,
+            tls: self.flag()?,
+            proxy: self.flag()?,
+        })
+    }
+
+    fn protocol(&mut self) -> Part<Protocol> {
         Ok(match self.u8()? {
-            0 => ListenerKind::Imap { proxy: false },
-            1 => ListenerKind::Imap { proxy: true },
-            2 => ListenerKind::Imaps { proxy: false },
-            3 => ListenerKind::Imaps { proxy: true },
-            4 => ListenerKind::Sasl,
+            0 => Protocol::Imap,
+            1 => Protocol::Sasl,
             _ => return Err(NO_SUCH),
         })
     }
@@ -205,13 +211,8 @@ impl<'a> Reader<'a> {
     }
 
     fn login(&mut self) -> Part<LoginRequest> {
-        let service = match self.u8()? {
-            0 => Service::Imap,
-            1 => Service::Sasl,
-            _ => return Err(NO_SUCH),
-        };
         Ok(LoginRequest {
-            service,
+            protocol: self.protocol()?,
             origin: self.origin()?,
             proof: self.proof()?,
         })
@@ -289,10 +290,9 @@ impl<'a> Reader<'a> {
     fn hand_over(&mut self) -> Part<HandOver> {
         Ok(HandOver {
             origin: self.origin()?,
-            tag: self.vector()?,
+            state: self.vector()?,
             input: self.vector()?,
             output: self.vector()?,
-            bad_commands: self.u32()?,
             // The kind of the message says it, where it matters.
             relayed: false,
         })

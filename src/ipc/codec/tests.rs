@@ -68,8 +68,11 @@ fn text_is_utf_8_and_choices_exist() {
     let octets = [&[0][..], &2_u32.to_be_bytes(), b"\xff\xfe"].concat();
     assert_eq!(decode(&octets, None).unwrap_err(), "it is not UTF-8");
     assert!(decode(&[200], None).is_err());
-    let (mut octets, descriptor) =
-        encode(Message::Listener(super::super::ListenerKind::Sasl, null())).unwrap();
+    let (mut octets, descriptor) = encode(Message::Listener(
+        super::super::ListenerKind::plain(super::super::Protocol::Sasl),
+        null(),
+    ))
+    .unwrap();
     octets[1] = 5;
     assert!(decode(&octets, descriptor).is_err());
 }

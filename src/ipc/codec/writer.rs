@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::super::{
     Account, Attempt, Connection, ConnectionNumber, FrontCounters, HandOver, Judgement, Level,
-    Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Refusal, Service,
+    Limit, ListenerKind, Location, LoginRequest, Message, Origin, Proof, Protocol, Refusal,
     SessionCounters, Verdict,
 };
 use super::{MAX_LOG_LINE, MECHANISMS};
@@ -67,8 +67,14 @@ impl Writer {
             }
             Message::Counted(counters) => self.front_counters(&counters),
             Message::Account(account) => self.account(&account),
-            Message::Connection(Connection { number, hand_over }, descriptor) => {
+            Message::Connection(connection, descriptor) => {
+                let Connection {
+                    number,
+                    protocol,
+                    hand_over,
+                } = connection;
                 self.number(number);
+                self.protocol(protocol);
                 self.hand_over(&hand_over);
                 return Some(descriptor);
             }
@@ -150,12 +156,15 @@ impl Writer {
     }
 
     fn listener(&mut self, kind: ListenerKind) {
-        self.u8(match kind {
-            ListenerKind::Imap { proxy: false } => 0,
-            ListenerKind::Imap { proxy: true } => 1,
-            ListenerKind::Imaps { proxy: false } => 2,
-            ListenerKind::Imaps { proxy: true } => 3,
-            ListenerKind::Sasl => 4,
+        self.protocol(kind.protocol);
+        self.flag(kind.tls);
+        self.flag(kind.proxy);
+    }
+
+    fn protocol(&mut self, protocol: Protocol) {
+        self.u8(match protocol {
+            Protocol::Imap => 0,
+            Protocol::Sasl => 1,
         });
     }
 
@@ -181,10 +190,7 @@ impl Writer {
     }
 
     fn login(&mut self, request: &LoginRequest) {
-        self.u8(match request.service {
-            Service::Imap => 0,
-            Service::Sasl => 1,
-        });
+        self.protocol(request.protocol);
         self.origin(&request.origin);
         match &request.proof {
             Proof::Password {
@@ -277,10 +283,9 @@ impl Writer {
 
     fn hand_over(&mut self, hand_over: &HandOver) {
         self.origin(&hand_over.origin);
-        self.octets(&hand_over.tag);
+        self.octets(&hand_over.state);
         self.octets(&hand_over.input);
         self.octets(&hand_over.output);
-        self.u32(hand_over.bad_commands);
     }
 
     fn front_counters(&mut self, counters: &FrontCounters) {

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use crate::ipc::channel::Channel;
 use crate::ipc::{
     Account, Attempt, ConnectionNumber, HandOver, Judgement, Limit, Location, LoginRequest, Origin,
-    Proof, Refusal, Service, SessionCounters, Verdict,
+    Proof, Protocol, Refusal, SessionCounters, Verdict,
 };
 use crate::mail::{Layout, Secret};
 
@@ -24,7 +24,7 @@ fn the_first_login_of_a_user_starts_his_session_and_the_client_is_handed_over_to
     rig.hand_over(1);
     let (number, hand_over) = session.connection();
     assert_eq!(number, 0);
-    assert_eq!(hand_over.tag, b"a1");
+    assert_eq!(hand_over.state, b"\0\0\0\0a1");
     assert_eq!(hand_over.origin, origin("203.0.113.5"));
     let who = rig.monitor.who();
     assert!(who.contains("bob") && who.contains("203.0.113.5"), "{who}");
@@ -650,7 +650,7 @@ fn root_is_not_let_in_whatever_a_child_says() {
 fn a_login_for_postfix_starts_no_session_and_cannot_be_handed_over() {
     let mut rig = Rig::new();
     let request = LoginRequest {
-        service: Service::Sasl,
+        protocol: Protocol::Sasl,
         ..request("203.0.113.5")
     };
     rig.say(Message::Login(Attempt(1), request));
@@ -1076,7 +1076,7 @@ impl PlayedSession {
 
 fn request(address: &str) -> LoginRequest {
     LoginRequest {
-        service: Service::Imap,
+        protocol: Protocol::Imap,
         origin: origin(address),
         proof: Proof::Password {
             mechanism: "PLAIN",
@@ -1099,10 +1099,9 @@ fn origin(address: &str) -> Origin {
 fn hand_over() -> HandOver {
     HandOver {
         origin: origin("192.0.2.99"),
-        tag: b"a1".to_vec(),
+        state: b"\0\0\0\0a1".to_vec(),
         input: Vec::new(),
         output: Vec::new(),
-        bad_commands: 0,
         relayed: false,
     }
 }
