@@ -61,7 +61,7 @@
 //! | allow | `imap/connection.rs` | is it allowed in this state? |
 //! | begin | `session/connection.rs`, `session/command/mod.rs` | an event becomes a running command |
 //! | act | `session/command/append.rs` | pieces of the literal as they come, CRLF to LF |
-//! | write | `maildir/save.rs`, `maildir/batch.rs` | tmp/, fsync, a UID from `maildir/uids.rs`, into cur/ |
+//! | write | `maildir/folder/save.rs`, `maildir/folder/batch.rs` | tmp/, fsync, a UID from `maildir/folder/uids.rs`, into cur/ |
 //!
 //! In `roost try` and `roost --preauth`, which are one process, `solo.rs` passes octets to the front before login, and
 //! to the session after it.
@@ -71,8 +71,8 @@
 //! them, to the client or, under TLS, to the front's `front/relay.rs`.  A message's text is never in memory as a whole: `session/body.rs` reads its next piece from the file when the
 //! buffer has drained.
 //!
-//! From outside: another program renames a file; `maildir/watch.rs` wakes the loop;
-//! `session/mailboxes.rs` hands the event to the mailbox; `maildir/scan.rs` looks at that one name;
+//! From outside: another program renames a file; `maildir/disk/watch.rs` wakes the loop;
+//! `session/mailboxes.rs` hands the event to the mailbox; `maildir/folder/scan.rs` looks at that one name;
 //! `session/mailbox.rs` passes the change to each `session/view.rs`, which tells its client when the
 //! protocol allows.
 

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use roost::mail::{Keyword, Uid};
-use roost::maildir::dir::{Access, Dir, fault};
-use roost::maildir::keywords::{Keywords, KeywordsFile, Room};
-use roost::maildir::lock::{Dotlock, Lock};
-use roost::maildir::uidlist::{Durable, New, Uidlist};
+use roost::maildir::disk::dir::{Access, Dir, fault};
+use roost::maildir::disk::lock::{Dotlock, Lock};
+use roost::maildir::dovecot::keywords::{Keywords, KeywordsFile, Room};
+use roost::maildir::dovecot::uidlist::{Durable, New, Uidlist};
 
 /// A message is given a UID and a keyword; the client is told when all is done.
 #[test]

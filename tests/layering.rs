@@ -84,9 +84,9 @@ const LAYERS: &[Layer] = &[
         may_name: &["log", "mail", "message", "sys"],
         may_touch: &[Io],
         files: &[
-            ("dir.rs", FILES),
-            ("dir/", FILES),
-            ("watch.rs", &[Watch, Threads]),
+            ("disk/dir.rs", FILES),
+            ("disk/dir/", FILES),
+            ("disk/watch.rs", &[Watch, Threads]),
         ],
     },
     Layer {
@@ -148,7 +148,7 @@ const LAYERS: &[Layer] = &[
     },
 ];
 
-/// What `maildir/dir.rs`, the only code that touches mail files, needs.
+/// What `maildir/disk/dir.rs`, the only code that touches mail files, needs.
 const FILES: &[Touch] = &[Files, System, Processes];
 
 /// How each part of the outside world shows in the source.

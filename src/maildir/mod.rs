@@ -6,9 +6,18 @@
 //! `dovecot-uidvalidity` and `subscriptions`) and our own (`roost.index`, `roost.cache`,
 //! `roost.modseq`).  What they are to other programs is in roost-maildir(5).
 //!
-//! File-system calls on mail are made in [`dir`], so that the crash tests can break off at each.
+//! File-system calls on mail are made in [`disk::dir`], so that the crash tests can break off at each.
 //! Time is an argument.  Nothing here blocks on another process, and what takes long is done in
 //! slices: `over()` says that the time is up, and the operation is called again.
+//!
+//! | module | whose |
+//! |---|---|
+//! | [`disk`] | the kernel's: directories, files, locks, names, the watch |
+//! | [`dovecot`] | Dovecot's files: UIDs, keywords, subscriptions, the log of its index |
+//! | [`courier`] | Courier's, read where Dovecot's are not there |
+//! | [`own`] | ours: the index, the cache, the counter of modseqs |
+//! | [`folder`] | one mailbox, opened: what there is, what changed, what is to be done |
+//! | [`tree`] | which mailboxes there are, and where |
 //!
 //! # What is true where
 //!
@@ -25,19 +34,19 @@
 //! is, changes under us.  So a name that we have in memory, or from a listing, or from an inotify
 //! event, is a hint.  Four rules follow:
 //!
-//! 1. *Whoever finds no file under a name looks again* (`seek.rs`): the names that one change of a
+//! 1. *Whoever finds no file under a name looks again* (`folder/seek.rs`): the names that one change of a
 //!    flag would have given, then the directories.  A listing during which something was renamed
 //!    proves nothing, so only one with nothing going on says that the message is gone; until then a
 //!    command says that it cannot have it now, and expunges nothing.
 //! 2. *Whoever acts on a message acts on what its name says at that moment*, under the lock
-//!    (`update.rs`, `batch.rs`). There is no look first and then a deed, for another rename would
+//!    (`folder/update.rs`, `folder/batch.rs`). There is no look first and then a deed, for another rename would
 //!    fit in between: a flag is set by renaming from the name that shows the flags it is added to,
 //!    EXPUNGE unlinks a name that says \Deleted, COPY links a name and the copy gets the flags
 //!    which that name shows, MOVE removes a name with the flags that the copy has.  Each of these
 //!    fails if the name is not there any more, and begins again with the name that is.  What is
 //!    found that way the table and the clients learn at once.  Where nothing is to be done, a
 //!    `stat` says that the name is still there.
-//! 3. *Whoever finds something new looks at the file before acting* (`resolve.rs`), under the lock:
+//! 3. *Whoever finds something new looks at the file before acting* (`folder/resolve.rs`), under the lock:
 //!    a name that is not there any more is dropped, for whatever replaced it will be seen too.  All
 //!    events that wait are taken in before anything is done about them, so that a thousand renames
 //!    of one file cost one look.
@@ -78,7 +87,7 @@
 //!
 //! Between a scan and what follows from it others may write the uidlist.  So it is read again under
 //! the lock, and a file that was about to get a UID is looked up first: it may have one by now
-//! (`sync.rs`).  If the list was written anew, what the scan saw of its records is kept, as nothing
+//! (`folder/sync.rs`).  If the list was written anew, what the scan saw of its records is kept, as nothing
 //! tells of those files again.  If a live message's file has a new record, its old UID is expunged
 //! at once, before anybody acts on it.  A record that was appended counts whatever fails after it:
 //! the list need not be made smaller.
@@ -94,10 +103,10 @@
 //!
 //! # Modseqs
 //!
-//! No modseq is used twice, or told and then forgotten: see `counter.rs`.  A batch of changes has
+//! No modseq is used twice, or told and then forgotten: see `own/counter.rs`.  A batch of changes has
 //! one; changes found in the files get a new one, so that a client may hear of something twice but
 //! never misses it.  While Dovecot has an index of the folder the two counters go in step
-//! (`modseqs.rs`).
+//! (`folder/modseqs.rs`).
 //!
 //! What other processes gave is read before anything is done under the lock, and before
 //! `roost.modseq` begins anew with the index, also by a process that saw nothing of it in the
@@ -113,21 +122,21 @@
 //! not while directories are read.  It is taken by trying: who does not get it is told so
 //! ([`folder::Step::Locked`]) and comes again.  On a full disk no lock can be made, and none is
 //! needed for what still works there: reading, flags, and EXPUNGE, which makes room.  A lock that
-//! was left empty is known by that nobody holds its file (`lock.rs`).
+//! was left empty is known by that nobody holds its file (`disk/lock.rs`).
 //!
 //! Keywords get their letters under the lock before a file name shows them.  So whoever meets a
 //! letter without a name reads `dovecot-keywords` again before a client is told of it.
 //!
 //! A message on its way into a folder is for the directory that was there when it began; if another
 //! has taken its place the batch ends with [`folder::FolderError::Replaced`], for its files would
-//! be where nobody finds them (`save.rs`).
+//! be where nobody finds them (`folder/save.rs`).
 //!
 //! # Files beside the messages
 //!
 //! Only `dovecot-uidlist` is needed to serve a folder, and Courier's where there is no other.  Whatever else cannot be
 //! read, for whatever reason, costs what it is for and nothing more: keywords have stand-ins for names, modseqs
-//! come from the clock, nothing is subscribed.  `report.rs` says so once.  What such a file says of sizes is
-//! believed as far as the folder bears it out (`plausible.rs`), and a file whose content is not known is not
+//! come from the clock, nothing is subscribed.  `disk/report.rs` says so once.  What such a file says of sizes is
+//! believed as far as the folder bears it out (`disk/plausible.rs`), and a file whose content is not known is not
 //! written over.
 //!
 //! # After a crash
@@ -139,51 +148,18 @@
 //! that was not acknowledged: each is found by the next sync and told truthfully.  `tests/crash`
 //! breaks off at every call.
 
-pub mod adopt;
-mod arrive;
-mod batch;
-pub mod cache;
-pub mod compressed;
-mod counter;
-mod counts;
-pub mod dir;
-mod dirs;
-mod error;
-pub mod filename;
+pub mod courier;
+pub mod disk;
+pub mod dovecot;
 pub mod folder;
-mod history;
-mod index;
-pub mod keywords;
-pub mod lock;
-mod make;
-pub mod messages;
-pub mod modseq;
-mod modseqs;
-mod persist;
-mod plausible;
-mod read;
-pub mod report;
-mod resolve;
-pub mod save;
-mod scan;
-mod seek;
-pub mod subscriptions;
-mod sweep;
-pub mod sync;
-mod table;
-mod text;
+pub mod own;
 pub mod tree;
-pub mod uidlist;
-mod uids;
-pub mod uidvalidity;
-pub mod update;
-pub mod watch;
 
 use std::path::{Path, PathBuf};
 
 use crate::mail::Fsync;
 
-pub use make::{make, make_directory};
+pub use tree::make::{make, make_directory};
 
 /// The mail of one user.
 #[derive(Clone, Debug)]

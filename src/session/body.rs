@@ -2,7 +2,7 @@
 
 use super::text::Text;
 use crate::log::ONCE;
-use crate::maildir::dir::DiskResult;
+use crate::maildir::disk::dir::DiskResult;
 use crate::message::crlf::{Span, ToCrlf};
 use crate::message::transfer::Decoder;
 use crate::net::Buffer;

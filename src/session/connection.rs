@@ -18,8 +18,8 @@ use crate::imap::response::{self, Code, Status};
 use crate::imap::{self, Event};
 use crate::log::ONCE;
 use crate::mail::Ranges;
+use crate::maildir::disk::report;
 use crate::maildir::folder::{FolderError, Step};
-use crate::maildir::report;
 use crate::net::{Buffer, ConnectionId, Now, Run};
 
 /// What commands see of the client.

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use crate::imap::flag::Flag;
 use crate::mail::{Flags, Keyword};
+use crate::maildir::dovecot::keywords::{LETTERS, Room};
 use crate::maildir::folder::{Folder, FolderError};
-use crate::maildir::keywords::{LETTERS, Room};
 
 /// The keywords of a folder by letter, ready to be written.
 pub struct KeywordNames<'f>([Option<&'f str>; LETTERS]);
@@ -118,7 +118,7 @@ fn bit(letter: u32) -> u32 {
 mod tests {
     use super::*;
     use crate::mail::System;
-    use crate::maildir::dir::scratch::Scratch;
+    use crate::maildir::disk::dir::scratch::Scratch;
     use crate::maildir::{Maildir, Settings};
 
     fn folder(scratch: &Scratch) -> Folder {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::view::{Manner, Tell, View};
 use crate::mail::{MailboxName, Ranges, Uid};
-use crate::maildir::cache::Cache;
+use crate::maildir::disk::watch::Event;
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
-use crate::maildir::watch::Event;
+use crate::maildir::own::cache::Cache;
 use crate::net::{Buffer, ConnectionId, Now};
 
 pub struct Mailbox {
@@ -415,8 +415,8 @@ const RECENT_WRITTEN_MAX: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maildir::dir::scratch::Scratch;
-    use crate::maildir::watch::Place;
+    use crate::maildir::disk::dir::scratch::Scratch;
+    use crate::maildir::disk::watch::Place;
     use crate::maildir::{Maildir, Settings};
 
     const OLD: &str = "cur/1.host:2,";

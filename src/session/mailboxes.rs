@@ -13,13 +13,13 @@ use crate::config::Config;
 use crate::log::ONCE;
 use crate::mail::{Fsync, Layout, MailboxName};
 use crate::maildir::Maildir;
-use crate::maildir::adopt;
-use crate::maildir::dir::{Dir, DiskResult};
+use crate::maildir::courier;
+use crate::maildir::disk::dir::{Dir, DiskResult};
+use crate::maildir::disk::report;
+use crate::maildir::disk::watch::{Event, Watcher};
+use crate::maildir::dovecot::subscriptions::Subscriptions;
 use crate::maildir::folder::{Folder, FolderError, Step, Told};
-use crate::maildir::report;
-use crate::maildir::subscriptions::Subscriptions;
 use crate::maildir::tree::{Tree, TreeError};
-use crate::maildir::watch::{Event, Watcher};
 use crate::net::{ConnectionId, Now};
 
 pub struct Mailboxes {
@@ -369,7 +369,7 @@ fn adopt_subscriptions(subscriptions: &mut Subscriptions, root: &Dir, now: Now) 
         return Ok(());
     }
     let access = root.access()?;
-    for name in adopt::subscriptions(root.path())?.unwrap_or_default() {
+    for name in courier::subscriptions(root.path())?.unwrap_or_default() {
         subscriptions.set(root, &access, &name, true, now.time)?;
     }
     Ok(())
@@ -400,7 +400,7 @@ const INDEX_AGE: Duration = Duration::from_secs(15);
 mod tests {
     use super::*;
     use crate::maildir::Settings;
-    use crate::maildir::dir::scratch::Scratch;
+    use crate::maildir::disk::dir::scratch::Scratch;
 
     #[test]
     fn with_watch_no_mailboxes_are_polled() {

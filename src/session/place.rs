@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, Location};
 use crate::ipc::Account;
 use crate::maildir;
-use crate::maildir::dir::{self, DiskResult, Stat};
+use crate::maildir::disk::dir::{self, DiskResult, Stat};
 use crate::maildir::tree;
 
 /// The directories that a session works in.

@@ -16,10 +16,10 @@ use crate::imap::mailbox::Dialect;
 use crate::imap::response::{self, Code, Status};
 use crate::log::ONCE;
 use crate::mail::{MailboxName, NameError, Ranges};
-use crate::maildir::dir::DiskError;
+use crate::maildir::disk::dir::DiskError;
+use crate::maildir::disk::report;
+use crate::maildir::folder::save::SaveError;
 use crate::maildir::folder::{FolderError, MessageError};
-use crate::maildir::report;
-use crate::maildir::save::SaveError;
 use crate::maildir::tree::{Tree, TreeError};
 
 /// What a tagged response says.

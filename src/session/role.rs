@@ -16,7 +16,7 @@ use std::rc::Rc;
 use crate::config::{Config, ConfigError};
 use crate::ipc::channel::{self, Channel, ChannelError};
 use crate::ipc::{Account, Message};
-use crate::maildir::dir::links;
+use crate::maildir::disk::dir::links;
 use crate::net::{Loop, Now};
 use crate::session::Session;
 use crate::session::confine::Confinement;

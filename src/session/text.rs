@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::maildir::dir::DiskResult;
+use crate::maildir::disk::dir::DiskResult;
 use crate::maildir::folder::MessageFile;
 use crate::message::HEADER_MAX;
 use crate::message::crlf::{Checkpoint, Counter, Span, ToCrlf};

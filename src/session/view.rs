@@ -14,7 +14,7 @@ use crate::imap::fetch::FetchLine;
 use crate::imap::response::{self, Code, Status};
 use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::Folder;
-use crate::maildir::messages::Message;
+use crate::maildir::folder::state::messages::Message;
 use crate::net::Buffer;
 
 /// Which changes may be told (RFC 3501 7.4.1, RFC 9051 7.5.1).

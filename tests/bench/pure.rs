@@ -320,10 +320,10 @@ mod message {
 mod maildir {
     use divan::Bencher;
     use roost::mail::Fsync;
-    use roost::maildir::dir::Dir;
-    use roost::maildir::filename::Filename;
+    use roost::maildir::disk::dir::Dir;
+    use roost::maildir::disk::filename::Filename;
+    use roost::maildir::dovecot::uidlist::Uidlist;
     use roost::maildir::folder::{Folder, Look, Step};
-    use roost::maildir::uidlist::Uidlist;
     use roost::maildir::{Maildir, Settings};
     use std::fmt::Write;
     use std::path::PathBuf;

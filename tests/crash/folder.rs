@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use roost::mail::{Flags, System};
-use roost::maildir::dir::fault;
+use roost::maildir::disk::dir::fault;
+use roost::maildir::folder::save::{Batch, Commit, Incoming};
 use roost::maildir::folder::{Folder, Look, Step};
-use roost::maildir::save::{Batch, Commit, Incoming};
 use roost::maildir::{Maildir, Settings};
 
 #[test]

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
-use roost::maildir::dir::Time;
-use roost::maildir::dir::world::Happened;
+use roost::maildir::disk::dir::Time;
+use roost::maildir::disk::dir::world::Happened;
 
 use crate::world::{Intent, Wish};
 

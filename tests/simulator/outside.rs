@@ -222,7 +222,7 @@ impl Outsider {
                 let created = options.write(true).create_new(true).open(lock);
                 if let (Ok(mut file), false) = (created, disk.is_full()) {
                     // A process that surely exists.
-                    let host = roost::maildir::dir::host_name();
+                    let host = roost::maildir::disk::dir::host_name();
                     file.write_all(b"1:").unwrap();
                     file.write_all(&host).unwrap();
                     locked = true;

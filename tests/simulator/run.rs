@@ -66,7 +66,7 @@ fn guarded(world: &Arc<World>, me: usize, act: impl FnOnce(Rc<Here>)) {
         me,
     });
     let acted = catch_unwind(AssertUnwindSafe(|| act(Rc::clone(&here))));
-    roost::maildir::dir::world::leave();
+    roost::maildir::disk::dir::world::leave();
     if let Err(panic) = acted {
         let text = panic
             .downcast_ref::<String>()
@@ -99,7 +99,9 @@ fn serve(here: Rc<Here>, plan: &plan::Server, snapshots: &Mutex<Vec<Picture>>) {
 }
 
 fn direct(here: Rc<Here>, plan: &Plan, snapshots: &Mutex<Vec<Picture>>) {
-    roost::maildir::dir::world::enter(Rc::clone(&here) as Rc<dyn roost::maildir::dir::world::World>);
+    roost::maildir::disk::dir::world::enter(
+        Rc::clone(&here) as Rc<dyn roost::maildir::disk::dir::world::World>
+    );
     prepare(&here, plan);
     let world = Arc::clone(&here.world);
     let everybody: Vec<usize> = (0..plan.servers.len() + plan.outsiders.len()).collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use roost::config::Config;
 use roost::imap;
 use roost::imap::connection::State;
-use roost::maildir::dir::world as seam;
+use roost::maildir::disk::dir::world as seam;
 use roost::net::{Buffer, ConnectionId, Run};
 use roost::session::{Greeting, Session};
 

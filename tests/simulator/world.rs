@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
-use roost::maildir::dir::Time;
-use roost::maildir::dir::world::{Happened, Told, World as Seam};
+use roost::maildir::disk::dir::Time;
+use roost::maildir::disk::dir::world::{Happened, Told, World as Seam};
 use roost::net::Now;
 
 use crate::disk::Disk;

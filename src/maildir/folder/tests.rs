@@ -13,12 +13,12 @@ mod saving;
 mod status;
 mod uidlist;
 
+use super::save::{Batch, Commit, Incoming};
 use super::*;
 use crate::mail::{Flags, System};
 use crate::maildir::Settings;
-use crate::maildir::dir::scratch::Scratch;
-use crate::maildir::save::{Batch, Commit, Incoming};
-use crate::maildir::watch::{Event, Place};
+use crate::maildir::disk::dir::scratch::Scratch;
+use crate::maildir::disk::watch::{Event, Place};
 
 struct Mail {
     scratch: Scratch,

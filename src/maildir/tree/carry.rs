@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 
 use super::{TreeError, list, taken, trash};
-use crate::maildir::dir::{Access, Dir, DiskResult, Kind, Target, is_gone};
+use crate::maildir::disk::dir::{Access, Dir, DiskResult, Kind, Target, is_gone};
 
 /// Moves the folder `name` in `from`, with all that is in it.
 pub(super) fn folder(

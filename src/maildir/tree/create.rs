@@ -7,10 +7,10 @@ use super::{
     Role, Tree, TreeError, is_taken, list, make_above, names, open_path, roles, taken, trash,
 };
 use crate::mail::{Layout, MailboxName, Uid};
-use crate::maildir::dir::{Access, Dir, Target};
-use crate::maildir::lock::Dotlock;
-use crate::maildir::uidlist::{Durable, Uidlist, UidlistError};
-use crate::maildir::uidvalidity;
+use crate::maildir::disk::dir::{Access, Dir, Target};
+use crate::maildir::disk::lock::Dotlock;
+use crate::maildir::dovecot::uidlist::{Durable, Uidlist, UidlistError};
+use crate::maildir::dovecot::uidvalidity;
 
 impl Tree {
     /// CREATE (RFC 9051 6.3.4): the folder, with its UIDVALIDITY.  The names above it need no folders.

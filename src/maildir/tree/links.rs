@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::list;
-use crate::maildir::dir::{Dir, DiskError, DiskResult, Kind, is_gone};
+use crate::maildir::disk::dir::{Dir, DiskError, DiskResult, Kind, is_gone};
 
 /// The directories outside of `root` that links in it lead to: folders, or with `cur`, `new` and `tmp` what
 /// has the same name elsewhere.  Other links are no mail's: whoever is kept to these directories
@@ -66,7 +66,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::maildir::dir::scratch::Scratch;
+    use crate::maildir::disk::dir::scratch::Scratch;
 
     #[test]
     fn only_links_to_mail_lead_elsewhere() {

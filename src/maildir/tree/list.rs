@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Folder, Given, Mailbox, names};
 use crate::mail::{Layout, MailboxName};
-use crate::maildir::dir::{self, Dir, DiskResult, Kind, Stat, is_gone};
+use crate::maildir::disk::dir::{self, Dir, DiskResult, Kind, Stat, is_gone};
 
 /// All folders but INBOX's, which is at `inbox`, sorted by name, no two of the same name.
 pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> DiskResult<Vec<Folder>> {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::{Folder, Tree, TreeError, carry, make_above, names, open_above, roles, taken, trash};
 use crate::mail::{Layout, MailboxName};
-use crate::maildir::dir::{Dir, Target};
+use crate::maildir::disk::dir::{Dir, Target};
 
 impl Tree {
     /// RENAME (RFC 9051 6.3.6) of anything but INBOX, with all that is below it.  Returns (old, new)

@@ -11,8 +11,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Given, Mailbox, Role};
 use crate::mail::MailboxName;
-use crate::maildir::dir::{Dir, DiskResult, Target};
-use crate::maildir::report;
+use crate::maildir::disk::dir::{Dir, DiskResult, Target};
+use crate::maildir::disk::report;
 
 /// Gives their roles to the mailboxes that have one.
 pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox], configured: &[Given]) {

@@ -5,10 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::maildir::dir::fault;
-use crate::maildir::dir::scratch::Scratch;
-use crate::maildir::modseq::lab::{Imap, Lab, number};
-use crate::maildir::uidlist::Uidlist;
+use crate::maildir::disk::dir::fault;
+use crate::maildir::disk::dir::scratch::Scratch;
+use crate::maildir::dovecot::modseq::lab::{Imap, Lab, number};
+use crate::maildir::dovecot::uidlist::Uidlist;
 
 fn name(text: &str) -> MailboxName {
     MailboxName::new(text).unwrap()

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::list;
 use crate::mail::Layout;
-use crate::maildir::dir::{
+use crate::maildir::disk::dir::{
     Access, Dir, DiskError, DiskResult, Kind, Target, host_name, is_gone, own_process,
 };
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::maildir::dir::scratch::Scratch;
+use crate::maildir::disk::dir::scratch::Scratch;
 use crate::maildir::folder::{Folder, Look, Step};
 use crate::maildir::{Maildir, Settings};
 use crate::message::transfer::Encoding;

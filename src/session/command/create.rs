@@ -6,7 +6,7 @@ use crate::imap::mailbox::MailboxArgument;
 use crate::imap::response::Code;
 use crate::log::ONCE;
 use crate::mail::{MailboxName, SpecialUse};
-use crate::maildir::report;
+use crate::maildir::disk::report;
 use crate::maildir::tree::TreeError;
 use crate::net::Now;
 use crate::session::mailbox::Effort;

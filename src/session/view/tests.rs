@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mail::{Flags, MailboxName, System};
-use crate::maildir::dir::scratch::Scratch;
+use crate::maildir::disk::dir::scratch::Scratch;
+use crate::maildir::disk::watch::Event;
 use crate::maildir::folder::Step;
-use crate::maildir::watch::Event;
 use crate::maildir::{Maildir, Settings};
 use crate::net::{ConnectionId, Now};
 use crate::session::mailbox::{Effort, Mailbox};

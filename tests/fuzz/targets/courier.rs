@@ -3,7 +3,7 @@
 use super::files::Scratch;
 use super::folder::{deliver, files, serve};
 use roost::mail::MailboxName;
-use roost::maildir::adopt;
+use roost::maildir::courier;
 use std::collections::BTreeMap;
 
 /// Any `courierimapuiddb`, `courierimapsubscribed` and files in `courierimapkeywords/`, and messages.
@@ -29,19 +29,19 @@ pub fn courier(input: &[u8]) {
             deliver(&scratch, name, bytes);
         }
     }
-    let uiddb = adopt::uiddb(&scratch.path).expect("it can be read");
+    let uiddb = courier::uiddb(&scratch.path).expect("it can be read");
     if let Some(uiddb) = &uiddb {
         let uids: Vec<u32> = uiddb.records.iter().map(|(uid, _)| *uid).collect();
         assert!(uids.is_sorted_by(|a, b| a < b));
         assert!(uids.last().is_none_or(|last| *last < uiddb.next_uid));
     }
-    let names = adopt::subscriptions(&scratch.path).expect("it can be read");
+    let names = courier::subscriptions(&scratch.path).expect("it can be read");
     let depth = |name: &MailboxName| name.as_str().split('/').count();
     names
         .iter()
         .flatten()
         .for_each(|name| assert!(depth(name) > 0));
-    let keywords = adopt::keywords(&scratch.path).expect("they can be read");
+    let keywords = courier::keywords(&scratch.path).expect("they can be read");
     assert!(keywords.is_sorted_by(|a, b| a.0 < b.0));
 
     if let (Some(uiddb), Some(told)) = (uiddb, serve(&scratch, false)) {

@@ -1,13 +1,13 @@
 //! Names and single files that other programs write beside us.
 
 use roost::mail::{Flags, Keyword, MailboxName, System, Uid};
-use roost::maildir::cache::Cache;
-use roost::maildir::dir::{Access, Dir};
-use roost::maildir::filename::{Filename, size, uid_order, virtual_size};
-use roost::maildir::keywords::{Keywords, KeywordsFile, Room};
-use roost::maildir::lock::{Dotlock, Lock};
-use roost::maildir::subscriptions::Subscriptions;
-use roost::maildir::uidlist::{Durable, New, Uidlist};
+use roost::maildir::disk::dir::{Access, Dir};
+use roost::maildir::disk::filename::{Filename, size, uid_order, virtual_size};
+use roost::maildir::disk::lock::{Dotlock, Lock};
+use roost::maildir::dovecot::keywords::{Keywords, KeywordsFile, Room};
+use roost::maildir::dovecot::subscriptions::Subscriptions;
+use roost::maildir::dovecot::uidlist::{Durable, New, Uidlist};
+use roost::maildir::own::cache::Cache;
 use std::cmp::Ordering;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -102,7 +102,7 @@ pub fn uidlist(input: &[u8]) {
     }
     let lock = scratch.lock();
     let before = Told::by(&list);
-    let all = &mut |_, _: roost::maildir::uidlist::Record<'_>| true;
+    let all = &mut |_, _: roost::maildir::dovecot::uidlist::Record<'_>| true;
     list.rewrite(&scratch.dir, &lock, &Access::PRIVATE, all, Durable::Never)
         .expect("it can be written");
     assert_eq!(Told::by(&list), before);

@@ -4,9 +4,9 @@
 
 use super::files::{Scratch, now};
 use roost::mail::Fsync;
+use roost::maildir::dovecot::modseq::{DovecotLog, Raised};
+use roost::maildir::folder::state::messages::Message;
 use roost::maildir::folder::{Folder, Look, Step};
-use roost::maildir::messages::Message;
-use roost::maildir::modseq::{DovecotLog, Raised};
 use roost::maildir::{Maildir, Settings};
 use std::path::{Component, Path};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use super::super::save::SaveError;
 use super::*;
 
 /// Mail on a file system of its own, which takes root to mount.
@@ -83,7 +84,7 @@ fn on_a_full_disk_mail_is_served_and_can_be_expunged() {
 
     let mut message = Incoming::begin(&folder, now()).unwrap();
     let error = message.write(&[b'x'; 50_000]).unwrap_err();
-    assert!(matches!(error, crate::maildir::save::SaveError::Full(_)));
+    assert!(matches!(error, SaveError::Full(_)));
     drop(message);
     assert!(mail.names("tmp").is_empty());
 
@@ -154,7 +155,7 @@ fn when_a_message_cannot_be_saved_none_of_its_batch_is() {
     match committed {
         Ok(_) => assert_eq!(there, 4),
         Err(error) => {
-            assert!(matches!(error, crate::maildir::save::SaveError::Full(_)));
+            assert!(matches!(error, SaveError::Full(_)));
             assert_eq!(there, 1);
         }
     }

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::mail::Keyword;
-use crate::maildir::dir::fault;
-use crate::maildir::keywords::Room;
-use crate::maildir::save::SaveError;
+use crate::maildir::disk::dir::fault;
+use crate::maildir::dovecot::keywords::Room;
+use crate::maildir::folder::save::SaveError;
 
 const ENOSPC: i32 = 28;
 

@@ -1,8 +1,8 @@
 //! APPEND, COPY and MOVE.
 
 use super::*;
-use crate::maildir::dir::fault;
-use crate::maildir::save::SaveError;
+use crate::maildir::disk::dir::fault;
+use crate::maildir::folder::save::SaveError;
 
 impl Mail {
     /// Another folder of the same Maildir.

@@ -9,7 +9,7 @@ use crate::imap::sequence::Set;
 use crate::imap::syntax::Date;
 use crate::mail::{Flags, Ranges, System, Uid};
 use crate::maildir::folder::Facts;
-use crate::maildir::messages::Message;
+use crate::maildir::folder::state::messages::Message;
 use crate::message::search::{Needle, Scope};
 use crate::message::{charset, date, header};
 use crate::session::command::{Context, selected_mailbox, uids_of};

@@ -1,0 +1,433 @@
+//! New messages: they move from new/ to cur/, get their UIDs and are let into the table.
+//!
+//! A message is let in when its UID is in dovecot-uidlist.  As UIDs of new messages must be greater than
+//! all that clients know of, records that others made come first; as long as one of them has no
+//! file nobody is let in, and a full scan decides whether it ever will have.
+
+use std::io;
+use std::time::SystemTime;
+
+use super::resolve::Round;
+use super::scan::Look;
+use super::state::table::NewRow;
+use super::sync::Findings;
+use super::{Change, Folder, FolderError, Held};
+use crate::mail::{Flags, Keyword};
+use crate::maildir::disk::dir::{self, Stat, Target};
+use crate::maildir::disk::filename::Filename;
+use crate::maildir::disk::report;
+use crate::maildir::disk::watch::Place;
+use crate::maildir::dovecot::keywords::{KeywordsError, KeywordsFile, Room};
+use crate::maildir::dovecot::uidlist::New;
+
+impl Folder {
+    /// Moves from new/ to cur/ what is to be moved, and looks at what is to get a UID; false: the
+    /// slice is over.
+    pub(super) fn place_newcomers(
+        &mut self,
+        findings: &mut Findings,
+        look: Look,
+        over: &dyn Fn() -> bool,
+    ) -> Result<bool, FolderError> {
+        if look.move_new {
+            for index in 0..self.uids.listed.len() {
+                let row = self.uids.listed.rows().get(index);
+                let here = row.is_some_and(|row| row.place() == Place::New);
+                let found = here && self.uids.listed.is_found(index);
+                if found && self.move_listed(index) && over() {
+                    return Ok(false);
+                }
+            }
+            if !self.move_known(over) {
+                return Ok(false);
+            }
+        }
+        while let Some((_, place, name)) = findings.strangers.pop() {
+            let mut place = place;
+            let mut name = name.to_vec();
+            if look.move_new && place == Place::New {
+                match self.move_to_cur(&name) {
+                    Moved::To(moved) => (place, name) = (Place::Cur, moved),
+                    Moved::Gone => continue,
+                    Moved::Stays | Moved::Taken => (),
+                }
+            }
+            findings.ready.push(0, place, &name);
+            if over() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// False: it stays where it is.
+    fn move_listed(&mut self, index: usize) -> bool {
+        let mut name = Vec::new();
+        self.uids.listed.write_name(index, &mut name);
+        match self.move_to_cur(&name) {
+            Moved::To(moved) => {
+                if let Some(file) = Filename::parse(&moved) {
+                    let listed = &mut self.uids.listed;
+                    listed.set_name(index, Place::Cur, file.info, file.flags());
+                }
+            }
+            // Whoever was faster gave it another name.
+            Moved::Gone => {
+                if let Some(row) = self.uids.listed.row_mut(index) {
+                    row.set_unfound();
+                }
+            }
+            Moved::Stays | Moved::Taken => return false,
+        }
+        true
+    }
+
+    /// Moves messages of the table that lie in new/.
+    fn move_known(&mut self, over: &dyn Fn() -> bool) -> bool {
+        let mut from = self.table.len();
+        let mut left = self.counts.in_new;
+        let mut stuck = 0;
+        while left > 0 && from > 0 {
+            from -= 1;
+            let row = self.table.rows().get(from);
+            if row.is_none_or(|row| row.is_gone() || row.place() == Place::Cur) {
+                continue;
+            }
+            left -= 1;
+            self.keep_save_date(from);
+            let mut name = Vec::new();
+            self.table.write_name(from, &mut name);
+            match self.move_to_cur(&name) {
+                Moved::To(moved) => {
+                    if let Some(file) = Filename::parse(&moved) {
+                        self.change_row(from, |table| {
+                            table.set_name(from, Place::Cur, file.info, file.flags());
+                        });
+                    }
+                }
+                _ => stuck += 1,
+            }
+            if over() && left > 0 {
+                return false;
+            }
+        }
+        self.stuck = stuck;
+        true
+    }
+
+    fn move_to_cur(&mut self, name: &[u8]) -> Moved {
+        let mut target = name.to_vec();
+        if !target.contains(&b':') {
+            target.extend_from_slice(b":2,");
+        }
+        let dirs = &self.dirs;
+        self.touched = true;
+        match dirs
+            .new
+            .rename(name, &dirs.cur, &target, Target::MustBeFree)
+        {
+            Ok(()) => Moved::To(target),
+            // Another process was faster.
+            Err(error) if dir::is_gone(&error) => Moved::Gone,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Moved::Taken,
+            Err(error) => {
+                // It can be served from where it is.
+                if !dir::is_full(&error) && !dir::is_denied(&error) {
+                    self.warn("cannot move a message to cur/", &error);
+                }
+                Moved::Stays
+            }
+        }
+    }
+
+    /// Adds the messages that have a place now to the table.
+    pub(super) fn let_in(
+        &mut self,
+        findings: &mut Findings,
+        round: &mut Round,
+        over: &dyn Fn() -> bool,
+    ) -> Result<LetIn, FolderError> {
+        if !self.uids.listed.is_empty() {
+            if self.uids.has_unfound() {
+                self.seek_unfound(findings)?;
+            }
+            if self.uids.has_unfound() {
+                let arriving = !findings.ready.is_empty() || self.has_found_records();
+                return Ok(match arriving {
+                    true => LetIn::Undecided,
+                    false => LetIn::All,
+                });
+            }
+            self.let_in_listed(round)?;
+        }
+        findings.ready.sort();
+        while !findings.ready.is_empty() {
+            match self.let_in_strangers(findings, round) {
+                // Without a UID on disk a message cannot be shown; it waits.
+                Err(FolderError::Full(error) | FolderError::Denied(error)) => {
+                    if !std::mem::replace(&mut self.complained, true) {
+                        self.warn("new messages get no UIDs", &error);
+                    }
+                    break;
+                }
+                other => {
+                    other?;
+                    self.complained = false;
+                }
+            }
+            if over() && !findings.ready.is_empty() {
+                return Ok(LetIn::Some);
+            }
+        }
+        self.uids.next = self.uids.next.max(self.uids.next_on_disk());
+        Ok(LetIn::All)
+    }
+
+    /// Looks for the files of records where they usually are, which may save a scan.
+    fn seek_unfound(&mut self, findings: &mut Findings) -> Result<(), FolderError> {
+        if self.uids.listed.len() > FEW_RECORDS {
+            return Ok(());
+        }
+        for index in 0..self.uids.listed.len() {
+            let base = self.uids.listed.base(index);
+            if !self.uids.listed.is_found(index)
+                && let Some((place, name)) = self.dirs.places().guess(base, Flags::default())?
+            {
+                let (table, listed) = (&mut self.table, &mut self.uids.listed);
+                findings.see(place, &name, table, listed, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn let_in_listed(&mut self, round: &mut Round) -> Result<(), FolderError> {
+        let modseq = self.batch_modseq(round)?;
+        let mut listed = std::mem::take(&mut self.uids.listed);
+        let first_row = self.table.len();
+        for index in 0..listed.len() {
+            if let Some(row) = listed.row_mut(index) {
+                row.modseq = modseq;
+                self.modseqs.give(row.uid().0, modseq);
+            }
+        }
+        self.table.append(listed);
+        self.uids.next = self.uids.next.max(self.table.last_uid().saturating_add(1));
+        self.welcome(first_row);
+        Ok(())
+    }
+
+    /// Gives UIDs to the first of the files that have none, which are in the order in which Dovecot
+    /// would give them.
+    fn let_in_strangers(
+        &mut self,
+        findings: &mut Findings,
+        round: &mut Round,
+    ) -> Result<(), FolderError> {
+        let few = findings.ready.len() <= FEW;
+        let mut accepted: Vec<(Place, Filename<'_>, Option<Stat>)> = Vec::new();
+        let mut taken = 0;
+        let mut again = Vec::new();
+        for (_, place, name) in findings.ready.iter() {
+            let Some(file) = Filename::parse(name) else {
+                taken += 1;
+                continue;
+            };
+            let last = accepted.last().map(|(_, last, _)| last.base);
+            let double = last == Some(file.base);
+            if accepted.len() >= AT_ONCE && !double {
+                break;
+            }
+            taken += 1;
+            let mut stat = None;
+            // Another program gave it its UID since it was seen, or the file was listed twice.
+            if let Some(index) = self.table.find_live(file.base) {
+                again.push((self.table.uid(index), place, name.to_vec()));
+                continue;
+            }
+            // With some messages gone this may be one of them, seen before it went.
+            if few || (self.counts.gone > 0 && self.table.find(file.base).is_some()) {
+                stat = self.dirs.at(place).stat_target(name)?;
+                if stat.is_none() {
+                    continue;
+                }
+            }
+            if double {
+                // Two files of one base name: the second is judged when the first has its UID.
+                findings.doubles.push(0, place, name);
+            } else {
+                accepted.push((place, file, stat));
+            }
+        }
+        let new: Vec<New<'_>> = accepted
+            .iter()
+            .map(|(_, file, _)| New {
+                base: file.base,
+                guid: None,
+            })
+            .collect();
+        for (uid, place, name) in again {
+            findings.renamed.push(uid, place, &name);
+        }
+        if new.is_empty() {
+            findings.ready.skip(taken);
+            return Ok(());
+        }
+        let modseq = self.batch_modseq(round)?;
+        let first_uid = self.append_uids(&new)?;
+        drop(new);
+        let first_row = self.table.len();
+        let octets = findings.ready.octets();
+        self.table.reserve(findings.ready.len(), octets);
+        // The UIDs come second, so that none is asked for after the last there is.
+        for ((place, file, stat), uid) in accepted.iter().zip(first_uid..) {
+            let row = NewRow {
+                uid,
+                base: file.base,
+                guid: None,
+                modseq,
+            };
+            if !self.table.push(row) {
+                continue;
+            }
+            let index = self.table.len() - 1;
+            let flags = file.flags();
+            findings.letters |= flags.keywords;
+            self.table.set_name(index, *place, file.info, flags);
+            if let (Some(stat), Some(row)) = (stat, self.table.row_mut(index)) {
+                row.set_dates(stat.mtime.seconds, stat.ctime.seconds);
+            }
+            self.modseqs.give(uid, modseq);
+        }
+        drop(accepted);
+        findings.ready.skip(taken);
+        while let Some((_, place, name)) = findings.doubles.pop() {
+            if let Some(file) = Filename::parse(name)
+                && let Some(index) = self.table.find_live(file.base)
+            {
+                findings.renamed.push(self.table.uid(index), place, name);
+            }
+        }
+        self.welcome(first_row);
+        Ok(())
+    }
+
+    /// Counts and announces the rows from `first_row` on.
+    pub(super) fn welcome(&mut self, first_row: usize) {
+        self.count_from(first_row);
+        self.stale = true;
+        let new = self.table.rows().get(first_row..).unwrap_or_default();
+        if let (Some(first), Some(last)) = (new.first(), new.last()) {
+            self.changes.push(Change::Arrived {
+                first: first.uid(),
+                last: last.uid(),
+            });
+        }
+    }
+
+    /// Letters seen in file names that have no keyword have got one from another process meanwhile, or get
+    /// one, as in Dovecot.
+    pub(super) fn name_letters(&mut self, letters: u32, now: SystemTime) {
+        if self.are_named(letters) {
+            return;
+        }
+        if self.keywords.refresh(&self.dirs.dir) {
+            self.changes.push(Change::Keywords);
+        }
+        if self.are_named(letters) {
+            return;
+        }
+        let named = match &self.held {
+            Held::Lock(lock) if !self.keywords.is_unreadable() => {
+                let file = KeywordsFile {
+                    dir: &self.dirs.dir,
+                    lock,
+                    access: &self.dirs.access,
+                    now,
+                };
+                self.keywords.name_unknown(letters, &file)
+            }
+            _ => Ok(false),
+        };
+        let named = match named {
+            Ok(named) => named,
+            Err(KeywordsError::LockLost) => false,
+            Err(KeywordsError::Io(error)) => {
+                report::without(&error, "new letters have names that are not written down");
+                false
+            }
+        };
+        // What cannot be written down must do without.
+        if self.keywords.stand_in(letters) || named {
+            self.changes.push(Change::Keywords);
+        }
+    }
+
+    fn are_named(&self, letters: u32) -> bool {
+        (0..26)
+            .filter(|letter| letters & 1 << letter != 0)
+            .all(|letter| self.keywords.name(letter).is_some())
+    }
+
+    /// Puts the keywords that Courier kept beside the messages into their names; false: the slice is
+    /// over.
+    pub(super) fn adopt_keywords(
+        &mut self,
+        round: &mut Round,
+        over: &dyn Fn() -> bool,
+    ) -> Result<bool, FolderError> {
+        while let Some((base, names)) = self.courier_keywords.pop() {
+            let Some(index) = self.table.find_live(&base) else {
+                continue;
+            };
+            let keywords: Vec<_> = names.iter().filter_map(|name| Keyword::new(name)).collect();
+            let wanted: Vec<&Keyword> = keywords.iter().collect();
+            let letters = match self.give_letters(&wanted, Room::ForSome, 0, round.now) {
+                Ok(numbers) => numbers.into_iter().flatten(),
+                // Perhaps the next time there is room for them.
+                Err(FolderError::Full(_) | FolderError::Denied(_)) => {
+                    self.courier_keywords.push((base, names));
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
+            };
+            let letters = letters.fold(0, |letters, number| letters | 1 << number);
+            let modseq = self.batch_modseq(round)?;
+            let add = |flags: Flags| Flags {
+                keywords: flags.keywords | letters,
+                ..flags
+            };
+            if let Err(error) = self.change_flags(index, &add, modseq) {
+                log::warn!("{}: keywords are lost: {error}", self.path.display());
+            }
+            if over() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What became of a file that was to be moved to cur/.
+enum Moved {
+    To(Vec<u8>),
+    Gone,
+    /// A file of that name is in cur/ already.
+    Taken,
+    Stays,
+}
+
+/// How far letting in came.
+pub(super) enum LetIn {
+    All,
+    /// The slice is over.
+    Some,
+    /// Records of the uidlist are to be explained first, which takes a scan.
+    Undecided,
+}
+
+/// So many new messages are looked at one by one, which gives their dates.
+const FEW: usize = 256;
+/// So many records without a file are looked for one by one.
+const FEW_RECORDS: usize = 64;
+/// So many new messages get their UIDs at once.
+const AT_ONCE: usize = 4096;

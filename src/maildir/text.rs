@@ -1,7 +1,0 @@
-//! Text files of other programs, which may have passed a Windows host: a CR before the LF is no part of a line.
-
-/// The lines without their ends; the last one may have none.
-pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&byte| byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-}
