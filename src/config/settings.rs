@@ -7,16 +7,16 @@ use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, file, lo
 
 /// One setting.
 pub struct Setting {
-    /// `GROUP.NAME`, or `mailbox.NAME.` and something, of which there is one for each mailbox.
+    /// `GROUP.NAME`; or `mailbox.NAME.KEY`, which each mailbox can have.
     pub name: &'static str,
     pub kind: Kind,
-    /// What a value looks like.
+    /// The form of its value.
     pub form: &'static str,
     pub help: &'static str,
     pub(super) access: Access,
 }
 
-/// How it is written in TOML.
+/// How a value is written in TOML.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `true` or `false`; on a command line `yes` or `no`.
@@ -29,11 +29,11 @@ pub enum Kind {
     Time,
     /// `0o660` or `"0660"`
     Octal,
-    /// One of several words; if they are yes or no, `true` and `false` are taken for them.
+    /// One of several words.  `true` and `false` are taken for yes and no.
     Word,
     /// `"anything"`
     Text,
-    /// `["one", "two"]`; one alone needs no brackets.
+    /// `["one", "two"]`; a single element needs no brackets.
     List,
 }
 
@@ -48,7 +48,8 @@ pub(super) enum Access {
     },
 }
 
-/// One line of the table: what it is called and looks like; where it is kept; from text, to text.
+/// A row of the table: name, kind, form and help; the field that holds the value; how the value is
+/// read from text and shown as text.
 macro_rules! setting {
     ($name:literal, $kind:ident, $form:literal, $help:literal, $field:ident, $from:expr, $to:expr) => {
         Setting {
@@ -67,116 +68,116 @@ macro_rules! setting {
 /// In the order of the manual.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    setting!("listen.imap", List, "[ADDRESS:]PORT ..", "where to wait for IMAP, with STARTTLS",
+    setting!("listen.imap", List, "[ADDRESS:]PORT ..", "where clients connect for IMAP with STARTTLS",
         listen_imap, |v| list(v, endpoint), endpoints),
-    setting!("listen.imaps", List, "[ADDRESS:]PORT ..", "where to wait for IMAP under TLS",
+    setting!("listen.imaps", List, "[ADDRESS:]PORT ..", "where clients connect for IMAP under TLS",
         listen_imaps, |v| list(v, endpoint), endpoints),
-    setting!("listen.imap_proxy", List, "[ADDRESS:]PORT ..", "the same, behind a proxy that speaks the PROXY protocol",
+    setting!("listen.imap_proxy", List, "[ADDRESS:]PORT ..", "where proxies connect with the PROXY protocol, for IMAP with STARTTLS",
         listen_imap_proxy, |v| list(v, endpoint), endpoints),
-    setting!("listen.imaps_proxy", List, "[ADDRESS:]PORT ..", "the same under TLS",
+    setting!("listen.imaps_proxy", List, "[ADDRESS:]PORT ..", "where proxies connect with the PROXY protocol, for IMAP under TLS",
         listen_imaps_proxy, |v| list(v, endpoint), endpoints),
-    setting!("listen.trusted_proxies", List, "ADDRESS[/BITS] ..", "where such proxies are",
+    setting!("listen.trusted_proxies", List, "ADDRESS[/BITS] ..", "the addresses of these proxies",
         trusted_proxies, |v| list(v, network), |v: &Vec<_>| show_elements(v.iter().map(show_network))),
-    setting!("listen.sasl", Text, "PATH", "the socket on which Postfix asks for logins",
+    setting!("listen.sasl", Text, "PATH", "the socket on which Postfix asks whether a password is right",
         listen_sasl, path_or_none, |v: &Option<_>| show_path(v.as_ref())),
-    setting!("listen.sasl_mode", Octal, "OCTAL", "its permissions",
+    setting!("listen.sasl_mode", Octal, "OCTAL", "the permissions of that socket",
         sasl_mode, mode, |v| format!("{v:04o}")),
-    setting!("listen.sasl_owner", Text, "USER[:GROUP]", "whose it is",
+    setting!("listen.sasl_owner", Text, "USER[:GROUP]", "the owner of that socket",
         sasl_owner, owner, String::clone),
     setting!("listen.control", Text, "PATH", "the socket of roost who, kick, reload and metrics",
         control_socket, path, |v| show_path(Some(v))),
 
-    setting!("tls.required", Word, "off|no|yes|always", "where passwords may not go in the clear: nowhere, and there is no TLS; nowhere; between hosts; anywhere",
+    setting!("tls.required", Word, "off|no|yes|always", "where passwords may go in the clear; off: everywhere, without TLS; no: everywhere; yes: within the host; always: nowhere",
         tls_required, |v| word(v, TLS_REQUIRED), |&v: &_| show_word(v, TLS_REQUIRED)),
     setting!("tls.certificate", List, "PATH ..", "PEM files with a certificate and its chain, the default first",
         tls_certificate, |v| list(v, path), paths),
-    setting!("tls.key", List, "PATH ..", "PEM files with their private keys, in the same order",
+    setting!("tls.key", List, "PATH ..", "PEM files with the private keys, in the same order",
         tls_key, |v| list(v, path), paths),
-    setting!("tls.min_version", Word, "1.2|1.3", "the oldest TLS that is spoken",
+    setting!("tls.min_version", Word, "1.2|1.3", "the oldest version of TLS that a client may use",
         tls_min_version, |v| word(v, TLS_VERSION), |&v: &_| show_word(v, TLS_VERSION)),
-    setting!("tls.client_ca", Text, "PATH", "a PEM file with the authorities for clients' certificates",
+    setting!("tls.client_ca", Text, "PATH", "a PEM file with the authorities for the certificates of clients",
         tls_client_ca, path_or_none, |v: &Option<_>| show_path(v.as_ref())),
     setting!("tls.client_certificate", Word, "no|optional|required", "whether clients are asked for a certificate",
         tls_client_certificate, |v| word(v, CLIENT_CERTIFICATE), |&v: &_| show_word(v, CLIENT_CERTIFICATE)),
 
-    setting!("auth.sources", List, "pam|passwd-file:PATH ..", "who knows the users, in the order in which they are asked",
+    setting!("auth.sources", List, "pam|passwd-file:PATH ..", "where users are looked up, in this order",
         auth_sources, |v| some_list(v, source), |v: &Vec<_>| show_elements(v.iter().map(show_source))),
     setting!("auth.mechanisms", List, "PLAIN|LOGIN|SCRAM-SHA-256|EXTERNAL ..", "the SASL mechanisms that are offered",
         auth_mechanisms, |v| some_list(v, mechanism), |v: &Vec<_>| show_elements(v.iter().map(|&m| show_word(m, MECHANISM)))),
     setting!("auth.pam_service", Text, "NAME", "the file in /etc/pam.d",
         auth_pam_service, name, String::clone),
-    setting!("auth.pam_session", Switch, "yes|no", "whether a PAM session is open for as long as a user is served",
+    setting!("auth.pam_session", Switch, "yes|no", "whether a PAM session is open while a user is served",
         auth_pam_session, |v| word(v, YES_NO), |&v: &_| show_word(v, YES_NO)),
-    setting!("auth.first_valid_uid", Number, "NUMBER", "users with a lower number are not served, and root never",
+    setting!("auth.first_valid_uid", Number, "NUMBER", "users with a lower uid are not served; root never is",
         auth_first_valid_uid, number, u32::to_string),
-    setting!("auth.default_uid", Text, "NAME|NUMBER", "as whom users of a passwd-file are served whose line has no uid",
+    setting!("auth.default_uid", Text, "NAME|NUMBER", "the uid of users of a passwd-file whose line has none",
         auth_default_uid, name_or_none, String::clone),
-    setting!("auth.default_gid", Text, "NAME|NUMBER", "the group of those whose line has no gid; empty: that of auth.default_uid",
+    setting!("auth.default_gid", Text, "NAME|NUMBER", "the gid of users of a passwd-file whose line has none; empty: that of auth.default_uid",
         auth_default_gid, name_or_none, String::clone),
-    setting!("auth.default_home", Text, "PATH", "the home of those whose line has none; %u %n %d stand for user, name, domain",
+    setting!("auth.default_home", Text, "PATH", "the home of users of a passwd-file whose line has none; %u %n %d stand for user, name, domain",
         auth_default_home, |v| location::check_home(v).map(|()| String::from(v)), String::clone),
-    setting!("auth.username_chars", Text, "CHARACTERS", "what a user name may consist of; empty: anything",
+    setting!("auth.username_chars", Text, "CHARACTERS", "the characters that a user name may contain; empty: every character",
         auth_username_chars, any, String::clone),
-    setting!("auth.username_format", Word, "%u|%Lu|%n|%Ln", "what becomes of it: n without @domain, L in lower case",
+    setting!("auth.username_format", Word, "%u|%Lu|%n|%Ln", "what becomes of a user name: n without @domain, L in lower case",
         auth_username_format, |v| word(v, USERNAME_FORMAT).map(str::to_owned), String::clone),
-    setting!("auth.cache_time", Time, "TIME", "how long a login that succeeded is remembered; 0s: not at all",
+    setting!("auth.cache_time", Time, "TIME", "how long a successful login is remembered; 0s: not at all",
         auth_cache_time, time, |&v: &_| show_time(v)),
-    setting!("auth.processes", Number, "NUMBER", "how many passwords are verified at a time",
+    setting!("auth.processes", Number, "NUMBER", "how many passwords are verified at the same time",
         auth_processes, count, usize::to_string),
-    setting!("auth.timeout", Time, "TIME", "how long verifying one may take",
+    setting!("auth.timeout", Time, "TIME", "how long the verification of a password may take",
         auth_timeout, some_time, |&v: &_| show_time(v)),
     setting!("auth.failure_delay", Time, "TIME", "how long the answer to a wrong password takes",
         failure_delay, time, |&v: &_| show_time(v)),
-    setting!("auth.penalty", Time, "TIME", "the longest delay after several failures from one address; 0s: none",
+    setting!("auth.penalty", Time, "TIME", "the longest delay for an address that fails again and again; 0s: none",
         auth_penalty, time, |&v: &_| show_time(v)),
-    setting!("auth.login_timeout", Time, "TIME", "how long a client has to log in",
+    setting!("auth.login_timeout", Time, "TIME", "how long a client may take to log in",
         login_timeout, some_time, |&v: &_| show_time(v)),
 
-    setting!("limits.connections", Number, "NUMBER", "clients at a time",
+    setting!("limits.connections", Number, "NUMBER", "how many clients can be connected",
         connections, count, usize::to_string),
-    setting!("limits.connections_per_user", Number, "NUMBER", "those of one user, wherever they come from",
+    setting!("limits.connections_per_user", Number, "NUMBER", "how many clients of one user can be connected",
         connections_per_user, count, usize::to_string),
-    setting!("limits.connections_per_user_and_address", Number, "NUMBER", "those of one user from one address, or one IPv6 network of 48 bits",
+    setting!("limits.connections_per_user_and_address", Number, "NUMBER", "how many clients of one user can be connected from one address or IPv6 network of 48 bits",
         connections_per_user_and_address, count, usize::to_string),
-    setting!("limits.waiting_connections", Number, "NUMBER", "clients at a time that have not logged in",
+    setting!("limits.waiting_connections", Number, "NUMBER", "how many clients can be connected without having logged in",
         waiting_connections, count, usize::to_string),
-    setting!("limits.waiting_connections_per_address", Number, "NUMBER", "those from one address",
+    setting!("limits.waiting_connections_per_address", Number, "NUMBER", "how many clients can be connected from one address without having logged in",
         waiting_connections_per_address, count, usize::to_string),
-    setting!("limits.session_memory", Size, "SIZE", "what the process of one user may allocate; 0: as much as there is",
+    setting!("limits.session_memory", Size, "SIZE", "how much memory the process of one user may allocate; 0: no limit",
         session_memory, size, |&v: &_| show_size(v)),
 
-    setting!("mail.location", Text, "[maildir:]PATH[:LAYOUT=fs][:INDEX=PATH]", "where a user's mail is; %u %n %d %h ~ stand for user, name, domain, home",
+    setting!("mail.location", Text, "[maildir:]PATH[:LAYOUT=fs][:INDEX=PATH]", "where a user's mail is; %u %n %d %h ~ stand for user, name, domain, home, home",
         mail_location, |v| location::check(v).map(|()| String::from(v)), String::clone),
-    setting!("mail.layout", Word, "maildir++|fs|detect", "where a child mailbox lies: .Parent.Child or Parent/Child, or as it is",
+    setting!("mail.layout", Word, "maildir++|fs|detect", "where a child mailbox is: .Parent.Child or Parent/Child; detect: as the Maildir has it",
         layout, |v| word(v, LAYOUT), |&v: &_| show_word(v, LAYOUT)),
-    setting!("mail.index_dir", Text, "PATH", "where index and cache files go, in folders like those of the Maildir",
+    setting!("mail.index_dir", Text, "PATH", "where index and cache files are, in folders like those of the Maildir; empty: in the Maildir",
         index_dir, |v| location::check_index_dir(v).map(|()| Some(v).filter(|v| !v.is_empty()).map(Into::into)), |v: &Option<_>| show_path(v.as_ref())),
-    setting!("mail.separator", Word, "/|.", "what stands between the levels of a mailbox name for the client",
+    setting!("mail.separator", Word, "/|.", "the character between the levels of a mailbox name, as clients see it; stock Dovecot and Courier have .",
         separator, |v| word(v, SEPARATOR), |&v: &_| show_word(v, SEPARATOR)),
-    setting!("mail.prefix", Text, "PREFIX", "what all names but INBOX begin with for the client",
+    setting!("mail.prefix", Text, "PREFIX", "what the names of all mailboxes but INBOX begin with, as clients see them",
         prefix, any, String::clone),
-    setting!("mail.hidden_prefix", Text, "PREFIX", "what they may begin with besides, though it is not listed",
+    setting!("mail.hidden_prefix", Text, "PREFIX", "a second prefix that clients can use and that is not listed",
         hidden_prefix, any, String::clone),
     setting!("mail.fsync", Word, "always|optimized|never", "what is forced to the disk before a change is confirmed",
         fsync, |v| word(v, FSYNC), |&v: &_| show_word(v, FSYNC)),
-    setting!("mail.append_limit", Size, "SIZE", "the largest message that APPEND takes",
+    setting!("mail.append_limit", Size, "SIZE", "the largest message that a client may add",
         append_limit, size, |&v: &_| show_size(v)),
     setting!("mail.idle_notify", Time, "TIME", "how often a client in IDLE is told that the server is still there, at most 29m",
         idle_notify, idle_notify, |&v: &_| show_time(v)),
-    setting!("mail.idle_timeout", Time, "TIME", "how long a client that is not in IDLE may say nothing; RFC 9051 asks for 30m",
+    setting!("mail.idle_timeout", Time, "TIME", "how long a client that is not in IDLE may be silent; RFC 9051 asks for 30m",
         idle_timeout, some_time, |&v: &_| show_time(v)),
-    setting!("mail.linger", Time, "TIME", "how long the process of a user without clients stays",
+    setting!("mail.linger", Time, "TIME", "how long the process of a user stays after the user's last client has gone",
         session_linger, time, |&v: &_| show_time(v)),
     setting!("mail.watch", Switch, "yes|no", "whether the kernel is asked to tell of changes; no: mailboxes are polled",
         watch, |v| word(v, YES_NO), |&v: &_| show_word(v, YES_NO)),
-    setting!("mail.poll_interval", Time, "TIME", "how often a mailbox is looked at that cannot be watched",
+    setting!("mail.poll_interval", Time, "TIME", "how often a mailbox is looked at that is not watched",
         poll_interval, poll_interval, |&v: &_| show_time(v)),
 
     Setting {
         name: "mailbox.NAME.auto",
         kind: Kind::Word,
         form: "no|create|subscribe",
-        help: "whether that mailbox is made, and subscribed, if it is not there",
+        help: "whether the mailbox is made if it does not exist; subscribe: and subscribed to",
         access: Access::OfMailbox {
             set: |mailbox, value| word(value, AUTO_CREATE).map(|auto| mailbox.auto = auto),
             get: |mailbox| show_word(mailbox.auto, AUTO_CREATE),
@@ -186,26 +187,26 @@ pub const SETTINGS: &[Setting] = &[
         name: "mailbox.NAME.special_use",
         kind: Kind::Word,
         form: "All|Archive|Drafts|Flagged|Important|Junk|Sent|Trash",
-        help: "what clients are to use it for (RFC 6154)",
+        help: "what clients are to use the mailbox for (RFC 6154)",
         access: Access::OfMailbox {
             set: |mailbox, value| special_use(value).map(|value| mailbox.special_use = value),
             get: |mailbox| mailbox.special_use.as_deref().unwrap_or("").replace('\\', ""),
         },
     },
 
-    setting!("process.front_user", Text, "NAME", "whom the process becomes that talks to clients before they log in",
+    setting!("process.front_user", Text, "NAME", "the user who runs the process that talks to clients before they log in",
         front_user, name, String::clone),
-    setting!("process.state_dir", Text, "PATH", "for a certificate that Roost makes itself",
+    setting!("process.state_dir", Text, "PATH", "the directory for the certificate that Roost makes itself",
         state_dir, path, |v| show_path(Some(v))),
 
-    setting!("log.level", Word, "error|warn|info|debug", "what is worth a line in the log",
+    setting!("log.level", Word, "error|warn|info|debug", "the least important lines that are logged",
         log_level, |v| word(v, LOG_LEVEL), |&v: &_| show_word(v, LOG_LEVEL)),
-    setting!("log.target", Word, "auto|stderr|syslog", "where it goes; auto: syslog from inetd, else standard error",
+    setting!("log.target", Word, "auto|stderr|syslog", "where the log goes; auto: to syslog from inetd, else to standard error",
         log_target, |v| word(v, LOG_TARGET), |&v: &_| show_word(v, LOG_TARGET)),
 ];
 
 impl Setting {
-    /// The value in `config`, as `Config::set` takes it; the default of what is set for each mailbox.
+    /// The value in `config`, as `Config::set` takes it; of a setting of mailboxes, the default.
     pub fn value(&self, config: &Config) -> String {
         match &self.access {
             Access::One { get, .. } => get(config),
@@ -213,12 +214,12 @@ impl Setting {
         }
     }
 
-    /// What a value looks like in roost.toml.
+    /// The form of its value in roost.toml.
     pub fn toml_form(&self) -> String {
         file::form(self)
     }
 
-    /// The value in `config`, as roost.toml has it.
+    /// The value in `config`, as it is written in roost.toml.
     pub fn toml_value(&self, config: &Config) -> String {
         show::toml_value(self.kind, &self.value(config))
     }
@@ -228,7 +229,7 @@ impl Setting {
         self.name.split('.').next().unwrap_or(self.name)
     }
 
-    /// What follows the last dot.
+    /// The part after the last dot.
     pub fn key(&self) -> &'static str {
         self.name.rsplit('.').next().unwrap_or(self.name)
     }
@@ -238,19 +239,19 @@ impl Setting {
     }
 }
 
-/// Takes `NAME=VALUE`; spaces around either do not count.
+/// Takes `NAME=VALUE`, without the spaces around both.
 pub(super) fn set(config: &mut Config, assignment: &str) -> Result<(), ConfigError> {
     let (name, value) = split(assignment)?;
     set_named(config, name.trim(), value.trim())
 }
 
-/// Takes `NAME=VALUE` to the letter.
+/// Takes `NAME=VALUE` as it is, with its spaces.
 pub(super) fn set_exactly(config: &mut Config, line: &str) -> Result<(), ConfigError> {
     let (name, value) = split(line)?;
     set_named(config, name, value)
 }
 
-/// The name of a mailbox may have a `=` in it; what it is set to has none.
+/// Splits `NAME=VALUE`.  The name of a mailbox can contain a `=`; the value of its settings cannot.
 fn split(assignment: &str) -> Result<(&str, &str), ConfigError> {
     let halves = match assignment.trim_start().starts_with("mailbox.") {
         true => assignment.rsplit_once('='),
@@ -268,9 +269,9 @@ pub(super) fn set_named(config: &mut Config, name: &str, value: &str) -> Result<
         form: setting.form,
         problem,
     };
-    // So that a line stays a line wherever this is shown.
+    // A value is shown in one line, in the log for example.
     if value.chars().any(char::is_control) {
-        return Err(bad("it must not have control characters in it"));
+        return Err(bad("it must not contain control characters"));
     }
     match &setting.access {
         Access::One { set, .. } => set(config, value).map_err(bad),
@@ -285,7 +286,7 @@ pub(super) fn set_named(config: &mut Config, name: &str, value: &str) -> Result<
                 },
             };
             let result = set(&mut entry, value).map_err(bad);
-            // One at its defaults is none; the others are in order.
+            // A mailbox whose settings are all at their defaults is left out.
             if entry.auto != Default::default() || entry.special_use.is_some() {
                 config.mailboxes.push(entry);
                 config.mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
@@ -319,7 +320,7 @@ pub(super) fn likeliest(name: &str) -> Option<&'static str> {
 
 fn check_mailbox(name: &str) -> Result<(), Wrong> {
     if name.chars().any(|c| c.is_control() || "*%".contains(c)) {
-        return Err("the mailbox's name must not have control characters, * or % in it");
+        return Err("the mailbox's name must not contain control characters, * or %");
     }
     match name
         .split('/')
@@ -474,7 +475,7 @@ mod tests {
             ),
             (
                 "log.level=in\tfo",
-                "log.level=error|warn|info|debug: it must not have control characters in it",
+                "log.level=error|warn|info|debug: it must not contain control characters",
             ),
             (
                 "limits.connections=0",
