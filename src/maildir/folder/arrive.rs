@@ -151,12 +151,11 @@ impl Folder {
             if self.uids.has_unfound() {
                 self.seek_unfound(findings)?;
             }
+            // Who gave these UIDs did it under the lock, and their files were there before it was free. So
+            // a record without one is never without meaning: the message was renamed more than once, and
+            // no event tells of that again, or it is gone, and a client may have been told of it.
             if self.uids.has_unfound() {
-                let arriving = !findings.ready.is_empty() || self.has_found_records();
-                return Ok(match arriving {
-                    true => LetIn::Undecided,
-                    false => LetIn::All,
-                });
+                return Ok(LetIn::Undecided);
             }
             self.let_in_listed(round)?;
         }

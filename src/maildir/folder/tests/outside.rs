@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn appeared(place: Place, name: &str) -> Event {
+pub(super) fn appeared(place: Place, name: &str) -> Event {
     Event::Appeared {
         place,
         name: name.as_bytes().to_vec(),
@@ -10,7 +10,7 @@ fn appeared(place: Place, name: &str) -> Event {
 }
 
 /// By a rename.
-fn vanished(place: Place, name: &str) -> Event {
+pub(super) fn vanished(place: Place, name: &str) -> Event {
     Event::Vanished {
         place,
         name: name.as_bytes().to_vec(),

@@ -1,5 +1,6 @@
 //! What other programs do between a look and what follows from it.
 
+use super::outside::{appeared, vanished};
 use super::*;
 use crate::mail::Keyword;
 use crate::maildir::disk::dir::fault;
@@ -490,4 +491,50 @@ fn a_storm_of_renames_starves_nothing_and_expunges_nothing() {
     assert!(!ours.take_changes().iter().any(expunged));
     sync(&mut ours);
     assert_eq!(uids(&ours), (1..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_message_that_two_moved_at_once_and_one_renamed_is_found() {
+    let mail = Mail::new();
+    let (mut ours, mut theirs) = two(&mail, 2);
+    ours.set_watched(true);
+    settle();
+    sync(&mut ours);
+    mail.deliver("new/3.host");
+    sync(&mut theirs);
+    set(&mut theirs, 2, deleted());
+    set(&mut theirs, 2, Flags::from(System::DELETED | System::SEEN));
+    // We hear of it in new/ first, and find it moved; where it went are two changes.
+    let events = [
+        appeared(Place::New, "3.host"),
+        vanished(Place::New, "3.host"),
+        appeared(Place::Cur, "3.host:2,"),
+        vanished(Place::Cur, "3.host:2,"),
+    ];
+    let step = ours.handle_events(events.into_iter(), WRITING, now(), &|| false);
+    let _ = step.unwrap();
+    sync(&mut ours);
+    assert_eq!(uids(&ours), [1, 2, 3]);
+}
+
+#[test]
+fn a_uid_read_after_the_scan_that_would_have_found_its_file_is_accounted_for() {
+    let mail = Mail::new();
+    let (mut ours, mut theirs) = two(&mail, 2);
+    settle();
+    sync(&mut ours);
+    let told = ours.highest_modseq();
+    let uid = append(&mut theirs, b"x\n");
+    locked(&mut theirs, |folder, modseq| remove(folder, 2, modseq)).unwrap();
+    // While we list, the uidlist cannot be read.
+    let lock = Dotlock::of_uidlist(theirs.dirs.dir.clone())
+        .try_lock(&theirs.dirs.access, now())
+        .unwrap();
+    settle();
+    assert_eq!(ours.sync(WRITING, now(), &|| false).unwrap(), Step::Locked);
+    drop(lock);
+    sync(&mut ours);
+    assert_eq!(ours.uid_next(), uid + 1);
+    let gone = ours.expunged_since(told).unwrap();
+    assert_eq!(gone.iter().collect::<Vec<_>>(), [uid]);
 }

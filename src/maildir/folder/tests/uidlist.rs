@@ -1,5 +1,6 @@
 //! UIDs when dovecot-uidlist, the index or the modseqs are lost, old or somebody else's.
 
+use super::outside::appeared;
 use super::*;
 
 fn mail_with_three() -> (Mail, Folder) {
@@ -335,13 +336,17 @@ fn messages_that_came_and_went_unseen_are_told_as_expunged() {
 #[test]
 fn a_record_without_its_file_is_not_given_away_by_the_index() {
     let (mail, mut folder) = mail_with_three();
-    // Nothing will make it scan.
+    folder.set_watched(true);
     settle();
     sync(&mut folder);
     let mut list = mail.uidlist();
     list.push_str("4 :9.host\n");
     std::fs::write(mail.path("dovecot-uidlist"), list).unwrap();
-    sync(&mut folder);
+    mail.rename("cur/1.host:2,", "cur/1.host:2,F");
+    // It wants a scan, which does not come to pass.
+    let event = appeared(Place::Cur, "1.host:2,F");
+    let step = folder.handle_event(&event, WRITING, now()).unwrap();
+    assert_eq!(step, Step::Again);
     folder.claim_recent();
     folder.close(now());
     mail.deliver("cur/5.host:2,");
