@@ -1,14 +1,14 @@
-//! The log: the `log` facade to standard error, to syslog, or to somebody who passes it on.
+//! The log: from the `log` facade to standard error, to syslog, or to a process that passes it on.
 //!
 //! Under systemd each line on standard error begins with its priority (sd-daemon(3)).  Control
-//! characters never get into the log, whatever a client calls itself: a line stays a line.  Secrets
-//! cannot be formatted (`imap::command::Secret`, `ipc::Secret`), so they cannot be logged.
+//! characters never get into the log, so that a client cannot forge a line.  Secrets cannot be
+//! formatted (`imap::command::Secret`, `ipc::Secret`), so they cannot be logged.
 //!
-//! What a process does for a user it says with the words that Dovecot begins such lines with: see [`on_behalf`].  A
-//! line that would come with each command is written once an hour: see [`ONCE`].
+//! Lines about a user begin with the words that Dovecot uses: see [`on_behalf`].  A line that each
+//! command would repeat is written once an hour: see [`ONCE`].
 //!
-//! The way to syslog is a socket.  Who closes all descriptors that are not his must call [`close`]
-//! before: a line would go into whatever gets the number next.
+//! The way to syslog is a socket.  A process that closes descriptors by number must call [`close`]
+//! first, or a line would go into what gets the number next.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -22,17 +22,17 @@ use log::{Level, LevelFilter, Record};
 use crate::config::LogTarget;
 use crate::sys::{standard, syslog};
 
-/// Takes a line: the front and the sessions send it to the monitor.
+/// Takes a line.  The front and the sessions send it to the monitor.
 pub type Hook = Box<dyn Fn(Level, &str)>;
 
-/// Sets the log up for this process, to standard error.  May be called once; later calls change nothing.
+/// Sets up the log of this process, to standard error.  Later calls change nothing.
 pub fn init(level: LevelFilter) {
     let stream = std::env::var("JOURNAL_STREAM");
     let journal = stream.is_ok_and(|stream| standard::error_is_journal(&stream));
     start(Destination::Stderr { journal }, level);
 }
 
-/// The same, to where `log.target` says.  From inetd standard error may be the client.
+/// Sets up the log to where `log.target` says.  From inetd, standard error may be the client.
 pub fn init_as(target: LogTarget, level: LevelFilter, from_inetd: bool) {
     match (target, from_inetd) {
         (LogTarget::Syslog, _) | (_, true) => {
@@ -42,9 +42,9 @@ pub fn init_as(target: LogTarget, level: LevelFilter, from_inetd: bool) {
     }
 }
 
-/// The same in a process below the monitor, which has the log: `hook` passes each line on to it.  The hook is called
-/// in this thread only, and not for what it logs itself.  What comes before [`set_level`] is let through from
-/// `info` on.
+/// Sets up the log of a process below the monitor, which has the log: `hook` passes each line on to
+/// the monitor.  The hook is called in this thread only, and not for what it logs itself.  Until
+/// [`set_level`] is called, lines from `info` on are let through.
 pub fn init_below(hook: Hook) {
     set_hook(hook);
     start(Destination::Hook, LevelFilter::Info);
@@ -52,12 +52,12 @@ pub fn init_below(hook: Hook) {
     std::panic::set_hook(Box::new(|info| log::error!("{info}")));
 }
 
-/// After a reload.
+/// Changes the level, after a reload.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
 
-/// To be called before all descriptors are closed; the next line opens the log anew.
+/// Closes the socket, before all descriptors are closed.  The next line opens the log anew.
 pub fn close() {
     syslog::close();
 }
@@ -68,8 +68,8 @@ pub struct OnBehalf {
     before: Option<Arc<str>>,
 }
 
-/// Begins lines, from whatever thread, with `whose`, such as `imap(USER)<PID><SESSION>: `; but not those that say
-/// themselves whose they are.
+/// Begins the lines of all threads with `whose`, such as `imap(USER)<PID><SESSION>: `, but for
+/// lines that say themselves whose they are.
 pub fn on_behalf(whose: &Arc<str>) -> OnBehalf {
     let before = whose_lines().replace(Arc::clone(whose));
     OnBehalf { before }
@@ -81,8 +81,8 @@ impl Drop for OnBehalf {
     }
 }
 
-/// A line with this target is written once an hour, whoever it is about and however often it comes: one
-/// fault of the host meets each command of each client.
+/// A line with this target is written once an hour, however often it comes and whoever it is about,
+/// because a fault of the host meets each command of each client.
 pub const ONCE: &str = "roost::once";
 
 #[derive(Clone, Copy)]
@@ -113,7 +113,7 @@ fn set_hook(hook: Hook) {
 fn start(destination: Destination, level: LevelFilter) {
     let result = env_logger::Builder::new()
         .filter_level(LevelFilter::Error)
-        // What is less than `level` is cut off by the facade, so that `set_level` can change it.
+        // The facade drops lines below `level`, so that `set_level` can change it.
         .filter_module("roost", LevelFilter::Debug)
         .format(move |out, record| write(out, destination, record))
         .try_init();
@@ -149,7 +149,7 @@ fn write(
 }
 
 fn pass_on(level: Level, text: &str) {
-    // Taken out while it runs: what it logs itself finds none.
+    // The hook is taken out while it runs, so that what it logs itself finds none.
     let hook = HOOK.take();
     match &hook {
         Some(hook) => {
@@ -185,7 +185,7 @@ fn whose_lines() -> MutexGuard<'static, Option<Arc<str>>> {
     WHOSE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the line was written in the hour before `now`; if not, it counts as written now.
+/// Whether the line was written in the hour before `now`.  If not, it counts as written now.
 fn is_repeated(text: &str, now: Instant) -> bool {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
@@ -236,9 +236,9 @@ fn printable(text: &str) -> String {
 
 const SAYS_WHOSE: [&str; 2] = ["imap(", "imap-login: "];
 const REPEATED_AFTER: Duration = Duration::from_secs(3600);
-/// So many lines are remembered.
+/// How many lines are remembered at most.
 const WRITTEN_MAX: usize = 4096;
-/// A thread that logs more than this while nothing else is logged repeats itself.
+/// How many lines of other threads wait at most.  A thread that logs more repeats itself.
 const MAX_ELSEWHERE: usize = 100;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Arguments to what is to be done.
+//! From the arguments to what the program does.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,9 +16,9 @@ use crate::monitor::role::{Mode, Start};
 use crate::solo::Trial;
 use crate::sys::spawn::ChildRole;
 
-/// What is to be done.
+/// What the program does.
 pub enum Role {
-    /// To print this text.
+    /// Prints this text.
     Help(String),
     Version,
     Daemon(Start, Mode),
@@ -37,14 +37,14 @@ pub enum Role {
     Reload(Start),
     Metrics(Start),
     AuthTest(Start, String),
-    /// Started by the monitor only.
+    /// Only the monitor starts this.
     Child(ChildRole),
 }
 
 /// What is wrong with the arguments.
 #[derive(Debug)]
 pub enum UsageError {
-    /// For whoever typed them, with the command that says how they are right.
+    /// What is wrong, and the command that says how it is right.
     Arguments {
         text: String,
         help: String,
@@ -274,7 +274,7 @@ fn no_such_option(command: &Subcommand, name: &str) -> String {
 
 fn no_such_command(word: &str) -> String {
     match closest(word, COMMANDS.iter().map(|command| command.name)) {
-        // It is one, but it does not stand where a command stands.
+        // It is a command, but it stands behind an option.
         Some(meant) if meant == word => format!("the command comes first: roost {word} .."),
         Some(meant) => format!("there is no command \"{word}\"; did you mean \"{meant}\"?"),
         None => format!("there is no command \"{word}\""),

@@ -13,7 +13,7 @@ use crate::net::tls::{Certificates, Clients, Pair, Policy, TlsError};
 use crate::sys::process;
 
 impl Checker {
-    /// Each pair alone, to say which is wrong; then what becomes of all of them together.
+    /// Looks at each pair alone, to say which is wrong, and then at all of them together.
     pub(super) fn check_certificates(&mut self, config: &Config) {
         let files = match Source::find(config) {
             Source::None => return,
@@ -66,7 +66,7 @@ impl Checker {
             ..Policy::default()
         };
         match Certificates::new(&pairs, policy, None) {
-            // Without any of its own Roost makes one.
+            // If there is no certificate, Roost makes one.
             Ok(_) | Err(TlsError::Nothing) => {}
             Err(error) => {
                 let path = authority.display();
@@ -75,7 +75,7 @@ impl Checker {
         }
     }
 
-    /// Whoever has the key is the server, for all its clients.
+    /// Warns of a key that everybody can read: who has the key can pose as the server.
     fn check_mode(&mut self, key: &Path) {
         let mode = std::fs::metadata(key).map(|metadata| metadata.mode() & 0o7777);
         if let Ok(mode) = mode
@@ -89,7 +89,7 @@ impl Checker {
         }
     }
 
-    /// Where a certificate is to be made, as there is none.
+    /// Whether a certificate can be made, if there is none.
     fn check_place(&mut self, config: &Config, chain: &Path) {
         if !process::is_root() {
             return;
@@ -106,7 +106,7 @@ impl Checker {
         );
         match config.tls_required {
             TlsRequired::Off | TlsRequired::No => self.warnings.push(text),
-            // Nobody who comes from elsewhere can log in.
+            // Without TLS, nobody can log in from another host.
             TlsRequired::Yes | TlsRequired::Always => self.errors.push(format!(
                 "{text}, and without it nobody can log in from another host"
             )),

@@ -11,7 +11,8 @@ use crate::monitor::role::Start;
 use crate::sys::credentials::Account;
 use crate::sys::process;
 
-/// What is odd, a line each.  `with_files`: the files that it names are looked at as well.
+/// Returns what is odd, a line each.  `with_files`: looks at the files that the configuration names
+/// as well.
 pub fn check(start: &Start, with_files: bool) -> Result<Vec<String>, BadConfiguration> {
     let (config, mut warnings) = configuration::read(start)?;
     if start.config.is_none() && !Path::new(FILE).exists() {
@@ -54,7 +55,7 @@ impl Checker {
                 are_read &= self.read("auth.sources", path).is_some();
             }
         }
-        // What is in them, and whether PAM has rules.
+        // Looks at what is in them, and whether PAM has rules.
         if are_read {
             let found = auth::check(config).into_iter();
             self.warnings
@@ -92,7 +93,7 @@ impl Checker {
     pub fn read(&mut self, setting: &str, path: &Path) -> Option<Vec<u8>> {
         match read_small(path) {
             Ok(octets) => Some(octets),
-            // Somebody else than the daemon asks.
+            // Root, as whom the daemon runs, may read what this user may not.
             Err(error) if error.kind() == ErrorKind::PermissionDenied && !process::is_root() => {
                 let path = path.display();
                 let text = format!("{setting}: {path}: not looked at, which takes root");
@@ -119,5 +120,5 @@ fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// More than any list of users, and than any chain of certificates.
+/// Larger than any list of users and any chain of certificates.
 const MAX_FILE: u64 = 256 * 1024 * 1024;

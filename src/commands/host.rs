@@ -8,7 +8,8 @@ use crate::config::{AuthSource, Config};
 use crate::sys::bind_options::has_address;
 
 impl Checker {
-    /// An address that is not here may come; more likely it is a slip of the pen.
+    /// Warns of addresses that the host does not have.  Such an address may appear later, but it is
+    /// more likely a mistake.
     pub(super) fn check_addresses(&mut self, config: &Config) {
         let listeners = [
             ("listen.imap", &config.listen_imap),
@@ -27,7 +28,8 @@ impl Checker {
         }
     }
 
-    /// Users of this host whose mail is in a home directory that is not there, and that they may not make.
+    /// Warns of users whose mail is in a home directory that does not exist and that they may not
+    /// make.
     pub(super) fn check_homes(&mut self, config: &Config) {
         if !config.auth_sources.contains(&AuthSource::Pam) || config.auth_pam_session {
             return;
@@ -84,7 +86,8 @@ impl<'a> User<'a> {
             .any(|end| self.shell.ends_with(end))
     }
 
-    /// As far as owners and modes tell.
+    /// Whether the home directory does not exist and the user may not make it, as far as owners and
+    /// modes tell.
     fn is_homeless(&self, config: &Config) -> bool {
         let home = Path::new(self.home);
         let Ok(location) = config.locate(self.name, self.home) else {
@@ -109,7 +112,7 @@ impl<'a> User<'a> {
 
 const USERS: &str = "/etc/passwd";
 
-/// The number that stands for nobody, and those above it, are no users'.
+/// The uid of nobody.  No user has this uid or a higher one.
 const NOBODY: u32 = 65_534;
 
 const MAX_SHOWN: usize = 10;

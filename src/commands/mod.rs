@@ -1,4 +1,4 @@
-//! What is typed: the arguments of the program, and the commands that are done with quickly.
+//! The command line: the arguments of the program, and the commands that end soon.
 //!
 //! | file | what |
 //! |---|---|

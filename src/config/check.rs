@@ -1,10 +1,10 @@
-//! What two settings say together.
+//! Settings that contradict each other.
 
 use super::{AuthSource, ClientCertificate, Config, Endpoint, Mechanism, TlsRequired, location};
 
-/// Something that is wrong, or odd, though each value is right in itself.
+/// Something wrong or odd about several settings, each of which is right by itself.
 pub(super) struct Finding {
-    /// The settings, the one to point at first.
+    /// The settings; the first is the one to point at.
     pub about: &'static [&'static str],
     pub is_warning: bool,
     pub text: String,

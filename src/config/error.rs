@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, in words that say how it would be right.
+//! What can be wrong with a configuration.  Each text says how it would be right.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum ConfigError {
     },
 }
 
-/// Something wrong, or only odd, in a configuration as a whole.
+/// Something wrong or odd in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub place: Place,
@@ -26,16 +26,16 @@ pub struct Problem {
     pub text: String,
 }
 
-/// Where it stands.
+/// Where the problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the file; both from 1, columns in characters.
+    /// In the file.  Lines and columns count from 1, columns in characters.
     File {
         line: usize,
         column: usize,
     },
     CommandLine,
-    /// Nowhere: it is what is missing.
+    /// Nowhere: something is missing.
     Nowhere,
 }
 

@@ -1,4 +1,5 @@
-//! roost.toml: read strictly, and every mistake told with its line and column and what would be right.
+//! Reads roost.toml strictly.  Every mistake is told with its line and column, and with what would
+//! be right.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use super::settings::{self, Kind, Setting};
 use super::value::show_elements;
 use super::{Config, SETTINGS};
 
-/// What is in force, and everything that is wrong or odd about it, in the order of the file.
+/// Returns the configuration, and all that is wrong or odd about it, in the order of the file.
 pub(super) fn read(text: &str, set: &[String]) -> (Config, Vec<Problem>) {
     let mut reader = Reader {
         text,
@@ -36,7 +37,7 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     /// Where each setting was set last.
     places: Vec<(String, Place)>,
-    /// Those that could not be: what others have to do with them is not known.
+    /// Settings that could not be set.  How others relate to them is unknown.
     faulty: Vec<String>,
 }
 
@@ -49,7 +50,7 @@ impl Reader<'_> {
             let span = error.span().unwrap_or(0..0);
             self.complain(&span, error.message().replace('\n', ", "));
         }
-        // What the parser made of a line that it did not understand is of no interest.
+        // The value of a line that the parser does not understand does not matter.
         let broken: Vec<usize> = self.problems.iter().filter_map(Problem::line).collect();
         let understood = self.problems.len();
 
@@ -167,7 +168,7 @@ impl Reader<'_> {
             if self.faulty.iter().any(|name| is_about(name)) {
                 continue;
             }
-            // At the first of the settings that is set at all.
+            // The finding points at the first of the settings that is set.
             let places = finding.about.iter().filter_map(|about| {
                 let place = self.places.iter().rev().find(|(name, _)| name == about);
                 place.map(|&(_, place)| place)
@@ -208,7 +209,7 @@ impl Problem {
     }
 }
 
-/// As a command line would have it.
+/// The value as a command line has it.
 fn text_of(kind: Kind, value: &DeValue<'_>) -> Result<String, &'static str> {
     match (kind, value) {
         (Kind::List, DeValue::Array(array)) => {

@@ -1,9 +1,9 @@
-//! Where somebody's mail is: templates with variables, as Dovecot has them in `mail_location`.
+//! Where a user's mail is: templates with variables, as in Dovecot's `mail_location`.
 //!
-//! `maildir:/var/mail/%d/%n:LAYOUT=fs:INDEX=/var/index/%u`.  The user's name comes from whoever logs
-//! in.  Whatever it is, it stays part of one name in the directory that the template means: what is put
-//! in for `%u`, `%n` and `%d` has no slash and no NUL in it, is not empty, and does not begin with a
-//! dot, so that it can be neither `..` nor one of the hidden folders of another user's Maildir.
+//! `maildir:/var/mail/%d/%n:LAYOUT=fs:INDEX=/var/index/%u`.  The user's name comes from the client.
+//! It can only become part of one name in the directory that the template means: what is put in for
+//! `%u`, `%n` and `%d` has no slash and no NUL in it, is not empty, and does not begin with a dot.
+//! So it can be neither `..` nor a folder of another user's Maildir.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::Config;
 use super::value::{LAYOUT, word};
 use crate::mail::Layout;
 
-/// With all variables filled in.
+/// A template with all variables filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     pub maildir: PathBuf,
@@ -20,12 +20,12 @@ pub struct Location {
     pub layout: Layout,
 }
 
-/// Why there is none.
+/// Why a user has no location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocationError {
     /// The template is wrong.
     Form(&'static str),
-    /// The user's name is none that a directory could have.
+    /// The user's name cannot be the name of a directory.
     Name,
     /// The template has `%d` in it, and the user's name no `@`.
     NoDomain,
@@ -165,7 +165,7 @@ fn parse(template: &str) -> Result<Template<'_>, &'static str> {
     Ok(parsed)
 }
 
-/// What is to be said of a key that Dovecot takes there and Roost does not.
+/// What an operator is told of a key that Dovecot takes there and Roost does not.
 fn of_no_use(key: &str) -> &'static str {
     match key {
         "INBOX" => {

@@ -40,22 +40,22 @@ pub use location::{Location, LocationError};
 pub use settings::{Kind, SETTINGS, Setting};
 pub use username::UserNameError;
 
-/// What is in force.
+/// The values of all settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     // [listen]
     pub listen_imap: Vec<Endpoint>,
     pub listen_imaps: Vec<Endpoint>,
-    /// The same, but connections begin with a PROXY header.
+    /// Listeners whose connections begin with a PROXY header.
     pub listen_imap_proxy: Vec<Endpoint>,
     pub listen_imaps_proxy: Vec<Endpoint>,
-    /// Who may send one.
+    /// The proxies that may send such a header.
     pub trusted_proxies: Vec<Network>,
     /// The socket of the Dovecot auth protocol for Postfix, its mode and `user:group`.
     pub listen_sasl: Option<PathBuf>,
     pub sasl_mode: u32,
     pub sasl_owner: String,
-    /// Where `roost who` and its like ask.
+    /// The socket on which `roost who` and similar commands ask the daemon.
     pub control_socket: PathBuf,
 
     // [tls]
@@ -73,12 +73,13 @@ pub struct Config {
     pub auth_pam_service: String,
     pub auth_pam_session: bool,
     pub auth_first_valid_uid: u32,
-    /// Numbers or names, for users of a passwd-file whose line has none; or empty.
+    /// The uid and gid, as numbers or names, of users of a passwd-file whose line has none; or
+    /// empty.
     pub auth_default_uid: String,
     pub auth_default_gid: String,
-    /// A template, for such users.
+    /// A template for the home directory of such users.
     pub auth_default_home: String,
-    /// Characters a user name may have.
+    /// The characters that a user name may contain.
     pub auth_username_chars: String,
     /// `%Lu`: how a name is brought into its one form.
     pub auth_username_format: String,
@@ -86,10 +87,10 @@ pub struct Config {
     pub auth_cache_time: Duration,
     /// Login children at a time.
     pub auth_processes: usize,
-    /// How long one may take.
+    /// How long a login child may take.
     pub auth_timeout: Duration,
     pub failure_delay: Duration,
-    /// The longest delay that failures from one address add up to; zero: none.
+    /// The longest delay for an address with several failures; zero: none.
     pub auth_penalty: Duration,
     pub login_timeout: Duration,
 
@@ -100,7 +101,7 @@ pub struct Config {
     pub connections: usize,
     pub connections_per_user: usize,
     pub connections_per_user_and_address: usize,
-    /// What the process of one user may allocate, in octets; 0: as much as there is.
+    /// How many octets the process of one user may allocate; 0: no limit.
     pub session_memory: u64,
 
     // [mail]
@@ -110,15 +111,15 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How long a session without clients stays.
     pub session_linger: Duration,
-    /// May have variables in it (`location.rs`).
+    /// It can contain variables (`location.rs`).
     pub index_dir: Option<PathBuf>,
     pub layout: Layout,
-    /// `~/Maildir`; may have variables in it.
+    /// `~/Maildir`; it can contain variables.
     pub mail_location: String,
     pub poll_interval: Duration,
-    /// What all names but INBOX begin with for the client, with its separator: empty or `INBOX.`
+    /// What the names of all mailboxes but INBOX begin with, as clients see them: empty or `INBOX.`
     pub prefix: String,
-    /// What they may begin with besides, though it is not listed.
+    /// A second prefix, which is not listed.
     pub hidden_prefix: String,
     pub separator: Separator,
     pub watch: bool,
@@ -126,9 +127,9 @@ pub struct Config {
     pub mailboxes: Vec<MailboxSetting>,
 
     // [process]
-    /// Whom the front becomes.
+    /// The user as whom the front runs.
     pub front_user: String,
-    /// For what has to outlive a restart: a certificate made by ourselves.
+    /// The directory for what outlives a restart: the certificate that Roost makes.
     pub state_dir: PathBuf,
 
     // [log]
@@ -227,8 +228,8 @@ pub enum Separator {
 }
 
 impl Config {
-    /// What the text of roost.toml says, and after it the `NAME=VALUE` of a command line; with what
-    /// is not wrong but odd.  Otherwise everything that is wrong.
+    /// Reads the text of roost.toml, and then the `NAME=VALUE` of a command line.  Returns what is
+    /// odd as well, or all that is wrong.
     pub fn load(text: &str, set: &[String]) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
         let (config, problems) = file::read(text, set);
         match problems.iter().all(|problem| problem.is_warning) {
@@ -242,27 +243,27 @@ impl Config {
         settings::set(self, assignment)
     }
 
-    /// Every setting that is not at its default, one `NAME=VALUE` a line: for the other processes.
+    /// Every setting that is not at its default, a line `NAME=VALUE` each, for the other processes.
     pub fn lines(&self) -> String {
         show::lines(self)
     }
 
-    /// What [`Config::lines`] wrote.
+    /// Reads what [`Config::lines`] wrote.
     pub fn from_lines(lines: &str) -> Result<Config, ConfigError> {
         show::from_lines(lines)
     }
 
-    /// As roost.toml would have it: `all`, or what is not at its default.
+    /// The text of a roost.toml with `all` settings, or with those that are not at their defaults.
     pub fn to_toml(&self, all: bool) -> String {
         show::toml(self, all)
     }
 
-    /// Where the mail of this user is, by `mail.location`.
+    /// Where `mail.location` says that the mail of this user is.
     pub fn locate(&self, user: &str, home: &str) -> Result<Location, LocationError> {
         self.locate_by(&self.mail_location, user, home)
     }
 
-    /// The same by another template: the field `userdb_mail` of a passwd-file.
+    /// Where another template says so: the field `userdb_mail` of a passwd-file.
     pub fn locate_by(
         &self,
         template: &str,
@@ -346,7 +347,7 @@ impl Default for Config {
 }
 
 impl Endpoint {
-    /// Whether both cannot be listened on at the same time.
+    /// Whether nobody can listen on both at the same time.
     pub fn overlaps(&self, other: &Endpoint) -> bool {
         let Some((own, theirs)) = self.address.zip(other.address) else {
             return self.port == other.port;
@@ -374,8 +375,8 @@ impl Separator {
     }
 }
 
-/// RFC 2177 3 advises clients to renew IDLE every 29 minutes because servers, and what is in between,
-/// may forget them after 30.
+/// RFC 2177 3 advises clients to renew IDLE every 29 minutes, because servers and routers may
+/// forget them after 30.
 const MAX_IDLE_NOTIFY: Duration = Duration::from_secs(29 * 60);
 
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);

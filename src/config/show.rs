@@ -1,4 +1,4 @@
-//! Back to text: as lines for the other processes, and as TOML for people.
+//! Settings back to text: lines for the other processes, and TOML for people.
 
 use std::fmt::Write;
 
@@ -56,7 +56,7 @@ pub(super) fn toml_value(kind: Kind, value: &str) -> String {
         Kind::Switch => (value == "yes").to_string(),
         Kind::Number => value.to_owned(),
         Kind::List => {
-            // What a setting shows can be taken apart.
+            // The text that a setting shows is a list.
             let elements = elements(value).unwrap_or_default();
             let elements: Vec<String> = elements.iter().map(|element| quoted(element)).collect();
             format!("[{}]", elements.join(", "))

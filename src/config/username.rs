@@ -4,13 +4,14 @@ use std::fmt;
 
 use super::Config;
 
-/// Why a name is nobody's.
+/// Why a name cannot be a user's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserNameError {
-    /// Nothing, or nothing that `auth.username_format` keeps.
+    /// The name is empty, or `auth.username_format` keeps nothing of it.
     Empty,
     TooLong,
-    /// A character that is not in `auth.username_chars`, or no character at all.
+    /// It contains a character that is not in `auth.username_chars`, or octets that are no
+    /// character.
     Character,
 }
 
@@ -29,8 +30,8 @@ pub(super) fn normalise(config: &Config, name: &[u8]) -> Result<String, UserName
         true => name.split('@').next().unwrap_or(name),
         false => name,
     };
-    // Only ASCII: in other scripts what is lower case depends on the language, and two names might
-    // become one.
+    // Only ASCII is changed.  In other scripts lower case depends on the language, and two names
+    // might become one.
     let name = match format.starts_with("%L") {
         true => name.to_ascii_lowercase(),
         false => name.to_owned(),
@@ -55,7 +56,7 @@ impl fmt::Display for UserNameError {
 
 impl std::error::Error for UserNameError {}
 
-/// Of an address, RFC 5321 4.5.3.1: 64 octets, an `@` and 255 octets.
+/// The length of an address, RFC 5321 4.5.3.1: 64 octets, an `@` and 255 octets.
 const MAX_LENGTH: usize = 320;
 
 #[cfg(test)]

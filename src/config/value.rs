@@ -1,4 +1,4 @@
-//! What a value looks like: from text and back.  What comes back is taken again.
+//! Values from text and back.  The text that a value is shown as can be read again.
 
 use core::net::IpAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::mail::{Fsync, Layout};
 /// What is wrong with a value.
 pub(super) type Wrong = &'static str;
 
-/// A number of octets: digits, and then perhaps K, M, G or T for powers of 1024.
+/// A number of octets: digits, and perhaps K, M, G or T for powers of 1024.
 pub(super) fn size(value: &str) -> Result<u64, Wrong> {
     let (number, unit) = split_unit(value)?;
     let unit = SIZES.iter().find(|(name, _)| *name == unit);
@@ -23,8 +23,8 @@ pub(super) fn size(value: &str) -> Result<u64, Wrong> {
     number.checked_mul(*octets).ok_or("it is too large")
 }
 
-/// A time: digits and ms, s, m, h or d.  Nothing needs more than a hundred years, and clocks
-/// overflow at some point.
+/// A time: digits and ms, s, m, h or d.  The limit of a hundred years keeps clocks from
+/// overflowing.
 pub(super) fn time(value: &str) -> Result<Duration, Wrong> {
     let (number, unit) = split_unit(value)?;
     let milliseconds = TIMES.iter().find(|(name, _)| *name == unit);
@@ -45,7 +45,7 @@ pub(super) fn some_time(value: &str) -> Result<Duration, Wrong> {
     }
 }
 
-/// How many there may be.
+/// A count of at least one.
 pub(super) fn count(value: &str) -> Result<usize, Wrong> {
     match number(value)? {
         0 => Err("it must be at least 1"),
@@ -53,7 +53,7 @@ pub(super) fn count(value: &str) -> Result<usize, Wrong> {
     }
 }
 
-/// A number of a user.
+/// A uid.
 pub(super) fn number(value: &str) -> Result<u32, Wrong> {
     if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
         return Err("it must be a number");
@@ -93,8 +93,8 @@ pub(super) fn path_or_none(value: &str) -> Result<Option<PathBuf>, Wrong> {
     }
 }
 
-/// Several values, with commas or spaces between them.  One that has such in it stands in double quotes,
-/// with a backslash before each quote and backslash.
+/// Several values, with commas or spaces between them.  A value that contains a comma or a space is
+/// in double quotes, with a backslash before each quote and backslash.
 pub(super) fn list<T>(
     value: &str,
     one: impl Fn(&str) -> Result<T, Wrong>,
@@ -210,7 +210,7 @@ pub(super) fn network(value: &str) -> Result<Network, Wrong> {
     if bits > all {
         return Err("there are not so many bits in an address");
     }
-    // A shift by all 128 bits is none.
+    // A shift by all 128 bits overflows.
     if octets.checked_shl(bits).unwrap_or(0) != 0 {
         return Err("there are bits set after the first /BITS");
     }
@@ -240,12 +240,12 @@ pub(super) fn show_source(source: &AuthSource) -> String {
     }
 }
 
-/// In any case, as everywhere in SASL.
+/// Upper and lower case are the same, as everywhere in SASL.
 pub(super) fn mechanism(value: &str) -> Result<Mechanism, Wrong> {
     word(value.to_ascii_uppercase().as_str(), MECHANISM)
 }
 
-/// RFC 6154 2, RFC 8457 2; with or without the backslash that TOML makes hard to write.
+/// RFC 6154 2, RFC 8457 2.  The backslash, which is hard to write in TOML, can be left out.
 pub(super) fn special_use(value: &str) -> Result<Option<String>, Wrong> {
     if value.is_empty() {
         return Ok(None);
@@ -259,7 +259,7 @@ pub(super) fn special_use(value: &str) -> Result<Option<String>, Wrong> {
         .ok_or("it must be one of these")
 }
 
-/// What a user or a group, or a PAM service, may be called.
+/// The name of a user, a group or a PAM service.
 pub(super) fn name(value: &str) -> Result<String, Wrong> {
     let may_be = |c: char| c.is_alphanumeric() || "-_.@".contains(c);
     match value.is_empty() || value.starts_with('-') || !value.chars().all(may_be) {
@@ -313,7 +313,7 @@ fn split_unit(value: &str) -> Result<(u64, &str), Wrong> {
     }
 }
 
-/// With the largest unit that goes into `number` without rest.
+/// The number with the largest unit that divides it.
 fn show_unit(number: u64, units: &[(&str, u64)]) -> String {
     let fits = |&&(_, unit): &&(&str, u64)| number >= unit && number.is_multiple_of(unit);
     match units.iter().rev().find(fits).or(units.first()) {
