@@ -9,7 +9,7 @@
 //! | [`message`] | RFC 5322 and MIME: offsets into a text | nothing: it is pure |
 //! | [`config`] | every setting, defined once | nothing: it is pure |
 //! | [`maildir`] | folders, UIDs, flags, the index; what other programs do to them | mail files, and it alone |
-//! | [`session`] | THE USER.  Everything after login: his connections and open mailboxes | nothing itself |
+//! | [`session`] | THE USER.  Everything after login: the user's connections and open mailboxes | nothing itself |
 //! | [`front`] | NOBODY.  Everything before login, and TLS after it | nothing itself |
 //! | [`monitor`] | ROOT.  Who is let in, which process serves whom | sockets before they are listened on, configuration and key files, processes |
 //! | [`auth`] | who somebody is: PAM, password files, SCRAM | those files, and what PAM does |
@@ -30,7 +30,7 @@
 //! monitor (root) --+-- front (nobody, in an empty directory): all clients before login, TLS after it
 //!                  |
 //!                  +-- login child (root), one for each attempt: asks PAM; ends, or becomes
-//!                      session (the user): all of his connections
+//!                      session (the user): all of the user's connections
 //! ```
 //!
 //! All are this program, executed anew with the name of a role (`sys/spawn.rs` has the table of them).  Each

@@ -370,7 +370,7 @@ impl std::fmt::Display for SoloError {
             SoloError::RootsMaildir(path) => write!(
                 f,
                 "{} belongs to root, and root does not serve mail on a network; give it to the \
-                 user whose mail it is, or run roost as that user on a Maildir of his own",
+                 user whose mail it is, or run roost as that user on that user's Maildir",
                 path.display()
             ),
             SoloError::Changeable(path, component) => write!(

@@ -1,4 +1,5 @@
-//! What is needed of a user who has shown who he is: numbers, home, mail location; and who is never let in.
+//! What a session needs of a user who has been identified: numbers, home, mail location.  And which
+//! users are never let in.
 
 use std::path::PathBuf;
 
@@ -38,7 +39,7 @@ pub(super) fn is_root(uid: &str) -> bool {
     }
 }
 
-/// Lets him in, if he may be served and there is somewhere for his mail.
+/// Lets the user in, if the user may be served and has a mail location.
 pub(super) fn admit(
     config: &Config,
     protocol: Protocol,

@@ -67,7 +67,7 @@ pub(super) fn run(
         _ => Refusal::Mismatch,
     })?;
     let admission = account::admit(config, request.protocol, identity, trace)?;
-    // The client has it in his hands to believe that we know him; what he answers means nothing.
+    // The client checks by this message that we know its password.  Its answer means nothing.
     say(dialogue, &last).ok_or_else(|| given_up(trace))?;
     Ok(admission)
 }
@@ -136,7 +136,7 @@ fn nonce() -> Result<String, Refusal> {
     Ok(STANDARD_NO_PAD.encode(random))
 }
 
-/// Tells the client what is wrong with his messages.
+/// Tells the client what is wrong with its messages.
 fn fail(error: ScramError, dialogue: &mut dyn Dialogue, trace: &mut Trace) -> Refusal {
     let text = error.message();
     trace.failure(MECHANISM, format!("{text} was the answer to the client"));

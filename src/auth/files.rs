@@ -28,7 +28,8 @@ pub fn stamps(config: &Config) -> Stamps {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     };
-    // Who is a user, which groups he has, whether his account has expired; and what PAM is to do.
+    // The system's files say who is a user, in which groups, and whether the account has expired;
+    // PAM's say what PAM does.
     let mut stamps: Vec<_> = SYSTEM_FILES
         .iter()
         .map(|path| stamp(Path::new(path)))

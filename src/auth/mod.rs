@@ -8,7 +8,7 @@
 //! | `mod` | a login from proof to account |
 //! | `password` | LOGIN, SASL PLAIN and LOGIN, EXTERNAL: the sources one by one |
 //! | `exchange` | SASL SCRAM-SHA-256, in several steps |
-//! | `account` | what is needed of a user who has shown who he is, and who is never let in |
+//! | `account` | what a session needs of a user, and which users are never let in |
 //! | `pam` | PAM as a source |
 //! | `modules` | which modules of a PAM service cannot be loaded |
 //! | `passwd_file` | Dovecot's passwd-file |
@@ -61,14 +61,14 @@ pub trait Dialogue {
     fn turn_to(&mut self, _source: &'static str) {}
 }
 
-/// Somebody who has shown who he is.
+/// A user who has been identified and is let in.
 pub struct Admission {
     pub account: Account,
-    /// For PAM users: what is to be opened, kept and closed around the session.
+    /// For PAM users: the PAM session, which is open while the user is served.
     pub pam: Option<PamSession>,
 }
 
-/// Who it is, in the words of the source that knows him; what is missing is the system's to say.
+/// A user, in the words of the source that knows the user.  The system adds what is missing.
 struct Identity {
     user: String,
     source: &'static str,
@@ -76,7 +76,7 @@ struct Identity {
     uid: Option<String>,
     gid: Option<String>,
     home: Option<String>,
-    /// A template for his mail location.
+    /// A template for the user's mail location.
     mail: Option<String>,
     pam: Option<PamSession>,
 }
@@ -129,8 +129,9 @@ fn judge(
     account::admit(config, request.protocol, identity, trace)
 }
 
-/// That TLS has verified a certificate the front says, and nobody can check it.  So it is believed only where the
-/// administrator has said that it is to be; everywhere else it would be the way in for a front that was taken over.
+/// The front says that TLS has verified a certificate, and nothing here can check it.  So it is
+/// believed only where the administrator has allowed it.  Everywhere else, a front that was taken
+/// over could let itself in this way.
 fn believe(config: &Config, origin: &Origin, trace: &mut Trace) -> Result<(), Refusal> {
     let is_asked_for = config.tls_client_certificate != ClientCertificate::No;
     if config.auth_mechanisms.contains(&Mechanism::External) && is_asked_for && origin.tls {
@@ -138,7 +139,7 @@ fn believe(config: &Config, origin: &Origin, trace: &mut Trace) -> Result<(), Re
     }
     trace.problem(
         "external",
-        "the front says that it is him, but EXTERNAL is not offered",
+        "the front says that a certificate has shown who this is, but EXTERNAL is not offered",
     );
     Err(Refusal::Mismatch)
 }

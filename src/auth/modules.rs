@@ -28,11 +28,12 @@ pub(super) enum Facility {
 pub(super) enum Look {
     /// Whether there is such a file.
     Exists,
-    /// They are loaded.  In a process only that is there for one login: it has PAM's modules already.
+    /// They are loaded.  Only a process that serves one login does so, since it has PAM's modules
+    /// anyway.
     Loads,
 }
 
-/// Those of a service that are missing.
+/// The modules of a service that are missing.
 pub(super) fn missing(service: &str, facility: Facility, look: Look) -> Vec<Missing> {
     let directories: Vec<PathBuf> = directories().filter(|path| has_modules(path)).collect();
     if directories.is_empty() {

@@ -1,8 +1,8 @@
-//! One source after the other is asked for a password, or only for a name.
+//! Asks one source after the other about a password, or about a name alone.
 //!
-//! Who is unknown to one, or has another password there, may be right at the next (as in Dovecot).  Whose password
-//! was right but may not be used now is not asked for again.  If no source lets him in, and one of them could not
-//! say, nobody can say.
+//! If a source does not know the user, or knows another password, the next source is asked, as in
+//! Dovecot.  If a password is right but may not be used now, no further source is asked.  If no
+//! source lets the user in, and one could not answer, the result is that nobody knows.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ pub(super) fn check(
     result
 }
 
-/// Who has this name: that it is him somebody else has found out.
+/// Looks up a user by name.  Somebody else has verified that it is this user.
 pub(super) fn look_up(
     config: &Config,
     origin: &Origin,
@@ -113,7 +113,7 @@ pub(super) fn stored(entry: &Entry, trace: &mut Trace) -> Option<Stored> {
     }
 }
 
-/// Somebody who has shown who he is: may he, from there?
+/// Whether a user who has been identified may log in from this address.
 pub(super) fn permit(entry: Entry, origin: &Origin, trace: &mut Trace) -> Result<Identity, Denial> {
     let address = origin.remote.map(|remote| remote.ip());
     if !entry.allows(address) {

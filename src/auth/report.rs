@@ -12,12 +12,12 @@ use crate::sys::users;
 
 /// What came of a login, step by step.
 pub struct Report {
-    /// And has mail that can be opened.
+    /// The user is let in and has mail that can be opened.
     pub admitted: bool,
     lines: Vec<(&'static str, String)>,
 }
 
-/// Logs in as a client would, from this host, and says what was found.  As root.
+/// Logs in as a client would, from this host, and says what was found.  It has to run as root.
 pub fn test(config: &Config, user: &str, password: Secret) -> Report {
     let mut report = Report {
         admitted: false,
@@ -114,7 +114,7 @@ impl Report {
         self.line("user", account.user.clone());
         self.line("uid", account.uid.to_string());
         self.line("gid", account.gid.to_string());
-        // The groups of a name are his only if the number is.
+        // The groups of a name are the user's only if the uid of the name is.
         let system = users::named(&account.user).ok().flatten();
         if system.is_some_and(|user| user.uid == account.uid) {
             let groups = users::groups_of(&account.user, account.gid);

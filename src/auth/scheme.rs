@@ -101,7 +101,7 @@ impl Stored {
         }
     }
 
-    /// Those whose data are text.
+    /// Parses the schemes whose data are text.
     fn parse_text(name: &str, data: &str) -> Result<Stored, SchemeError> {
         match name {
             "PLAIN" | "CLEAR" | "CLEARTEXT" => Ok(Stored::Plain(data.as_bytes().to_vec().into())),

@@ -23,7 +23,7 @@ use crate::ipc::Binding;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientFirst {
     pub user: String,
-    /// Whom he wants to be; empty: himself.
+    /// The user whom the client wants to be; empty: the one who logs in.
     pub authorize: String,
     /// What `c=` must be: the header of the message, and what the channel is bound to.
     channel: Vec<u8>,
@@ -121,8 +121,8 @@ impl Exchange {
         &self.first
     }
 
-    /// Takes `client-final-message = channel-binding "," nonce ["," extensions] "," proof`; the last message, which
-    /// shows the client that we know him.
+    /// Takes `client-final-message = channel-binding "," nonce ["," extensions] "," proof`.
+    /// Returns the last message, which shows the client that we know its password.
     pub fn finish(self, message: &[u8]) -> Result<String, ScramError> {
         if message.len() > MAX_MESSAGE {
             return Err(ScramError::Encoding);

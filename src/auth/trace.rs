@@ -1,8 +1,8 @@
 //! What happened in a login, for the log: in the words of Dovecot 2.3, which other programs read
 //! (`auth: pam(bob,203.0.113.5,<session>): unknown user`).
 //!
-//! Written when all sources have been asked: that somebody is unknown in one of them is worth a line for
-//! whoever bans addresses only if he was let in by no other.
+//! It is written when all sources have been asked.  Programs that ban addresses read these lines,
+//! so a source that does not know the user gets a line only if no other source lets the user in.
 
 use core::net::SocketAddr;
 
@@ -25,11 +25,11 @@ pub struct Step {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// For somebody who looks for a reason.
+    /// Helps an operator who looks for a reason.
     Detail,
-    /// Why he is not let in, if he is not.
+    /// Why the user is not let in.  It is left out if the user is let in.
     Failure,
-    /// Something does not work, whoever it is.
+    /// Something does not work, for this user and for all others.
     Problem,
 }
 

@@ -134,7 +134,7 @@ impl Attempts {
         }
     }
 
-    /// `user` is the name that somebody has found out; `pid` is who serves him.
+    /// `user` is the name that the login has found; `pid` is the process that serves the user.
     pub fn log_success(&mut self, user: &str, pid: u32) {
         self.name(user);
         log::info!("imap-login: Login: {}", Elements(self, Some(pid)));

@@ -25,9 +25,10 @@ pub(super) struct Desk {
     penalties: Penalties,
     digests: RandomState,
     pending: HashMap<Asker, Pending>,
-    /// Those of which the monitor has heard.
+    /// The attempts that the monitor has heard of.
     asked: HashMap<Attempt, Asker>,
-    /// What it has not, by the time when it will, and in the order in which it came.
+    /// The attempts that the monitor has not heard of, by the time when it will, and in the order
+    /// in which they came.
     held: BTreeMap<Key, Asker>,
     /// How many from each address are being judged.
     judged: HashMap<Prefix, usize>,
@@ -174,7 +175,7 @@ impl Desk {
         self.outbox.push_back(Message::Ended(attempt));
     }
 
-    /// Whom a verdict is for.  Nobody, if he has gone.
+    /// The asker that a verdict is for; none if it has gone.
     pub fn handle_verdict(
         &mut self,
         attempt: Attempt,
@@ -322,7 +323,7 @@ impl Desk {
     }
 }
 
-/// So many attempts from one address are judged at a time, as long as none has failed.
+/// How many attempts from one address are judged at a time, as long as none has failed.
 const MAX_JUDGED: usize = 32;
 
 #[cfg(test)]

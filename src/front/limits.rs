@@ -13,7 +13,7 @@ pub(super) struct Places {
     overall: usize,
     per_address: usize,
     waiting: HashMap<ConnectionId, Prefix>,
-    /// In the order in which they came; may hold some that have left.
+    /// The clients of each address in the order in which they came.  Some may have left.
     by_address: HashMap<Prefix, Queue>,
     /// The same addresses by their number of clients.
     by_number: BTreeSet<(usize, Prefix)>,
@@ -52,7 +52,7 @@ impl Places {
         self.per_address = per_address.max(1);
     }
 
-    /// Somebody comes; unless the answer is `None`, he waits from now on.
+    /// A client comes.  Unless the answer is `None`, it waits from now on.
     pub fn enter(&mut self, id: ConnectionId, from: Prefix) -> Place {
         let number = self.by_address.get(&from).map_or(0, |queue| queue.number);
         if number >= self.per_address {
@@ -87,7 +87,8 @@ impl Places {
         }
         self.by_number.insert((queue.number, from));
         let waiting = &self.waiting;
-        // Whoever leaves may be in the middle; looking for him pays off when there are many.
+        // A client that leaves may be in the middle.  Looking for such clients pays off when there
+        // are many.
         if queue.order.len() > 2 * queue.number {
             queue.order.retain(|id| waiting.contains_key(id));
         }

@@ -89,9 +89,10 @@ pub enum Step {
 /// What a client wants to know.
 #[derive(Debug)]
 pub enum Question {
-    /// Whether it is let in: to be answered with [`Front::admit`], [`Front::challenge`] or [`Front::refuse`].
+    /// Whether it is let in.  The answer is [`Front::admit`], [`Front::challenge`] or
+    /// [`Front::refuse`].
     Login(Box<LoginRequest>),
-    /// The same, with its answer to [`Front::challenge`].
+    /// Whether it is let in, with its answer to [`Front::challenge`].
     Respond(Secret),
     /// Nothing any more: it has given up.
     GiveUp,
@@ -158,7 +159,7 @@ impl Front {
         }
     }
 
-    /// Somebody for whom there is no place; he is told `text`.
+    /// A client for whom there is no place; it is told `text`.
     pub fn turn_away(&mut self, id: ConnectionId, peer: Peer, text: &str, now: Now) {
         let login = Login::turned_away(Rc::clone(&self.settings), id, peer, text, now);
         self.logins.insert(id, login);

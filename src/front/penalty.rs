@@ -134,19 +134,19 @@ impl Record {
     }
 }
 
-/// Doubled for each failure.
+/// The first delay.  Each failure doubles it.
 const FIRST: Duration = Duration::from_secs(2);
 
-/// As much longer as makes no difference.
+/// How many failures are counted.  More make no difference.
 const MAX_COUNT: u32 = 4;
 
 /// How long one failure is remembered.
 const STEP: Duration = Duration::from_secs(60);
 
-/// So many attempts can be told from new ones.
+/// How many attempts of an address are known again.
 const MAX_TRIED: usize = 10;
 
-/// So many addresses are remembered: 200 octets each.
+/// How many addresses are remembered, with 200 octets each.
 const MAX_RECORDS: usize = 20_000;
 
 #[cfg(test)]

@@ -39,25 +39,26 @@ pub(super) struct Server {
     /// What the loop is to do.
     changes: VecDeque<Change>,
 
-    /// Those who wait to log in, ..
+    /// The clients that wait to log in.
     front: Front,
-    /// .. have logged in and are about to be handed over, ..
+    /// The clients that have logged in and are about to be handed over.
     leaving: HashMap<ConnectionId, (Attempt, Box<Admitted>)>,
-    /// .. have logged in under TLS, ..
+    /// The clients that have logged in under TLS.
     relay: Relay,
-    /// .. whose pairs, by the client until the loop has our end of them, and then by that, ..
+    /// The socket pairs of relayed clients whose own end the loop does not have yet, by the client;
+    /// once it has, they are in `pairs`, by that end.
     joining: HashMap<ConnectionId, Attempt>,
     pairs: HashMap<ConnectionId, Attempt>,
-    /// .. or want to know whether somebody else may.
+    /// The clients that ask whether somebody else may log in.
     sasl: SaslSocket,
 
     places: Places,
     desk: Desk,
-    /// Those for whom there was no place, and who are still to be told so.
+    /// How many clients there was no place for that have not been told so yet.
     turned_away: usize,
 
     counters: FrontCounters,
-    /// What the monitor knows of them, and since when.
+    /// What the monitor knows of the counters, and since when.
     counted: FrontCounters,
     counted_at: Option<Instant>,
 
@@ -131,7 +132,7 @@ impl Server {
         self.front.handle_connect(id, peer, now);
     }
 
-    /// Tells somebody that there is no place for him, unless there are many such.
+    /// Tells a client that there is no place for it, unless there are many such clients.
     fn turn_away(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         if peer.tls || self.turned_away >= MAX_TURNED_AWAY {
             self.changes.push_back(Change::Cut(id));

@@ -45,7 +45,7 @@ pub enum Command {
         user: Vec<u8>,
         password: Secret,
     },
-    /// Those known here; the rest is ignored (RFC 5161 3.1).
+    /// The extensions that are known here.  Others are ignored (RFC 5161 3.1).
     Enable(Vec<Extension>),
     Select(Select),
     Create {

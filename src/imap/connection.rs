@@ -67,7 +67,7 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 enum Phase {
     Command,
-    /// Nothing: `accept` or `refuse` is due.
+    /// No input: `accept` or `refuse` is due.
     AppendAnnounced(Tag, Literal),
     AppendText(Tag),
     AppendBetween(Tag),
@@ -97,7 +97,7 @@ pub enum Event {
     Bad(Bad),
 }
 
-/// A command that is none, or not now.
+/// A command that does not exist, is wrong, or is not allowed now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bad {
     pub tag: Option<Tag>,
@@ -148,12 +148,12 @@ impl Connection {
         }
     }
 
-    /// So many bad commands in a row were counted by whoever had the connection before.
+    /// Goes on counting where the former owner of the connection left off.
     pub fn set_bad_commands(&mut self, count: u32) {
         self.bad_commands = count;
     }
 
-    /// The same, for whoever gets the connection next.
+    /// How many bad commands in a row were counted, for the next owner of the connection.
     pub fn bad_commands(&self) -> u32 {
         self.bad_commands
     }
@@ -165,7 +165,7 @@ impl Connection {
         }
     }
 
-    /// Takes out what has come and was not looked at yet, for another connection that goes on.
+    /// Takes out the input that was not looked at yet, for the connection that goes on with it.
     pub fn take_input(&mut self) -> Vec<u8> {
         self.framer.take_unread()
     }
@@ -352,9 +352,9 @@ impl Connection {
         (tag, command)
     }
 
-    /// Decides about a literal: it belongs to the command, or is the message of an APPEND, or is not
-    /// wanted.  What is wrong already is answered at once, so that a client that waits for leave to
-    /// send the literal need not send it.
+    /// Decides about a literal: it belongs to the command, or is the message of an APPEND, or is
+    /// not wanted.  A command that is already wrong is answered at once, so that a client that
+    /// waits with the literal need not send it.
     fn handle_literal(&mut self, literal: Literal, out: &mut Vec<u8>) -> Option<Event> {
         let length = self.framer.text().len();
         let looks_ahead = self.looked_ahead.saturating_add(length) <= LOOKED_AHEAD_MAX;
@@ -512,8 +512,8 @@ impl Connection {
         }
     }
 
-    /// A good command ends the counting, unless the caller found bad the one before, which had been
-    /// taken for good as well.
+    /// A good command ends the counting, unless the caller has found the command before it bad,
+    /// which was taken for good here too.
     fn count_good(&mut self) {
         if !std::mem::take(&mut self.last_was_bad) {
             self.bad_commands = 0;
@@ -559,8 +559,8 @@ const LITERALS_MAX: u64 = 512 * 1024;
 /// User names, passwords and SASL responses are smaller, and anybody may send them.
 const LITERALS_BEFORE_LOGIN_MAX: u64 = 16 * 1024;
 
-/// So many octets of a command are read before it is complete, those that are read again at each of its literals
-/// counted each time: one with very many literals is not read over and over.
+/// How many octets of a command are read before it is complete.  Octets that are read again at a
+/// literal count again, so that a command with very many literals is not read over and over.
 const LOOKED_AHEAD_MAX: usize = 8 * 1024;
 
 #[cfg(test)]

@@ -40,15 +40,16 @@ pub struct Framer {
 enum Mode {
     /// In a line.
     Line,
-    /// A line has ended with this; the caller has yet to say what becomes of it.
+    /// A line has ended with this announcement.  The caller has yet to say what becomes of the
+    /// literal.
     Announced(Literal),
-    /// So many octets of a literal, which belongs to the command, are to come.
+    /// How many octets are still to come of a literal that belongs to the command.
     Literal(u64),
-    /// So many octets, which are handed on, are to come.
+    /// How many octets are still to come of a literal that is handed on.
     Stream(u64),
     /// A line that does not matter.
     SkipLine,
-    /// So many octets that do not matter.
+    /// How many octets are still to come of a literal that does not matter.
     SkipLiteral(u64),
 }
 
@@ -443,7 +444,7 @@ pub const LINE_MAX: usize = 64 * 1024;
 
 const SET_LINE_MAX: usize = 256 * 1024;
 
-/// So many octets of a sequence set before the limit show that it is one.
+/// How many octets of a sequence set before the limit show that it is one.
 const SET_PROOF: usize = 32;
 
 /// Input that waits while a command is acted on.

@@ -57,7 +57,7 @@ impl MailboxName {
         }
     }
 
-    /// The same for a name that has its prefix already.
+    /// Writes a name that has its prefix already.
     pub fn write_shown(&self, out: &mut Vec<u8>, dialect: Dialect<'_>) {
         let is_same = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'&';
         if dialect.separator == b'/' && (dialect.utf8 || self.as_str().bytes().all(is_same)) {

@@ -48,7 +48,7 @@ pub enum ChannelError {
     Broken(&'static str),
     /// This message is larger than any may be; it was not sent.
     TooLarge,
-    /// So much waits that the peer has stopped reading.
+    /// Too much waits to be sent: the peer has stopped reading.
     Stuck,
     Io(io::Error),
 }
@@ -173,7 +173,7 @@ impl Channel {
         packet::shut(self.fd.as_fd());
     }
 
-    /// So much is queued that the peer does not seem to read.
+    /// Whether so much is queued that the peer does not seem to read.
     pub fn is_full(&self) -> bool {
         self.queued > FULL || self.queue.len() > FULL_WAITING
     }
@@ -224,7 +224,7 @@ impl std::error::Error for ChannelError {}
 /// Enough for the largest message.
 const SEND_BUFFER: usize = MAX_MESSAGE + 16 * 1024;
 
-/// As many connections may come at once when there is no room for any.
+/// How many connections may come at once when there is no room for any.
 const STAND_INS: usize = 8;
 
 const FULL: usize = 1024 * 1024;

@@ -55,7 +55,7 @@ pub enum Message {
     Verdict(Attempt, Verdict),
 
     // From the front to the monitor.
-    /// Somebody says who he is.
+    /// A client says who it is.
     Login(Attempt, LoginRequest),
     /// The client's answer to `Verdict::Challenge`.
     Respond(Attempt, Secret),
@@ -127,7 +127,7 @@ pub struct LoginRequest {
     pub proof: Proof,
 }
 
-/// How somebody shows who he is.
+/// How a client shows who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// LOGIN, SASL PLAIN and LOGIN; `mechanism` is for the log.
@@ -163,7 +163,7 @@ pub enum Verdict {
     /// For the client to answer.
     Challenge(Secret),
     Refused(Refusal),
-    /// The user's name as it is from now on; the process that serves him.
+    /// The user's name as it is from now on, and the process that serves the user.
     Admitted {
         user: String,
         pid: u32,
@@ -188,14 +188,14 @@ pub enum Refusal {
     NoMail,
 }
 
-/// Of which there are too many connections.
+/// Which connections there are too many of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// This user from this address.
+    /// Those of this user from this address.
     UserAndAddress,
-    /// This user, from anywhere.
+    /// Those of this user, from anywhere.
     User,
-    /// Everybody.
+    /// All.
     All,
 }
 
@@ -210,7 +210,7 @@ pub enum Judgement {
     },
 }
 
-/// A user who is served, with everything that a session must know of him.
+/// A user who is served, with everything that a session has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub user: String,

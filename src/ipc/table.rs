@@ -198,7 +198,7 @@ impl Rule {
 pub struct Gate {
     child: Role,
     phase: Phase,
-    /// Those that are not over; all others up to `highest` are.
+    /// The attempts or connections that are not over.  All others up to `highest` are over.
     things: HashMap<u64, State>,
     highest: Option<u64>,
     /// Connections sent to a session.

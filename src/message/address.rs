@@ -61,7 +61,7 @@ pub fn address_text(value: &[u8]) -> String {
     out
 }
 
-/// So many addresses are looked at: each costs ten times its text when it is written out.
+/// How many addresses are looked at. Each costs ten times its text when it is written out.
 pub const ADDRESSES_MAX: usize = 20_000;
 
 struct Parser<'a> {

@@ -12,8 +12,8 @@ pub fn write_body_structure(structure: &Structure, extended: bool, out: &mut Vec
     write(structure, extended, false, out);
 }
 
-/// The same for a client that enabled IMAP4rev2: message/global is told as message/rfc822 is (RFC 9051 9,
-/// `media-message`).
+/// Writes the parenthesized `body` for a client that enabled IMAP4rev2: message/global is told as
+/// message/rfc822 is (RFC 9051 9, `media-message`).
 pub fn write_body_structure_rev2(structure: &Structure, extended: bool, out: &mut Vec<u8>) {
     write(structure, extended, true, out);
 }

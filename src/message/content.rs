@@ -231,7 +231,7 @@ fn languages(body: &[u8]) -> Vec<Vec<u8>> {
     tags
 }
 
-/// So many parameters or languages of a field are looked at.
+/// How many parameters or languages of a field are looked at.
 const LIST_MAX: usize = 1000;
 
 /// `token`, leniently: what is no tspecial (RFC 2045 5.1), or a quoted string.

@@ -289,7 +289,7 @@ fn replace_nul(mut text: &mut [u8]) {
 /// make a CRLF of the last of them, and the text sent again would be shorter.
 #[derive(Clone, Debug, Default)]
 pub struct ToLf {
-    /// So many CRs came last.
+    /// How many CRs came last.
     crs: usize,
 }
 

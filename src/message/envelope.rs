@@ -11,8 +11,8 @@ pub fn write_envelope(header: &[u8], out: &mut Vec<u8>) {
     write_envelope_within(header, &mut ADDRESSES_MAX.clone(), out);
 }
 
-/// The same with a limit that several envelopes share: no more than `addresses` are written, and those written
-/// are taken off.
+/// Writes an envelope under a limit that several envelopes share: at most `addresses` addresses are
+/// written, and their number is taken off.
 pub(super) fn write_envelope_within(header: &[u8], addresses: &mut usize, out: &mut Vec<u8>) {
     let envelope = Envelope::read(header, *addresses);
     envelope.write(addresses, out);

@@ -76,7 +76,7 @@ impl<'a> Lexer<'a> {
         self.quoted().map(unescape)
     }
 
-    /// The same, with its escapes.
+    /// `quoted-string` without its quotes, but with its escapes.
     pub fn quoted(&mut self) -> Option<&'a [u8]> {
         if self.no_quotes || self.peek() != Some(b'"') {
             return None;

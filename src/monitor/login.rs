@@ -26,7 +26,7 @@ use super::state::{Action, Child, Kind, Monitor};
 
 #[derive(Default)]
 pub(super) struct Logins {
-    /// Those that the front may still ask about.
+    /// The attempts that the front may still ask about.
     pub attempts: HashMap<Attempt, Asked>,
     children: HashMap<SourceId, LoginChild>,
     queue: VecDeque<Queued>,
@@ -52,7 +52,7 @@ pub(super) enum Stage {
     Queued,
     /// A child finds out.
     Checked(SourceId),
-    /// It is known who it is; his session is being started.
+    /// The user is known, and the session is being started.
     Starting(SourceId),
     /// The front was told; the connection belongs to this session.
     Admitted(SourceId),
@@ -485,7 +485,7 @@ impl Monitor {
             .is_none_or(|child| child.peer.is_none());
         match exit {
             Exit::Signal(signal) if !killed => log::error!("A login child was ended by {signal}"),
-            // Somebody who is let go before he has begun does not find his channel.
+            // A child that is ended before it has begun does not find its channel.
             Exit::Code(code @ 1..) if !killed => {
                 log::error!("A login child ended with code {code}");
             }

@@ -22,10 +22,11 @@
 //!
 //! # Whom it trusts
 //!
-//! Nobody with anything but what the table gives him to decide.  The front says who wants to log in and what the
-//! password is; a login child says whether that is right; the monitor says so to the front, and gives the one
-//! connection of that attempt to that user's session.  A front that has been taken over can read what goes through it,
-//! and can ask for logins whose passwords it knows; it can be nobody whose password it does not know.  A session
+//! The monitor trusts each process only with what the table gives that process to decide.  The
+//! front says who wants to log in and what the password is; a login child says whether that is
+//! right; the monitor says so to the front, and gives the one connection of that attempt to that
+//! user's session.  A front that has been taken over can read what goes through it, and can ask for
+//! logins whose passwords it knows; it can be nobody whose password it does not know.  A session
 //! that has been taken over is that user, and can tell the monitor only that clients have gone.
 
 pub mod certificates;

@@ -108,7 +108,7 @@ fn owned<'a>(whose: &str, line: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// So many lines in a second, and no more.
+/// Limits how many lines are taken in a second.
 #[derive(Default)]
 struct Allowance {
     since: Option<Instant>,

@@ -93,7 +93,8 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
     result.map_err(|error| MonitorError::System("event loop", error))
 }
 
-/// The same, wherever the process is: the file is read again at each reload.
+/// The same start with an absolute path, because the file is read again at each reload, wherever
+/// the process is then.
 fn start_anywhere(start: &Start) -> Result<Start, MonitorError> {
     let config = start.config.as_deref().map(std::path::absolute).transpose();
     Ok(Start {

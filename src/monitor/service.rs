@@ -321,7 +321,7 @@ fn execute(
     })
 }
 
-/// Those that the configuration names; if there are none they are made.
+/// The certificates that the configuration names.  If there are none, one is made.
 pub(super) fn read_certificates(config: &Config) -> Result<CertificateFiles, MonitorError> {
     let authority = config.tls_client_ca.as_deref();
     let files: Vec<(PathBuf, PathBuf)> = match Source::find(config) {

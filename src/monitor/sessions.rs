@@ -26,7 +26,7 @@ use super::state::{Action, Child, Kind, Monitor};
 #[derive(Default)]
 pub(super) struct Sessions {
     all: HashMap<SourceId, Session>,
-    /// Those that further logins go to.
+    /// The sessions that further logins go to.
     by_user: HashMap<String, SourceId>,
     /// With those connections that are about to be handed over.
     counts: Counts,
@@ -90,7 +90,8 @@ impl Monitor {
         let (peer, theirs) = Peer::pair(Role::Session, source)
             .inspect_err(|error| log::error!("Cannot start a session: {error}"))
             .ok()?;
-        // Somebody of that name had another uid or mailbox before: his clients go.
+        // The user had another uid or mail location before, so the clients of the former session
+        // go.
         if let Some(former) = self.sessions.by_user.remove(&account.user) {
             self.send(Kind::Session, former, Message::Stop);
         }

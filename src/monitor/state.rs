@@ -30,7 +30,7 @@ pub(super) struct Monitor {
     pub sessions: Sessions,
     pub cache: Cache,
     pub counters: Counters,
-    /// Those that have not been reaped yet, by process number.
+    /// The children that have not been reaped yet, by process number.
     pub children: HashMap<u32, Child>,
     /// Of the latest call.
     pub now: Instant,

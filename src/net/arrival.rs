@@ -1,8 +1,8 @@
-//! Connections that come through a proxy, until it has said whose they are.
+//! Connections that come through a proxy, until the proxy has said whose they are.
 //!
-//! The service does not know of them, so the patience with them is the loop's own.  The header is looked
-//! at where it is, in the kernel's buffer, and taken from there only when its length is known: what comes
-//! after it is the client's, and is read by whoever is to read that.
+//! The service does not know of them, so the loop itself limits how long they may take.  The header
+//! is looked at in the kernel's buffer, and taken from there only when its length is known: what
+//! follows it is the client's, and another reader's.
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// What is served from now on, if the header has come.
+    /// The header, if it has come.
     fn advance(&mut self) -> io::Result<Option<Header>> {
         let Some(header) = self.peek()? else {
             return match self.ended {
@@ -120,7 +120,7 @@ impl Loop {
             }
             Err(error) => {
                 let peer = arrival.peer;
-                // Proxies look whether we are there, and say nothing.
+                // A proxy that only looks whether we are there says nothing.
                 if error.kind() == io::ErrorKind::InvalidData {
                     log::warn!(
                         "imap-login: haproxy: Connection closed: {error} (rip={}), see listen.imap_proxy \
@@ -133,7 +133,7 @@ impl Loop {
         }
     }
 
-    /// It is a connection as any other now.
+    /// Makes it a connection like any other.
     fn promote(
         &mut self,
         id: ConnectionId,
@@ -142,7 +142,8 @@ impl Loop {
         service: &mut dyn Service,
     ) {
         let mut peer = arrival.peer;
-        // Even if it did not say whose: the client need not be where the proxy is.
+        // Even if the proxy did not say whose connection it is, the client need not be where the
+        // proxy is.
         peer.proxy = peer.address;
         if let Some(addresses) = header.addresses {
             peer.address = Some(addresses.client);
@@ -160,7 +161,7 @@ impl Loop {
         }
     }
 
-    /// One that has had its time, if it has.
+    /// Drops an arrival that has used up its time.
     pub(super) fn expire_arrival(&mut self, id: ConnectionId) {
         if let Some(arrival) = self.arrivals.get(&id) {
             log::warn!(
@@ -172,7 +173,7 @@ impl Loop {
         }
     }
 
-    /// Closes one without a word.
+    /// Closes an arrival without a word.
     pub(super) fn drop_arrival(&mut self, id: ConnectionId) {
         if let Some(mut arrival) = self.forget_arrival(id) {
             let _ = self.poll.registry().deregister(&mut arrival.socket);

@@ -1,7 +1,7 @@
 //! Bytes waiting to be sent to one client.
 
-/// A queue of bytes with a high and a low mark.  Whoever fills it stops when it
-/// [is full](Buffer::is_full) and goes on when the loop calls again because it has
+/// A queue of bytes with a high and a low mark.  The service that fills it stops when it [is
+/// full](Buffer::is_full), and goes on when the loop calls again because it has
 /// [drained](Buffer::is_low).  One response line may overshoot the mark; nothing is ever cut.
 #[derive(Debug, Default)]
 pub struct Buffer {

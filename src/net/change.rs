@@ -1,4 +1,4 @@
-//! What a service wants of the loop, done.
+//! Does what a service wants of the loop.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -382,5 +382,5 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How long a client may take nothing of what is sent to it.
 const STALL: Duration = Duration::from_secs(10 * 60);
 
-/// The same, when all that is left is to say goodbye.
+/// How long a client may take nothing when all that is left is to say goodbye.
 const STALL_CLOSING: Duration = Duration::from_secs(10);

@@ -10,8 +10,8 @@
 //!   client that asks for much gets what is left, but never nothing.
 //! * **Bounded memory.**  See `connection.rs` on back-pressure.  One buffer is read into for all
 //!   connections; an idle one holds no buffer at all.
-//! * **Nobody is in the way.**  Handshakes are what costs most of what a stranger can ask for.  They have
-//!   a queue of their own, `handshakes`, and little time for all of them between two rounds of the others.
+//! * **Nobody is in the way.**  Of what a stranger can ask for, handshakes cost most.  They have a
+//!   queue of their own, `handshakes`, and little time between two rounds of the others.
 //! * **No spinning.**  When the process runs out of descriptors it stops accepting for a moment.
 //!
 //! | file | what |
@@ -84,7 +84,7 @@ pub struct Loop {
     accept_at: Option<Instant>,
     /// The process was asked to stop.
     stopping: bool,
-    /// What is left of the connections then is cut off.
+    /// When the connections that are left are cut off.
     cut_at: Option<Instant>,
     /// The process was asked to stop twice.
     hurried: bool,
@@ -117,7 +117,7 @@ impl Loop {
         Loop::with_signals(Watched::default())
     }
 
-    /// The same, and hears of other signals too.
+    /// Takes the stop signals over, and hears of other signals too.
     pub fn with_signals(watched: Watched) -> io::Result<Loop> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), token::WAKE)?);
@@ -340,7 +340,7 @@ impl Loop {
         self.stopping = true;
         self.cut_at = now.instant.checked_add(GRACE);
         service.handle_stop(now);
-        // Whether or not the service names them: all have something to say.
+        // All connections get a turn, because each has something to say.
         let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in ids {
             self.name(id);

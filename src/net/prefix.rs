@@ -1,8 +1,10 @@
-//! What counts as one address where each may have so much: places, penalties, login children.
+//! What counts as one address where there are limits for each address: places, penalties, login
+//! children.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// An IPv4 address, or the first 48 bits of an IPv6 address: one site has all that begin with them.
+/// An IPv4 address, or the first 48 bits of an IPv6 address, because one site has all addresses
+/// that begin with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(IpAddr);
 

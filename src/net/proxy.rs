@@ -2,10 +2,11 @@
 //! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>): what a proxy says of the client
 //! behind it, before anything of the client's.
 //!
-//! Pure: octets in, a header out.  What a header says is only as good as the proxy that sent it, so the loop
-//! takes one only from networks that were named as trusted.  Of a header's extensions (TLVs) two are read:
-//! that the client came by TLS, which the proxy has ended (2.2.6), and the checksum (2.2.3).  What is said of the
-//! client's certificate is passed over: only who has seen the handshake knows whom it is for.
+//! Pure: octets in, a header out.  What a header says is only as good as the proxy that sent it, so
+//! the loop takes one only from networks that were named as trusted.  Of a header's extensions
+//! (TLVs) two are read:  that the client came by TLS, which the proxy has ended (2.2.6), and the
+//! checksum (2.2.3).  What the proxy says of the client's certificate is ignored: only the end of
+//! the handshake knows whose it is.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -14,8 +15,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct Header {
     /// How many octets it has.
     pub length: usize,
-    /// None: the proxy speaks for itself (to see whether we are there), or does not know the client's; the
-    /// addresses of the connection itself hold.
+    /// None: the proxy speaks for itself, or does not know the client's addresses.  Then the
+    /// addresses of the connection hold.
     pub addresses: Option<Addresses>,
     /// The client came by TLS, and the proxy has ended it.
     pub tls: bool,
@@ -208,8 +209,8 @@ fn split_extension(octets: &[u8]) -> Result<Option<(Extension<'_>, &[u8])>, Prox
     Ok(Some((Extension { kind, value }, after)))
 }
 
-/// 2.2.6: a bit field, whether the certificate was verified, and extensions of its own.  Whatever became of a
-/// certificate, there is TLS.
+/// 2.2.6: a bit field, whether the certificate was verified, and extensions of its own.  There is
+/// TLS whatever became of the certificate.
 fn read_tls(value: &[u8]) -> Result<bool, ProxyError> {
     let (&[client, _, _, _, _], mut rest) =
         value.split_first_chunk().ok_or(ProxyError::BadExtension)?;
@@ -219,7 +220,8 @@ fn read_tls(value: &[u8]) -> Result<bool, ProxyError> {
     Ok(client & CLIENT_SSL != 0)
 }
 
-/// 2.2.3: of the whole header, where the checksum itself, which ends at `end`, is four zeros.
+/// 2.2.3: the checksum of the whole header, in which the checksum itself, which ends at `end`,
+/// counts as four zeros.
 fn check(header: &[u8], end: usize, value: &[u8]) -> Result<(), ProxyError> {
     let expected: [u8; 4] = value.try_into().map_err(|_| ProxyError::BadExtension)?;
     let before = header.get(..end - expected.len()).unwrap_or_default();
@@ -328,10 +330,10 @@ impl std::fmt::Display for ProxyError {
 
 impl std::error::Error for ProxyError {}
 
-/// With which a header of version 1 begins.
+/// How a header of version 1 begins.
 const PREFIX: &[u8] = b"PROXY ";
 
-/// With which a header of version 2 begins.
+/// How a header of version 2 begins.
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// The longest line of version 1, CRLF included.
@@ -340,7 +342,7 @@ const LONGEST_LINE: usize = 107;
 /// What is always there in version 2.
 const FIXED: usize = 16;
 
-/// Of the command: there is no client.
+/// The command that says that there is no client.
 const LOCAL: u8 = 0x20;
 
 const TYPE_CRC32C: u8 = 0x03;
@@ -349,7 +351,8 @@ const TYPE_SSL: u8 = 0x20;
 /// In the bit field of TYPE_SSL.
 const CLIENT_SSL: u8 = 0x01;
 
-/// The longest header: one with a client's whole certificate in it fits, and so it does in the kernel's buffer.
+/// The longest header.  It has room for a client's whole certificate, and fits into the kernel's
+/// buffer.
 pub(super) const LONGEST: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the loop asks of whoever knows what the bytes mean.
+//! What the loop asks of a service, which knows what the bytes mean.
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -66,7 +66,7 @@ pub enum Change {
     Unwatch(SourceId),
     /// Close this connection now, without another word.
     Cut(ConnectionId),
-    /// The same as SIGTERM, for a process that is told so by another one.
+    /// Stop as at SIGTERM.  Another process has told this one to.
     Stop,
 }
 

@@ -26,7 +26,7 @@ pub enum Stream {
     Standard { input: Standard, output: Standard },
 }
 
-/// The other end, as far as the kernel says, or a proxy that is trusted.
+/// The other end, as far as the kernel knows it, or a proxy that is trusted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Peer {
     /// None: a unix socket, a pipe, a terminal, a file.
@@ -34,8 +34,8 @@ pub struct Peer {
     pub local: Option<SocketAddr>,
     /// TLS is negotiated before the greeting (port 993).
     pub tls: bool,
-    /// What the addresses are from: a proxy at this address.  The connection between the two of us is
-    /// another one, of which they tell nothing.
+    /// The address of the proxy that told the other addresses.  They say nothing of the connection
+    /// between the proxy and us.
     pub proxy: Option<SocketAddr>,
     /// The client came to the proxy by TLS, and the proxy has ended it.
     pub proxy_tls: bool,
@@ -65,13 +65,13 @@ impl Stream {
         if !is_stream(&socket) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        // Whoever sent it may know more about a socket that is not connected than we do.
+        // A socket that is not connected is an error, which the sender may understand better.
         getpeername::<SockaddrStorage>(socket.as_raw_fd())?;
         match family(&socket)? {
             Family::Tcp => {
                 let socket = std::net::TcpStream::from(socket);
                 socket.set_nonblocking(true)?;
-                // Whoever accepted it may not have known how we write.
+                // The process that accepted it may not have known how we write.
                 let _ = socket.set_nodelay(true);
                 Ok(Stream::Tcp(TcpStream::from_std(socket)))
             }
@@ -106,7 +106,7 @@ impl Stream {
         }
     }
 
-    /// The same TCP connection, with TLS to be negotiated next; an error for any other stream.
+    /// The TCP connection, with TLS to be negotiated next; an error for any other stream.
     pub fn secured(self, certificates: &Arc<Certificates>) -> io::Result<Stream> {
         match self {
             Stream::Tcp(socket) => {

@@ -186,7 +186,7 @@ pub fn up_to(bytes: &[u8], length: u64) -> &[u8] {
     bytes.get(..length).unwrap_or(bytes)
 }
 
-/// So much encoded text is decoded at once.
+/// How much encoded text is decoded at once.
 const DECODE_CHUNK: u64 = 16 * 1024;
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl Counters {
         sent.add(octets);
     }
 
-    /// The same for a decoded part (RFC 3516).
+    /// A decoded part (RFC 3516) of a message was sent.
     pub fn count_part(&mut self, octets: u64) {
         self.bodies.add(octets);
     }

@@ -31,7 +31,7 @@ pub struct Mailbox {
     changed: Option<Instant>,
     /// When the last view went.
     unused: Option<Instant>,
-    /// As many more as there are holds.
+    /// Its count is one more than there are holds.
     holds: Rc<()>,
     cache: Option<Cache>,
 }
@@ -404,7 +404,7 @@ impl Mailbox {
 /// More events than this are not looked at one by one.
 const EVENTS_MAX: usize = 10_000;
 
-/// So many are handled before the index is written.
+/// How many events are handled before the index is written.
 const EVENTS_AT_ONCE: usize = 64;
 
 const TOMBSTONES_MANY: usize = 64;

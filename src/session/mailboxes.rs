@@ -387,13 +387,13 @@ impl From<FolderError> for OpenError {
     }
 }
 
-/// So many mailboxes without clients stay open at most,
+/// How many mailboxes without clients stay open.
 const OPEN_UNUSED_MAX: usize = 4;
 
-/// and so long.
+/// How long a mailbox without clients stays open.
 const KEEP_UNUSED: Duration = Duration::from_secs(120);
 
-/// An index file is at most so long behind, so that a killed process costs little.
+/// How long an index file may be behind, so that a killed process costs little.
 const INDEX_AGE: Duration = Duration::from_secs(15);
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! what happens is [`run`]: hear whose session this is, see that we are nobody else, find the mail, give up
 //! every file and system call that mail does not need, serve.
 //!
-//! What a client sent is read only after that.  Whoever cannot be served, because his Maildir cannot be
-//! opened, is told so; the session stays, so that he is not let in over and over.
+//! What a client sent is read only after that.  A client whose user cannot be served, because the
+//! Maildir cannot be opened, is told so.  The session stays, so that such a user is not let in over
+//! and over.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -33,7 +34,7 @@ pub enum SessionError {
     /// The monitor said something else than what is to be said here.
     Unexpected(&'static str),
     Config(ConfigError),
-    /// We are not the user whose session this is, or could be more than he.
+    /// This process is not the user whose session this is, or has more rights than the user.
     Credentials(BecomeError),
     Sandbox(SandboxError),
     System(&'static str, io::Error),

@@ -78,7 +78,7 @@ impl Served {
             ending: false,
             nothing: Buffer::new(),
         };
-        // One who was let in need not come: his front may be gone.
+        // The client that was let in may never come, because its front may be gone.
         served.note_absence(now);
         served.show();
         // Whoever logged in first may never come.

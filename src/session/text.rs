@@ -85,7 +85,7 @@ impl Text {
         self.chunk_of(at, CHUNK)
     }
 
-    /// The same, with a read of at most `most` octets if one is needed.
+    /// Octets of the file from `at` on.  If they have to be read, at most `most` are read.
     fn chunk_of(&mut self, at: u64, most: usize) -> DiskResult<&[u8]> {
         // What was behind the end when the file was opened does not exist for us.
         if at >= self.file.size {

@@ -197,7 +197,7 @@ impl View {
         gone.min().map(|modseq| modseq.saturating_sub(1))
     }
 
-    /// The same, if the client was told a greater one since this was last asked.
+    /// As above, if the client was told a greater modseq since this was last asked.
     pub fn take_held_back(&mut self, messages: &[Message]) -> Option<u64> {
         let told = std::mem::take(&mut self.modseq_told);
         self.below_gone(messages).filter(|&below| told > below)
@@ -450,10 +450,10 @@ fn merged(a: &[u32], b: &[u32]) -> Vec<u32> {
     merged
 }
 
-/// So many expunges are told before a look at the room left: some 16 KB of output.
+/// How many expunges are told before a look at the room left: some 16 KB of output.
 const EXPUNGE_CHUNK: usize = 1000;
 
-/// So many changes may wait twice.
+/// How many changes may wait twice.
 const CHANGED_MANY: usize = 1024;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Where the mail is that somebody serves himself: `mail.location` and `mail.index_dir`, filled in for him.
+//! Where the mail is if a user serves it without a daemon: `mail.location` and `mail.index_dir`,
+//! filled in for this user.
 
 use std::path::{Path, PathBuf};
 

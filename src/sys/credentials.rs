@@ -124,8 +124,9 @@ impl Account {
         self.take_place()
     }
 
-    /// The same for a process that needs nothing of this host: no group but the user's own, and a root
-    /// directory that is empty and stays so.  Descriptors of directories outside of it must be closed.
+    /// Becomes a user who needs nothing of this host: no group but the user's own, and a root
+    /// directory that is empty and stays so.  Descriptors of directories outside of it must be
+    /// closed.
     pub fn become_confined(&self) -> Result<(), BecomeError> {
         if self.uid.is_root() {
             return Err(BecomeError::Root);

@@ -51,7 +51,7 @@ pub struct Inherited {
     pub name: String,
 }
 
-/// Those that were passed to us; to be asked for once.
+/// The listening sockets that were passed to us.  They can be asked for once.
 pub fn listeners() -> io::Result<Vec<Inherited>> {
     static ARE_TAKEN: AtomicBool = AtomicBool::new(false);
     if ARE_TAKEN.swap(true, Ordering::Relaxed) {

@@ -176,5 +176,5 @@ fn own(raw: RawFd) -> OwnedFd {
 
 const HEADER: usize = size_of::<libc::cmsghdr>();
 
-/// As many are taken, so that they are closed; more are closed by the kernel.
+/// How many descriptors of a packet are taken, so that they are closed.  The kernel closes more.
 const MAX_DESCRIPTORS: usize = 4;

@@ -107,7 +107,7 @@ impl Pam {
         self.set_text(ffi::PAM_RHOST, host)
     }
 
-    /// Who he says he is there.
+    /// The name that the user has on that host.
     pub fn set_remote_user(&mut self, user: &str) -> Result<(), PamError> {
         self.set_text(ffi::PAM_RUSER, user)
     }

@@ -179,5 +179,5 @@ const BY_NAME: OFlag = OFlag::O_PATH
 
 const STICKY: u32 = 0o1000;
 
-/// As many as the kernel follows.
+/// How many links are followed: as many as the kernel follows.
 const LINKS_MAX: usize = 40;

@@ -4,7 +4,7 @@
 //! | role | files | system calls that are not listed (`sandbox/calls.rs`) |
 //! |---|---|---|
 //! | front | none | end the process: it was taken over, and the monitor starts another |
-//! | session | below the mail tree | fail with EPERM: a library of tomorrow that tries something new must not cost a user his connections |
+//! | session | below the mail tree | fail with EPERM: a future library that tries something new must not cost users their connections |
 //! | `roost try` | the same | the same; it accepts connections besides |
 //!
 //! Landlock is used as far as the kernel has it.  Users, groups and modes hold without it; so it is a

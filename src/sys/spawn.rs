@@ -361,7 +361,7 @@ const CHANNEL: RawFd = 3;
 /// The variable that is there for its length.
 pub(super) const ROOM: &str = "ROOST_TITLE";
 
-/// As much as ps(1) shows of a line.
+/// How much ps(1) shows of a line.
 const TITLE: usize = 160;
 
 /// What the service manager says to the monitor only.

@@ -24,7 +24,7 @@ pub fn read_password(prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(line)
 }
 
-/// As long as it lives the terminal on standard input echoes nothing.
+/// While this lives, the terminal on standard input echoes nothing.
 struct Silence(Option<Termios>);
 
 impl Silence {

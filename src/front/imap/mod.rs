@@ -81,7 +81,7 @@ impl Login {
         login
     }
 
-    /// Somebody for whom there is no place: he is told so, and nothing else.
+    /// A client for whom there is no place.  It is told so, and nothing else.
     pub fn turned_away(
         settings: Rc<Settings>,
         id: ConnectionId,

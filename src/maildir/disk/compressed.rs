@@ -457,7 +457,7 @@ const LZ4_CHUNK_MAX: usize = 1 << 20;
 /// zstd's own default refuses less; memory is used as far as the text goes.
 const ZSTD_WINDOW_MAX: u64 = 32 << 20;
 const BUFFER: usize = 16 << 10;
-/// So much input takes a millisecond or so.
+/// How much input is read at once.  It takes a millisecond or so.
 const INPUT_AT_ONCE: usize = 32 << 10;
 const ELSEWHERE: &str = "/tmp";
 

@@ -1,12 +1,12 @@
-//! Can a folder have as much as a file beside its messages says?
+//! Whether a folder can have as many messages as a file beside them says.
 //!
-//! No number in a file decides how much memory is used: somebody else may have written it, and a file with holes
-//! takes no room on the disk.  What counts is how many files there are.
+//! No number in a file decides how much memory is used, because anybody may have written it, and a
+//! file with holes takes no room on the disk.  What counts is how many files there are.
 
 use super::dir::{Dir, Kind};
 
-/// Whether there may be so many messages in these directories, or were not long ago: a file that is out of date
-/// tells of some that have gone since.
+/// Whether these directories may have so many messages, or had them not long ago.  A file that is
+/// out of date tells of messages that have gone since.
 pub(in crate::maildir) fn can_have(directories: &[&Dir], messages: u64) -> bool {
     let wanted = messages.saturating_sub(FEW) / OUT_OF_DATE;
     // Most file systems need so much for a name; counting takes longer.
@@ -41,9 +41,9 @@ fn names(directories: &[&Dir], wanted: u64) -> u64 {
     count
 }
 
-/// So many cost too little to look.
+/// How many messages cost too little to count.
 const FEW: u64 = 10_000;
-/// So many times as many as there are now.
+/// How many times as many messages there may have been before.
 const OUT_OF_DATE: u64 = 8;
 /// Octets of a directory for a name, at least.
 const ENTRY: u64 = 12;

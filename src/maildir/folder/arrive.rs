@@ -424,9 +424,9 @@ pub(super) enum LetIn {
     Undecided,
 }
 
-/// So many new messages are looked at one by one, which gives their dates.
+/// How many new messages are looked at one by one, which gives their dates.
 const FEW: usize = 256;
-/// So many records without a file are looked for one by one.
+/// How many records without a file are looked for one by one.
 const FEW_RECORDS: usize = 64;
-/// So many new messages get their UIDs at once.
+/// How many new messages get their UIDs at once.
 const AT_ONCE: usize = 4096;

@@ -84,7 +84,7 @@ impl Dirs {
     }
 }
 
-/// The same for what a folder can do without, should it be a link that is not followed.
+/// Opens or makes a directory that a folder can do without if it is a link that is not followed.
 fn open_or_make_part(dir: &Dir, name: &[u8], access: &Access) -> DiskResult<Dir> {
     match open_or_make(dir, name, access) {
         Err(error) if dir::is_loop(&error) => dir.open_part(name),

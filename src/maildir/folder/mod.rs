@@ -518,7 +518,7 @@ fn letters_of(table: &Table) -> u32 {
     live.fold(0, |letters, message| letters | message.flags().keywords)
 }
 
-/// The same, as the file names say now.
+/// The keyword letters that messages have, as the file names say now.
 fn letters_in(dirs: &Dirs) -> DiskResult<u32> {
     let mut letters = 0;
     for dir in [&dirs.new, &dirs.cur] {

@@ -375,6 +375,6 @@ pub(super) struct Round {
     pub now: SystemTime,
 }
 
-/// So many files that vanished are looked for one by one; for more a scan costs less.
+/// How many files that vanished are looked for one by one.  For more, a scan costs less.
 const FEW: usize = 4;
 const LINK_AGE: Duration = Duration::from_secs(30);

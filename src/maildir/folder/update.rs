@@ -143,7 +143,7 @@ impl Folder {
         self.change_named(index, &|file, _| change(file), modseq)
     }
 
-    /// The same, but a message that another program has changed stays as that left it.
+    /// Changes the flags, but leaves a message as it is if another program has changed it.
     pub fn change_flags_if_as_known(
         &mut self,
         index: usize,
@@ -388,5 +388,5 @@ impl Unforced {
     }
 }
 
-/// So often a file may be renamed under our hands before we give up.
+/// How often a file may be renamed by others before we give up.
 pub(super) const RENAMES: usize = 16;

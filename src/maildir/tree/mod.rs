@@ -146,7 +146,7 @@ impl Tree {
         }
     }
 
-    /// The same, and if it has no folder though it is there for everybody, it gets one.
+    /// Finds the folder of a mailbox.  A mailbox that everybody has gets a folder if it has none.
     pub fn find_or_make(&self, name: &MailboxName, now: SystemTime) -> Result<PathBuf, TreeError> {
         match self.find(name) {
             Err(TreeError::NotFound) if self.is_given(name) => match self.create(name, &[], now) {
@@ -311,7 +311,7 @@ fn open_above<'a>(root: &Dir, path: &'a [u8]) -> DiskResult<(Dir, &'a [u8])> {
     Ok((open_path(root, above)?, last))
 }
 
-/// The same, making what is missing above it.
+/// The directory a path lies in, and its name there.  Makes the directories that are missing.
 fn make_above<'a>(
     root: &Dir,
     path: &'a [u8],

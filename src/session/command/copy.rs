@@ -467,8 +467,8 @@ fn lock(mailboxes: &mut Mailboxes, key: MailboxKey, now: Now) -> Result<bool, Re
     Ok(mailbox.folder.lock(now.time)?)
 }
 
-/// So often a UID COPY begins again because messages went meanwhile.
+/// How often a UID COPY begins again because messages went meanwhile.
 const RESTARTS: u32 = 3;
 
-/// So often flags that change again are given to the copy.
+/// How often flags that change again are given to the copy.
 const OVERTAKEN: u32 = 16;

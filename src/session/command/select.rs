@@ -219,11 +219,11 @@ impl Select {
 
 /// What a client that was here before has to hear.
 struct Resync {
-    /// Of these messages, those changed
+    /// The messages whose changes are told.
     known: Ranges,
-    /// since this modseq,
+    /// The modseq after which changes are told.
     since: u64,
-    /// and that these are gone.
+    /// The messages that the client is told are gone.
     vanished: Ranges,
 }
 

@@ -6,10 +6,10 @@
 //! one, to get a socket (descriptors come from the monitor), to map executable memory, to mount, to
 //! load into the kernel.
 //!
-//! And what Landlock does not govern, for where several users share one uid it is all that keeps a session
-//! from their files: to make a link, to change modes or times by a path (by descriptor is possible: what
-//! can be opened is Landlock's), to ask by a path what is permitted, to have signals sent to others
-//! (`F_SETOWN`, `O_ASYNC`).
+//! Calls that Landlock does not govern are missing too, because where several users share one uid
+//! the filter alone keeps a session from their files: to make a link, to change modes or times by a
+//! path (by a descriptor it is possible, and Landlock decides what can be opened), to ask by a path
+//! what is permitted, to have signals sent to others (`F_SETOWN`, `O_ASYNC`).
 
 use std::collections::BTreeMap;
 
@@ -327,7 +327,7 @@ const SESSION: &[libc::c_long] = &[
     libc::SYS_unlinkat,
 ];
 
-/// The same by their older names, where there are such.
+/// The older names of calls of [`SESSION`], where there are such.
 #[cfg(target_arch = "x86_64")]
 const SESSION_OLD: &[libc::c_long] = &[
     libc::SYS_link,

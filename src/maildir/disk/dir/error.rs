@@ -57,7 +57,7 @@ impl DiskError {
         self.cause.raw_os_error()
     }
 
-    /// The same for something else that fails for the same reason.
+    /// A copy, for something else that fails for the same reason.
     pub fn again(&self) -> DiskError {
         let cause = match self.raw_os_error() {
             Some(number) => io::Error::from_raw_os_error(number),

@@ -37,7 +37,7 @@ mod plan {
         set(Plan::FailAt(n, errno));
     }
 
-    /// The same for the calls of one name, of which the `n`-th and no other fails.
+    /// The `n`-th call of this name fails with `errno`, all others work.
     pub fn fail_call_at(call: &'static str, n: usize, errno: i32) {
         set(Plan::FailCallAt(call, n, errno));
     }

@@ -1,13 +1,15 @@
 //! Symbolic links: whose are followed, and what becomes of the others.
 //!
-//! A link decides which file is read, written or moved with this process's rights.  So one is followed only if it was
-//! made by somebody who has those rights anyway, the user or root; in a folder that is shared, whoever
-//! owns it could lead the others' mail into it otherwise.  Where a uid is that of several users, it says nothing
-//! about whose a link is, and only root's are followed: what the administrator has arranged.
+//! A link decides which file is read, written or moved with this process's rights.  So a link is
+//! followed only if it belongs to the user or to root, who have those rights anyway.  Otherwise the
+//! owner of a shared folder could lead the others' mail into it.  Where several users share a uid,
+//! the uid does not say whose a link is, and only root's links are followed: the administrator has
+//! made them.
 //!
-//! Nothing is opened through a link by the kernel: what turns out to be one is walked, component by component, each of
-//! them looked at by a descriptor, so that nobody can change what was looked at.  A link that is not
-//! followed is told of once, and is for the caller as if it led round in a circle ([`super::is_loop`]).
+//! The kernel opens nothing through a link.  A link is walked component by component, and each
+//! component is looked at through a descriptor, so that nobody can change what was looked at.  A
+//! link that is not followed is logged once, and looks to the caller like a loop
+//! ([`super::is_loop`]).
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,13 +28,13 @@ use super::as_path;
 
 static ONLY_OF_ROOT: AtomicBool = AtomicBool::new(false);
 
-/// From now on, in this process: its uid is that of other users, too.
+/// Says that other users have the uid of this process too.
 pub fn follow_only_those_of_root() {
     ONLY_OF_ROOT.store(true, Ordering::Relaxed);
 }
 
-/// Does `last` at what `name` in `dir` is or leads to: with the directory that it is in, and its name there, which is
-/// no link any more.  `path` is where `dir` is, for the log.
+/// Calls `last` for what `name` in `dir` is or leads to, with the directory that it is in and its
+/// name there, which is no link.  `path` is where `dir` is, for the log.
 pub(super) fn follow<T>(
     dir: BorrowedFd<'_>,
     path: &Path,
@@ -69,12 +71,12 @@ pub(super) fn follow<T>(
     last(here.as_fd(), b".")
 }
 
-/// The entry itself, whatever it is: as a directory it has nothing in it.
+/// Opens the entry itself, whatever it is.  As a directory it has nothing in it.
 pub(super) fn hold(dir: BorrowedFd<'_>, name: &[u8]) -> nix::Result<OwnedFd> {
     fcntl::openat(dir, name, BY_NAME, Mode::empty())
 }
 
-/// Those of a path, the last first.
+/// The components of a path, the last first.
 fn components(path: &[u8]) -> Vec<Vec<u8>> {
     let parts = path.split(|&byte| byte == b'/').rev();
     let parts = parts.filter(|part| !matches!(*part, b"" | b"."));
@@ -86,7 +88,7 @@ fn is_trusted(owner: u32) -> bool {
 }
 
 fn tell(link: PathBuf, owner: u32) {
-    // What is in it is whole whatever happened to a thread that held the lock.
+    // The set is whole even if a thread that held the lock has panicked.
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     if told.len() >= TOLD_MAX || told.contains(&link) {
         return;
@@ -105,13 +107,13 @@ fn tell(link: PathBuf, owner: u32) {
     told.insert(link);
 }
 
-/// Links that were told of.
+/// Links that have been logged.
 static TOLD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Who makes more does it for the log's sake.
+/// How many links are logged.  More are made to fill the log.
 const TOLD_MAX: usize = 100;
 
-/// As many as the kernel follows.
+/// How many links are followed: as many as the kernel follows.
 const LINKS_MAX: usize = 40;
 
 const BY_NAME: OFlag = OFlag::O_PATH

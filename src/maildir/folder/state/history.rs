@@ -20,7 +20,7 @@ pub(in crate::maildir) struct Expunged {
 }
 
 impl History {
-    /// So many entries are kept at most.
+    /// How many entries are kept at most.
     pub const LIMIT: usize = LIMIT;
 
     /// A history that knows nothing of what happened up to `floor`.

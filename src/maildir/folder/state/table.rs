@@ -444,7 +444,7 @@ fn base_at<'a>(rows: &[Message], names: &'a [u8], at: u32) -> &'a [u8] {
     .unwrap_or_default()
 }
 
-/// So many searches cost less than making the lookup.
+/// How many searches cost less than making the lookup.
 const SEARCHES: u32 = 4;
 
 /// UIDs are u32 and differ, so there are never more rows than fit.

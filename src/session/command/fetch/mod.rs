@@ -110,9 +110,9 @@ struct Fetch {
 /// Where the items' answers come from.
 #[derive(Clone, Copy, Debug, Default)]
 struct Needs {
-    /// From the cache if it has them, else the file's header.
+    /// From the cache, or from the file's header if the cache does not have them.
     summary: bool,
-    /// The same, with BODY or BODYSTRUCTURE.
+    /// From the cache, or from the file if the cache does not have BODY or BODYSTRUCTURE.
     body: bool,
     body_structure: bool,
     /// The file in any case.
@@ -625,7 +625,7 @@ impl Memo {
     }
 }
 
-/// So many messages are told of between two looks at the clock.
+/// How many messages are told of between two looks at the clock.
 const CHECK_EVERY: u32 = 256;
 
 const MEMO_SIZE: u64 = 128 * 1024;
