@@ -20,9 +20,9 @@
 //! | [`sys`] | the operating system: users, processes, PAM, confinement, standard streams | `unsafe`, and it alone |
 //! | [`log`] | where the log goes | standard error, syslog |
 //!
-//! `tests/layering.rs` holds this table.  Every process is one thread around one event loop (a session has a
-//! second thread, which waits for what changes in the mail); what takes long works in slices of at most 10 ms
-//! and is resumed when the others have had their turn.
+//! `tests/layering.rs` holds this table.  Every process is one thread around one event loop (a
+//! session has a second thread, which waits for what changes in the mail); what takes long works in
+//! slices of at most 10 ms and is resumed when the others have had their turn.
 //!
 //! # The processes
 //!
@@ -33,9 +33,10 @@
 //!                      session (the user): all of the user's connections
 //! ```
 //!
-//! All are this program, executed anew with the name of a role (`sys/spawn.rs` has the table of them).  Each
-//! has one channel, to the monitor; what may go through it is the table in `ipc/table.rs`.  With `auth.pam_session`
-//! the login child stays, as the parent of the session, to close what PAM has opened.
+//! All are this program, executed anew with the name of a role (`sys/spawn.rs` has the table of
+//! them).  Each has one channel, to the monitor; what may go through it is the table in
+//! `ipc/table.rs`.  With `auth.pam_session` the login child stays, as the parent of the session, to
+//! close what PAM has opened.
 //!
 //! # The walk of a byte
 //!
@@ -63,18 +64,19 @@
 //! | act | `session/command/append.rs` | pieces of the literal as they come, CRLF to LF |
 //! | write | `maildir/folder/save.rs`, `maildir/folder/batch.rs` | tmp/, fsync, a UID from `maildir/folder/uids.rs`, into cur/ |
 //!
-//! In `roost try` and `roost --preauth`, which are one process, `solo.rs` passes octets to the front before login, and
-//! to the session after it.
+//! In `roost try` and `roost --preauth`, which are one process, `solo.rs` passes octets to the
+//! front before login, and to the session after it.
 //!
 //! Out: the command returns its reply; `session/view.rs` first writes what else the client may be
 //! told now, `imap/response.rs` makes the octets, `net/buffer.rs` holds them, `net/stream.rs` sends
-//! them, to the client or, under TLS, to the front's `front/relay.rs`.  A message's text is never in memory as a whole: `session/body.rs` reads its next piece from the file when the
-//! buffer has drained.
+//! them, to the client or, under TLS, to the front's `front/relay.rs`.  A message's text is never
+//! in memory as a whole: `session/body.rs` reads its next piece from the file when the buffer has
+//! drained.
 //!
 //! From outside: another program renames a file; `maildir/disk/watch.rs` wakes the loop;
-//! `session/mailboxes.rs` hands the event to the mailbox; `maildir/folder/scan.rs` looks at that one name;
-//! `session/mailbox.rs` passes the change to each `session/view.rs`, which tells its client when the
-//! protocol allows.
+//! `session/mailboxes.rs` hands the event to the mailbox; `maildir/folder/scan.rs` looks at that
+//! one name; `session/mailbox.rs` passes the change to each `session/view.rs`, which tells its
+//! client when the protocol allows.
 
 #![deny(unsafe_code)]
 // Nothing that a client sends or that is found on disk may make us panic.

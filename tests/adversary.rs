@@ -1,11 +1,11 @@
-//! A front, and a session, that have been taken over: they send the monitor every message there is, in
-//! every state, and none of it lets anybody in or costs anybody else his connection.
+//! A front, and a session, that have been taken over: they send the monitor every message there is,
+//! in every state, and none of it lets anybody in or costs anybody else his connection.
 //!
-//! A role of Roost is the running program executed again with the role as its argument. So this test
-//! program is the whole daemon: `adversary monitor FILE` runs the real monitor, which then executes us as
-//! `front`, `login` and `session`. Whichever of them is to be bad takes the number of the next scenario from a file,
-//! plays it, writes down that it has, and waits to be killed; when no scenario is left, it is the real one,
-//! through which somebody then logs in.
+//! A role of Roost is the running program executed again with the role as its argument. So this
+//! test program is the whole daemon: `adversary monitor FILE` runs the real monitor, which then
+//! executes us as `front`, `login` and `session`. Whichever of them is to be bad takes the number
+//! of the next scenario from a file, plays it, writes down that it has, and waits to be killed;
+//! when no scenario is left, it is the real one, through which somebody then logs in.
 
 // A test says what it skips and what it measured.
 #![allow(clippy::print_stderr, clippy::print_stdout)]
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
         Some("front") => front(),
         Some("session") => session(),
         Some("login") => login(),
-        // As any test program: words that the names must have in them, and options that do not matter.
+        // As any test program: words that the names must have in them, and options that do not
+        // matter.
         argument => {
             let words: Vec<String> = argument
                 .map(str::to_owned)
@@ -96,8 +97,8 @@ fn login() {
     }
 }
 
-/// The scenario to be played, if there is one: in the directory of that name beside this program.  A role is
-/// told nothing else of the test, so each test runs a copy in a directory of its own.
+/// The scenario to be played, if there is one: in the directory of that name beside this program.
+/// A role is told nothing else of the test, so each test runs a copy in a directory of its own.
 fn next(role: &str, scenarios: &[Scenario]) -> Option<(PathBuf, usize, Scenario)> {
     let program = std::env::current_exe().ok()?;
     let directory = program.parent()?.join(role);
@@ -230,8 +231,8 @@ fn complain(wrong: &[String]) {
 fn a_front_that_says_what_it_may_not_is_killed_and_lets_nobody_in() {
     as_root!();
     let scenarios = scenarios::of_front();
-    // A monitor waits longer and longer before it starts a front anew that keeps dying, so several play
-    // a few scenarios each.
+    // A monitor waits longer and longer before it starts a front anew that keeps dying, so several
+    // play a few scenarios each.
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -282,7 +283,8 @@ fn a_session_that_says_what_it_may_not_is_killed_and_no_other() {
     let (monitor, front) = (stage.daemon.monitor(), stage.daemon.front());
     for (number, scenario) in scenarios.iter().enumerate() {
         stage.play(number, number + 1);
-        // The monitor may not have noticed yet that the last one has ended: then this login is lost with it.
+        // The monitor may not have noticed yet that the last one has ended: then this login is lost
+        // with it.
         eventually("the scenario", || {
             let mut ann = stage.daemon.tcp();
             daemon::say(&mut ann, b"a1 LOGIN ann secret\r\n");

@@ -1,7 +1,7 @@
 //! Who is let in: the sources of logins against real PAM and real files.
 //!
-//! What needs root is skipped with a word without it.  Users and PAM services exist as long as the test does
-//! (`support/place.rs`); no other file of the host is touched.
+//! What needs root is skipped with a word without it.  Users and PAM services exist as long as the
+//! test does (`support/place.rs`); no other file of the host is touched.
 
 // A test says what it skips.
 #![allow(clippy::print_stderr)]

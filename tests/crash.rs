@@ -1,5 +1,5 @@
-//! What is written to disk survives the death of the process, a full disk and a failing one at every
-//! file-system call: nothing told is lost, no UID changes hands, no file is left half.
+//! What is written to disk survives the death of the process, a full disk and a failing one at
+//! every file-system call: nothing told is lost, no UID changes hands, no file is left half.
 //!
 //! A scenario runs once for every call `n` that it makes and every way to fail; then the folder is
 //! opened again as after a restart, and looked at.  The calls are counted per thread.
@@ -71,8 +71,9 @@ fn a_uid_and_a_keyword_that_were_told_are_there_after_the_crash() {
     );
 }
 
-/// Runs `prepare`, then `scenario` with call `n` failing, then `check` with what the scenario told (`None`: it
-/// failed, so nothing) and the call at which it broke off; for every `n` until the scenario has no more calls.
+/// Runs `prepare`, then `scenario` with call `n` failing, then `check` with what the scenario told
+/// (`None`: it failed, so nothing) and the call at which it broke off; for every `n` until the
+/// scenario has no more calls.
 fn at_every_call<T>(
     prepare: &dyn Fn(&Folder),
     scenario: &dyn Fn(&Folder) -> Option<T>,

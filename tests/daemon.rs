@@ -1,7 +1,8 @@
 //! The daemon as a whole, as root starts it: logins, TLS, its processes, who may do what to whom.
 //!
-//! Each test starts a daemon of its own on free ports of loopback, with users and a PAM service that
-//! exist as long as the test does (`support/place.rs`). Without root they are skipped with a word.
+//! Each test starts a daemon of its own on free ports of loopback, with users and a PAM service
+//! that exist as long as the test does (`support/place.rs`). Without root they are skipped with a
+//! word.
 
 // A test says what it skips and what it measured.
 #![allow(clippy::print_stderr)]

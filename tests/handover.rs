@@ -116,8 +116,8 @@ fn work(client: &mut Client, round: usize) {
     client.ok("UNSELECT");
 }
 
-/// Both see the same. They are asked afresh: a Dovecot that is running lists no mailbox that another
-/// program has made since it began.
+/// Both see the same. They are asked afresh: a Dovecot that is running lists no mailbox that
+/// another program has made since it began.
 #[track_caller]
 fn agree(mail: &Mail, when: &str) -> Sight {
     let ours = look(&mut serve(ours(), mail)).0;

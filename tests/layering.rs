@@ -1,9 +1,9 @@
 //! Who may use whom in `src/`: the table of the layers, enforced.
 //!
-//! Reads every source file without its comments, strings and test code, and names file, line and rule
-//! for whatever is out of place: a module of ours that a layer may not name, or a piece of the outside
-//! world (files, network, clock, event loop, TLS) that belongs to another layer. `unsafe` outside
-//! `sys` is the compiler's to refuse (`lib.rs`).
+//! Reads every source file without its comments, strings and test code, and names file, line and
+//! rule for whatever is out of place: a module of ours that a layer may not name, or a piece of the
+//! outside world (files, network, clock, event loop, TLS) that belongs to another layer. `unsafe`
+//! outside `sys` is the compiler's to refuse (`lib.rs`).
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -11,7 +11,8 @@ use std::io::Write;
 
 use support::*;
 
-/// What a server may have resident at most besides what it had before, whatever a client does to it.
+/// What a server may have resident at most besides what it had before, whatever a client does to
+/// it.
 struct Bound {
     before: u64,
 }

@@ -1,9 +1,9 @@
-//! What is told about each message of `corpus/messages`: `NAME.envelope` and `NAME.bodystructure` hold the answers to
-//! `FETCH (ENVELOPE BODYSTRUCTURE)` for `NAME.eml`.
+//! What is told about each message of `corpus/messages`: `NAME.envelope` and `NAME.bodystructure`
+//! hold the answers to `FETCH (ENVELOPE BODYSTRUCTURE)` for `NAME.eml`.
 //!
-//! They are those of Dovecot 2.3.19, except for how strings are written (quoted or literal), and except for the
-//! messages in `BETTER`. After a change that is meant, `ROOST_REWRITE=1 cargo test --test messages` writes
-//! them anew, for review.
+//! They are those of Dovecot 2.3.19, except for how strings are written (quoted or literal), and
+//! except for the messages in `BETTER`. After a change that is meant, `ROOST_REWRITE=1 cargo test
+//! --test messages` writes them anew, for review.
 
 use std::fs;
 use std::path::{Path, PathBuf};

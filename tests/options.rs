@@ -681,8 +681,8 @@ fn plain(text: &str) -> String {
 #[test]
 fn an_ordinary_user_is_told_of_root_and_of_another_way() {
     use std::os::unix::process::CommandExt;
-    // The program may lie where nobody else can look.  Another process copies it: a descriptor of ours for
-    // writing could live on in what another test starts, and no such file can be run.
+    // The program may lie where nobody else can look.  Another process copies it: a descriptor of
+    // ours for writing could live on in what another test starts, and no such file can be run.
     let program = Temporary::file("");
     let copy = Command::new("cp")
         .args([env!("CARGO_BIN_EXE_roost"), program.path()])

@@ -1,7 +1,8 @@
 //! The declarations of Linux-PAM in `crates/pam-sys` are those of the header that is installed.
 //!
-//! Each is written as C and given to the compiler behind the header: a constant or the layout of a structure
-//! as an assertion, a function as a second declaration, which has to agree with the first.
+//! Each is written as C and given to the compiler behind the header: a constant or the layout of a
+//! structure as an assertion, a function as a second declaration, which has to agree with the
+//! first.
 
 use std::fs;
 use std::io::Write;

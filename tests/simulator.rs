@@ -2,9 +2,9 @@
 //! under a scheduler that decides by a seed who makes the next file-system call.
 //!
 //! Each client keeps a picture of the mailbox from what it is told.  Whatever happened in whatever
-//! order: what a client was told is what is there, no UID changes hands, no message goes that nobody
-//! asked to delete, and flags that somebody set stay.  Then all processes end, and every client
-//! comes back with what it knew at some time, and must hear all it missed (RFC 7162).
+//! order: what a client was told is what is there, no UID changes hands, no message goes that
+//! nobody asked to delete, and flags that somebody set stay.  Then all processes end, and every
+//! client comes back with what it knew at some time, and must hear all it missed (RFC 7162).
 //!
 //! A seed that fails is made smaller and printed as the list of calls that were made.
 //!

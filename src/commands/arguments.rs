@@ -190,8 +190,8 @@ impl Given {
         Ok(Role::Help(text))
     }
 
-    /// The configuration of a role that serves the user who starts it.  The host's is for the users of
-    /// the daemon, so this role reads it only when it is named.
+    /// The configuration of a role that serves the user who starts it.  The host's is for the users
+    /// of the daemon, so this role reads it only when it is named.
     fn own_config(&self, log_level: LevelFilter) -> Result<Config, UsageError> {
         let start = self.start();
         if start.config.is_some() {

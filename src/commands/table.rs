@@ -1,5 +1,5 @@
-//! The commands, a row each.  The parser, the help, and the lists that the test of roost(8) compares
-//! come from it.
+//! The commands, a row each.  The parser, the help, and the lists that the test of roost(8)
+//! compares come from it.
 
 use super::arguments::{Given, Role, UsageError};
 use super::exit;

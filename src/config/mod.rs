@@ -13,9 +13,10 @@
 //! | `error` | what can be wrong |
 //! | `closest` | the word that was meant by a mistyped one |
 //!
-//! From the table come the parsers, the list in `roost help settings`, and the lists that roost.toml(5) and
-//! the commented example are tested against (`tests/options.rs`).  What no administrator has a reason
-//! to change is not here: the limits of a command line and of its literals are in `imap/framing.rs`.
+//! From the table come the parsers, the list in `roost help settings`, and the lists that
+//! roost.toml(5) and the commented example are tested against (`tests/options.rs`).  What no
+//! administrator has a reason to change is not here: the limits of a command line and of its
+//! literals are in `imap/framing.rs`.
 
 mod check;
 mod closest;

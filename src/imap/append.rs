@@ -1,8 +1,8 @@
 //! The parts of APPEND around its messages (RFC 3501 6.3.11, RFC 3502, RFC 3516).
 //!
-//! Each function reads the text up to and including the announcement of a message's literal; what the
-//! literal holds is no business of the grammar: `~{size}` (literal8, RFC 3516) says that there may be NULs, which we
-//! take in any.
+//! Each function reads the text up to and including the announcement of a message's literal; what
+//! the literal holds is no business of the grammar: `~{size}` (literal8, RFC 3516) says that there
+//! may be NULs, which we take in any.
 
 use super::flag::Flag;
 use super::mailbox::{Dialect, MailboxArgument};

@@ -1,7 +1,7 @@
 //! Commands and their arguments.
 //!
-//! `parse_name` reads as far as the command's name and says where it is allowed, so that nothing else
-//! is looked at before that is settled; `parse_arguments` reads the rest.
+//! `parse_name` reads as far as the command's name and says where it is allowed, so that nothing
+//! else is looked at before that is settled; `parse_arguments` reads the rest.
 
 use super::fetch::Fetch;
 use super::list::{List, Pattern};
@@ -427,7 +427,8 @@ impl Reader<'_> {
         }
     }
 
-    /// create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"] (RFC 6154 6)
+    /// create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"] (RFC
+    /// 6154 6)
     fn create(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
         let mailbox = self.mailbox(dialect)?;
         let mut special_use = Ok(Vec::new());

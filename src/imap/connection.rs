@@ -1,36 +1,40 @@
 //! One conversation: states, continuations, literals, IDLE, pipelining (RFC 3501 3).
 //!
 //! The driver hands in bytes as they come (`handle_input`) and stops reading while `wants_input` is
-//! false.  Whoever acts on commands (the session, or the front before login) calls `poll_event` when
-//! it has finished with the event before, so pipelined commands stay in order; `None` means that
-//! more input is needed.  What the connection itself has to say (continuation requests) it appends
-//! to the `out` that it is given, which is the one the caller writes responses to, so order is kept.
+//! false.  Whoever acts on commands (the session, or the front before login) calls `poll_event`
+//! when it has finished with the event before, so pipelined commands stay in order; `None` means
+//! that more input is needed.  What the connection itself has to say (continuation requests) it
+//! appends to the `out` that it is given, which is the one the caller writes responses to, so order
+//! is kept.
 //!
 //! What to do with an event:
 //!
 //! * `Command`: act and write the tagged response.  It is allowed in the present state.
-//!   - Select: `set_state(Selected)` on success, `set_state(Authenticated)` when it failed (RFC 3501
-//!     6.3.1) or after CLOSE and UNSELECT; the connection refuses what the state does not allow.
+//!   - Select: `set_state(Selected)` on success, `set_state(Authenticated)` when it failed (RFC
+//!     3501 6.3.1) or after CLOSE and UNSELECT; the connection refuses what the state does not
+//!     allow.
 //!   - Logout: write BYE and OK, `set_state(Logout)`; `poll_event` gives nothing more.
 //!   - Enable: `enable` each extension that is to be on; names are read and written accordingly
 //!     (`dialect`).
 //!   - Idle: call `start_idle`, write untagged data whenever there is some, and the tagged response
 //!     after `Done`, or after `Bad`, which ends IDLE too.
-//!   - Authenticate: `challenge` as often as the mechanism wants; each is answered by `Continuation`,
-//!     `Cancelled` or `Bad`.  Then the tagged response and `set_state(Authenticated)`.
-//!   - StartTls: write OK, then call `start_tls`, which forgets what was sent after the command in the
-//!     clear, and begin with TLS.
+//!   - Authenticate: `challenge` as often as the mechanism wants; each is answered by
+//!     `Continuation`, `Cancelled` or `Bad`.  Then the tagged response and
+//!     `set_state(Authenticated)`.
+//!   - StartTls: write OK, then call `start_tls`, which forgets what was sent after the command in
+//!     the clear, and begin with TLS.
 //!   - Anything may still be answered BAD by the caller: then `count_bad`.
-//! * `Append`: answer with `accept` or `refuse`.  After `accept` the text comes: each `AppendData` says
-//!   that there is some in `append_data`, of which any part is taken with `consume_append_data`.  After
-//!   the last octet comes `AppendMessage` for a further message (`accept` or `refuse` again), or
-//!   `AppendEnd`: now the tagged response is due.  `Bad` in between ends the command: forget the messages.
-//!   `refuse` may be called at any time up to `AppendEnd` (disk full, message too big): it ends the
-//!   command, the tagged NO is the caller's; what the client still sends of it is swallowed.
+//! * `Append`: answer with `accept` or `refuse`.  After `accept` the text comes: each `AppendData`
+//!   says that there is some in `append_data`, of which any part is taken with
+//!   `consume_append_data`.  After the last octet comes `AppendMessage` for a further message
+//!   (`accept` or `refuse` again), or `AppendEnd`: now the tagged response is due.  `Bad` in
+//!   between ends the command: forget the messages.  `refuse` may be called at any time up to
+//!   `AppendEnd` (disk full, message too big): it ends the command, the tagged NO is the caller's;
+//!   what the client still sends of it is swallowed.
 //! * `Bad`: write its response; if it is `fatal`, then BYE as well, and close.
 //!
-//! A client that has closed its half may have commands in the buffer: go on until `poll_event` gives
-//! nothing.
+//! A client that has closed its half may have commands in the buffer: go on until `poll_event`
+//! gives nothing.
 
 use super::append::{AppendMessage, AppendStart};
 use super::command::{

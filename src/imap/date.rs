@@ -11,8 +11,8 @@ pub struct Date {
 }
 
 impl Reader<'_> {
-    /// date = date-text / DQUOTE date-text DQUOTE; clients write the day as in date-time, too, with a space for
-    /// its first digit, and count on from the last day of a month.
+    /// date = date-text / DQUOTE date-text DQUOTE; clients write the day as in date-time, too, with
+    /// a space for its first digit, and count on from the last day of a month.
     pub fn date(&mut self) -> Parsed<Date> {
         if !self.eat(b'"') {
             return Ok(self.date_text()?.0);
@@ -44,7 +44,8 @@ impl Reader<'_> {
 
     /// date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE
     ///
-    /// `None`: no clock shows such a day or time. That is no reason to lose the message it is said of.
+    /// `None`: no clock shows such a day or time. That is no reason to lose the message it is said
+    /// of.
     pub fn date_time(&mut self) -> Parsed<Option<DateTime>> {
         self.expect(b'"', BAD_DATE)?;
         self.eat(b' ');
@@ -75,7 +76,8 @@ impl Reader<'_> {
         Ok(is_time.then_some(hour * 3600 + minute * 60 + second))
     }
 
-    /// zone = ("+" / "-") 4DIGIT; in minutes. Anything else up to the quote, such as a name, is UTC.
+    /// zone = ("+" / "-") 4DIGIT; in minutes. Anything else up to the quote, such as a name, is
+    /// UTC.
     fn zone(&mut self) -> i32 {
         let zone = self.take_while(|byte| byte.is_ascii_graphic() && byte != b'"' || byte == b' ');
         let mut digits = Reader::new(zone);

@@ -1,4 +1,5 @@
-//! FETCH: its arguments (RFC 3501 6.4.5, RFC 3516, RFC 7162, RFC 8474, RFC 8514), and its responses.
+//! FETCH: its arguments (RFC 3501 6.4.5, RFC 3516, RFC 7162, RFC 8474, RFC 8514), and its
+//! responses.
 
 use super::flag::write_flags;
 use super::sequence::Set;
@@ -407,8 +408,8 @@ impl FetchLine {
         out.extend_from_slice(text);
     }
 
-    /// `BODY[..]<0> {size}` and the line end: the caller writes `size` octets next. Nothing is `""`: there are
-    /// clients that wait for more after `{0}`.
+    /// `BODY[..]<0> {size}` and the line end: the caller writes `size` octets next. Nothing is
+    /// `""`: there are clients that wait for more after `{0}`.
     pub fn section_literal(&mut self, out: &mut Vec<u8>, item: &SectionItem, size: u64) {
         self.section(out, item);
         write_literal_header(out, size);

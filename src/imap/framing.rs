@@ -1,15 +1,17 @@
-//! Bytes to commands: where lines end and literals begin, and every limit (RFC 3501 2.2.1, RFC 7888).
+//! Bytes to commands: where lines end and literals begin, and every limit (RFC 3501 2.2.1, RFC
+//! 7888).
 //!
-//! Framing comes before grammar: what is a line end and what a literal is decided here alone, so that
-//! whatever is wrong with a command, the next one is found.  A line ends with LF, and a CR before it
-//! belongs to the end.  A line that ends with the announcement of a literal goes on after its octets.
+//! Framing comes before grammar: what is a line end and what a literal is decided here alone, so
+//! that whatever is wrong with a command, the next one is found.  A line ends with LF, and a CR
+//! before it belongs to the end.  A line that ends with the announcement of a literal goes on after
+//! its octets.
 //!
-//! The octets of one command lie together in the buffer, from `start` to `scanned`, as `syntax` reads
-//! them; octets of an APPEND's message are not kept but handed on as they come.  A command that is given
-//! up (`discard`) is passed over to its end without being kept.
+//! The octets of one command lie together in the buffer, from `start` to `scanned`, as `syntax`
+//! reads them; octets of an APPEND's message are not kept but handed on as they come.  A command
+//! that is given up (`discard`) is passed over to its end without being kept.
 //!
-//! Before login a command may have a password in it: then what has been dealt with is wiped, and nothing is
-//! left behind where the buffer was before it grew (`wiping`).
+//! Before login a command may have a password in it: then what has been dealt with is wiped, and
+//! nothing is left behind where the buffer was before it grew (`wiping`).
 //!
 //! Invariant: `start <= line <= scanned <= buffer.len()`.
 
@@ -241,8 +243,8 @@ impl Framer {
         false
     }
 
-    /// The command is given up: what is still to come of it is passed over.  A client that waits for
-    /// leave to send a literal has nothing more to come.
+    /// The command is given up: what is still to come of it is passed over.  A client that waits
+    /// for leave to send a literal has nothing more to come.
     pub fn discard(&mut self) {
         match self.mode {
             Mode::Announced(literal) if literal.synchronising => self.finish(),
@@ -278,8 +280,8 @@ impl Framer {
         }
     }
 
-    /// A line past its limit is let through while it is a sequence set that makes it so long: one of
-    /// 10,000 numbers of ten digits takes 110,000 octets.
+    /// A line past its limit is let through while it is a sequence set that makes it so long: one
+    /// of 10,000 numbers of ten digits takes 110,000 octets.
     fn is_too_long(&mut self) -> bool {
         if self.line_octets > LINE_MAX && !self.long_set {
             let line = self.buffer.get(self.line..self.scanned).unwrap_or_default();
@@ -331,8 +333,8 @@ impl Framer {
         passed as u64
     }
 
-    /// Whatever has been looked at is forgotten; a command begins, or goes on after something that is
-    /// no part of its text.
+    /// Whatever has been looked at is forgotten; a command begins, or goes on after something that
+    /// is no part of its text.
     fn begin_line(&mut self) {
         self.mode = Mode::Line;
         self.start = self.scanned;
@@ -352,8 +354,8 @@ impl Framer {
         }
     }
 
-    /// Makes room for `more` octets in a buffer of its own: what is alive moves there, and of what was
-    /// here nothing is left.
+    /// Makes room for `more` octets in a buffer of its own: what is alive moves there, and of what
+    /// was here nothing is left.
     fn move_alive(&mut self, more: usize) {
         if self.start == 0 && self.buffer.capacity() - self.buffer.len() >= more {
             return;

@@ -169,7 +169,8 @@ impl Pattern {
         self.empty
     }
 
-    /// Whether everything that matches begins with these plain characters, without regard to the case of INBOX.
+    /// Whether everything that matches begins with these plain characters, without regard to the
+    /// case of INBOX.
     pub fn starts_with(&self, prefix: &str) -> bool {
         let length = prefix.chars().count();
         let mut fold_case = is_in_inbox(prefix);

@@ -1,5 +1,5 @@
-//! What the conversation after login needs to know of the one before it, as octets: the two may be in different
-//! processes.
+//! What the conversation after login needs to know of the one before it, as octets: the two may be
+//! in different processes.
 
 use super::command::Tag;
 

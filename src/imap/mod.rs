@@ -1,11 +1,11 @@
 //! IMAP as bytes and values: nothing here does input or output, knows the time or a mailbox, and
 //! nothing a client sends makes it panic.
 //!
-//! Framing comes first and holds the limits: a line of 64 KiB (256 KiB if it is a sequence set that makes
-//! it so long), literals of 512 KiB in one command (16 KiB before login), APPEND's messages apart, which
-//! stream.  The grammar comes after: parsers are methods of `syntax::Reader` named after the ABNF rule
-//! they read.  The search keys of one command are nested at most 100 deep.  Twenty bad commands without
-//! a good one between them are too many.
+//! Framing comes first and holds the limits: a line of 64 KiB (256 KiB if it is a sequence set that
+//! makes it so long), literals of 512 KiB in one command (16 KiB before login), APPEND's messages
+//! apart, which stream.  The grammar comes after: parsers are methods of `syntax::Reader` named
+//! after the ABNF rule they read.  The search keys of one command are nested at most 100 deep.
+//! Twenty bad commands without a good one between them are too many.
 //!
 //! | file | rules |
 //! |---|---|

@@ -1,12 +1,12 @@
 //! Namespaces (RFC 2342): what stands before mailbox names on the wire.
 //!
-//! There is one namespace that is told, whose names begin with its prefix, all but INBOX; and there may
-//! be a hidden prefix by which the same mailboxes are found, for clients that were set up with it on another
-//! server.  `INBOX.` is the one or the other where people come from Courier.
+//! There is one namespace that is told, whose names begin with its prefix, all but INBOX; and there
+//! may be a hidden prefix by which the same mailboxes are found, for clients that were set up with
+//! it on another server.  `INBOX.` is the one or the other where people come from Courier.
 //!
 //! Inside the server names have no prefix.  A name that is *shown* has one; in the form of
-//! `MailboxName`, with `/` between levels, whatever the separator is.  Every name that is shown leads
-//! back to its mailbox: one that begins like the hidden prefix by itself is shown behind it.
+//! `MailboxName`, with `/` between levels, whatever the separator is.  Every name that is shown
+//! leads back to its mailbox: one that begins like the hidden prefix by itself is shown behind it.
 
 use super::list::Pattern;
 use super::mailbox::MailboxArgument;

@@ -15,7 +15,8 @@ pub enum Status {
     Bad,
 }
 
-/// resp-text-code (RFC 3501 7.1, RFC 9051 7.1, RFC 5530, RFC 4315, RFC 7162, RFC 3516, RFC 8474 ...)
+/// resp-text-code (RFC 3501 7.1, RFC 9051 7.1, RFC 5530, RFC 4315, RFC 7162, RFC 3516, RFC 8474
+/// ...)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code<'a> {
     AlreadyExists,
@@ -82,7 +83,8 @@ pub fn bye(out: &mut Vec<u8>, code: Option<Code<'_>>, text: &str) {
 /// What the list of capabilities depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage<'a> {
-    /// Not logged in; `starttls`: TLS is on offer; `login`: so is LOGIN; the names of the SASL mechanisms.
+    /// Not logged in; `starttls`: TLS is on offer; `login`: so is LOGIN; the names of the SASL
+    /// mechanisms.
     PreLogin {
         starttls: bool,
         login: bool,
@@ -238,8 +240,8 @@ pub fn lsub(out: &mut Vec<u8>, listed: Listed<'_>, dialect: Dialect<'_>) {
     write_listed(out, b"* LSUB ", listed, dialect);
 }
 
-/// `* LIST (\Noselect) "/" ""`: the answer to the empty pattern, with the root (ending in `/`) of the reference;
-/// `* LSUB ..` if `lsub`.
+/// `* LIST (\Noselect) "/" ""`: the answer to the empty pattern, with the root (ending in `/`) of
+/// the reference; `* LSUB ..` if `lsub`.
 pub fn list_root(out: &mut Vec<u8>, lsub: bool, root: &str, dialect: Dialect<'_>) {
     out.extend_from_slice(if lsub { b"* LSUB" } else { b"* LIST" });
     out.extend_from_slice(b" (\\Noselect) ");

@@ -1,4 +1,5 @@
-//! SEARCH: its arguments (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 7162, RFC 8474, RFC 8514).
+//! SEARCH: its arguments (RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 7162, RFC 8474, RFC
+//! 8514).
 
 use super::sequence::Set;
 use super::syntax::{Date, Parsed, Reader, fail};
@@ -23,9 +24,10 @@ pub struct SearchReturn {
     pub save: bool,
 }
 
-/// search-key, in its simplest form: UNSEEN is `Not(System(SEEN))`, NEW is `And([Recent, Not(..)])`,
-/// SUBJECT and the like are `Header`.  It is nested no deeper than 100, however the client wrote
-/// it: an `And` in an `And` is one, and so are `Or`s (in which the order may be another) and `Not`s.
+/// search-key, in its simplest form: UNSEEN is `Not(System(SEEN))`, NEW is `And([Recent,
+/// Not(..)])`, SUBJECT and the like are `Header`.  It is nested no deeper than 100, however the
+/// client wrote it: an `And` in an `And` is one, and so are `Or`s (in which the order may be
+/// another) and `Not`s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SearchKey {
     All,
@@ -133,8 +135,8 @@ impl Reader<'_> {
 
     /// search-key *(SP search-key) up to the end of the command.
     ///
-    /// Clients write hundreds of keys as `OR a OR b OR c ..`, which nests as deep: so the nesting is
-    /// kept in a stack of our own, and what was read is put together as flat as it can be.
+    /// Clients write hundreds of keys as `OR a OR b OR c ..`, which nests as deep: so the nesting
+    /// is kept in a stack of our own, and what was read is put together as flat as it can be.
     fn search_keys(&mut self) -> Parsed<SearchKey> {
         let mut open = Vec::new();
         let mut together = Group::default();
@@ -279,7 +281,8 @@ impl Reader<'_> {
         self.argument(|reader| Ok(reader.astring()?.into_owned()))
     }
 
-    /// SP flag-keyword; a string is let through as well, and so is a system flag, which is no message's keyword
+    /// SP flag-keyword; a string is let through as well, and so is a system flag, which is no
+    /// message's keyword
     fn flag_keyword(&mut self) -> Parsed<Option<Keyword>> {
         self.space()?;
         if self.eat(b'\\') {
@@ -353,8 +356,8 @@ struct Group {
 }
 
 impl Group {
-    /// Adds a key, or the keys in it if it is a group of the same kind (`inner` tells).  The shorter
-    /// list goes into the longer, so that any nesting is put together in n log n.
+    /// Adds a key, or the keys in it if it is a group of the same kind (`inner` tells).  The
+    /// shorter list goes into the longer, so that any nesting is put together in n log n.
     fn add(&mut self, nested: Nested, inner: fn(SearchKey) -> Result<Vec<SearchKey>, SearchKey>) {
         match inner(nested.key) {
             Ok(mut keys) => {

@@ -1,7 +1,7 @@
 //! Sequence sets and UID sets (RFC 3501 9 and RFC 9051 9, `sequence-set`; RFC 5182).
 //!
-//! What a client wrote is a `SequenceSet`; once the largest number is known it is `Ranges`, which are
-//! sorted and merged, so that a set of any size and order costs no more than sorting it.
+//! What a client wrote is a `SequenceSet`; once the largest number is known it is `Ranges`, which
+//! are sorted and merged, so that a set of any size and order costs no more than sorting it.
 
 use crate::mail::Ranges;
 

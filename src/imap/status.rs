@@ -1,4 +1,5 @@
-//! What STATUS can tell (RFC 3501 6.3.10, RFC 9051 6.3.11, RFC 7162 3.1.7, RFC 7889, RFC 8438, RFC 8474).
+//! What STATUS can tell (RFC 3501 6.3.10, RFC 9051 6.3.11, RFC 7162 3.1.7, RFC 7889, RFC 8438, RFC
+//! 8474).
 
 use super::syntax::{Parsed, Reader, fail};
 

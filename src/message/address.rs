@@ -1,15 +1,16 @@
 //! Addresses (RFC 5322 3.4), read leniently, as ENVELOPE and SEARCH want them.
 //!
-//! What is broken yields the best guess, and never costs the addresses after it: a missing comma, an unquoted `@`
-//! in a name, a semicolon for a comma, an angle bracket that is not closed. Where there is no mailbox or no
-//! domain, ENVELOPE says `MISSING_MAILBOX` and `MISSING_DOMAIN` as Dovecot does, because NIL there marks groups.
+//! What is broken yields the best guess, and never costs the addresses after it: a missing comma,
+//! an unquoted `@` in a name, a semicolon for a comma, an angle bracket that is not closed. Where
+//! there is no mailbox or no domain, ENVELOPE says `MISSING_MAILBOX` and `MISSING_DOMAIN` as
+//! Dovecot does, because NIL there marks groups.
 
 use super::encoded_word;
 use super::header::{one_spaced, unfold};
 use super::lexer::{Lexer, unescape};
 
-/// One `address` of ENVELOPE, or one of the two marks of a group (RFC 3501 7.4.2): a start has only a mailbox, which
-/// is the group's name, an end has nothing.
+/// One `address` of ENVELOPE, or one of the two marks of a group (RFC 3501 7.4.2): a start has only
+/// a mailbox, which is the group's name, an end has nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
     pub name: Option<Vec<u8>>,
@@ -76,8 +77,8 @@ impl Parser<'_> {
         self.addresses.len() >= self.max
     }
 
-    /// Reads from one separator to the next: an address, a group's start or end, several addresses that lack their
-    /// commas, or nothing.
+    /// Reads from one separator to the next: an address, a group's start or end, several addresses
+    /// that lack their commas, or nothing.
     fn element(&mut self) {
         let mut found = false; // an address since the last separator: lone words after it are left out
         self.lexer.skip_cfws();
@@ -175,8 +176,8 @@ impl Parser<'_> {
         None
     }
 
-    /// `addr-spec` without brackets, at its "@"; what precedes the mailbox, or a comment, is the name. Returns
-    /// what was read if it turns out to be the name of an angle address.
+    /// `addr-spec` without brackets, at its "@"; what precedes the mailbox, or a comment, is the
+    /// name. Returns what was read if it turns out to be the name of an angle address.
     fn bare_address(&mut self, before: Phrase, found: bool) -> Phrase {
         let mut whole = before.clone();
         let (name, local) = before.split_mailbox();

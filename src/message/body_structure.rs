@@ -49,7 +49,8 @@ struct Writer<'o> {
 }
 
 impl Writer<'_> {
-    /// `body = "(" (body-type-1part / body-type-mpart) ")"`, as deep as parts are nested, which the walk limits.
+    /// `body = "(" (body-type-1part / body-type-mpart) ")"`, as deep as parts are nested, which the
+    /// walk limits.
     fn body(&mut self, part: &Part) {
         let content = part.content();
         self.out.push(b'(');
@@ -109,7 +110,8 @@ impl Writer<'_> {
         }
     }
 
-    /// `body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP body-fld-octets`
+    /// `body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP
+    /// body-fld-octets`
     fn body_fields(&mut self, part: &Part, content: &Content) {
         if part.kind == Kind::Text && content.parameter("charset").is_none() {
             // RFC 2045 5.2: the default is told, too.

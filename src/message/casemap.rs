@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use unicode_normalization::char::decompose_compatible;
 
-/// Appends the form in which strings are compared, in UTF-8: titlecase of each character, fully decomposed
-/// (RFC 5051 2, steps 2 and 3).
+/// Appends the form in which strings are compared, in UTF-8: titlecase of each character, fully
+/// decomposed (RFC 5051 2, steps 2 and 3).
 pub fn fold(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len());
     let small = small_folds();
@@ -58,7 +58,8 @@ fn is_ideograph(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}')
 }
 
-/// What the characters of the Latin, Greek, Cyrillic, Hebrew and Arabic alphabets fold to, looked up once.
+/// What the characters of the Latin, Greek, Cyrillic, Hebrew and Arabic alphabets fold to, looked
+/// up once.
 fn small_folds() -> &'static [Option<SmallFold>] {
     static FOLDS: OnceLock<Vec<Option<SmallFold>>> = OnceLock::new();
     FOLDS.get_or_init(|| {
@@ -85,8 +86,8 @@ impl SmallFold {
     }
 }
 
-/// The simple titlecase mapping of UnicodeData.txt, which is the uppercase mapping of one character to one,
-/// but for these.
+/// The simple titlecase mapping of UnicodeData.txt, which is the uppercase mapping of one character
+/// to one, but for these.
 fn titlecase(c: char) -> char {
     match c {
         'Ǆ'..='ǆ' => 'ǅ',

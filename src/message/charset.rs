@@ -1,8 +1,8 @@
 //! Charset labels of mail and of SEARCH CHARSET, to UTF-8 (encoding_rs).
 //!
-//! encoding_rs knows the labels of the Encoding Standard, where for example `iso-8859-1` means windows-1252,
-//! which is what mail means too. Below are those that only mail uses. UTF-7, ISO-2022-KR, EUC-TW and the code
-//! pages of DOS are not supported.
+//! encoding_rs knows the labels of the Encoding Standard, where for example `iso-8859-1` means
+//! windows-1252, which is what mail means too. Below are those that only mail uses. UTF-7,
+//! ISO-2022-KR, EUC-TW and the code pages of DOS are not supported.
 
 use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
@@ -20,7 +20,8 @@ pub fn decode(label: &[u8], text: &[u8]) -> Option<String> {
     Some(out)
 }
 
-/// Text without a charset: UTF-8 if it can be that, else windows-1252, in which everything has a meaning.
+/// Text without a charset: UTF-8 if it can be that, else windows-1252, in which everything has a
+/// meaning.
 pub fn guess(text: &[u8]) -> String {
     match std::str::from_utf8(text) {
         Ok(text) => text.to_owned(),
@@ -43,8 +44,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// An unknown label is read as UTF-8, and so is US-ASCII: mail that says so and does not keep to it is
-    /// mostly UTF-8.
+    /// An unknown label is read as UTF-8, and so is US-ASCII: mail that says so and does not keep
+    /// to it is mostly UTF-8.
     pub fn new(label: &[u8]) -> Decoder {
         Decoder::of(lookup(label).unwrap_or(UTF_8))
     }
@@ -68,7 +69,8 @@ impl Decoder {
 
     fn decode(&mut self, mut input: &[u8], last: bool, out: &mut String) {
         loop {
-            // Short of memory arithmetic this is enough for all of the input; if not, the loop goes on.
+            // Short of memory arithmetic this is enough for all of the input; if not, the loop goes
+            // on.
             let room = self.decoder.max_utf8_buffer_length(input.len());
             out.reserve(room.unwrap_or(input.len()).max(ROOM_MIN));
             let (result, read, _) = self.decoder.decode_to_string(input, out, last);

@@ -1,9 +1,9 @@
-//! The fields that describe a part: Content-Type, Content-Disposition and their kin (RFC 2045, 2183, 3282,
-//! 2557), as BODYSTRUCTURE shows them.
+//! The fields that describe a part: Content-Type, Content-Disposition and their kin (RFC 2045,
+//! 2183, 3282, 2557), as BODYSTRUCTURE shows them.
 //!
-//! Of several fields with one name the first counts. What cannot be read is left out and the rest still counts; a
-//! part without a readable Content-Type is text/plain (RFC 2045 5.2), or application/octet-stream if it claims
-//! to be something else.
+//! Of several fields with one name the first counts. What cannot be read is left out and the rest
+//! still counts; a part without a readable Content-Type is text/plain (RFC 2045 5.2), or
+//! application/octet-stream if it claims to be something else.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,8 @@ pub struct Content {
 }
 
 impl Content {
-    /// From a header block, or some fields of it. In a digest the default is message/rfc822 (RFC 2046 5.1.5).
+    /// From a header block, or some fields of it. In a digest the default is message/rfc822 (RFC
+    /// 2046 5.1.5).
     pub fn read(header: &[u8], in_digest: bool) -> Content {
         let mut content = Content::default();
         let mut has_type = false;
@@ -66,8 +67,8 @@ impl Content {
         find(&self.parameters, name.as_bytes())
     }
 
-    /// Whether the part is a message, or has to be told as one. `message/global` (RFC 6532 3.7) is known to
-    /// IMAP4rev2 only.
+    /// Whether the part is a message, or has to be told as one. `message/global` (RFC 6532 3.7) is
+    /// known to IMAP4rev2 only.
     pub fn is_message(&self) -> bool {
         self.is("message", "rfc822") || self.is_global()
     }
@@ -76,8 +77,8 @@ impl Content {
         self.is("message", "global")
     }
 
-    /// A `message/global` may be in a transfer encoding, which `message/rfc822` may not (RFC 6532 3.7). Then no
-    /// part of it has a place in the file.
+    /// A `message/global` may be in a transfer encoding, which `message/rfc822` may not (RFC 6532
+    /// 3.7). Then no part of it has a place in the file.
     pub fn is_encoded_global(&self) -> bool {
         self.is_global() && self.encoding() != Encoding::Identity
     }
@@ -169,7 +170,8 @@ impl Default for Content {
     }
 }
 
-/// `mechanism` of Content-Transfer-Encoding. Words that nobody knows with others after them say nothing.
+/// `mechanism` of Content-Transfer-Encoding. Words that nobody knows with others after them say
+/// nothing.
 fn mechanism(body: &[u8]) -> Option<Vec<u8>> {
     let mut lexer = Lexer::new(body);
     let name = token(&mut lexer);
@@ -178,8 +180,8 @@ fn mechanism(body: &[u8]) -> Option<Vec<u8>> {
     (is_clear && !name.is_empty()).then_some(name)
 }
 
-/// What is in the quoted string that the body begins with, and what follows it, if there is one of `specials` inside:
-/// then more was quoted than one word.
+/// What is in the quoted string that the body begins with, and what follows it, if there is one of
+/// `specials` inside: then more was quoted than one word.
 fn out_of_quotes(body: Vec<u8>, specials: &[u8]) -> Vec<u8> {
     let mut lexer = Lexer::new(&body);
     lexer.skip_cfws();
@@ -275,7 +277,8 @@ fn parameters_from(lexer: &mut Lexer) -> Vec<Parameter> {
 /// What is known of how values of a parameter are written in the field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Should have been quoted and was not: it may hold spaces. A path of DOS: its backslashes escape quotes only.
+    /// Should have been quoted and was not: it may hold spaces. A path of DOS: its backslashes
+    /// escape quotes only.
     FileName,
     /// Holds no parenthesis: one begins a comment.
     Charset,
@@ -297,8 +300,8 @@ impl Kind {
     }
 }
 
-/// `value := token / quoted-string`. Tspecials in a token are taken as they are meant: a comment begins after white
-/// space only, and an encoded word is one token.
+/// `value := token / quoted-string`. Tspecials in a token are taken as they are meant: a comment
+/// begins after white space only, and an encoded word is one token.
 fn value(lexer: &mut Lexer, kind: Kind) -> Vec<u8> {
     lexer.skip_cfws();
     if let Some(text) = lexer.quoted() {
@@ -317,7 +320,8 @@ fn value(lexer: &mut Lexer, kind: Kind) -> Vec<u8> {
     lexer.words(|b| !is_end(b)).trim_ascii_end().to_vec()
 }
 
-/// Without the backslashes before quotes and backslashes; others separate the directories of a path.
+/// Without the backslashes before quotes and backslashes; others separate the directories of a
+/// path.
 fn unescape_path(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

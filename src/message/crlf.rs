@@ -1,11 +1,11 @@
 //! Line ends: files hold LF (or CRLF, or both), the wire has CRLF.
 //!
-//! A line end is LF or CRLF; a CR elsewhere is an ordinary octet and stays. All conversions and counts are
-//! incremental, and agree with each other: what [`Counter`] announces is what [`ToCrlf`] yields, so that a
-//! literal's size can be sent before its first octet.
+//! A line end is LF or CRLF; a CR elsewhere is an ordinary octet and stays. All conversions and
+//! counts are incremental, and agree with each other: what [`Counter`] announces is what [`ToCrlf`]
+//! yields, so that a literal's size can be sent before its first octet.
 //!
-//! NUL may not be sent in a literal (RFC 3501 9, `CHAR8`). [`ToCrlf`] sends the octet 0x80 in its place, as
-//! Dovecot does: same size, and no ASCII or UTF-8 text can contain it by right.
+//! NUL may not be sent in a literal (RFC 3501 9, `CHAR8`). [`ToCrlf`] sends the octet 0x80 in its
+//! place, as Dovecot does: same size, and no ASCII or UTF-8 text can contain it by right.
 
 use memchr::{memchr, memchr_iter};
 
@@ -127,8 +127,8 @@ fn count_crlf(before: &[u8], after: &[u8]) -> u64 {
     total
 }
 
-/// A place in a text from which conversion can go on, so that a client that fetches a body in partial
-/// pieces does not make us read it from the start for each.
+/// A place in a text from which conversion can go on, so that a client that fetches a body in
+/// partial pieces does not make us read it from the start for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Octets of the file's text before it.
@@ -152,8 +152,8 @@ pub struct ToCrlf {
 }
 
 impl ToCrlf {
-    /// Yields octets `from .. from + length` of the wire's text (`u64::MAX`: to its end). Input begins at
-    /// the text's start.
+    /// Yields octets `from .. from + length` of the wire's text (`u64::MAX`: to its end). Input
+    /// begins at the text's start.
     pub fn new(from: u64, length: u64) -> ToCrlf {
         ToCrlf::resume(Checkpoint::default(), from, length)
     }
@@ -176,8 +176,8 @@ impl ToCrlf {
         }
     }
 
-    /// Converts until the input or the room is used up, or the last octet wanted is written. Returns how
-    /// much of the input was used.
+    /// Converts until the input or the room is used up, or the last octet wanted is written.
+    /// Returns how much of the input was used.
     pub fn push(&mut self, input: &[u8], room: usize, out: &mut Vec<u8>) -> usize {
         let mut rest = input;
         if self.skip > 0 {
@@ -285,8 +285,8 @@ fn replace_nul(mut text: &mut [u8]) {
     }
 }
 
-/// CRLF to LF, in pieces, for what a client sends: a bare CR stays. So does a CRLF after other CRs: as LF it would
-/// make a CRLF of the last of them, and the text sent again would be shorter.
+/// CRLF to LF, in pieces, for what a client sends: a bare CR stays. So does a CRLF after other CRs:
+/// as LF it would make a CRLF of the last of them, and the text sent again would be shorter.
 #[derive(Clone, Debug, Default)]
 pub struct ToLf {
     /// How many CRs came last.

@@ -1,4 +1,5 @@
-//! The Date field (RFC 5322 3.3, with the obsolete forms of 4.3 and those that broken software writes).
+//! The Date field (RFC 5322 3.3, with the obsolete forms of 4.3 and those that broken software
+//! writes).
 
 use crate::mail::calendar::{self, DAY};
 
@@ -11,9 +12,11 @@ pub struct DateField {
     pub day: i64,
 }
 
-/// Reads a field's value; None if it names no day. A time or zone that cannot be read counts as midnight, UTC.
+/// Reads a field's value; None if it names no day. A time or zone that cannot be read counts as
+/// midnight, UTC.
 ///
-/// `date-time = [ day-of-week "," ] date time [CFWS]`, and also `Mon Jan  2 15:04:05 2006` as ctime(3) writes.
+/// `date-time = [ day-of-week "," ] date time [CFWS]`, and also `Mon Jan  2 15:04:05 2006` as
+/// ctime(3) writes.
 pub fn parse_date(value: &[u8]) -> Option<DateField> {
     let text = without_comments(value);
     let mut words = text

@@ -1,7 +1,8 @@
 //! Encoded words in header fields (RFC 2047, with the language of RFC 2231 5).
 //!
-//! Lenient as mail demands: an encoded word is seen wherever it stands, also inside quotes or glued to other text,
-//! and may hold spaces; a character split between neighbours of one charset is put together.
+//! Lenient as mail demands: an encoded word is seen wherever it stands, also inside quotes or glued
+//! to other text, and may hold spaces; a character split between neighbours of one charset is put
+//! together.
 
 use memchr::{memchr3, memmem};
 
@@ -9,7 +10,8 @@ use super::charset;
 use super::header::unfold;
 use super::transfer::{Decoder, Encoding, hex};
 
-/// A field's value as text: unfolded, encoded words decoded, other octets read as [`charset::guess`] does.
+/// A field's value as text: unfolded, encoded words decoded, other octets read as
+/// [`charset::guess`] does.
 pub fn decode(value: &[u8]) -> String {
     let mut line = unfold(value);
     // Tabs come from folding; who searches for such a field has seen a space.
@@ -55,8 +57,9 @@ pub fn decode(value: &[u8]) -> String {
     out
 }
 
-/// How long the encoded word is that `input` begins with, if it holds no white space, as RFC 2047 2 wants: then it is
-/// one token, whatever else it holds. Otherwise how much of the input is known to hold no end of one.
+/// How long the encoded word is that `input` begins with, if it holds no white space, as RFC 2047 2
+/// wants: then it is one token, whatever else it holds. Otherwise how much of the input is known to
+/// hold no end of one.
 pub(super) fn token(input: &[u8]) -> Result<usize, usize> {
     let Some(rest) = input.strip_prefix(b"=?") else {
         return Err(0);

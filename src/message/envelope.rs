@@ -1,6 +1,7 @@
 //! The text of ENVELOPE (RFC 3501 7.4.2, RFC 9051 7.5.2): strings as written, not decoded.
 //!
-//! Where a field is repeated, the last counts, and lists of addresses are put together, as in Dovecot.
+//! Where a field is repeated, the last counts, and lists of addresses are put together, as in
+//! Dovecot.
 
 use super::address::{ADDRESSES_MAX, Address, parse_addresses};
 use super::header::{fields, one_spaced, shown, unfold};
@@ -79,8 +80,8 @@ impl Envelope {
         envelope
     }
 
-    /// `envelope = "(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to SP env-cc SP
-    /// env-bcc SP env-in-reply-to SP env-message-id ")"`
+    /// `envelope = "(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to
+    /// SP env-cc SP env-bcc SP env-in-reply-to SP env-message-id ")"`
     fn write(&self, left: &mut usize, out: &mut Vec<u8>) {
         let or_from = |list| {
             if Vec::is_empty(list) {

@@ -1,8 +1,9 @@
 //! Header blocks: fields with their raw text, unfolding, and the filter of BODY[HEADER.FIELDS].
 //!
-//! A block is lines up to the first empty one. A line that starts with white space continues the field
-//! before it. A line without a colon is a field without a name: it is passed on where the whole header is,
-//! and means nothing. RFC 5322 3.6 wants no space before the colon; some mail has it, so it is ignored.
+//! A block is lines up to the first empty one. A line that starts with white space continues the
+//! field before it. A line without a colon is a field without a name: it is passed on where the
+//! whole header is, and means nothing. RFC 5322 3.6 wants no space before the colon; some mail has
+//! it, so it is ignored.
 
 use memchr::{memchr, memchr2};
 
@@ -13,7 +14,8 @@ use super::crlf::ToCrlf;
 pub struct Field<'a> {
     /// What is before the colon, without white space after it; empty for a line that is no field.
     pub name: &'a [u8],
-    /// What is after the colon and the white space that follows it, folds and all, without the last line end.
+    /// What is after the colon and the white space that follows it, folds and all, without the last
+    /// line end.
     pub value: &'a [u8],
     /// All of it with its line end, as in the block.
     pub raw: &'a [u8],
@@ -85,8 +87,8 @@ pub fn values<'a>(block: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [
         .map(|field| field.value)
 }
 
-/// A value in one line: its line ends are left out, the white space that follows them stays (RFC 5322 2.2.3). A CR
-/// that ends no line becomes a space.
+/// A value in one line: its line ends are left out, the white space that follows them stays (RFC
+/// 5322 2.2.3). A CR that ends no line becomes a space.
 pub fn unfold(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
@@ -102,8 +104,9 @@ pub fn unfold(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A value as ENVELOPE and BODYSTRUCTURE show it: in one line, without white space at its ends. A fold, a tab and
-/// a stray CR become one space together with the white space around them; other spaces stay as they are.
+/// A value as ENVELOPE and BODYSTRUCTURE show it: in one line, without white space at its ends. A
+/// fold, a tab and a stray CR become one space together with the white space around them; other
+/// spaces stay as they are.
 pub(super) fn shown(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value.trim_ascii();
@@ -173,8 +176,8 @@ enum Line {
 }
 
 impl HeaderEnd {
-    /// How many octets of this chunk belong to the header, its empty line with them, once that is known;
-    /// until then the whole chunk does.
+    /// How many octets of this chunk belong to the header, its empty line with them, once that is
+    /// known; until then the whole chunk does.
     pub fn push(&mut self, chunk: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
@@ -196,10 +199,11 @@ impl HeaderEnd {
     }
 }
 
-/// BODY[HEADER.FIELDS (..)] and BODY[HEADER.FIELDS.NOT (..)], the block in chunks cut anywhere; writes CRLF.
+/// BODY[HEADER.FIELDS (..)] and BODY[HEADER.FIELDS.NOT (..)], the block in chunks cut anywhere;
+/// writes CRLF.
 ///
-/// The empty line at the end is always there for HEADER.FIELDS; for HEADER.FIELDS.NOT it is where the
-/// message has it (RFC 3501 6.4.5).
+/// The empty line at the end is always there for HEADER.FIELDS; for HEADER.FIELDS.NOT it is where
+/// the message has it (RFC 3501 6.4.5).
 #[derive(Clone, Debug)]
 pub struct FieldFilter {
     names: Vec<Vec<u8>>,
@@ -220,7 +224,8 @@ enum Filter {
     Done,
 }
 
-/// A name is looked for in that much of a line, so that a line without a colon is not held as a whole.
+/// A name is looked for in that much of a line, so that a line without a colon is not held as a
+/// whole.
 const NAME_MAX: usize = 1000;
 
 impl FieldFilter {

@@ -1,7 +1,9 @@
-//! The pieces structured fields are made of (RFC 5322 3.2): comments, quoted strings, and what stands between.
+//! The pieces structured fields are made of (RFC 5322 3.2): comments, quoted strings, and what
+//! stands between.
 //!
-//! A parenthesis or quote that is opened and never closed is taken for white space, so that the rest of the
-//! field still counts. Each kind is looked for to the field's end once only: all steps together are linear.
+//! A parenthesis or quote that is opened and never closed is taken for white space, so that the
+//! rest of the field still counts. Each kind is looked for to the field's end once only: all steps
+//! together are linear.
 
 use memchr::memchr2;
 
@@ -70,8 +72,8 @@ impl<'a> Lexer<'a> {
         self.comment.take()
     }
 
-    /// `quoted-string` without its quotes and escapes. None where there is none, or only an open quote, which
-    /// has then become white space.
+    /// `quoted-string` without its quotes and escapes. None where there is none, or only an open
+    /// quote, which has then become white space.
     pub fn quoted_string(&mut self) -> Option<Vec<u8>> {
         self.quoted().map(unescape)
     }

@@ -1,7 +1,8 @@
 //! The tree of parts (RFC 2046), found in one pass over chunks cut anywhere.
 //!
-//! A [`Part`] keeps offsets, sizes, and the few fields that ENVELOPE and BODYSTRUCTURE are made of; the text of
-//! the message is never held. How parts are found, and the limits, are described in `walk.rs`.
+//! A [`Part`] keeps offsets, sizes, and the few fields that ENVELOPE and BODYSTRUCTURE are made of;
+//! the text of the message is never held. How parts are found, and the limits, are described in
+//! `walk.rs`.
 
 use super::content::Content;
 use super::crlf::{Mark, Span};
@@ -63,7 +64,8 @@ pub enum Kind {
     /// text/*, which tells its lines in BODYSTRUCTURE.
     #[default]
     Text,
-    /// Never empty: a multipart in which no part is found has one, of text, which is all of its body.
+    /// Never empty: a multipart in which no part is found has one, of text, which is all of its
+    /// body.
     Multipart(Vec<Part>),
     /// message/rfc822 or message/global with the message in it.
     Message(Box<Part>),
@@ -83,7 +85,8 @@ pub struct Found<'a> {
 }
 
 impl Structure {
-    /// The part that a section's numbers name (RFC 3501 6.4.5). A message that is no multipart is its own part 1.
+    /// The part that a section's numbers name (RFC 3501 6.4.5). A message that is no multipart is
+    /// its own part 1.
     pub fn find(&self, numbers: &[u32]) -> Option<Found<'_>> {
         let mut message = Some(&self.root); // what the next number counts in
         let mut part = None;
@@ -128,8 +131,8 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// How the part's body is encoded, for BINARY. What holds parts may not be encoded (RFC 2045 6.4), and is told as
-    /// it stands.
+    /// How the part's body is encoded, for BINARY. What holds parts may not be encoded (RFC 2045
+    /// 6.4), and is told as it stands.
     pub fn encoding(&self) -> Encoding {
         match self.part.kind {
             Kind::Multipart(_) | Kind::Message(_) => Encoding::Identity,
@@ -204,7 +207,8 @@ impl Visitor for Builder {
 
 impl Unfinished {
     fn finish(mut self, end: Mark) -> Part {
-        // A boundary line may have claimed the header's empty line, which then is no part of either.
+        // A boundary line may have claimed the header's empty line, which then is no part of
+        // either.
         self.start = self.start.min(end);
         self.body = self.body.min(end);
         let mut part = Part {

@@ -1,7 +1,7 @@
 //! Substrings compared by i;unicode-casemap (RFC 5051), in values and in streams.
 //!
-//! Most mail is ASCII, and so is most of what is looked for. Then neither is folded: the text is searched for the
-//! needle's rarest letter in both cases, and compared where that is found.
+//! Most mail is ASCII, and so is most of what is looked for. Then neither is folded: the text is
+//! searched for the needle's rarest letter in both cases, and compared where that is found.
 
 use std::rc::Rc;
 
@@ -41,7 +41,8 @@ impl Needle {
         }
     }
 
-    /// In a field's raw value (HEADER, SUBJECT): unfolded and decoded. The empty string is in every field.
+    /// In a field's raw value (HEADER, SUBJECT): unfolded and decoded. The empty string is in every
+    /// field.
     pub fn is_in_field(&self, value: &[u8]) -> bool {
         if is_plain(value) {
             return self.is_in_ascii(value);
@@ -113,7 +114,8 @@ impl Needle {
     }
 }
 
-/// Whether a text is what it looks like: one line of words with one space between them, without encoded words.
+/// Whether a text is what it looks like: one line of words with one space between them, without
+/// encoded words.
 fn is_plain(text: &[u8]) -> bool {
     text.is_ascii()
         && memchr3(b'\r', b'\n', b'\t', text).is_none()

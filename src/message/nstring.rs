@@ -1,7 +1,7 @@
 //! Strings in ENVELOPE and BODYSTRUCTURE (RFC 3501 4.3): quoted where they can be, else literals.
 //!
-//! Octets above 127 go into literals whatever the client has enabled, so that one text serves all clients
-//! and can be kept (RFC 9051 allows UTF-8 in quoted strings, but never demands it).
+//! Octets above 127 go into literals whatever the client has enabled, so that one text serves all
+//! clients and can be kept (RFC 9051 allows UTF-8 in quoted strings, but never demands it).
 
 /// `nstring = string / nil`
 pub fn write_nstring(text: Option<&[u8]>, out: &mut Vec<u8>) {
@@ -16,7 +16,8 @@ pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
     if text.iter().all(|&b| matches!(b, b' '..=b'~' | b'\t')) {
         write_quoted(text, out);
     } else if text.contains(&0) {
-        // `literal` may not hold NUL. What a header field has in its place is U+FFFD, as in Dovecot.
+        // `literal` may not hold NUL. What a header field has in its place is U+FFFD, as in
+        // Dovecot.
         let mut clean = Vec::with_capacity(text.len() + 2);
         for (index, piece) in text.split(|b| *b == 0).enumerate() {
             if index > 0 {

@@ -1,8 +1,8 @@
-//! Parameters of Content-Type and Content-Disposition in the forms of RFC 2231: in numbered sections, percent-encoded
-//! with a charset and a language, or both, section by section.
+//! Parameters of Content-Type and Content-Disposition in the forms of RFC 2231: in numbered
+//! sections, percent-encoded with a charset and a language, or both, section by section.
 //!
-//! BODYSTRUCTURE shows sections joined and otherwise as they are (RFC 2231 6). What we act on ourselves, boundary and
-//! charset, is decoded.
+//! BODYSTRUCTURE shows sections joined and otherwise as they are (RFC 2231 6). What we act on
+//! ourselves, boundary and charset, is decoded.
 
 use std::borrow::Cow;
 
@@ -29,8 +29,8 @@ pub(super) fn find<'p>(parameters: &'p [Parameter], name: &[u8]) -> Option<Cow<'
     Some(Cow::Owned(decode(&extended.value)))
 }
 
-/// `extended-initial-value := [charset] "'" [language] "'" extended-other-values` (RFC 2231 7), as octets: values we
-/// act on are ASCII. A value without the two apostrophes is all text.
+/// `extended-initial-value := [charset] "'" [language] "'" extended-other-values` (RFC 2231 7), as
+/// octets: values we act on are ASCII. A value without the two apostrophes is all text.
 fn decode(value: &[u8]) -> Vec<u8> {
     let text = after_language(value).unwrap_or(value);
     let mut out = Vec::with_capacity(text.len());
@@ -62,8 +62,8 @@ fn after_language(value: &[u8]) -> Option<&[u8]> {
 
 const LABELS_MAX: usize = 100;
 
-/// Makes `name` of `name*0`, `name*1` ..., and `name*` if one of them is encoded (`name*0*`): RFC 2231 6 wants
-/// IMAP servers to. Joined parameters come last.
+/// Makes `name` of `name*0`, `name*1` ..., and `name*` if one of them is encoded (`name*0*`): RFC
+/// 2231 6 wants IMAP servers to. Joined parameters come last.
 pub(super) fn join_continuations(parameters: Vec<Parameter>) -> Vec<Parameter> {
     let is_section = |p: &Parameter| section(&p.name).is_some();
     if !parameters.iter().any(is_section) {
@@ -134,7 +134,8 @@ struct Section<'a> {
     encoded: bool,
 }
 
-/// `section := initial-section / other-sections`, with or without the `*` of an encoded one (RFC 2231 7).
+/// `section := initial-section / other-sections`, with or without the `*` of an encoded one (RFC
+/// 2231 7).
 fn section(parameter: &[u8]) -> Option<Section<'_>> {
     let star = parameter
         .iter()

@@ -1,9 +1,10 @@
-//! SEARCH BODY and TEXT: substrings of decoded headers and decoded text parts (RFC 9051 6.4.4), in one pass over a
-//! message for all keys, in memory that does not depend on it.
+//! SEARCH BODY and TEXT: substrings of decoded headers and decoded text parts (RFC 9051 6.4.4), in
+//! one pass over a message for all keys, in memory that does not depend on it.
 //!
-//! Bodies of text/* and message/* are looked at, decoded; others are not, nor is what stands between the parts
-//! of a multipart. A multipart in which there are no parts is shown as a text as it stands, and looked at as such. TEXT looks at all fields too, those of parts and of messages within; BODY at none. A match
-//! lies in one field or one body. All this is as in Dovecot.
+//! Bodies of text/* and message/* are looked at, decoded; others are not, nor is what stands
+//! between the parts of a multipart. A multipart in which there are no parts is shown as a text as
+//! it stands, and looked at as such. TEXT looks at all fields too, those of parts and of messages
+//! within; BODY at none. A match lies in one field or one body. All this is as in Dovecot.
 
 use std::rc::Rc;
 
@@ -80,8 +81,8 @@ struct Reader {
     keys: Vec<Key>,
     /// For each open part how its body is read, if it is.
     open: Vec<Option<Body>>,
-    /// The text being read is that of a multipart in which no part has begun: which keys were found before it. When
-    /// a part begins, what was found since does not count.
+    /// The text being read is that of a multipart in which no part has begun: which keys were found
+    /// before it. When a part begins, what was found since does not count.
     found_before: Option<Vec<bool>>,
     /// Octets out of their transfer encoding.
     decoded: Vec<u8>,
@@ -183,7 +184,8 @@ impl Body {
     }
 }
 
-/// Text in a charset on its way to the matchers. What is ASCII in charsets that leave it alone is passed by.
+/// Text in a charset on its way to the matchers. What is ASCII in charsets that leave it alone is
+/// passed by.
 struct Text {
     charset: charset::Decoder,
     skips_ascii: bool,

@@ -1,7 +1,8 @@
 //! Content transfer encodings (RFC 2045 6), decoded leniently and in pieces.
 //!
-//! There is no invalid text: base64 skips what is not its alphabet, quoted-printable passes on what it cannot
-//! read. Lines added to an encoded part on its way (footers of mailing lists) cost themselves only.
+//! There is no invalid text: base64 skips what is not its alphabet, quoted-printable passes on what
+//! it cannot read. Lines added to an encoded part on its way (footers of mailing lists) cost
+//! themselves only.
 
 use memchr::memchr2;
 
@@ -56,8 +57,8 @@ enum State {
 }
 
 impl Decoder {
-    /// Text lines come out as they are in the file, or with CRLF where `crlf` is set (BINARY): what was
-    /// encoded with base64 is never changed.
+    /// Text lines come out as they are in the file, or with CRLF where `crlf` is set (BINARY): what
+    /// was encoded with base64 is never changed.
     pub fn new(encoding: Encoding, crlf: bool) -> Decoder {
         let convert = crlf.then(ToCrlf::binary);
         let state = match (encoding, convert) {
@@ -185,8 +186,9 @@ static SEXTETS: [u8; 256] = {
 /// RFC 2045 6.7.
 #[derive(Clone, Debug, Default)]
 struct QuotedPrintable {
-    /// Input whose meaning depends on what follows. It has one of the forms `*WSP [CR]`, which may be dropped
-    /// at the end of a line (rule 3), `"=" *WSP [CR]`, which may be a soft line break, and `"=" HEXDIG`.
+    /// Input whose meaning depends on what follows. It has one of the forms `*WSP [CR]`, which may
+    /// be dropped at the end of a line (rule 3), `"=" *WSP [CR]`, which may be a soft line break,
+    /// and `"=" HEXDIG`.
     held: Vec<u8>,
     /// In white space that is too long to be held, and therefore text.
     in_long_space: bool,
@@ -245,7 +247,8 @@ impl QuotedPrintable {
         b""
     }
 
-    /// Takes one octet into what is held, or settles what that means. Returns whether the octet is used.
+    /// Takes one octet into what is held, or settles what that means. Returns whether the octet is
+    /// used.
     fn resolve(&mut self, octet: u8, out: &mut Vec<u8>) -> bool {
         let after_cr = self.held.ends_with(b"\r");
         let used = match self.held.as_slice() {
@@ -291,7 +294,8 @@ impl QuotedPrintable {
     }
 }
 
-/// A line in three: its text, the white space at its end unless that is too long, and the CR of its line end.
+/// A line in three: its text, the white space at its end unless that is too long, and the CR of its
+/// line end.
 fn split_line(line: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let content = line.strip_suffix(b"\r").unwrap_or(line);
     let (content, end) = line.split_at_checked(content.len()).unwrap_or((line, b""));

@@ -1,18 +1,19 @@
-//! The walk through a message: header fields, parts, and the boundaries between them (RFC 2046 5.1), in one pass
-//! over chunks cut anywhere.
+//! The walk through a message: header fields, parts, and the boundaries between them (RFC 2046
+//! 5.1), in one pass over chunks cut anywhere.
 //!
-//! A stack holds the parts that are open, from the message down to the part the walk is in. A boundary line of any
-//! of them closes those above it, so each line is looked at once however deep it is. Held between chunks are: the
-//! field being read, and the start of a line that may be a boundary.
+//! A stack holds the parts that are open, from the message down to the part the walk is in. A
+//! boundary line of any of them closes those above it, so each line is looked at once however deep
+//! it is. Held between chunks are: the field being read, and the start of a line that may be a
+//! boundary.
 //!
-//! Which line is a boundary line: one that begins with `--` and the boundary, whatever follows (RFC 2046 5.1.1). Of
-//! several boundaries that fit, the longest counts, so that `--xy` is told from `--x` where both are open, and
-//! of equal ones the innermost; if it belongs to a multipart that was closed already, the line is text. A boundary
-//! may be empty. The line end before a boundary line belongs to it. In a part's header a boundary line ends
-//! header and part.
+//! Which line is a boundary line: one that begins with `--` and the boundary, whatever follows (RFC
+//! 2046 5.1.1). Of several boundaries that fit, the longest counts, so that `--xy` is told from
+//! `--x` where both are open, and of equal ones the innermost; if it belongs to a multipart that
+//! was closed already, the line is text. A boundary may be empty. The line end before a boundary
+//! line belongs to it. In a part's header a boundary line ends header and part.
 //!
-//! Limits: parts nested deeper than [`NESTING_MAX`] are leaves; after [`PARTS_MAX`] parts boundary lines are text;
-//! [`HEADER_MAX`] octets of fields are kept.
+//! Limits: parts nested deeper than [`NESTING_MAX`] are leaves; after [`PARTS_MAX`] parts boundary
+//! lines are text; [`HEADER_MAX`] octets of fields are kept.
 
 use memchr::memchr;
 use memchr::memmem::Finder;
@@ -28,17 +29,19 @@ pub(super) trait Visitor {
     /// Whether it looks at the marks it is given: then lines are counted.
     const MEASURES: bool;
 
-    /// A part begins with its header; `is_message` if it is the message itself or the one in a message/rfc822 part.
+    /// A part begins with its header; `is_message` if it is the message itself or the one in a
+    /// message/rfc822 part.
     fn begin(&mut self, at: Mark, is_message: bool);
 
     /// A field of that header, as it stands.
     fn field(&mut self, raw: &[u8]);
 
-    /// The header has ended, and the body begins. `fields` are those that ENVELOPE and BODYSTRUCTURE are made of.
+    /// The header has ended, and the body begins. `fields` are those that ENVELOPE and
+    /// BODYSTRUCTURE are made of.
     fn header_end(&mut self, at: Mark, head: Head);
 
-    /// Octets of a leaf's body, or what is before, between and after the parts of a multipart. The line end
-    /// before a boundary is among them.
+    /// Octets of a leaf's body, or what is before, between and after the parts of a multipart. The
+    /// line end before a boundary is among them.
     fn body(&mut self, octets: &[u8]);
 
     /// The part that was begun last and is not ended has ended.
@@ -167,7 +170,8 @@ impl<V: Visitor> Walk<V> {
         }
     }
 
-    /// Takes from the start of a line what decides whether it is a boundary line or the header's end.
+    /// Takes from the start of a line what decides whether it is a boundary line or the header's
+    /// end.
     fn line_start<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
         if self.head.is_empty() {
             let in_header = self.state == State::HeaderLineStart;
@@ -379,8 +383,8 @@ impl<V: Visitor> Walk<V> {
         }
     }
 
-    /// `line_end`: octets of the empty line. It belongs to the boundary line if that follows (RFC 2046 5.1.1: a part
-    /// without a body has none).
+    /// `line_end`: octets of the empty line. It belongs to the boundary line if that follows (RFC
+    /// 2046 5.1.1: a part without a body has none).
     fn end_header(&mut self, at: Mark, line_end: u64) {
         let depth = self.open.len();
         let Some(part) = self.open.last_mut() else {

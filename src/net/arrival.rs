@@ -199,6 +199,6 @@ impl std::fmt::Display for Ip {
     }
 }
 
-/// How long a proxy may take for its header, which it should send at once (3.: "at least 3 seconds to
-/// cover a TCP retransmit").
+/// How long a proxy may take for its header, which it should send at once (3.: "at least 3 seconds
+/// to cover a TCP retransmit").
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -21,8 +21,8 @@ impl Buffer {
         }
     }
 
-    /// Where responses are written, always at the end.  The vector also holds bytes that are already
-    /// sent: its length tells nothing, and nothing before its end may be changed.
+    /// Where responses are written, always at the end.  The vector also holds bytes that are
+    /// already sent: its length tells nothing, and nothing before its end may be changed.
     pub fn writer(&mut self) -> &mut Vec<u8> {
         if self.start >= COMPACT && self.start >= self.bytes.len() - self.start {
             self.bytes.drain(..self.start);

@@ -1,16 +1,16 @@
 //! One connection of the loop: what is known about its stream, and its turn.
 //!
-//! Readiness is edge-triggered: `readable` and `writable` stay true until the kernel says `WouldBlock`,
-//! and an event makes them true again.  A turn therefore ends only when nothing more can be done, or
-//! when the time slice is used up and the connection is queued to go on.
+//! Readiness is edge-triggered: `readable` and `writable` stay true until the kernel says
+//! `WouldBlock`, and an event makes them true again.  A turn therefore ends only when nothing more
+//! can be done, or when the time slice is used up and the connection is queued to go on.
 //!
-//! **Back-pressure.**  A client is read from only while its service wants input and its output is not
-//! full.  So a client that sends, but does not read, is soon not read from either, and what it has sent
-//! stays in the kernel, whose window closes.
+//! **Back-pressure.**  A client is read from only while its service wants input and its output is
+//! not full.  So a client that sends, but does not read, is soon not read from either, and what it
+//! has sent stays in the kernel, whose window closes.
 //!
-//! **Lingering.**  Closing a socket with unread input makes the kernel send a reset, and a reset may
-//! destroy the BYE that the client has not read yet.  So after the last byte only our half is closed,
-//! and what still comes is thrown away until the client ends as well or `LINGER` is over.
+//! **Lingering.**  Closing a socket with unread input makes the kernel send a reset, and a reset
+//! may destroy the BYE that the client has not read yet.  So after the last byte only our half is
+//! closed, and what still comes is thrown away until the client ends as well or `LINGER` is over.
 
 use std::io;
 use std::sync::Arc;
@@ -327,8 +327,8 @@ impl Connection {
         self.watch_for_stall(moved, now)
     }
 
-    /// A client far away that takes nothing for `STALL` is as good as gone.  A pipe into a pager is not,
-    /// nor is a process of ours that works, until it is time to part.
+    /// A client far away that takes nothing for `STALL` is as good as gone.  A pipe into a pager is
+    /// not, nor is a process of ours that works, until it is time to part.
     fn watch_for_stall(&mut self, moved: bool, now: Now) -> io::Result<()> {
         let closing = matches!(self.phase, Phase::Closing | Phase::Lingering(_));
         let patience = match &self.stream {

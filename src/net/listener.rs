@@ -27,7 +27,8 @@ pub(super) struct Kind {
     pub id: ListenerId,
     /// With TLS, from the first byte on.
     pub tls: bool,
-    /// With a PROXY header before everything else, and only if they come from one of these networks.
+    /// With a PROXY header before everything else, and only if they come from one of these
+    /// networks.
     pub proxy: Option<Rc<[(IpAddr, u8)]>>,
 }
 
@@ -142,8 +143,8 @@ impl Listener {
     }
 }
 
-/// An IPv4 address that came over an IPv6 socket is the same address (RFC 4291 2.5.5.2): whoever counts
-/// or compares addresses must see it so.
+/// An IPv4 address that came over an IPv6 socket is the same address (RFC 4291 2.5.5.2): whoever
+/// counts or compares addresses must see it so.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -3,11 +3,12 @@
 //! The loop moves bytes between clients and a [`Service`], which knows what they mean.  It knows
 //! nothing of IMAP, users or files.  What it promises:
 //!
-//! * **No stall.**  A connection works for at most [`SLICE`] at a time, or less (`Service::slice`).  There are two
-//!   queues: `fresh` holds the connections that something has happened to, `again` those that have used
-//!   up a slice and are not done.  Between two slices of the latter, everything in the former has its turn: a
-//!   client that asks for little is answered within about a slice of whatever else goes on, and a
-//!   client that asks for much gets what is left, but never nothing.
+//! * **No stall.**  A connection works for at most [`SLICE`] at a time, or less (`Service::slice`).
+//!   There are two queues: `fresh` holds the connections that something has happened to, `again`
+//!   those that have used up a slice and are not done.  Between two slices of the latter,
+//!   everything in the former has its turn: a client that asks for little is answered within about
+//!   a slice of whatever else goes on, and a client that asks for much gets what is left, but never
+//!   nothing.
 //! * **Bounded memory.**  See `connection.rs` on back-pressure.  One buffer is read into for all
 //!   connections; an idle one holds no buffer at all.
 //! * **Nobody is in the way.**  Of what a stranger can ask for, handshakes cost most.  They have a
@@ -168,8 +169,8 @@ impl Loop {
         self.limit = limit;
     }
 
-    /// Accepts connections at `address`, which begin with TLS if `tls`.  Says where it really listens,
-    /// as the port may have been left open (0).
+    /// Accepts connections at `address`, which begin with TLS if `tls`.  Says where it really
+    /// listens, as the port may have been left open (0).
     pub fn listen(&mut self, address: SocketAddr, tls: bool) -> io::Result<SocketAddr> {
         let kind = Kind {
             tls,
@@ -188,8 +189,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Not only closed: another process may hold the same sockets open, and then the kernel would go on
-    /// to tell of them.
+    /// Not only closed: another process may hold the same sockets open, and then the kernel would
+    /// go on to tell of them.
     fn unlisten(&mut self) {
         for mut listener in self.listeners.drain(..) {
             let _ = listener.deregister(self.poll.registry());
@@ -222,8 +223,8 @@ impl Loop {
         id
     }
 
-    /// Serves until there is nothing left to serve: no connection and no listening socket, or until the
-    /// process was asked to stop and every connection has ended; and the service must be done.
+    /// Serves until there is nothing left to serve: no connection and no listening socket, or until
+    /// the process was asked to stop and every connection has ended; and the service must be done.
     pub fn run(&mut self, service: &mut dyn Service) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         self.apply_changes(service);
@@ -479,8 +480,8 @@ impl Loop {
         !self.fresh.is_empty() || !self.again.is_empty() || !self.handshakes.is_empty()
     }
 
-    /// One turn for each connection that something has happened to, then one for the longest-waiting of
-    /// those with much to do, then a little time for handshakes.
+    /// One turn for each connection that something has happened to, then one for the
+    /// longest-waiting of those with much to do, then a little time for handshakes.
     fn take_turns(&mut self, service: &mut dyn Service) {
         if !self.has_turns() {
             return;
@@ -561,8 +562,8 @@ impl Loop {
         }
     }
 
-    /// Makes sure that the connection has a turn when it wants one.  An earlier timer stays: that turn
-    /// will find nothing to do and set the next one.
+    /// Makes sure that the connection has a turn when it wants one.  An earlier timer stays: that
+    /// turn will find nothing to do and set the next one.
     fn set_timer(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;

@@ -136,8 +136,8 @@ fn parse_binary(input: &[u8]) -> Result<Option<Header>, ProxyError> {
     let wanted = usize::from(u16::from_be_bytes([high, low]));
     let length = FIXED + wanted;
     let addresses = match (command, family) {
-        // LOCAL: whatever the family is, "the receiver must accept this connection [...] and must use the
-        // real connection endpoints".
+        // LOCAL: whatever the family is, "the receiver must accept this connection [...] and must
+        // use the real connection endpoints".
         (LOCAL, _) => Family::None,
         (0x21, 0x11) => Family::V4,
         (0x21, 0x21) => Family::V6,

@@ -26,13 +26,14 @@ pub enum Run {
     /// For the output to be sent and TLS to be negotiated on top (RFC 9051 6.2.1).  Whatever the
     /// client sent in the clear after STARTTLS is thrown away by the loop.
     StartTls,
-    /// As [`Idle`](Run::Idle); and when the output has been sent, the client is told that nothing more
-    /// comes.  It may go on to send.
+    /// As [`Idle`](Run::Idle); and when the output has been sent, the client is told that nothing
+    /// more comes.  It may go on to send.
     EndOutput,
     /// For the output to be sent; then the connection is to be closed.
     Close,
-    /// For nothing: the loop gives the stream to [`Service::handle_detached`] and forgets the connection.
-    /// Whatever is still in its output, or was read before, is the service's to pass on.
+    /// For nothing: the loop gives the stream to [`Service::handle_detached`] and forgets the
+    /// connection.  Whatever is still in its output, or was read before, is the service's to pass
+    /// on.
     Detach,
 }
 
@@ -42,8 +43,8 @@ pub struct SourceId(pub u64);
 
 /// What a service wants of the loop.
 pub enum Change {
-    /// One more connection; its id is told by [`Service::handle_added`] with the same `context`, and
-    /// [`Service::handle_connect`] is not called.
+    /// One more connection; its id is told by [`Service::handle_added`] with the same `context`,
+    /// and [`Service::handle_connect`] is not called.
     Add {
         stream: Stream,
         peer: Peer,
@@ -96,9 +97,9 @@ pub trait Service {
     fn handle_added(&mut self, id: ConnectionId, context: u64, now: Now) {
         let _ = (id, context, now);
     }
-    /// TLS is established on a connection; nothing is read from it or sent to it before.  `run` is not
-    /// called before either, unless [`poll_ready`](Service::poll_ready) names the connection or the
-    /// process is asked to stop; only [`Run::Close`] means something then.
+    /// TLS is established on a connection; nothing is read from it or sent to it before.  `run` is
+    /// not called before either, unless [`poll_ready`](Service::poll_ready) names the connection or
+    /// the process is asked to stop; only [`Run::Close`] means something then.
     fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
         let _ = (id, secured);
     }
@@ -111,8 +112,8 @@ pub trait Service {
     fn handle_detached(&mut self, id: ConnectionId, stream: Stream) {
         let _ = (id, stream);
     }
-    /// There may be something to do with a source.  It is not said again until the service has read, or
-    /// written, until it was told that it would block.
+    /// There may be something to do with a source.  It is not said again until the service has
+    /// read, or written, until it was told that it would block.
     fn handle_source(&mut self, source: SourceId, now: Now) {
         let _ = (source, now);
     }
@@ -128,8 +129,9 @@ pub trait Service {
     fn poll_change(&mut self) -> Option<Change> {
         None
     }
-    /// Whether the loop ends when there is neither a connection nor a listener (of sources it does not
-    /// know whether there is more to come), or when it was asked to stop and no connection is left.
+    /// Whether the loop ends when there is neither a connection nor a listener (of sources it does
+    /// not know whether there is more to come), or when it was asked to stop and no connection is
+    /// left.
     fn is_done(&self) -> bool {
         true
     }
@@ -137,11 +139,12 @@ pub trait Service {
     fn handle_wake(&mut self, now: Now);
     /// [`next_timeout`](Service::next_timeout) has come.
     fn handle_timeout(&mut self, now: Now);
-    /// The process has been asked to stop (SIGTERM, [`Change::Stop`]): every connection gets its BYE and ends.
+    /// The process has been asked to stop (SIGTERM, [`Change::Stop`]): every connection gets its
+    /// BYE and ends.
     fn handle_stop(&mut self, now: Now);
 
-    /// Works for one connection until it must wait, or until `over` says that its time slice is used
-    /// up, or until its output is full.
+    /// Works for one connection until it must wait, or until `over` says that its time slice is
+    /// used up, or until its output is full.
     fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run;
 
     /// A connection that can `run` now because of another one, a wake or a time-out.

@@ -1,5 +1,5 @@
-//! One non-blocking stream of bytes to a client: TCP, TLS on TCP, a unix socket, or standard input and
-//! output.
+//! One non-blocking stream of bytes to a client: TCP, TLS on TCP, a unix socket, or standard input
+//! and output.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -60,7 +60,8 @@ impl Stream {
         })
     }
 
-    /// A connected socket, TCP or unix, that came from another process; an error for any other descriptor.
+    /// A connected socket, TCP or unix, that came from another process; an error for any other
+    /// descriptor.
     pub fn adopt(socket: OwnedFd) -> io::Result<Stream> {
         if !is_stream(&socket) {
             return Err(io::ErrorKind::Unsupported.into());
@@ -159,8 +160,8 @@ impl Stream {
         }
     }
 
-    /// Whether a read that did not fill its buffer has taken all there was (epoll(7), question 9): so
-    /// of a stream socket, but not of a terminal, which gives one line at a time.
+    /// Whether a read that did not fill its buffer has taken all there was (epoll(7), question 9):
+    /// so of a stream socket, but not of a terminal, which gives one line at a time.
     pub fn short_read_drains(&self) -> bool {
         matches!(self, Stream::Tcp(_) | Stream::Unix(_))
     }
@@ -228,8 +229,8 @@ impl Stream {
     }
 }
 
-/// Whether this is a socket, TCP or unix, that a client can be at the other end of: one that waits for
-/// connections is none, nor is one of datagrams or packets.
+/// Whether this is a socket, TCP or unix, that a client can be at the other end of: one that waits
+/// for connections is none, nor is one of datagrams or packets.
 pub fn is_stream(socket: &OwnedFd) -> bool {
     let is_stream =
         getsockopt(socket, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream);

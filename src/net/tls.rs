@@ -47,8 +47,9 @@ enum State {
 }
 
 impl TlsStream {
-    /// Begins TLS: the next bytes from the client are its ClientHello.  Nothing that was read before
-    /// is known here, so nothing sent in the clear can be taken for something sent under TLS.
+    /// Begins TLS: the next bytes from the client are its ClientHello.  Nothing that was read
+    /// before is known here, so nothing sent in the clear can be taken for something sent under
+    /// TLS.
     pub fn new(socket: TcpStream, certificates: Arc<Certificates>) -> TlsStream {
         TlsStream {
             socket,
@@ -66,8 +67,8 @@ impl TlsStream {
         matches!(self.state, State::Hello(..) | State::Handshake(..))
     }
 
-    /// Goes on with the handshake as far as it goes without waiting; when it is done, it says what it
-    /// has found out.
+    /// Goes on with the handshake as far as it goes without waiting; when it is done, it says what
+    /// it has found out.
     pub fn handshake(&mut self) -> io::Result<Option<Secured>> {
         loop {
             let result = self.advance();

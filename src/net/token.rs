@@ -1,4 +1,5 @@
-//! Which event is whose: connections have small numbers, listeners and sources each a bit of their own.
+//! Which event is whose: connections have small numbers, listeners and sources each a bit of their
+//! own.
 
 use std::io;
 

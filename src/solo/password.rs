@@ -10,8 +10,8 @@ use aws_lc_rs::digest::{Digest, SHA256, digest};
 use crate::ipc::Proof;
 use crate::mail::Secret;
 
-/// Who is let in.  Name and password are kept and compared as hashes, in constant time: neither a length
-/// nor a common prefix can be measured from outside.
+/// Who is let in.  Name and password are kept and compared as hashes, in constant time: neither a
+/// length nor a common prefix can be measured from outside.
 pub(super) struct Password {
     name: String,
     user: Digest,

@@ -26,8 +26,8 @@ pub struct Trial {
     pub config: Config,
 }
 
-/// The list of what happens.  Root listens and reads the password, becomes the owner of the Maildir, and
-/// only then is a byte read from anybody.
+/// The list of what happens.  Root listens and reads the password, becomes the owner of the
+/// Maildir, and only then is a byte read from anybody.
 pub fn run(trial: &Trial) -> Result<(), SoloError> {
     process::set_private_umask();
     let files = process::raise_file_limit().map_err(|error| SoloError::System("limits", error))?;
@@ -141,8 +141,8 @@ fn find_maildir(asked: Option<&Path>, config: &Config) -> Result<Place, SoloErro
     })
 }
 
-/// A Maildir has `cur`; a directory with nothing in it may become one.  What is not readable for us will
-/// be found out later.
+/// A Maildir has `cur`; a directory with nothing in it may become one.  What is not readable for us
+/// will be found out later.
 fn is_maildir(path: &Path) -> bool {
     path.join("cur").is_dir()
         || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())

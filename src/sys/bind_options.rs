@@ -22,7 +22,8 @@ pub fn has_address(address: IpAddr) -> bool {
     bind(socket.as_raw_fd(), &any_port) != Err(Errno::EADDRNOTAVAIL)
 }
 
-/// Lets a socket be bound to an address that this host does not have, or does not have yet (ip(7), `IP_FREEBIND`).
+/// Lets a socket be bound to an address that this host does not have, or does not have yet (ip(7),
+/// `IP_FREEBIND`).
 pub fn permit_absent_address(socket: &OwnedFd, is_ipv6: bool) -> io::Result<()> {
     let (level, option) = match is_ipv6 {
         true => (libc::IPPROTO_IPV6, libc::IPV6_FREEBIND),

@@ -3,7 +3,8 @@
 use nix::errno::Errno;
 use nix::libc;
 
-/// Takes every capability out of the bounding set, so that no program we might ever execute has any.
+/// Takes every capability out of the bounding set, so that no program we might ever execute has
+/// any.
 pub fn bound_to_none() -> nix::Result<()> {
     for capability in 0..=HIGHEST {
         match is_bounding(capability) {

@@ -15,8 +15,8 @@ pub enum Death {
 
 /// Runs `steps` in a child.
 pub fn in_child(steps: impl FnOnce() -> Result<(), u8>) -> Result<(), Death> {
-    // SAFETY: the child goes on with one thread, calls nothing that waits for another one (glibc makes
-    // malloc usable after fork), and ends without running anybody's destructors.
+    // SAFETY: the child goes on with one thread, calls nothing that waits for another one (glibc
+    // makes malloc usable after fork), and ends without running anybody's destructors.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
             let code = match steps() {

@@ -1,8 +1,8 @@
 //! Who we are, who owns a directory, and becoming that user for good.
 //!
-//! Becoming somebody is one function that does all of it or fails, and that looks afterwards at what
-//! has become of us rather than trust that each step did what its name says.  After a failure the process
-//! is half one user and half another: it must end.
+//! Becoming somebody is one function that does all of it or fails, and that looks afterwards at
+//! what has become of us rather than trust that each step did what its name says.  After a failure
+//! the process is half one user and half another: it must end.
 
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
@@ -66,8 +66,8 @@ impl Account {
         Ok(User::from_name(name)?.map(Account::from))
     }
 
-    /// The user that a login has found.  `name` counts only if the user database has it with this number:
-    /// virtual users share one that is not theirs by name, and get its group and no other.
+    /// The user that a login has found.  `name` counts only if the user database has it with this
+    /// number:  virtual users share one that is not theirs by name, and get its group and no other.
     pub fn of_login(name: &str, uid: u32, gid: u32) -> io::Result<Account> {
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         let known = User::from_name(name)?.filter(|user| user.uid == uid);
@@ -109,8 +109,8 @@ impl Account {
         std::os::unix::fs::chown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
     }
 
-    /// Makes this process, which runs as root, one of this user for good, with the user's groups and
-    /// no others, and no way to gain rights later.  To be called before any thread is started.
+    /// Makes this process, which runs as root, one of this user for good, with the user's groups
+    /// and no others, and no way to gain rights later.  To be called before any thread is started.
     pub fn become_for_good(&self) -> Result<(), BecomeError> {
         if self.uid.is_root() {
             return Err(BecomeError::Root);
@@ -136,8 +136,8 @@ impl Account {
         self.take_place()
     }
 
-    /// What this user sees: the code that `look` gives in a child with the user's rights, which ends with it.  An error
-    /// also if there is no code.
+    /// What this user sees: the code that `look` gives in a child with the user's rights, which
+    /// ends with it.  An error also if there is no code.
     pub fn look_as(&self, look: impl FnOnce() -> u8) -> io::Result<u8> {
         // Here, for the child must not wait for what another thread has locked.
         let groups = match self.is_known {
@@ -209,8 +209,8 @@ impl Account {
     }
 }
 
-/// Whether the number is this user's by the user database, and no other's there.  If not, there may be more users of
-/// mail who have it: then what belongs to it may be any one's of them.
+/// Whether the number is this user's by the user database, and no other's there.  If not, there may
+/// be more users of mail who have it: then what belongs to it may be any one's of them.
 pub fn is_own_uid(name: &str, uid: u32) -> bool {
     let uid = Uid::from_raw(uid);
     let by_name = User::from_name(name).ok().flatten();
@@ -221,8 +221,8 @@ pub fn is_own_uid(name: &str, uid: u32) -> bool {
     }
 }
 
-/// Sees that this process is one of that user, can become no other and gain nothing: for a program that was
-/// executed by whoever became the user.
+/// Sees that this process is one of that user, can become no other and gain nothing: for a program
+/// that was executed by whoever became the user.
 pub fn verify(uid: u32, gid: u32) -> Result<(), BecomeError> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     if uid.is_root() {
@@ -248,8 +248,8 @@ pub fn may_work_in(directory: &Path, reads: bool) -> bool {
     directory.is_dir() && access(directory, flags).is_ok()
 }
 
-/// Makes an empty directory our root.  It has no name any more by then, so that nothing can ever be put
-/// into it.
+/// Makes an empty directory our root.  It has no name any more by then, so that nothing can ever be
+/// put into it.
 fn enter_empty_root() -> Result<(), BecomeError> {
     let made = ROOT_TEMPLATES.iter().find_map(|&name| mkdtemp(name).ok());
     let path = made.ok_or(BecomeError::Call("empty directory", Errno::EROFS))?;

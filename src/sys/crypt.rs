@@ -16,8 +16,8 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// The hash of a password by the method, cost and salt of `setting`, which may be a hash; `None` if that is
-/// not one that this system knows, or the password is not one that can be hashed.
+/// The hash of a password by the method, cost and salt of `setting`, which may be a hash; `None` if
+/// that is not one that this system knows, or the password is not one that can be hashed.
 pub fn crypt(password: &[u8], setting: &str) -> Option<Zeroizing<String>> {
     let mut phrase = Zeroizing::new(Vec::with_capacity(password.len() + 1));
     phrase.extend_from_slice(password);
@@ -26,7 +26,8 @@ pub fn crypt(password: &[u8], setting: &str) -> Option<Zeroizing<String>> {
     let setting = CString::new(setting).ok()?;
     // Of a type that is aligned as strictly as the structure.
     let mut data = Zeroizing::new(vec![0_u64; DATA_SIZE / size_of::<u64>()]);
-    // SAFETY: both strings end in NUL; `data` is ours, zeroed as is asked for, and as large as is said.
+    // SAFETY: both strings end in NUL; `data` is ours, zeroed as is asked for, and as large as is
+    // said.
     let hash = unsafe {
         crypt_rn(
             phrase.as_ptr(),

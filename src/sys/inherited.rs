@@ -10,20 +10,21 @@ use nix::libc;
 use nix::sys::socket::{GetSockOpt, SockType, SockaddrStorage, getsockname, sockopt};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-/// The channel to the monitor, which is no further process's.  `None` if there is none, or if it has been
-/// taken.
+/// The channel to the monitor, which is no further process's.  `None` if there is none, or if it
+/// has been taken.
 pub fn channel() -> Option<OwnedFd> {
     static IS_TAKEN: AtomicBool = AtomicBool::new(false);
     if IS_TAKEN.swap(true, Ordering::Relaxed) {
         return None;
     }
-    // SAFETY: F_GETFD only looks; for a descriptor that is not open it is an error and nothing else.
+    // SAFETY: F_GETFD only looks; for a descriptor that is not open it is an error and nothing
+    // else.
     let flags = unsafe { libc::fcntl(CHANNEL, libc::F_GETFD) };
     if flags < 0 {
         return None;
     }
-    // SAFETY: the descriptor is open, as we have just seen, and this is the start of the process, before
-    // anything else of it could have opened one; nobody gets it twice, thanks to the flag.
+    // SAFETY: the descriptor is open, as we have just seen, and this is the start of the process,
+    // before anything else of it could have opened one; nobody gets it twice, thanks to the flag.
     let fd = unsafe { OwnedFd::from_raw_fd(CHANNEL) };
     match sockopt::SockType.get(&fd) {
         Ok(SockType::SeqPacket) => {}
@@ -60,8 +61,8 @@ pub fn listeners() -> io::Result<Vec<Inherited>> {
     let passed = sd_notify::listen_fds_with_names()?;
     Ok(passed
         .map(|(raw, name)| Inherited {
-            // SAFETY: whoever started us says, for this very process, that this descriptor is open and ours
-            // (LISTEN_PID, LISTEN_FDS); nobody gets it twice, thanks to the flag.
+            // SAFETY: whoever started us says, for this very process, that this descriptor is open
+            // and ours (LISTEN_PID, LISTEN_FDS); nobody gets it twice, thanks to the flag.
             socket: unsafe { OwnedFd::from_raw_fd(raw) },
             name,
         })
@@ -75,7 +76,8 @@ pub fn port(socket: &OwnedFd) -> Option<u16> {
     v4.or_else(|| address.as_sockaddr_in6().map(|address| address.port()))
 }
 
-/// The client on standard input (inetd), which is `/dev/null` from now on; so are standard output and error.
+/// The client on standard input (inetd), which is `/dev/null` from now on; so are standard output
+/// and error.
 pub fn take_client() -> io::Result<OwnedFd> {
     let client = io::stdin().as_fd().try_clone_to_owned()?;
     match sockopt::SockType.get(&client) {

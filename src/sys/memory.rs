@@ -1,7 +1,8 @@
 //! The heap, and its end.
 //!
-//! A process whose memory is limited and that cannot get what it needs ends at once with a code of its own, so that
-//! whoever started it can say why.  Rust would abort, which looks like any other fault.
+//! A process whose memory is limited and that cannot get what it needs ends at once with a code of
+//! its own, so that whoever started it can say why.  Rust would abort, which looks like any other
+//! fault.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +22,8 @@ pub fn end_when_out() {
     ENDS.store(true, Ordering::Relaxed);
 }
 
-// SAFETY: everything is the system's allocator's, which keeps the contract; what is added neither touches the
-// memory nor allocates nor unwinds.
+// SAFETY: everything is the system's allocator's, which keeps the contract; what is added neither
+// touches the memory nor allocates nor unwinds.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise about `layout` is passed on.

@@ -2,8 +2,8 @@
 //! `unsafe`, and that names nix or libc for anything but files of mail.
 //!
 //! Rules for `unsafe` here: nix's safe wrapper first; else one call to a block, with a `// SAFETY:`
-//! comment that says why its conditions hold here.  Every error comes out as an `io::Error` or as an
-//! enum of its own; nothing here panics, logs or exits.
+//! comment that says why its conditions hold here.  Every error comes out as an `io::Error` or as
+//! an enum of its own; nothing here panics, logs or exits.
 //!
 //! | file | what |
 //! |---|---|

@@ -49,8 +49,8 @@ pub fn shut(fd: BorrowedFd<'_>) {
 
 /// Lets packets of `size` octets be sent, as far as the system permits.
 pub fn make_room(fd: BorrowedFd<'_>, size: usize) {
-    // Without root's rights net.core.wmem_max is the limit; a packet that is too large in the end is an
-    // error of its own.
+    // Without root's rights net.core.wmem_max is the limit; a packet that is too large in the end
+    // is an error of its own.
     if setsockopt(&fd, SndBufForce, &size).is_err() {
         let _ = setsockopt(&fd, SndBuf, &size);
     }
@@ -79,7 +79,8 @@ pub fn send(
     Ok(())
 }
 
-/// Takes one packet of at most `limit` octets; `None` at the end.  Says `WouldBlock` if there is none.
+/// Takes one packet of at most `limit` octets; `None` at the end.  Says `WouldBlock` if there is
+/// none.
 pub fn receive(fd: BorrowedFd<'_>, limit: usize) -> io::Result<Option<Packet>> {
     // How long it is: an ordinary one is far smaller than the largest.
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
@@ -107,9 +108,9 @@ pub fn receive(fd: BorrowedFd<'_>, limit: usize) -> io::Result<Option<Packet>> {
     }))
 }
 
-/// The descriptors in a buffer that held zeros before the kernel wrote `struct cmsghdr`s to it: length with the header
-/// (8), level (4), type (4), data.  nix reads them too, but not if there were more than fit, and then nobody
-/// would close those that are there.
+/// The descriptors in a buffer that held zeros before the kernel wrote `struct cmsghdr`s to it:
+/// length with the header (8), level (4), type (4), data.  nix reads them too, but not if there
+/// were more than fit, and then nobody would close those that are there.
 fn descriptors(mut control: &[u8]) -> Vec<OwnedFd> {
     let mut descriptors = Vec::new();
     while let Some((length, rest)) = control.split_first_chunk() {
@@ -153,8 +154,8 @@ pub fn wait(fd: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// The kernel takes no packet now, for want of room, or because too many descriptors are on their way
-/// (unix(7), `ETOOMANYREFS`): it will.
+/// The kernel takes no packet now, for want of room, or because too many descriptors are on their
+/// way (unix(7), `ETOOMANYREFS`): it will.
 pub fn is_shortage(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(
@@ -169,8 +170,8 @@ pub fn is_too_large(error: &io::Error) -> bool {
 }
 
 fn own(raw: RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just made this descriptor for us (SCM_RIGHTS), it is open, and nobody else knows
-    // of it.
+    // SAFETY: the kernel has just made this descriptor for us (SCM_RIGHTS), it is open, and nobody
+    // else knows of it.
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 

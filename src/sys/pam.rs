@@ -1,13 +1,14 @@
 //! PAM over its C interface.  One handle, one login.
 //!
-//! Of the `pam` crate only the declarations are used (`pam::ffi`), which are those in `crates/pam-sys`.  The
-//! modules behind it are other people's code in our process; what is promised here is that they get what the
-//! interface promises them, and that whatever they give us is looked at before it is used:
+//! Of the `pam` crate only the declarations are used (`pam::ffi`), which are those in
+//! `crates/pam-sys`.  The modules behind it are other people's code in our process; what is
+//! promised here is that they get what the interface promises them, and that whatever they give us
+//! is looked at before it is used:
 //!
 //! - the conversation keeps to its rules (`conversation`);
 //! - the password is there for `authenticate` only;
-//! - a module that wants to sleep after a failure is told that this has been seen to (`PAM_FAIL_DELAY`): the
-//!   front delays the answer, and no process of ours waits.
+//! - a module that wants to sleep after a failure is told that this has been seen to
+//!   (`PAM_FAIL_DELAY`): the front delays the answer, and no process of ours waits.
 
 mod conversation;
 
@@ -22,13 +23,14 @@ use zeroize::Zeroizing;
 
 use conversation::{MAX_ANSWER, Talk, converse};
 
-/// A login through PAM.  Dropping it closes what was opened, deletes what was established, and ends it.
+/// A login through PAM.  Dropping it closes what was opened, deletes what was established, and ends
+/// it.
 #[derive(Debug)]
 pub struct Pam {
     /// From `pam_start`; null when it has been left.
     handle: *mut ffi::pam_handle_t,
-    /// From `Box::into_raw`; the handle knows the same pointer, so there is never a reference to it while a
-    /// function of PAM runs but that of the conversation.
+    /// From `Box::into_raw`; the handle knows the same pointer, so there is never a reference to it
+    /// while a function of PAM runs but that of the conversation.
     talk: *mut Talk,
     /// What the last function said: `pam_end` passes it on to the modules.
     status: c_int,
@@ -210,7 +212,8 @@ impl Pam {
 
     /// `value` is what the item is documented to be: a string, which is copied, or a function.
     fn set(&self, item: c_int, value: *const c_void) -> Result<(), PamError> {
-        // SAFETY: the handle is live, and this is private: `value` is right for each item it is called with.
+        // SAFETY: the handle is live, and this is private: `value` is right for each item it is
+        // called with.
         match unsafe { ffi::pam_set_item(self.handle, item, value) } {
             ffi::PAM_SUCCESS => Ok(()),
             code => Err(self.error(code)),
@@ -284,17 +287,19 @@ impl fmt::Display for PamError {
 
 impl std::error::Error for PamError {}
 
-/// Whether this module can be loaded; else what the linker has to say.  Its code may run: only in a process that would
-/// have had it loaded by PAM.  It stays loaded, as it may be PAM's already.
+/// Whether this module can be loaded; else what the linker has to say.  Its code may run: only in a
+/// process that would have had it loaded by PAM.  It stays loaded, as it may be PAM's already.
 pub fn can_load(module: &Path) -> Result<(), String> {
     let Ok(path) = CString::new(module.as_os_str().as_bytes()) else {
         return Err(String::from("its name has a NUL in it"));
     };
-    // SAFETY: the path ends in NUL; what runs is the module's own start, which PAM runs in the same way.
+    // SAFETY: the path ends in NUL; what runs is the module's own start, which PAM runs in the same
+    // way.
     if !unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) }.is_null() {
         return Ok(());
     }
-    // SAFETY: it gives null, or a string that lives until the next call of these functions, and is copied at once.
+    // SAFETY: it gives null, or a string that lives until the next call of these functions, and is
+    // copied at once.
     let text = unsafe { libc::dlerror() };
     Err(match text.is_null() {
         true => String::from("it cannot be loaded"),

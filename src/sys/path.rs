@@ -1,8 +1,10 @@
-//! A directory that root was told to work on: whose it is, and who else could have led root elsewhere.
+//! A directory that root was told to work on: whose it is, and who else could have led root
+//! elsewhere.
 //!
-//! The path is walked once, component by component and link by link, each opened by name in the one before and looked at
-//! by its descriptor.  Whoever may change one of them decides what the path means, so that must be root, or the user whose
-//! directory it leads to and whom root becomes: then nobody gets more than they have.
+//! The path is walked once, component by component and link by link, each opened by name in the one
+//! before and looked at by its descriptor.  Whoever may change one of them decides what the path
+//! means, so that must be root, or the user whose directory it leads to and whom root becomes: then
+//! nobody gets more than they have.
 
 use std::fs::File;
 use std::io;
@@ -37,7 +39,8 @@ enum Changer {
     Anybody,
 }
 
-/// The owner of the directory at `path`, which is absolute, if nobody else decides what the path means.
+/// The owner of the directory at `path`, which is absolute, if nobody else decides what the path
+/// means.
 pub fn owner(path: &Path) -> Result<Owner, PathError> {
     let mut walk = Walk {
         changers: Vec::new(),
@@ -132,8 +135,8 @@ impl Walk {
     }
 }
 
-/// The users that there are where this process is.  In a user namespace, what belongs to somebody outside of it is shown
-/// as somebody's who is not there, and who could do anything in it anyway.
+/// The users that there are where this process is.  In a user namespace, what belongs to somebody
+/// outside of it is shown as somebody's who is not there, and who could do anything in it anyway.
 struct Users(Vec<(u32, u32)>);
 
 impl Users {

@@ -11,9 +11,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{SysconfVar, geteuid, getpid, gettid, sysconf};
 
-/// The signals that the process wants to hear of, as a descriptor that becomes readable.  A signal so
-/// blocked does not interrupt a system call, so no code is ever run between two others.  SIGPIPE needs
-/// nothing: Rust's start-up code ignores it.
+/// The signals that the process wants to hear of, as a descriptor that becomes readable.  A signal
+/// so blocked does not interrupt a system call, so no code is ever run between two others.  SIGPIPE
+/// needs nothing: Rust's start-up code ignores it.
 pub struct Signals {
     descriptor: SignalFd,
     watched: Watched,
@@ -89,8 +89,8 @@ pub fn raise_file_limit() -> io::Result<u64> {
     Ok(wanted)
 }
 
-/// A file that has grown to the limit of the process (`ulimit -f`) can be written no further, which is an error of that
-/// write, and not the end of the process.
+/// A file that has grown to the limit of the process (`ulimit -f`) can be written no further, which
+/// is an error of that write, and not the end of the process.
 pub fn outlive_file_size_limit() {
     // SAFETY: to ignore a signal runs no code of ours.
     let _ =
@@ -126,18 +126,19 @@ pub fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// All threads allocate from one heap: a second one, for a thread that hardly allocates, costs pages of its own.
+/// All threads allocate from one heap: a second one, for a thread that hardly allocates, costs
+/// pages of its own.
 pub fn use_one_arena() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt takes no pointer; no other thread is there yet that could allocate meanwhile, and it
-    // would do no harm (mallopt(3): MT-Safe const:mallopt).
+    // SAFETY: mallopt takes no pointer; no other thread is there yet that could allocate meanwhile,
+    // and it would do no harm (mallopt(3): MT-Safe const:mallopt).
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
-/// Gives back to the system what the process does not use, but holds: free memory of the heap, and pages of the stack
-/// that deeper calls have left behind.
+/// Gives back to the system what the process does not use, but holds: free memory of the heap, and
+/// pages of the stack that deeper calls have left behind.
 pub fn trim_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim takes no pointer and may be called at any time from any thread
@@ -159,9 +160,9 @@ fn trim_stack() {
     };
     let end = here.saturating_sub(STACK_KEPT) / page * page;
     let start = end.saturating_sub(STACK_REACH);
-    // SAFETY: the pages lie below the stack pointer, by more than this and the calls that it makes need: nothing
-    // that lives is in them, and the kernel gives zeros when they are used again.  What is not mapped of
-    // them is passed over.
+    // SAFETY: the pages lie below the stack pointer, by more than this and the calls that it makes
+    // need: nothing that lives is in them, and the kernel gives zeros when they are used again.
+    // What is not mapped of them is passed over.
     unsafe {
         libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED);
     }

@@ -7,12 +7,12 @@
 //! | session | below the mail tree | fail with EPERM: a future library that tries something new must not cost users their connections |
 //! | `roost try` | the same | the same; it accepts connections besides |
 //!
-//! Landlock is used as far as the kernel has it.  Users, groups and modes hold without it; so it is a
-//! line in the log, not a reason to stop.
+//! Landlock is used as far as the kernel has it.  Users, groups and modes hold without it; so it is
+//! a line in the log, not a reason to stop.
 //!
-//! A session's call that is not listed is in the kernel's log (audit), where there is one.  With the variable
-//! `ROOST_UNLISTED_CALLS=fatal` it ends the process, which says its number before: so a test cannot pass
-//! because something was done in another way, or left out, after it was refused.
+//! A session's call that is not listed is in the kernel's log (audit), where there is one.  With
+//! the variable `ROOST_UNLISTED_CALLS=fatal` it ends the process, which says its number before: so
+//! a test cannot pass because something was done in another way, or left out, after it was refused.
 
 mod calls;
 mod install;
@@ -34,7 +34,8 @@ use install::Record;
 /// Whose habits the permitted calls are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Moves bytes between descriptors that it is given.  Whoever calls anything else has been taken over.
+    /// Moves bytes between descriptors that it is given.  Whoever calls anything else has been
+    /// taken over.
     Front,
     /// Works on one user's mail; what it may not do fails as if it had no right to.
     Session,
@@ -69,9 +70,9 @@ pub enum SandboxError {
     Limit(&'static str, Errno),
 }
 
-/// Files below these directories may be read, made, changed and removed, and no others anywhere; no TCP
-/// connection can be made or listened for.  To be called before any thread is started that is to be
-/// confined, after `no_new_privs`.  A directory that is not there is left out.
+/// Files below these directories may be read, made, changed and removed, and no others anywhere; no
+/// TCP connection can be made or listened for.  To be called before any thread is started that is
+/// to be confined, after `no_new_privs`.  A directory that is not there is left out.
 pub fn confine_files(below: &[&Path]) -> Result<Enforced, SandboxError> {
     // A kernel without REFER (5.13 to 5.18) would let nothing be renamed from tmp/ to cur/.
     let for_renames = match below.is_empty() {
@@ -98,7 +99,8 @@ pub fn confine_files(below: &[&Path]) -> Result<Enforced, SandboxError> {
     })
 }
 
-/// From now on only the system calls of `role`, in every thread.  To be called after `no_new_privs`.
+/// From now on only the system calls of `role`, in every thread.  To be called after
+/// `no_new_privs`.
 pub fn confine_calls(role: Role) -> Result<(), SandboxError> {
     let is_fatal = std::env::var_os(UNLISTED).is_some_and(|value| value == "fatal");
     let unlisted = match is_fatal {
@@ -119,13 +121,14 @@ pub fn forbid_new_privileges() -> Result<(), SandboxError> {
     set_no_new_privs().map_err(|errno| SandboxError::Limit("no_new_privs", errno))
 }
 
-/// Nobody but root looks into this process or makes it do anything (ptrace, /proc), not the user whose it is
-/// either: what it has of others, its channel for one, is not theirs.
+/// Nobody but root looks into this process or makes it do anything (ptrace, /proc), not the user
+/// whose it is either: what it has of others, its channel for one, is not theirs.
 pub fn forbid_tracing() -> Result<(), SandboxError> {
     set_dumpable(false).map_err(|errno| SandboxError::Limit("dumpable", errno))
 }
 
-/// What is allocated in all is no more than so many octets; 0: as much as there is.  A limit that is lower stays.
+/// What is allocated in all is no more than so many octets; 0: as much as there is.  A limit that
+/// is lower stays.
 pub fn limit_memory(octets: u64) -> Result<(), SandboxError> {
     let fail = |errno| SandboxError::Limit("size of data", errno);
     if octets == 0 {
@@ -151,7 +154,8 @@ fn limit(what: &'static str, resource: Resource) -> Result<(), SandboxError> {
     setrlimit(resource, 0, 0).map_err(|errno| SandboxError::Limit(what, errno))
 }
 
-/// What a session does below the mail tree: everything but executing, and making devices, pipes and sockets.
+/// What a session does below the mail tree: everything but executing, and making devices, pipes and
+/// sockets.
 fn mail_access() -> BitFlags<AccessFs> {
     let never = AccessFs::Execute
         | AccessFs::MakeChar

@@ -1,8 +1,8 @@
 //! Processes: fork, become another role of this program, see what became of children.
 //!
-//! A child is forked from a process with one thread.  It begins with every signal as it is for a new
-//! program, and keeps of the descriptors only what it is told to keep: what belongs to the monitor, clients'
-//! sockets among it, is closed before anything else happens.
+//! A child is forked from a process with one thread.  It begins with every signal as it is for a
+//! new program, and keeps of the descriptors only what it is told to keep: what belongs to the
+//! monitor, clients' sockets among it, is closed before anything else happens.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -33,11 +33,11 @@ pub enum Exit {
     Signal(&'static str),
 }
 
-/// Forks.  `body` runs in the child, which ends with the code that it gives; nothing of the parent's is
-/// dropped there.  No thread may have been started.
+/// Forks.  `body` runs in the child, which ends with the code that it gives; nothing of the
+/// parent's is dropped there.  No thread may have been started.
 pub fn fork_child(body: impl FnOnce() -> u8) -> io::Result<u32> {
-    // SAFETY: the process has one thread (every caller promises it), so no lock is held by a thread that is
-    // not there in the child; the child never returns from here, so nothing runs twice.
+    // SAFETY: the process has one thread (every caller promises it), so no lock is held by a thread
+    // that is not there in the child; the child never returns from here, so nothing runs twice.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(number(child)),
         ForkResult::Child => {
@@ -45,13 +45,15 @@ pub fn fork_child(body: impl FnOnce() -> u8) -> io::Result<u32> {
                 Ok(()) => catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED),
                 Err(_) => FAILED,
             };
-            // SAFETY: it ends the process; what the parent has open or buffered is the parent's to finish.
+            // SAFETY: it ends the process; what the parent has open or buffered is the parent's to
+            // finish.
             unsafe { libc::_exit(i32::from(code)) }
         }
     }
 }
 
-/// As they are when a program begins that nobody has prepared: ours are blocked, and read by the parent.
+/// As they are when a program begins that nobody has prepared: ours are blocked, and read by the
+/// parent.
 fn reset_signals() -> io::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in [
@@ -68,8 +70,8 @@ fn reset_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// A fault ends the process at once.  Rust's start-up code has handlers for two of them, to tell of an overflow of
-/// the stack; sent by somebody else, such a signal would be taken for none.
+/// A fault ends the process at once.  Rust's start-up code has handlers for two of them, to tell of
+/// an overflow of the stack; sent by somebody else, such a signal would be taken for none.
 pub fn die_of_faults() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
@@ -78,8 +80,8 @@ pub fn die_of_faults() {
     }
 }
 
-/// Closes everything but standard input, output and error, and `channel`, which is number 3 afterwards.
-/// In a child only: what else had descriptors there must never be used or dropped.
+/// Closes everything but standard input, output and error, and `channel`, which is number 3
+/// afterwards.  In a child only: what else had descriptors there must never be used or dropped.
 pub fn keep_only(channel: OwnedFd) -> io::Result<OwnedFd> {
     let channel = channel.into_raw_fd();
     if channel != CHANNEL {
@@ -87,8 +89,8 @@ pub fn keep_only(channel: OwnedFd) -> io::Result<OwnedFd> {
         Errno::result(unsafe { libc::dup2(channel, CHANNEL) })?;
     }
     close_from(CHANNEL + 1)?;
-    // SAFETY: dup2 has just made it, or it was the channel before; everything else that may have known the
-    // number belongs to the parent.
+    // SAFETY: dup2 has just made it, or it was the channel before; everything else that may have
+    // known the number belongs to the parent.
     let channel = unsafe { OwnedFd::from_raw_fd(CHANNEL) };
     fcntl(&channel, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(channel)
@@ -97,8 +99,9 @@ pub fn keep_only(channel: OwnedFd) -> io::Result<OwnedFd> {
 /// One table gives the type, its list and its words, so that none can lack a role.
 macro_rules! child_roles {
     ($($(#[$doc:meta])* $role:ident = $word:literal,)*) => {
-        /// A role of this program that only the monitor starts, by executing the program anew with its word as the one
-        /// argument.  Whoever reads arguments knows the roles from here, so no word is started that nobody knows.
+        /// A role of this program that only the monitor starts, by executing the program anew with
+        /// its word as the one argument.  Whoever reads arguments knows the roles from here, so no
+        /// word is started that nobody knows.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ChildRole {
             $($(#[$doc])* $role,)*
@@ -132,10 +135,10 @@ impl ChildRole {
     }
 }
 
-/// Becomes another role of this program, with `channel` as number 3 and these variables, and no others.  Standard
-/// input, output and error are `/dev/null` there, save for a login child, which is root: a terminal or a log of root's
-/// is not for the others, nor for whoever takes them over.  Only comes back with an error; standard error is then
-/// what it was.
+/// Becomes another role of this program, with `channel` as number 3 and these variables, and no
+/// others.  Standard input, output and error are `/dev/null` there, save for a login child, which
+/// is root: a terminal or a log of root's is not for the others, nor for whoever takes them over.
+/// Only comes back with an error; standard error is then what it was.
 pub fn become_role(
     role: ChildRole,
     channel: OwnedFd,
@@ -187,13 +190,15 @@ fn lead_nowhere() -> io::Result<()> {
     Ok(())
 }
 
-/// What outlives an exec of what a PAM module may have set: a timer that would end the next program, a directory.
+/// What outlives an exec of what a PAM module may have set: a timer that would end the next
+/// program, a directory.
 fn leave_no_trace() -> io::Result<()> {
     alarm::cancel();
     Ok(chdir("/")?)
 }
 
-/// The variables of ours that another role may have: which time it is, and how strict it is with itself.
+/// The variables of ours that another role may have: which time it is, and how strict it is with
+/// itself.
 pub fn environment() -> Vec<(OsString, OsString)> {
     PASSED_ON
         .iter()
@@ -201,17 +206,19 @@ pub fn environment() -> Vec<(OsString, OsString)> {
         .collect()
 }
 
-/// All variables of ours that are not about this one process, for a child that is root too: PAM modules may be
-/// told by them where their configuration is.
+/// All variables of ours that are not about this one process, for a child that is root too: PAM
+/// modules may be told by them where their configuration is.
 pub fn whole_environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os()
         .filter(|(name, _)| OWN.iter().all(|own| name != own))
         .collect()
 }
 
-/// Ends this process with that code, and does nothing else: no library that others have loaded has its turn.
+/// Ends this process with that code, and does nothing else: no library that others have loaded has
+/// its turn.
 pub fn end_at_once(code: u8) -> ! {
-    // SAFETY: it ends the process; nothing of ours is buffered, for the log is written line by line.
+    // SAFETY: it ends the process; nothing of ours is buffered, for the log is written line by
+    // line.
     unsafe { libc::_exit(i32::from(code)) }
 }
 
@@ -295,15 +302,15 @@ pub fn guard(pid: u32) -> io::Result<()> {
     }
 }
 
-/// Ends this child with its parent as long as it is root: it may hang for what a thread of a PAM module, which did not
-/// come along, has locked.  Becoming a user takes this back.
+/// Ends this child with its parent as long as it is root: it may hang for what a thread of a PAM
+/// module, which did not come along, has locked.  Becoming a user takes this back.
 pub fn end_with_parent() {
     // Without it, it ends all the same if nothing hangs.
     let _ = set_pdeathsig(Signal::SIGKILL);
 }
 
-/// What becomes readable when that child ends.  SIGCHLD may go to a thread that a PAM module has left behind, and is
-/// lost there.  Before Linux 5.3 there is nothing else.
+/// What becomes readable when that child ends.  SIGCHLD may go to a thread that a PAM module has
+/// left behind, and is lost there.  Before Linux 5.3 there is nothing else.
 fn watch(pid: u32) -> Option<OwnedFd> {
     // SAFETY: it takes two numbers; what it gives is a new descriptor, or negative.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -312,8 +319,9 @@ fn watch(pid: u32) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Keeps SIGTERM and SIGCHLD for [`guard`], from before the fork on: one that comes early is not lost.  A PAM module
-/// may have had them ignored; then neither would come, and children could not be waited for.
+/// Keeps SIGTERM and SIGCHLD for [`guard`], from before the fork on: one that comes early is not
+/// lost.  A PAM module may have had them ignored; then neither would come, and children could not
+/// be waited for.
 pub fn prepare_guard() -> io::Result<()> {
     reset_signals()?;
     alarm::cancel();
@@ -337,8 +345,8 @@ fn close_from(first: RawFd) -> io::Result<()> {
         if let Some(fd) = fd
             && u32::try_from(fd).is_ok_and(|fd| fd >= first)
         {
-            // SAFETY: as above; the directory's own descriptor is closed twice at worst, when nobody else
-            // can have got its number.
+            // SAFETY: as above; the directory's own descriptor is closed twice at worst, when
+            // nobody else can have got its number.
             let _ = unsafe { libc::close(fd) };
         }
     }

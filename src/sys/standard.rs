@@ -1,8 +1,8 @@
 //! Standard input and output, used without blocking; and what standard error is.
 //!
-//! `O_NONBLOCK` belongs to the open file description, which we share with whoever started us: a shell
-//! would find its terminal changed, during and after our run, and so would a program next to us in a
-//! pipe.  So each kind is treated in the way that leaves the description as it is:
+//! `O_NONBLOCK` belongs to the open file description, which we share with whoever started us: a
+//! shell would find its terminal changed, during and after our run, and so would a program next to
+//! us in a pipe.  So each kind is treated in the way that leaves the description as it is:
 //!
 //! | kind | how |
 //! |---|---|
@@ -38,8 +38,8 @@ pub fn take_input() -> io::Result<Standard> {
     Ok(standard)
 }
 
-/// Takes standard output over: descriptor 1 is `/dev/null` afterwards, so a stray message can never get
-/// between two responses.
+/// Takes standard output over: descriptor 1 is `/dev/null` afterwards, so a stray message can never
+/// get between two responses.
 pub fn take_output() -> io::Result<Standard> {
     let standard = Standard::open(io::stdout().as_fd(), true)?;
     dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;

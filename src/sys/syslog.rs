@@ -1,8 +1,8 @@
 //! The system's log, with the facility `mail`: datagrams to `/dev/log`, as syslog(3) sends them.
 //!
-//! Not syslog(3) itself, because that waits for a log daemon that has stopped reading, and with it would
-//! wait everything we serve.  A line that is not taken at once is lost, and the next one that is
-//! taken says how many were.  A daemon that was started anew is found again.
+//! Not syslog(3) itself, because that waits for a log daemon that has stopped reading, and with it
+//! would wait everything we serve.  A line that is not taken at once is lost, and the next one that
+//! is taken says how many were.  A daemon that was started anew is found again.
 //!
 //! The lines carry no time: the daemon knows it, and whoever reads our lines reads its format.
 

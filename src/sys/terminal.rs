@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-/// The first line of standard input without its end.  If that is a terminal, `prompt` is shown on it and
-/// nothing of what is typed.
+/// The first line of standard input without its end.  If that is a terminal, `prompt` is shown on
+/// it and nothing of what is typed.
 pub fn read_password(prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     let input = io::stdin().lock();
     let silence = Silence::begin(prompt)?;
@@ -52,5 +52,6 @@ impl Drop for Silence {
     }
 }
 
-/// Enough for any password, and little enough to be reserved at once: no copy is left behind by growing.
+/// Enough for any password, and little enough to be reserved at once: no copy is left behind by
+/// growing.
 const MAX_LINE: usize = 4096;

@@ -1,9 +1,9 @@
 //! What ps(1) shows of this process.
 //!
-//! The kernel gives the arguments and the environment one after the other at the top of the stack, and `/proc/PID/cmdline`
-//! shows what is there now.  A title is written over the arguments, and over the environment if that has been copied
-//! away before: so the environment is moved first, once.  The shorter of the two that `ps -c` and top(1)
-//! show is set with prctl(2).
+//! The kernel gives the arguments and the environment one after the other at the top of the stack,
+//! and `/proc/PID/cmdline` shows what is there now.  A title is written over the arguments, and
+//! over the environment if that has been copied away before: so the environment is moved first,
+//! once.  The shorter of the two that `ps -c` and top(1) show is set with prctl(2).
 
 use std::sync::Mutex;
 
@@ -12,8 +12,9 @@ use nix::sys::prctl;
 
 use super::spawn::ROOM;
 
-/// Shows `roost: TITLE`.  Where that is not possible nothing happens.  The first call must come while the process has
-/// one thread, for it moves the environment, and before it is confined; later ones only write.
+/// Shows `roost: TITLE`.  Where that is not possible nothing happens.  The first call must come
+/// while the process has one thread, for it moves the environment, and before it is confined; later
+/// ones only write.
 pub fn set(title: &str) {
     let mut area = match AREA.lock() {
         Ok(area) => area,
@@ -46,14 +47,15 @@ impl Area {
         })
     }
 
-    /// The title, and zeros up to the end.  Without a zero right at the end of what were the arguments the
-    /// kernel goes on into the environment, up to the first zero (`get_mm_cmdline`).
+    /// The title, and zeros up to the end.  Without a zero right at the end of what were the
+    /// arguments the kernel goes on into the environment, up to the first zero (`get_mm_cmdline`).
     fn write(&self, title: &[u8]) {
         let shown = title.len().min(self.length - 1);
         let target = self.start as *mut u8;
-        // SAFETY: the kernel has put arguments and environment there, on our stack, writable and for the life of
-        // the process; nobody reads them any more: the standard library copies arguments when they are asked for
-        // from `argv`, whose strings stay inside of this area and end in a zero; the environment has been moved.
+        // SAFETY: the kernel has put arguments and environment there, on our stack, writable and
+        // for the life of the process; nobody reads them any more: the standard library copies
+        // arguments when they are asked for from `argv`, whose strings stay inside of this area and
+        // end in a zero; the environment has been moved.
         let area = unsafe { std::slice::from_raw_parts_mut(target, self.length) };
         area.fill(0);
         for (octet, &new) in area.iter_mut().zip(title.iter().take(shown)) {
@@ -92,7 +94,8 @@ impl Bounds {
     }
 }
 
-/// Copies the variables that lie in the area to the heap, for good.  Says whether none is left there.
+/// Copies the variables that lie in the area to the heap, for good.  Says whether none is left
+/// there.
 fn move_environment(bounds: &Bounds) -> bool {
     // SAFETY: one thread (the contract of `set`), so nobody reads the environment meanwhile.
     unsafe { std::env::remove_var(ROOM) };

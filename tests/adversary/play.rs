@@ -1,7 +1,7 @@
 //! Plays one scenario as the front, or as a session.
 //!
-//! What became of it is written into a directory: `N.begun` when we were as far as the scenario begins, `N.alive`
-//! if we were there after it. Whoever is killed cannot write the latter.
+//! What became of it is written into a directory: `N.begun` when we were as far as the scenario
+//! begins, `N.alive` if we were there after it. Whoever is killed cannot write the latter.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,5 +1,5 @@
-//! What is sent when, and whether it is permitted: written down here once more, not taken from the table
-//! that the monitor goes by.
+//! What is sent when, and whether it is permitted: written down here once more, not taken from the
+//! table that the monitor goes by.
 
 use roost::ipc::Kind;
 

@@ -1,7 +1,7 @@
 //! Debian's Postfix delivers into the Maildir while a client is in IDLE.
 //!
-//! An instance of its own: configuration, queue and log in the work directory, SMTP on a free port of
-//! loopback, virtual(8) as the delivery agent. Postfix wants root to start it.
+//! An instance of its own: configuration, queue and log in the work directory, SMTP on a free port
+//! of loopback, virtual(8) as the delivery agent. Postfix wants root to start it.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! A whole folder: mail comes in, is appended, copied, flagged and expunged, and the process dies, or
-//! the disk fails, at every call.
+//! A whole folder: mail comes in, is appended, copied, flagged and expunged, and the process dies,
+//! or the disk fails, at every call.
 //!
 //! What must hold afterwards is what clients rely on.  One client has last looked before it all
 //! began, the other was told everything up to the last moment; both come back with their modseq and

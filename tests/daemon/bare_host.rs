@@ -1,4 +1,5 @@
-//! A host that has nothing but what the package depends on: no certificate of anybody's, no directory of ours.
+//! A host that has nothing but what the package depends on: no certificate of anybody's, no
+//! directory of ours.
 
 use std::fs;
 use std::net::TcpListener;

@@ -1,7 +1,7 @@
 //! Real mail programs, each logging in to the daemon as a user of the host and copying his mail.
 //!
-//! What they do in detail is tested in `tests/clients/`; here it matters that each gets in, by TLS and
-//! by STARTTLS, and through the relay.
+//! What they do in detail is tested in `tests/clients/`; here it matters that each gets in, by TLS
+//! and by STARTTLS, and through the relay.
 
 use std::collections::BTreeSet;
 use std::path::Path;

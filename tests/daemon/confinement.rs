@@ -1,5 +1,5 @@
-//! Landlock and seccomp seen to refuse: a front and a session that do what no code of theirs does, as if
-//! they had been taken over. A debugger makes them do it (`inject.py`).
+//! Landlock and seccomp seen to refuse: a front and a session that do what no code of theirs does,
+//! as if they had been taken over. A debugger makes them do it (`inject.py`).
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! `roost --inetd` under the real inetd and xinetd: one client each, and nothing on its socket but IMAP.
+//! `roost --inetd` under the real inetd and xinetd: one client each, and nothing on its socket but
+//! IMAP.
 
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;

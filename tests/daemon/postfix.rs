@@ -1,5 +1,5 @@
-//! The Dovecot auth protocol: a real Postfix submits with our users' passwords, and what it says on the
-//! socket, word by word.
+//! The Dovecot auth protocol: a real Postfix submits with our users' passwords, and what it says on
+//! the socket, word by word.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

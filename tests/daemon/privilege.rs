@@ -1,5 +1,5 @@
-//! What goes wrong where privilege changes hands: PAM modules that misbehave, homes that cannot be entered,
-//! processes that are killed, a standard input that is no client.
+//! What goes wrong where privilege changes hands: PAM modules that misbehave, homes that cannot be
+//! entered, processes that are killed, a standard input that is no client.
 
 use std::fs;
 use std::net::TcpListener;

@@ -98,7 +98,8 @@ fn the_address_in_the_header_of_a_trusted_proxy_is_the_clients() {
         });
         client.logout();
     }
-    // Of the proxy itself (a health check): its own address, of which there is a line if somebody logs in.
+    // Of the proxy itself (a health check): its own address, of which there is a line if somebody
+    // logs in.
     for header in [
         b"PROXY UNKNOWN\r\n".to_vec(),
         version_2(0, 0, &[]),
@@ -159,7 +160,8 @@ fn who_came_by_tls_to_a_trusted_proxy_counts_as_under_tls() {
     );
     let who = daemon.ask(&["who"]);
     assert!(who.contains(" yes "), "{who}");
-    // Without, with a certificate but without TLS, by version 1, and when the proxy speaks for itself.
+    // Without, with a certificate but without TLS, by version 1, and when the proxy speaks for
+    // itself.
     let without = b"\x20\x00\x05\x06\x00\x00\x00\x00";
     for header in [
         version_2(1, 0x11, V4),

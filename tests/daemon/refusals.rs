@@ -1,4 +1,5 @@
-//! What the log says of those who are turned away before they have logged in: who, why, and what to change.
+//! What the log says of those who are turned away before they have logged in: who, why, and what to
+//! change.
 
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 

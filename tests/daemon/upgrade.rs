@@ -1,4 +1,5 @@
-//! The host is upgraded under a running daemon: other libraries, other PAM modules, another program.
+//! The host is upgraded under a running daemon: other libraries, other PAM modules, another
+//! program.
 
 use std::fs;
 use std::path::{Path, PathBuf};

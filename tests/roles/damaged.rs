@@ -1,5 +1,5 @@
-//! Files that are damaged, or not for the user to read or write: what is served all the same, what is
-//! refused, and what the log says to whoever has to mend it.
+//! Files that are damaged, or not for the user to read or write: what is served all the same, what
+//! is refused, and what the log says to whoever has to mend it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

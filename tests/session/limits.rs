@@ -141,7 +141,8 @@ fn twenty_six_keywords_fit_and_the_next_is_refused_or_kept() {
     a.ok(&format!("STORE 1 +FLAGS.SILENT ({})", names.join(" ")));
     a.ok("FETCH 1 FLAGS")
         .contains(&format!("1 FETCH (FLAGS ({}))", names.join(" ")));
-    // No letter is left. Either the client is told, or it is stored all the same; never another one.
+    // No letter is left. Either the client is told, or it is stored all the same; never another
+    // one.
     let reply = a.command("STORE 2 +FLAGS (word27)");
     match reply.tagged.word() {
         "NO" => a.ok("FETCH 2 FLAGS").contains("2 FETCH (FLAGS ())"),

@@ -1,4 +1,5 @@
-//! Namespace prefixes (RFC 2342), mailboxes that everybody has, and configured special uses (RFC 6154).
+//! Namespace prefixes (RFC 2342), mailboxes that everybody has, and configured special uses (RFC
+//! 6154).
 
 use crate::support::*;
 

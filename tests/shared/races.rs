@@ -1,12 +1,12 @@
-//! A command acts on what a message's name says at that moment, whoever changed it: another process of the
-//! server, or a program that renames files.
+//! A command acts on what a message's name says at that moment, whoever changed it: another process
+//! of the server, or a program that renames files.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
-/// With another process of the server and with a rename, where changes are told and where folders are
-/// polled: `change` gets a client of the other process, or none.
+/// With another process of the server and with a rename, where changes are told and where folders
+/// are polled: `change` gets a client of the other process, or none.
 fn every_way(count: usize, conversation: impl Fn(&Mail, &mut Client, &dyn Fn(usize, &str))) {
     roost_only!("whether folders are watched is a setting of ours");
     for watch in ["mail.watch=yes", "mail.watch=no"] {
@@ -386,8 +386,8 @@ fn a_storm_of_renames_in_a_polled_folder_keeps_no_client_waiting_and_expunges_no
     roost_only!("whether folders are watched is a setting of ours");
     let mail = Mail::numbered(20);
     let inbox = mail.inbox();
-    // Before the storm: a listing of a directory may miss what is renamed meanwhile, and a message that
-    // was never seen then comes after the others.
+    // Before the storm: a listing of a directory may miss what is renamed meanwhile, and a message
+    // that was never seen then comes after the others.
     let mut a = Server::preauth_with(&mail, &["mail.watch=no"]);
     a.ok("SELECT INBOX").contains("20 EXISTS");
     let stop = AtomicBool::new(false);

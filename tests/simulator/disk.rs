@@ -1,5 +1,5 @@
-//! The directory that everybody works on, and what is seen of it after each call: names that came and
-//! went, by whose hand.  What no server may do to a file is found out here.
+//! The directory that everybody works on, and what is seen of it after each call: names that came
+//! and went, by whose hand.  What no server may do to a file is found out here.
 //!
 //! The kernel's times are replaced by those of the simulated clock, which moves in ticks as the
 //! kernel's does.

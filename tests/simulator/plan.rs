@@ -1,5 +1,5 @@
-//! What happens in a run: who is there, what each does, and who goes when.  A plan is data: the same
-//! plan gives the same run, and a part left out gives a smaller plan.
+//! What happens in a run: who is there, what each does, and who goes when.  A plan is data: the
+//! same plan gives the same run, and a part left out gives a smaller plan.
 
 use std::fmt;
 

@@ -182,8 +182,8 @@ impl Client {
         self.wire.write_all(bytes)
     }
 
-    /// Sends `bytes` over and over, at most `most` of them, until the connection takes no more for a
-    /// second; whether that came.
+    /// Sends `bytes` over and over, at most `most` of them, until the connection takes no more for
+    /// a second; whether that came.
     pub fn flood(&mut self, bytes: &[u8], most: usize) -> bool {
         let patience = Duration::from_secs(1);
         let set = self.wire.set_write_patience(patience);

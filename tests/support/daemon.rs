@@ -33,8 +33,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// With these lines in its configuration, as `limits.connections = 5`; what a test does not say is
-    /// such that it runs here and is quick.
+    /// With these lines in its configuration, as `limits.connections = 5`; what a test does not say
+    /// is such that it runs here and is quick.
     #[track_caller]
     pub fn start(settings: &[&str]) -> Daemon {
         Daemon::start_in(Place::new(), settings)

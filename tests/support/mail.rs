@@ -340,8 +340,8 @@ pub(super) fn next() -> usize {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A client of this mail, in whose folder `name` ("" is INBOX) there are 26 more messages, the first with the keyword
-/// `k0`, the second with `k1`, and so on: all letters are in use.
+/// A client of this mail, in whose folder `name` ("" is INBOX) there are 26 more messages, the
+/// first with the keyword `k0`, the second with `k1`, and so on: all letters are in use.
 pub fn full_of_keywords(mail: &Mail, name: &str) -> Client {
     let folder = match name {
         "" => mail.inbox(),

@@ -3,8 +3,8 @@
 //! [`Mail`] is a work directory with a Maildir in it, which the test also touches as another
 //! program would. [`Server`] is a server over it, [`Client`] a conversation with one. Which server
 //! is decided in one place, [`Program::under_test`]: Roost; Roost's whole daemon when
-//! `ROOST_UNDER_TEST=daemon`, so that what is tried is what is shipped; or Debian's Dovecot when it is
-//! `dovecot`, so that what we expect can be tried on the server we stand in for.
+//! `ROOST_UNDER_TEST=daemon`, so that what is tried is what is shipped; or Debian's Dovecot when it
+//! is `dovecot`, so that what we expect can be tried on the server we stand in for.
 //!
 //! Every response a client reads is checked twice before a test sees it: by the grammar in
 //! [`grammar`] and, for what it knows, by imap-codec. A test compares responses by meaning

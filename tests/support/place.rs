@@ -1,7 +1,7 @@
 //! A directory for one test of the daemon, and what of the host it borrows: users, PAM services.
 //!
-//! Everything borrowed has the number of the test's process in its name, and goes with the value that
-//! stands for it. What a killed run left behind, the next one removes.
+//! Everything borrowed has the number of the test's process in its name, and goes with the value
+//! that stands for it. What a killed run left behind, the next one removes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -188,7 +188,8 @@ impl Drop for PamService {
     }
 }
 
-/// Runs a program without a terminal; gives what it printed on both streams, and whether it succeeded.
+/// Runs a program without a terminal; gives what it printed on both streams, and whether it
+/// succeeded.
 pub fn output(command: &mut Command) -> (bool, String) {
     let Output {
         status,

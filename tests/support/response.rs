@@ -3,7 +3,8 @@
 //! An expectation is written as the response without `* `, tag and CRLF: `2 FETCH (FLAGS (\Seen))`.
 //! It matches if the tokens do, where
 //!
-//! - flags, capabilities, SEARCH results, FETCH and STATUS items, LIST attributes may come in any order;
+//! - flags, capabilities, SEARCH results, FETCH and STATUS items, LIST attributes may come in any
+//!   order;
 //! - a set may be written in any way (`1:3` is `1,2,3`);
 //! - an atom, a quoted string and a literal with the same bytes are the same;
 //! - `\Recent` counts only where the expectation has it;

@@ -279,7 +279,8 @@ impl Process {
     /// How long it has been computing, in ticks of the kernel (a hundredth of a second).
     pub fn processor_time(&self) -> u64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("its stat");
-        // What comes before is the name, which may have blanks: utime is the 14th field, stime the 15th.
+        // What comes before is the name, which may have blanks: utime is the 14th field, stime the
+        // 15th.
         let (_, fields) = stat.rsplit_once(") ").expect("a name");
         let times = fields.split(' ').skip(11).take(2);
         times.map(|time| time.parse::<u64>().expect("ticks")).sum()

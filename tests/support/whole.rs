@@ -1,5 +1,5 @@
-//! The whole daemon over a [`Mail`]: its conversations go through front, TLS and a session that the monitor
-//! has started, with the Maildir's owner as a user of a passwd-file.
+//! The whole daemon over a [`Mail`]: its conversations go through front, TLS and a session that the
+//! monitor has started, with the Maildir's owner as a user of a passwd-file.
 
 use std::path::Path;
 use std::sync::Arc;

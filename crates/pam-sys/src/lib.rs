@@ -1,8 +1,9 @@
 //! The C interface of Linux-PAM, as far as the crate `pam` and Roost name it.
 //!
-//! It stands in for the crate of the same name, which has libclang read the header whenever it is built.
-//! Linux-PAM has kept these declarations through all of its releases, on every architecture;
-//! `tests/pam_header.rs` has the C compiler compare them with the header that is installed.
+//! It stands in for the crate of the same name, which has libclang read the header whenever it is
+//! built.  Linux-PAM has kept these declarations through all of its releases, on every
+//! architecture; `tests/pam_header.rs` has the C compiler compare them with the header that is
+//! installed.
 //!
 //! The test reads this file as text, so declarations are written as those that are here.
 

@@ -1,7 +1,7 @@
 //! The certificates of the server, which of them a client gets, and what is asked of the client.
 //!
-//! There is one configuration of rustls for each certificate, and it is chosen when the ClientHello has
-//! come, not by rustls itself: so it is known which certificate a client has got, even one that
+//! There is one configuration of rustls for each certificate, and it is chosen when the ClientHello
+//! has come, not by rustls itself: so it is known which certificate a client has got, even one that
 //! resumes a session, and channel binding needs that (RFC 5929 4).
 
 use std::fmt;
@@ -99,16 +99,16 @@ pub(super) struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: Arc<dyn SigningKey>,
     config: Arc<ServerConfig>,
-    /// For clients that say that they want IMAP (RFC 7301; RFC 8314 3.3).  rustls would refuse those that
-    /// want only something else, and there is no reason to.
+    /// For clients that say that they want IMAP (RFC 7301; RFC 8314 3.3).  rustls would refuse
+    /// those that want only something else, and there is no reason to.
     imap_config: Arc<ServerConfig>,
     /// RFC 5929 4
     pub end_point: Option<Vec<u8>>,
 }
 
 impl Certificates {
-    /// The first pair is for clients that name no other.  Sessions begun under `before` can be resumed if
-    /// it had the same certificates and asked the same of clients.
+    /// The first pair is for clients that name no other.  Sessions begun under `before` can be
+    /// resumed if it had the same certificates and asked the same of clients.
     pub fn new(
         pairs: &[Pair<'_>],
         policy: Policy,
@@ -225,8 +225,8 @@ impl Certificates {
         })
     }
 
-    /// The certificate for a client: of those for the name it asks for, else of those for the name of the
-    /// first, one with which it can do, and rather one that is cheap for us to sign with.
+    /// The certificate for a client: of those for the name it asks for, else of those for the name
+    /// of the first, one with which it can do, and rather one that is cheap for us to sign with.
     pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<&Arc<Identity>> {
         let first = self.identities.first()?;
         let asked = hello.server_name().map(str::to_ascii_lowercase);
@@ -253,7 +253,8 @@ impl Certificates {
             .or_else(|| all().find(wild))
     }
 
-    /// Whether the client knows the signatures, and (TLS 1.2) has a cipher suite that goes with them.
+    /// Whether the client knows the signatures, and (TLS 1.2) has a cipher suite that goes with
+    /// them.
     fn can_use(&self, identity: &Identity, hello: &ClientHello<'_>) -> bool {
         let algorithm = identity.key.algorithm();
         let mut suites = self.provider.cipher_suites.iter();
@@ -284,8 +285,8 @@ impl Identity {
     }
 }
 
-/// A certificate for `names` that nobody but the server itself vouches for, and its key, both PEM; for ten
-/// years from `now`.
+/// A certificate for `names` that nobody but the server itself vouches for, and its key, both PEM;
+/// for ten years from `now`.
 pub fn make_self_signed(
     names: &[&str],
     now: SystemTime,

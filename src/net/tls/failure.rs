@@ -1,4 +1,5 @@
-//! Why TLS has failed, in words for whoever reads the log: what the client most probably wants, or lacks.
+//! Why TLS has failed, in words for whoever reads the log: what the client most probably wants, or
+//! lacks.
 
 use std::fmt;
 use std::io;

@@ -57,8 +57,8 @@ pub(super) fn find(chain: &[CertificateDer<'_>], now: SystemTime) -> Vec<Oddity>
     found
 }
 
-/// Whether each certificate is followed by its issuer, as RFC 5246 7.4.2 wants it and as clients of today still need
-/// it for the first one.
+/// Whether each certificate is followed by its issuer, as RFC 5246 7.4.2 wants it and as clients of
+/// today still need it for the first one.
 fn link(facts: &[Facts]) -> Option<Oddity> {
     for (place, certificate) in facts.iter().enumerate() {
         let rest = facts.get(place + 1..).unwrap_or_default();
@@ -72,7 +72,8 @@ fn link(facts: &[Facts]) -> Option<Oddity> {
         if facts.iter().any(|other| certificate.is_issued_by(other)) {
             return Some(Oddity::Disordered(certificate.subject()));
         }
-        // The issuer of the last one is who the clients know by themselves; of the server's own it hardly ever is.
+        // The issuer of the last one is who the clients know by themselves; of the server's own it
+        // hardly ever is.
         if place == 0 {
             let (name, issuer) = (certificate.subject(), certificate.issuer());
             return Some(Oddity::NoIssuer(name, issuer));

@@ -26,8 +26,8 @@ impl Facts {
         Some(Facts { certificate })
     }
 
-    /// The DNS names it is for, in lower case; `*.` may stand for one label (RFC 6125 6.4.3).  Without
-    /// any, old certificates have it as common name.
+    /// The DNS names it is for, in lower case; `*.` may stand for one label (RFC 6125 6.4.3).
+    /// Without any, old certificates have it as common name.
     pub fn names(&self) -> Vec<String> {
         let subject = self.certificate.tbs_certificate();
         let alternative = subject.get_extension::<SubjectAltName>();
@@ -71,8 +71,8 @@ impl Facts {
         Some((moment(validity.not_before), moment(validity.not_after)))
     }
 
-    /// Whether that one has signed this one, by the names and, where they are there, the numbers of their keys: another
-    /// key of an authority has its name too.
+    /// Whether that one has signed this one, by the names and, where they are there, the numbers of
+    /// their keys: another key of an authority has its name too.
     pub fn is_issued_by(&self, other: &Facts) -> bool {
         let (own, theirs) = (
             self.certificate.tbs_certificate(),
@@ -127,8 +127,9 @@ impl Facts {
         key.to_der().ok()
     }
 
-    /// RFC 5929 4.1: the hash of the certificate `der` by the hash function of its signature; SHA-256 in
-    /// place of MD5 and SHA-1.  Undefined where the signature has none of its own (Ed25519).
+    /// RFC 5929 4.1: the hash of the certificate `der` by the hash function of its signature;
+    /// SHA-256 in place of MD5 and SHA-1.  Undefined where the signature has none of its own
+    /// (Ed25519).
     pub fn end_point(&self, der: &[u8]) -> Option<Vec<u8>> {
         let algorithm = self.certificate.signature_algorithm();
         let hash = match algorithm.oid {
@@ -155,7 +156,8 @@ fn show(name: &Name) -> String {
     }
 }
 
-/// RFC 4055 3.1: `hashAlgorithm [0] HashAlgorithm DEFAULT sha1Identifier` is the first of the parameters.
+/// RFC 4055 3.1: `hashAlgorithm [0] HashAlgorithm DEFAULT sha1Identifier` is the first of the
+/// parameters.
 fn pss_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<&'static Algorithm> {
     let parameters = AnyRef::from(algorithm.parameters.as_ref()?);
     let oid = parameters

@@ -1,7 +1,8 @@
 //! The conversation (pam_conv(3)): what modules ask, and what they are answered.
 //!
-//! It takes 1 to 32 messages, a null pointer for any of them or for the answers, and hands out answers from malloc,
-//! which the caller frees; if it fails half-way, those made are wiped and freed.
+//! It takes 1 to 32 messages, a null pointer for any of them or for the answers, and hands out
+//! answers from malloc, which the caller frees; if it fails half-way, those made are wiped and
+//! freed.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::{ptr, slice};
@@ -23,8 +24,8 @@ pub(super) struct Talk {
 ///
 /// # Safety
 ///
-/// `messages` is an array of `count` messages, as Linux-PAM has it, `responses` a place for the answers or null,
-/// and `talk` a [`Talk`] that nobody else has a reference to.
+/// `messages` is an array of `count` messages, as Linux-PAM has it, `responses` a place for the
+/// answers or null, and `talk` a [`Talk`] that nobody else has a reference to.
 pub(super) unsafe extern "C" fn converse(
     count: c_int,
     messages: *mut *const ffi::pam_message,
@@ -35,8 +36,8 @@ pub(super) unsafe extern "C" fn converse(
     if !(1..=MAX_MESSAGES).contains(&count) || messages.is_null() || talk.is_null() {
         return ffi::PAM_CONV_ERR;
     }
-    // SAFETY: it is what `start` gave to PAM, which hands it back unchanged, and while PAM runs nobody
-    // else has a reference to it.
+    // SAFETY: it is what `start` gave to PAM, which hands it back unchanged, and while PAM runs
+    // nobody else has a reference to it.
     let talk = unsafe { &mut *talk.cast::<Talk>() };
     // SAFETY: in Linux-PAM this is an array of so many pointers.
     let messages = unsafe { slice::from_raw_parts(messages, count) };

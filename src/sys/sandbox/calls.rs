@@ -1,10 +1,10 @@
 //! The system calls of each role.
 //!
-//! Each list is what the role's code, the standard library, glibc and the crates below us call today,
-//! with the older and newer names of the same call, so that another version of them finds what it
-//! needs.  What is missing on purpose: every way to execute, to make a process, to look into another
-//! one, to get a socket (descriptors come from the monitor), to map executable memory, to mount, to
-//! load into the kernel.
+//! Each list is what the role's code, the standard library, glibc and the crates below us call
+//! today, with the older and newer names of the same call, so that another version of them finds
+//! what it needs.  What is missing on purpose: every way to execute, to make a process, to look
+//! into another one, to get a socket (descriptors come from the monitor), to map executable memory,
+//! to mount, to load into the kernel.
 //!
 //! Calls that Landlock does not govern are missing too, because where several users share one uid
 //! the filter alone keeps a session from their files: to make a link, to change modes or times by a
@@ -23,8 +23,9 @@ use super::{Role, Unlisted};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// What is refused by rule, as libraries expect it; and what is listed.  To be installed in this order: of two answers
-/// the kernel takes the harder one, and of two errors the one of the last filter.
+/// What is refused by rule, as libraries expect it; and what is listed.  To be installed in this
+/// order: of two answers the kernel takes the harder one, and of two errors the one of the last
+/// filter.
 pub fn filters(role: Role, unlisted: Unlisted) -> Result<[BpfProgram; 2], BackendError> {
     let (refused, errno) = match role {
         // A library that looks for a file does without; there are none.
@@ -108,7 +109,8 @@ fn front_rules() -> Result<Rules, BackendError> {
     Ok(Rules::from([(libc::SYS_socketpair, vec![pair])]))
 }
 
-/// These commands, and `F_SETFL` without `O_ASYNC`, which with `F_SETOWN` and `F_SETSIG` would send signals.
+/// These commands, and `F_SETFL` without `O_ASYNC`, which with `F_SETOWN` and `F_SETSIG` would send
+/// signals.
 fn fcntl_rules(commands: &[libc::c_int]) -> Result<Vec<SeccompRule>, BackendError> {
     let mut rules = Vec::new();
     for &command in commands {

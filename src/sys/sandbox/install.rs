@@ -23,8 +23,9 @@ pub fn in_all_threads(filter: BpfProgramRef<'_>, record: Record) -> Result<(), s
         Record::No => libc::SECCOMP_FILTER_FLAG_TSYNC,
         Record::Yes => libc::SECCOMP_FILTER_FLAG_TSYNC | libc::SECCOMP_FILTER_FLAG_LOG,
     };
-    // SAFETY: the program's address and length are those of `filter`, which the kernel only reads and which
-    // lives as long as this call; its instructions are laid out as the kernel's (repr(C)).
+    // SAFETY: the program's address and length are those of `filter`, which the kernel only reads
+    // and which lives as long as this call; its instructions are laid out as the kernel's
+    // (repr(C)).
     let installed = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
@@ -44,13 +45,15 @@ pub fn in_all_threads(filter: BpfProgramRef<'_>, record: Record) -> Result<(), s
 pub fn tell_of_refusals() -> Result<(), Errno> {
     let handler = SigHandler::SigAction(tell);
     let action = SigAction::new(handler, SaFlags::SA_SIGINFO, SigSet::all());
-    // SAFETY: the handler only calls what may be called in one (signal-safety(7)), and does not return.
+    // SAFETY: the handler only calls what may be called in one (signal-safety(7)), and does not
+    // return.
     unsafe { sigaction(Signal::SIGSYS, &action) }?;
     Ok(())
 }
 
 extern "C" fn tell(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel gives a handler with SA_SIGINFO a whole siginfo_t, which for SIGSYS begins so.
+    // SAFETY: the kernel gives a handler with SA_SIGINFO a whole siginfo_t, which for SIGSYS begins
+    // so.
     let Refusal { number, .. } = unsafe { info.cast::<Refusal>().read_unaligned() };
     let mut text = *b"roost: system call      is not listed (src/sys/sandbox/calls.rs)\n";
     let mut left = number.unsigned_abs();
@@ -71,7 +74,8 @@ struct Program {
     instructions: *const libc::c_void,
 }
 
-/// `siginfo_t` of SIGSYS: number, error and code of the signal, and what they are aligned to; then its own.
+/// `siginfo_t` of SIGSYS: number, error and code of the signal, and what they are aligned to; then
+/// its own.
 #[repr(C)]
 struct Refusal {
     _signal: [libc::c_int; 4],

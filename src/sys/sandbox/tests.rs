@@ -295,8 +295,8 @@ fn raw(call: libc::c_long) -> Result<libc::c_long, Errno> {
 
 fn with(call: libc::c_long, arguments: [u64; 4]) -> Result<libc::c_long, Errno> {
     let [a, b, c, d] = arguments;
-    // SAFETY: numbers, or the address of a string that outlives the call; every one of them is refused before
-    // it does anything, or the test fails.
+    // SAFETY: numbers, or the address of a string that outlives the call; every one of them is
+    // refused before it does anything, or the test fails.
     Errno::result(unsafe { libc::syscall(call, a, b, c, d, 0_u64, 0_u64) })
 }
 

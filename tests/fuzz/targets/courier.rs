@@ -6,8 +6,8 @@ use roost::mail::MailboxName;
 use roost::maildir::courier;
 use std::collections::BTreeMap;
 
-/// Any `courierimapuiddb`, `courierimapsubscribed` and files in `courierimapkeywords/`, and messages.
-/// What Courier has told of UIDs stays true; nothing of Courier's is changed.
+/// Any `courierimapuiddb`, `courierimapsubscribed` and files in `courierimapkeywords/`, and
+/// messages.  What Courier has told of UIDs stays true; nothing of Courier's is changed.
 pub fn courier(input: &[u8]) {
     let scratch = Scratch::new();
     for name in ["cur", "new", "tmp", KEYWORDS] {

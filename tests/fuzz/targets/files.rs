@@ -87,8 +87,8 @@ pub fn filename(input: &[u8]) {
     }
 }
 
-/// `dovecot-uidlist`. What is read is written so that it is read again, and a list that grew is read
-/// like one that always was that long.
+/// `dovecot-uidlist`. What is read is written so that it is read again, and a list that grew is
+/// read like one that always was that long.
 pub fn uidlist(input: &[u8]) {
     let scratch = Scratch::new();
     scratch.write(UIDLIST, input);
@@ -260,8 +260,8 @@ pub fn subscriptions(input: &[u8]) {
     }
 }
 
-/// `roost.cache`, as it is and with its checksums put right. What is put is what is got, and what is
-/// damaged is not there, but never something else.
+/// `roost.cache`, as it is and with its checksums put right. What is put is what is got, and what
+/// is damaged is not there, but never something else.
 pub fn cache(input: &[u8]) {
     for file in [input.to_vec(), sealed_cache(input)] {
         let scratch = Scratch::new();
@@ -278,7 +278,8 @@ pub fn cache(input: &[u8]) {
         for _ in 0..2 {
             assert_eq!(cache.get(Uid(3)), Some(&b"three"[..]));
             for (uid, before) in uids().zip(&before) {
-                // Of a batch that is damaged, more or less may be read when there is another behind it.
+                // Of a batch that is damaged, more or less may be read when there is another behind
+                // it.
                 let got = cache.get(uid).map(<[u8]>::to_vec);
                 assert!(uid.0 == 3 || got.is_none() || got == *before || is_in(&file, got));
             }

@@ -135,8 +135,8 @@ pub fn deliver(scratch: &Scratch, name: &str, bytes: &[u8]) {
     }
 }
 
-/// Dovecot's index and log. Read in two steps they say what they say at once; a modseq once raised is
-/// there to be read.
+/// Dovecot's index and log. Read in two steps they say what they say at once; a modseq once raised
+/// is there to be read.
 pub fn modseq_log(input: &[u8]) {
     let scratch = Scratch::new();
     let log = scratch.path.join(LOG);

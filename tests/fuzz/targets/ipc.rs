@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 
 use roost::ipc::codec::{KINDS, decode, encode};
 
-/// One packet. A message is written in one way only, so what is taken is written in the same octets.
+/// One packet. A message is written in one way only, so what is taken is written in the same
+/// octets.
 pub fn ipc(input: &[u8]) {
     let kind = input.first().and_then(|&code| KINDS.get(usize::from(code)));
     let has_descriptor = kind.is_some_and(|kind| kind.has_descriptor());

@@ -1,5 +1,5 @@
-//! What the fuzz targets do with an input: hand it to a parser and hold it to what is promised of any
-//! input. None may panic, and where bytes come in pieces, where they are cut does not matter.
+//! What the fuzz targets do with an input: hand it to a parser and hold it to what is promised of
+//! any input. None may panic, and where bytes come in pieces, where they are cut does not matter.
 //!
 //! Used twice: by the fuzzer (`../fuzz_targets`), and by `tests/corpus.rs`, which replays what was
 //! found.

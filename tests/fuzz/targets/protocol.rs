@@ -12,8 +12,8 @@ use roost::imap::syntax::{Reader, write_astring, write_date_time, write_string};
 use roost::mail::{MailboxName, Ranges, utf7};
 use roost::net::proxy::parse;
 
-/// What a proxy says first. It is known when it is complete, not before and not otherwise after, and at
-/// the latest when the longest header has come.
+/// What a proxy says first. It is known when it is complete, not before and not otherwise after,
+/// and at the latest when the longest header has come.
 pub fn proxy(input: &[u8]) {
     let whole = parse(input);
     assert!(whole != Ok(None) || input.len() < 536);

@@ -10,8 +10,8 @@ use roost::session::{Greeting, Session};
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
-/// A script, one step a line: what a client says (`1 ` to `3 ` and a line, or `1+ ` and what needs no
-/// end of line), and what else happens.
+/// A script, one step a line: what a client says (`1 ` to `3 ` and a line, or `1+ ` and what needs
+/// no end of line), and what else happens.
 ///
 ///     put cur/1.host:2,S Subject: x
 ///     move new/2.host cur/2.host:2,

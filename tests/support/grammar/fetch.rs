@@ -227,7 +227,8 @@ impl Input<'_> {
         self.expect(b")")
     }
 
-    /// `body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP body-fld-octets`
+    /// `body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP
+    /// body-fld-octets`
     pub(super) fn body_fields(&mut self) -> Outcome {
         self.body_fld_param()?;
         self.sp()?;

@@ -114,7 +114,8 @@ impl<'a> Tokenizer<'a> {
         Ok(Token::Text(text[..size].to_vec()))
     }
 
-    /// Characters up to a space, a parenthesis, a quote or one of `ends`. What is in `[]` belongs to it.
+    /// Characters up to a space, a parenthesis, a quote or one of `ends`. What is in `[]` belongs
+    /// to it.
     fn atom(&mut self, ends: &[u8]) -> Result<Token, String> {
         let mut depth = 0;
         let mut quoted = false;

@@ -1,5 +1,5 @@
-//! The filter against what the source calls: a call of the operating system that comes new into `maildir`, `net` or `ipc`
-//! needs a row here, and what it is for the kernel a row in the filter.
+//! The filter against what the source calls: a call of the operating system that comes new into
+//! `maildir`, `net` or `ipc` needs a row here, and what it is for the kernel a row in the filter.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -192,8 +192,8 @@ fn sources() -> Vec<PathBuf> {
     found
 }
 
-/// The functions of nix that are named in the text, those of the standard library that are called on an open file,
-/// and on a path.
+/// The functions of nix that are named in the text, those of the standard library that are called
+/// on an open file, and on a path.
 fn calls_in(text: &str) -> Vec<String> {
     let code = text
         .split("#[cfg(test)]\nmod tests {")
