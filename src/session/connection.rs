@@ -10,7 +10,7 @@ use super::counters::{Counters, Departure};
 use super::mailbox::Effort;
 use super::mailboxes::{MailboxKey, Mailboxes};
 use super::reply::{self, About, Reply, ReplyCode};
-use super::view::{Manner, Tell};
+use super::view::{self, Manner, Tell};
 use crate::config::Config;
 use crate::imap::command::{Command as Request, Extension, Tag};
 use crate::imap::connection::{Bad, State};
@@ -63,7 +63,7 @@ impl Client {
         if let Some(selected) = self.selected.take()
             && let Some(mailbox) = mailboxes.get(selected.mailbox)
         {
-            mailbox.remove_view(self.id, now);
+            mailbox.remove_listener(self.id, now);
         }
         self.saved = Ranges::new();
         if self.imap.state() == State::Selected {
@@ -529,7 +529,7 @@ pub fn look(
     let step = mailboxes.look(selected.mailbox, effort, now, over)?;
     let mailbox = mailboxes.get(selected.mailbox);
     if mailbox.is_some_and(|mailbox| mailbox.take_news()) {
-        mailboxes.wake_viewers(selected.mailbox, client.id);
+        mailboxes.wake_listeners(selected.mailbox, client.id);
     }
     Ok(step)
 }
@@ -571,7 +571,7 @@ pub fn tell_news(client: &mut Client, mailboxes: &mut Mailboxes, tell: Tell) -> 
     let Some(mailbox) = mailboxes.get(selected.mailbox) else {
         return true;
     };
-    mailbox.tell(client.id, tell, manner, &mut client.out)
+    view::tell(mailbox, client.id, tell, manner, &mut client.out)
 }
 
 /// Waiting for a lock that another program holds.

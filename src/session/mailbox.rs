@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::view::{Manner, Tell, View};
+use super::cursor::Cursor;
 use crate::mail::{MailboxName, Ranges, Uid};
 use crate::maildir::disk::watch::Event;
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
 use crate::maildir::own::cache::Cache;
-use crate::net::{Buffer, ConnectionId, Now};
+use crate::net::{ConnectionId, Now};
 
 pub struct Mailbox {
     pub name: MailboxName,
     pub folder: Folder,
-    views: BTreeMap<ConnectionId, View>,
+    cursors: BTreeMap<ConnectionId, Cursor>,
     /// What the watch saw and the folder has not been told yet.
     events: Vec<Event>,
     watched: bool,
-    /// Something was handed to the views since viewers were last woken.
+    /// Something was handed to the views since listeners were last woken.
     news: bool,
     rescan: bool,
     /// The events, and those handled, are all that happened up to this time.
@@ -59,7 +59,7 @@ impl Mailbox {
         Mailbox {
             name,
             folder,
-            views: BTreeMap::new(),
+            cursors: BTreeMap::new(),
             events: Vec::new(),
             watched: false,
             news: false,
@@ -165,7 +165,7 @@ impl Mailbox {
 
     /// When the folder should be looked at again because nobody tells when it changes.
     pub fn next_poll(&self, interval: Duration) -> Option<Instant> {
-        (!self.watched && !self.views.is_empty()).then(|| self.looked + interval)
+        (!self.watched && !self.cursors.is_empty()).then(|| self.looked + interval)
     }
 
     /// The folder is due to be polled, and whoever is interested has been woken.
@@ -174,7 +174,7 @@ impl Mailbox {
     }
 
     /// The client of `connection` has been told that everything in the table exists.
-    pub fn add_view(&mut self, connection: ConnectionId, read_only: bool, now: Now) {
+    pub fn add_listener(&mut self, connection: ConnectionId, read_only: bool, now: Now) {
         let last = self.last_uid();
         let first = if read_only {
             self.folder.first_recent()
@@ -187,25 +187,34 @@ impl Mailbox {
             // A session in another process should not find the same messages \Recent.
             self.folder.write_index(now.time);
         }
-        let view = View::new(&self.folder, read_only, recent);
-        self.views.insert(connection, view);
+        let cursor = Cursor::new(&self.folder, read_only, recent);
+        self.cursors.insert(connection, cursor);
         self.unused = None;
     }
 
-    pub fn remove_view(&mut self, connection: ConnectionId, now: Now) {
-        self.views.remove(&connection);
-        if self.views.is_empty() {
+    pub fn remove_listener(&mut self, connection: ConnectionId, now: Now) {
+        self.cursors.remove(&connection);
+        if self.cursors.is_empty() {
             self.unused = Some(now.instant);
         }
         self.bury();
     }
 
-    pub fn view(&self, connection: ConnectionId) -> Option<&View> {
-        self.views.get(&connection)
+    pub fn cursor(&self, connection: ConnectionId) -> Option<&Cursor> {
+        self.cursors.get(&connection)
     }
 
-    pub fn viewers(&self) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.views.keys().copied()
+    /// For whoever tells the client what it has not heard yet.
+    pub fn folder_and_cursor(
+        &mut self,
+        connection: ConnectionId,
+    ) -> Option<(&Folder, &mut Cursor)> {
+        let cursor = self.cursors.get_mut(&connection)?;
+        Some((&self.folder, cursor))
+    }
+
+    pub fn listeners(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.cursors.keys().copied()
     }
 
     /// Whether there is news that no viewer has been woken for.
@@ -213,59 +222,33 @@ impl Mailbox {
         std::mem::take(&mut self.news)
     }
 
-    /// Tells the client what may be told now; true when there is nothing left, false when its
-    /// buffer is full.
-    pub fn tell(
-        &mut self,
-        connection: ConnectionId,
-        tell: Tell,
-        manner: Manner,
-        out: &mut Buffer,
-    ) -> bool {
-        let Some(view) = self.views.get_mut(&connection) else {
-            return true;
-        };
-        let complete = view.tell(&self.folder, tell, manner, out);
-        if complete && self.tombstones > 0 {
-            self.bury();
-        }
-        complete
-    }
-
     /// What may be told of modseqs while removals wait that could not be told yet: a client that was told
     /// more would never ask for them again (RFC 7162 3.2).
     pub fn take_held_back(&mut self, connection: ConnectionId) -> Option<u64> {
-        let view = self.views.get_mut(&connection)?;
-        view.take_held_back(self.folder.messages())
+        let cursor = self.cursors.get_mut(&connection)?;
+        cursor.take_held_back(self.folder.messages())
     }
 
     /// HIGHESTMODSEQ for this client, below the removals that it has not been told.
     pub fn highest_modseq(&self, connection: ConnectionId) -> u64 {
         let highest = self.folder.highest_modseq();
-        let view = self.views.get(&connection);
-        let below = view.and_then(|view| view.below_gone(self.folder.messages()));
+        let cursor = self.cursors.get(&connection);
+        let below = cursor.and_then(|cursor| cursor.below_gone(self.folder.messages()));
         below.map_or(highest, |below| below.min(highest))
     }
 
     /// The client has been told this modseq of a message.
     pub fn note_modseq(&mut self, connection: ConnectionId, modseq: u64) {
-        if let Some(view) = self.views.get_mut(&connection) {
-            view.note_modseq(modseq);
-        }
-    }
-
-    /// A keyword is named in FLAGS before it is used.
-    pub fn tell_keywords(&mut self, connection: ConnectionId, out: &mut Vec<u8>) {
-        if let Some(view) = self.views.get_mut(&connection) {
-            view.tell_keywords(&self.folder, out);
+        if let Some(cursor) = self.cursors.get_mut(&connection) {
+            cursor.note_modseq(modseq);
         }
     }
 
     /// This client has to hear of the message's flags, though it changed them itself: somebody else
     /// did so too.
     pub fn note_flags(&mut self, connection: ConnectionId, uid: Uid) {
-        if let Some(view) = self.views.get_mut(&connection) {
-            view.note_flags(uid);
+        if let Some(cursor) = self.cursors.get_mut(&connection) {
+            cursor.note_flags(uid);
         }
     }
 
@@ -282,47 +265,47 @@ impl Mailbox {
                 Change::Arrived { first, last } => self.give_recent(first, last),
                 Change::Keywords => {}
                 Change::Flags { uid, .. } => {
-                    for (connection, view) in &mut self.views {
+                    for (connection, cursor) in &mut self.cursors {
                         if Some(*connection) != by {
-                            view.note_flags(uid);
+                            cursor.note_flags(uid);
                         }
                     }
                 }
                 Change::Expunged { uid, .. } => {
                     self.tombstones += 1;
-                    self.views
+                    self.cursors
                         .values_mut()
-                        .for_each(|view| view.note_expunged(uid));
+                        .for_each(|cursor| cursor.note_expunged(uid));
                 }
             }
         }
-        if self.views.is_empty() {
+        if self.cursors.is_empty() {
             self.bury();
         }
     }
 
     /// \Recent is for one session that can write (RFC 3501 2.3.2): the first one here.
     fn give_recent(&mut self, first: Uid, last: Uid) {
-        if let Some(view) = self.views.values_mut().find(|view| !view.read_only) {
+        if let Some(cursor) = self.cursors.values_mut().find(|cursor| !cursor.read_only) {
             let from = self.folder.claim_recent().max(first);
-            view.note_recent(from, last);
+            cursor.note_recent(from, last);
         } else {
-            self.views
+            self.cursors
                 .values_mut()
-                .for_each(|view| view.note_recent(first, last));
+                .for_each(|cursor| cursor.note_recent(first, last));
         }
     }
 
     /// Takes tombstones out of the table when nobody's numbers need them.  That moves the whole
     /// table, so a few may wait for more.
-    fn bury(&mut self) {
-        let few = self.tombstones < TOMBSTONES_MANY && !self.views.is_empty();
-        if self.tombstones == 0 || few || self.views.values().any(View::counts_gone) {
+    pub fn bury(&mut self) {
+        let few = self.tombstones < TOMBSTONES_MANY && !self.cursors.is_empty();
+        if self.tombstones == 0 || few || self.cursors.values().any(Cursor::counts_gone) {
             return;
         }
         self.folder.bury();
         self.tombstones = 0;
-        self.views.values_mut().for_each(View::note_buried);
+        self.cursors.values_mut().for_each(Cursor::note_buried);
     }
 
     /// What the cache has of a message.
@@ -374,7 +357,7 @@ impl Mailbox {
     }
 
     pub fn touch(&mut self, now: Now) {
-        if self.views.is_empty() {
+        if self.cursors.is_empty() {
             self.unused = Some(now.instant);
         }
     }
@@ -390,7 +373,7 @@ impl Mailbox {
     }
 
     fn is_written(&self) -> bool {
-        self.views.values().any(|view| !view.read_only)
+        self.cursors.values().any(|cursor| !cursor.read_only)
     }
 
     fn last_uid(&self) -> Uid {

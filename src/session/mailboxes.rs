@@ -206,7 +206,7 @@ impl Mailboxes {
         if let Some(watcher) = &mut self.watcher {
             watcher.unwatch(key.0);
         }
-        self.woken.extend(mailbox.viewers());
+        self.woken.extend(mailbox.listeners());
         mailbox.close(now);
     }
 
@@ -231,7 +231,7 @@ impl Mailboxes {
                     mailbox.set_watched(false);
                 }
                 mailbox.handle_event(event);
-                self.woken.extend(mailbox.viewers());
+                self.woken.extend(mailbox.listeners());
             }
         }
     }
@@ -271,10 +271,10 @@ impl Mailboxes {
     }
 
     /// Other clients of the mailbox may have something to hear.
-    pub fn wake_viewers(&mut self, key: MailboxKey, but: ConnectionId) {
+    pub fn wake_listeners(&mut self, key: MailboxKey, but: ConnectionId) {
         if let Some(mailbox) = self.open.get(&key) {
             self.woken
-                .extend(mailbox.viewers().filter(|&viewer| viewer != but));
+                .extend(mailbox.listeners().filter(|&listener| listener != but));
         }
     }
 
@@ -306,7 +306,7 @@ impl Mailboxes {
             {
                 mailbox.handle_event(Event::Rescan);
                 mailbox.note_polled(now);
-                self.woken.extend(mailbox.viewers());
+                self.woken.extend(mailbox.listeners());
             }
         }
         self.close_unused(0, KEEP_UNUSED, None, now);
@@ -414,7 +414,7 @@ mod tests {
             let now = Now::read();
             let key = mailboxes.open(&MailboxName::inbox(), now).unwrap();
             let mailbox = mailboxes.get(key).unwrap();
-            mailbox.add_view(ConnectionId(1), true, now);
+            mailbox.add_listener(ConnectionId(1), true, now);
             let poll = mailbox.next_poll(config.poll_interval);
             assert_eq!(poll.is_some(), polled, "{watch}");
         }

@@ -28,6 +28,7 @@ pub mod command;
 pub mod confine;
 mod connection;
 mod counters;
+mod cursor;
 mod flags;
 mod given;
 mod mailbox;

@@ -1,21 +1,12 @@
-//! What one client has been told of the mailbox it has selected.
-//!
-//! All clients of a user share one table of messages, sorted by UID, in which an expunged message
-//! stays as a tombstone.  A client's sequence numbers (RFC 3501 2.3.1.2) are ranks in that table:
-//! a view says which rows count.  Rows above `told` do not yet (no EXISTS said so), rows in
-//! `hidden` do not any more (an EXPUNGE said so, or they were tombstones when the view began).
-//! Rows in `gone` are tombstones that still count, because no EXPUNGE could be sent yet.
-//!
-//! Invariants: `hidden` and `gone` are ascending and disjoint, hold UIDs of tombstones at or below
-//! `told` only, and together hold all of those.
+//! How a client is told what changed in the mailbox it has selected.
 
+use super::cursor::{Counted, Cursor};
 use super::flags::KeywordNames;
+use super::mailbox::Mailbox;
 use crate::imap::fetch::FetchLine;
 use crate::imap::response::{self, Code, Status};
-use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::Folder;
-use crate::maildir::folder::state::messages::Message;
-use crate::net::Buffer;
+use crate::net::{Buffer, ConnectionId};
 
 /// Which changes may be told (RFC 3501 7.4.1, RFC 9051 7.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,382 +27,121 @@ pub struct Manner {
     pub rev2: bool,
 }
 
-#[derive(Debug)]
-pub struct View {
-    pub read_only: bool,
-    told: u32,
-    hidden: Vec<u32>,
-    gone: Vec<u32>,
-    /// UIDs whose flags another changed since the client heard of them; unsorted, perhaps twice.
-    changed: Vec<u32>,
-    /// UIDs that are \Recent for this client.
-    recent: Ranges,
-    /// The names of keywords that the client has heard of: [`Folder::keyword_changes`].
-    keywords_told: u64,
-    /// The greatest modseq told since [`View::take_held_back`].
-    modseq_told: u64,
-    exists_due: bool,
-    recent_due: bool,
-    /// There are new messages, and the client was not told the modseq that it knows everything up to.
-    modseq_due: bool,
+/// Writes what the client of `connection` may be told now, as far as there is room; true when all of it is
+/// written.
+pub fn tell(
+    mailbox: &mut Mailbox,
+    connection: ConnectionId,
+    tell: Tell,
+    manner: Manner,
+    out: &mut Buffer,
+) -> bool {
+    let Some((folder, cursor)) = mailbox.folder_and_cursor(connection) else {
+        return true;
+    };
+    let complete = tell_news(folder, cursor, tell, manner, out);
+    if complete {
+        mailbox.bury();
+    }
+    complete
 }
 
-impl View {
-    /// The view of a client that is told now that all messages in `folder` exist.
-    pub fn new(folder: &Folder, read_only: bool, recent: Ranges) -> View {
-        let messages = folder.messages();
-        View {
-            read_only,
-            told: messages.last().map_or(0, uid_of),
-            hidden: gone_among(messages),
-            gone: Vec::new(),
-            changed: Vec::new(),
-            recent,
-            keywords_told: folder.keyword_changes(),
-            modseq_told: 0,
-            exists_due: false,
-            recent_due: false,
-            modseq_due: false,
-        }
-    }
-
-    /// How many messages the client thinks there are.
-    pub fn exists(&self, messages: &[Message]) -> u32 {
-        let rows = self.told_of(messages).len();
-        narrow(rows.saturating_sub(self.hidden.len()))
-    }
-
-    /// The largest UID the client has been told of; 0 in an empty mailbox.
-    pub fn last_uid(&self, messages: &[Message]) -> u32 {
-        let counted = self.told_of(messages).iter();
-        let last = counted.map(uid_of).rfind(|&uid| !self.is_hidden(uid));
-        last.unwrap_or(0)
-    }
-
-    pub fn is_recent(&self, uid: Uid) -> bool {
-        self.recent.contains(uid.0)
-    }
-
-    /// The sequence number of the message in row `index`, which the client counts.
-    pub fn number(&self, messages: &[Message], index: usize) -> u32 {
-        let uid = messages.get(index).map_or(0, uid_of);
-        let hidden = self.hidden.partition_point(|&hidden| hidden < uid);
-        narrow(index.saturating_sub(hidden).saturating_add(1))
-    }
-
-    /// The row of the message with sequence number `number`.
-    pub fn index_of_number(&self, messages: &[Message], number: u32) -> Option<usize> {
-        let wanted = usize::try_from(number).ok()?.checked_sub(1)?;
-        // A hidden row is before the wanted one if no more rows that count are before it than before
-        // that one.
-        let (mut low, mut high) = (0, self.hidden.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let row = row_at(messages, *self.hidden.get(middle)?);
-            if row.saturating_sub(middle) <= wanted {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let index = wanted.checked_add(low)?;
-        (index < self.told_of(messages).len()).then_some(index)
-    }
-
-    /// The UIDs behind sequence numbers; `None` if one of them is past the end (RFC 3501 9,
-    /// seq-number: the client must not do that).
-    pub fn uids_of_numbers(&self, messages: &[Message], numbers: &Ranges) -> Option<Ranges> {
-        let mut uids = Vec::new();
-        for &(first, last) in numbers.ranges() {
-            let uid_of_number = |number| {
-                let index = self.index_of_number(messages, number)?;
-                messages.get(index).map(uid_of)
-            };
-            uids.push((uid_of_number(first)?, uid_of_number(last)?));
-        }
-        Some(Ranges::from_unsorted(uids))
-    }
-
-    /// The next message of a walk over `uids` that the client counts, tombstones it has not been told
-    /// of included.
-    pub fn next<'m>(
-        &self,
-        messages: &'m [Message],
-        uids: &Ranges,
-        walk: &mut Walk,
-    ) -> Option<Counted<'m>> {
-        let messages = self.told_of(messages);
-        loop {
-            let (index, message) = next_message(messages, uids, walk)?;
-            if !self.is_hidden(uid_of(message)) {
-                let number = self.number(messages, index);
-                return Some(Counted {
-                    index,
-                    number,
-                    message,
-                });
-            }
-        }
-    }
-
-    /// Another client or program changed flags.
-    pub fn note_flags(&mut self, uid: Uid) {
-        if uid.0 > self.told {
-            return;
-        }
-        self.changed.push(uid.0);
-        // A client that is silent while flags flip for hours costs no more than its messages.
-        if self.changed.len() >= CHANGED_MANY && self.changed.len() == self.changed.capacity() {
-            self.changed.sort_unstable();
-            self.changed.dedup();
-        }
-    }
-
-    pub fn note_expunged(&mut self, uid: Uid) {
-        if uid.0 > self.told {
-            return;
-        }
-        if let Err(place) = self.gone.binary_search(&uid.0) {
-            self.gone.insert(place, uid.0);
-        }
-    }
-
-    /// The messages of the mailbox from `first` on are \Recent for this client.
-    pub fn note_recent(&mut self, first: Uid, last: Uid) {
-        if first <= last {
-            self.recent.insert_range(first.0, last.0);
-            self.recent_due = true;
-        }
-    }
-
-    pub fn note_modseq(&mut self, modseq: u64) {
-        self.modseq_told = self.modseq_told.max(modseq);
-    }
-
-    /// The greatest modseq below those of the removals that could not be told yet, if there are any.
-    pub fn below_gone(&self, messages: &[Message]) -> Option<u64> {
-        let gone = self.gone.iter().filter_map(|&uid| {
-            let message = messages.get(row_at(messages, uid))?;
-            (uid_of(message) == uid).then(|| message.modseq())
-        });
-        gone.min().map(|modseq| modseq.saturating_sub(1))
-    }
-
-    /// As above, if the client was told a greater modseq since this was last asked.
-    pub fn take_held_back(&mut self, messages: &[Message]) -> Option<u64> {
-        let told = std::mem::take(&mut self.modseq_told);
-        self.below_gone(messages).filter(|&below| told > below)
-    }
-
-    /// Whether tombstones are still needed.
-    pub fn counts_gone(&self) -> bool {
-        !self.gone.is_empty()
-    }
-
-    /// All tombstones have been taken out of the table.
-    pub fn note_buried(&mut self) {
-        self.hidden = Vec::new();
-    }
-
-    /// Writes what may be told now, as far as there is room; true when all of it is written.
-    pub fn tell(&mut self, folder: &Folder, tell: Tell, manner: Manner, out: &mut Buffer) -> bool {
-        if tell == Tell::All {
-            while !self.gone.is_empty() {
-                if out.is_full() {
-                    return false;
-                }
-                self.tell_expunged(folder.messages(), manner, out.writer());
-            }
-        }
-        self.tell_arrived(folder.messages(), manner, out.writer());
-        self.tell_keywords(folder, out.writer());
-        if !self.tell_flags(folder, manner, out) {
-            return false;
-        }
-        self.tell_modseq(folder, out.writer());
-        true
-    }
-
-    /// HIGHESTMODSEQ with new messages, whose own modseqs the client does not hear. Not before it has heard of all that
-    /// happened up to there: an expunge that may not be told yet must not be passed over (RFC 7162 3.2).
-    fn tell_modseq(&mut self, folder: &Folder, out: &mut Vec<u8>) {
-        if self.gone.is_empty() && std::mem::take(&mut self.modseq_due) {
-            let code = Code::HighestModSeq(folder.highest_modseq());
-            response::untagged(out, Status::Ok, Some(code), "Highest");
-        }
-    }
-
-    fn tell_expunged(&mut self, messages: &[Message], manner: Manner, out: &mut Vec<u8>) {
-        let count = self.gone.len().min(EXPUNGE_CHUNK);
-        let chunk: Vec<u32> = self.gone.drain(..count).collect();
-        if manner.qresync {
-            let mut uids = Ranges::new();
-            chunk.iter().for_each(|&uid| uids.push(uid));
-            response::vanished(out, false, &uids);
-        } else {
-            // Each EXPUNGE takes one off the numbers after it.
-            for (told, &uid) in chunk.iter().enumerate() {
-                let number = self.number(messages, row_at(messages, uid));
-                response::expunge(out, number.saturating_sub(narrow(told)));
-            }
-        }
-        // RFC 3501 7.3.2: RECENT is told when it changes.
-        self.recent_due |= chunk.iter().any(|&uid| self.recent.contains(uid));
-        self.hidden = merged(&self.hidden, &chunk);
-    }
-
-    fn tell_arrived(&mut self, messages: &[Message], manner: Manner, out: &mut Vec<u8>) {
-        let arrived = messages.get(self.told_of(messages).len()..);
-        if let Some(arrived @ [.., last]) = arrived {
-            self.exists_due = true;
-            self.hidden.extend(gone_among(arrived));
-            self.told = uid_of(last);
-        }
-        if std::mem::take(&mut self.exists_due) {
-            response::exists(out, self.exists(messages));
-            self.recent_due = true;
-            self.modseq_due = manner.condstore;
-        }
-        if std::mem::take(&mut self.recent_due) && !manner.rev2 {
-            response::recent(out, self.recent_count(messages));
-        }
-    }
-
-    /// How many messages the client counts are \Recent for it.
-    pub fn recent_count(&self, messages: &[Message]) -> u32 {
-        let mut walk = Walk::default();
-        let mut count = 0;
-        while self.next(messages, &self.recent, &mut walk).is_some() {
-            count += 1;
-        }
-        count
-    }
-
-    /// FLAGS and PERMANENTFLAGS, if there are keywords that the client has not heard of.
-    pub fn tell_keywords(&mut self, folder: &Folder, out: &mut Vec<u8>) {
-        let changes = folder.keyword_changes();
-        if changes != self.keywords_told {
-            self.keywords_told = changes;
-            write_flags_of_mailbox(folder, self.read_only, out);
-        }
-    }
-
-    fn tell_flags(&mut self, folder: &Folder, manner: Manner, out: &mut Buffer) -> bool {
-        if self.changed.is_empty() {
-            return true;
-        }
-        // Descending, so that what is told can be cut off the end.
-        self.changed.sort_unstable_by(|a, b| b.cmp(a));
-        self.changed.dedup();
-        let names = KeywordNames::new(folder);
-        while let Some(&uid) = self.changed.last() {
+fn tell_news(
+    folder: &Folder,
+    cursor: &mut Cursor,
+    tell: Tell,
+    manner: Manner,
+    out: &mut Buffer,
+) -> bool {
+    let messages = folder.messages();
+    if tell == Tell::All {
+        while cursor.counts_gone() {
             if out.is_full() {
                 return false;
             }
-            self.changed.pop();
-            let messages = folder.messages();
-            let index = row_at(messages, uid);
-            match messages.get(index) {
-                Some(message) if uid_of(message) == uid && !message.is_gone() => {
-                    let number = self.number(messages, index);
-                    self.write_flags(number, message, &names, manner, out.writer());
-                    if manner.condstore {
-                        self.note_modseq(message.modseq());
-                    }
+            if let Some(removed) = cursor.take_removed(messages) {
+                match manner.qresync {
+                    true => response::vanished(out.writer(), false, &removed.uids),
+                    false => removed
+                        .numbers
+                        .iter()
+                        .for_each(|&number| response::expunge(out.writer(), number)),
                 }
-                _ => {}
             }
         }
-        self.changed = Vec::new();
-        true
     }
-
-    /// `* n FETCH (FLAGS (..))` with what else the client wants to know with it.
-    pub fn write_flags(
-        &self,
-        number: u32,
-        message: &Message,
-        names: &KeywordNames<'_>,
-        manner: Manner,
-        out: &mut Vec<u8>,
-    ) {
-        let mut line = FetchLine::begin(out, number);
-        if manner.qresync {
-            line.uid(out, message.uid());
-        }
-        let recent = self.is_recent(message.uid()) && !manner.rev2;
-        line.flags(out, message.flags(), recent, |letter| names.get(letter));
-        if manner.condstore {
-            line.modseq(out, message.modseq());
-        }
-        line.end(out);
+    if let Some(exists) = cursor.take_arrived(messages) {
+        response::exists(out.writer(), exists);
     }
-
-    /// The rows at or below `told`.
-    fn told_of<'m>(&self, messages: &'m [Message]) -> &'m [Message] {
-        // It is nearly always all of them.
-        if messages.last().is_none_or(|last| uid_of(last) <= self.told) {
-            return messages;
-        }
-        let end = messages.partition_point(|message| uid_of(message) <= self.told);
-        messages.get(..end).unwrap_or_default()
+    if let Some(recent) = cursor.take_recent(messages)
+        && !manner.rev2
+    {
+        response::recent(out.writer(), recent);
     }
+    tell_new_keywords(folder, cursor, out.writer());
+    if !tell_flags(folder, cursor, manner, out) {
+        return false;
+    }
+    // New messages came, whose own modseqs the client does not hear.
+    if cursor.take_modseq_due() && manner.condstore {
+        let code = Code::HighestModSeq(folder.highest_modseq());
+        response::untagged(out.writer(), Status::Ok, Some(code), "Highest");
+    }
+    true
+}
 
-    fn is_hidden(&self, uid: u32) -> bool {
-        !self.hidden.is_empty() && self.hidden.binary_search(&uid).is_ok()
+/// FLAGS and PERMANENTFLAGS, if there are keywords that the client has not heard of: a keyword is named there
+/// before it is used.
+pub fn tell_keywords(mailbox: &mut Mailbox, connection: ConnectionId, out: &mut Vec<u8>) {
+    if let Some((folder, cursor)) = mailbox.folder_and_cursor(connection) {
+        tell_new_keywords(folder, cursor, out);
     }
 }
 
-/// A message as a client counts it.
-#[derive(Clone, Copy, Debug)]
-pub struct Counted<'m> {
-    /// Its row in the table.
-    pub index: usize,
-    /// Its sequence number.
-    pub number: u32,
-    pub message: &'m Message,
+fn tell_new_keywords(folder: &Folder, cursor: &mut Cursor, out: &mut Vec<u8>) {
+    if cursor.take_keywords_due(folder) {
+        write_flags_of_mailbox(folder, cursor.read_only, out);
+    }
 }
 
-/// A place in a walk over a set of UIDs; it stays right when messages come and go meanwhile.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Walk {
-    range: usize,
-    from: u32,
-    /// A guess.
-    row: usize,
-}
-
-/// The next message of a walk over `uids`, tombstones included, with its row.
-pub fn next_message<'m>(
-    messages: &'m [Message],
-    uids: &Ranges,
-    walk: &mut Walk,
-) -> Option<(usize, &'m Message)> {
+fn tell_flags(folder: &Folder, cursor: &mut Cursor, manner: Manner, out: &mut Buffer) -> bool {
+    if !cursor.begin_changed() {
+        return true;
+    }
+    let names = KeywordNames::new(folder);
     loop {
-        let &(first, last) = uids.ranges().get(walk.range)?;
-        let from = first.max(walk.from);
-        if from > last {
-            walk.range += 1;
-            continue;
+        if out.is_full() {
+            return false;
         }
-        // The row after the one given last is nearly always the right one.
-        let is_before = |row: usize| messages.get(row).is_some_and(|row| uid_of(row) < from);
-        let guessed = !is_before(walk.row) && walk.row.checked_sub(1).is_none_or(is_before);
-        let row = if guessed && walk.row <= messages.len() {
-            walk.row
-        } else {
-            row_at(messages, from)
+        let Some(counted) = cursor.take_changed(folder.messages()) else {
+            return true;
         };
-        let message = messages.get(row)?;
-        let uid = uid_of(message);
-        if uid > last {
-            walk.range += 1;
-            continue;
+        write_flags(cursor, counted, &names, manner, out.writer());
+        if manner.condstore {
+            cursor.note_modseq(counted.message.modseq());
         }
-        walk.from = uid.checked_add(1)?;
-        walk.row = row + 1;
-        return Some((row, message));
     }
+}
+
+/// `* n FETCH (FLAGS (..))` with what else the client wants to know with it.
+pub fn write_flags(
+    cursor: &Cursor,
+    counted: Counted<'_>,
+    names: &KeywordNames<'_>,
+    manner: Manner,
+    out: &mut Vec<u8>,
+) {
+    let message = counted.message;
+    let mut line = FetchLine::begin(out, counted.number);
+    if manner.qresync {
+        line.uid(out, message.uid());
+    }
+    let recent = cursor.is_recent(message.uid()) && !manner.rev2;
+    line.flags(out, message.flags(), recent, |letter| names.get(letter));
+    if manner.condstore {
+        line.modseq(out, message.modseq());
+    }
+    line.end(out);
 }
 
 /// FLAGS and PERMANENTFLAGS.
@@ -421,40 +151,6 @@ pub fn write_flags_of_mailbox(folder: &Folder, read_only: bool, out: &mut Vec<u8
     let room_for_more = folder.has_room_for_keywords();
     response::permanent_flags(out, (!read_only).then(names), room_for_more);
 }
-
-fn gone_among(messages: &[Message]) -> Vec<u32> {
-    let gone = messages.iter().filter(|message| message.is_gone());
-    gone.map(uid_of).collect()
-}
-
-fn uid_of(message: &Message) -> u32 {
-    message.uid().0
-}
-
-/// The row of the message with this UID, or where it would be.
-fn row_at(messages: &[Message], uid: u32) -> usize {
-    messages.partition_point(|message| uid_of(message) < uid)
-}
-
-/// Every message has a UID of its own: there are no more of them than fit.
-fn narrow(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// Two ascending, disjoint lists as one.
-fn merged(a: &[u32], b: &[u32]) -> Vec<u32> {
-    let mut merged = Vec::with_capacity(a.len() + b.len());
-    merged.extend_from_slice(a);
-    merged.extend_from_slice(b);
-    merged.sort_unstable();
-    merged
-}
-
-/// How many expunges are told before a look at the room left: some 16 KB of output.
-const EXPUNGE_CHUNK: usize = 1000;
-
-/// How many changes may wait twice.
-const CHANGED_MANY: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -160,7 +160,7 @@ impl Append {
                 Commit::Locked => self.patience.locked(),
                 Commit::Done(uids) => {
                     if let Some(key) = context.mailboxes.find_open(&self.name) {
-                        context.mailboxes.wake_viewers(key, id);
+                        context.mailboxes.wake_listeners(key, id);
                     }
                     let code = ReplyCode::AppendUid(uid_validity, uids);
                     Progress::Done(Reply::ok("Append completed.").with(code))

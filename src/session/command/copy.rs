@@ -18,11 +18,11 @@ use crate::maildir::folder::{Folder, FolderError, MessageError, Step};
 use crate::net::Now;
 use crate::session::connection::Patience;
 use crate::session::counters::Counters;
+use crate::session::cursor::{Walk, next_message};
 use crate::session::flags::{self, NewKeywords};
 use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::{MailboxKey, Mailboxes};
 use crate::session::reply::{self, Reply, ReplyCode};
-use crate::session::view::{Walk, next_message};
 
 pub fn start(request: Request, remove: bool, context: &mut Context<'_>) -> Start {
     let name = match request.mailbox {
@@ -183,7 +183,7 @@ impl Copy {
                     }
                     Err(error) => return Err(lose_if_gone(error, &self.name, context).into()),
                 };
-                context.mailboxes.wake_viewers(key, id);
+                context.mailboxes.wake_listeners(key, id);
                 if !self.remove {
                     let code = ReplyCode::CopyUid(uid_validity, std::mem::take(&mut self.from), to);
                     let reply = Reply::ok("Copy completed.").with(code);
@@ -255,8 +255,8 @@ impl Copy {
                 .get(self.source)
                 .ok_or_else(reply::deselected)?;
             let messages = source.folder.messages();
-            let next = match source.view(context.client.id) {
-                Some(view) => view
+            let next = match source.cursor(context.client.id) {
+                Some(cursor) => cursor
                     .next(messages, &self.uids, &mut self.walk)
                     .map(|next| (next.index, next.message)),
                 None => next_message(messages, &self.uids, &mut self.walk),
@@ -406,7 +406,7 @@ impl Copy {
         }
         context
             .mailboxes
-            .wake_viewers(destination, context.client.id);
+            .wake_listeners(destination, context.client.id);
         amended?;
         *copied = current;
         self.moved.overtaken += 1;

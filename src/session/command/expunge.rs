@@ -6,9 +6,9 @@ use crate::imap::sequence::Set;
 use crate::mail::{Ranges, System};
 use crate::maildir::folder::{MessageError, Step};
 use crate::session::connection::{Patience, look};
+use crate::session::cursor::{Walk, next_message};
 use crate::session::mailbox::Effort;
 use crate::session::reply::{self, Reply};
-use crate::session::view::{Walk, next_message};
 
 pub fn start(uids: Option<Set>, context: &mut Context<'_>) -> Start {
     if context.client.is_read_only() {
@@ -139,7 +139,7 @@ impl Command for Expunge {
             && let Progress::Done(_) = progress
         {
             if let Some(selected) = context.client.selected {
-                context.mailboxes.wake_viewers(selected.mailbox, by);
+                context.mailboxes.wake_listeners(selected.mailbox, by);
             }
             context.client.deselect(context.mailboxes, now);
         }

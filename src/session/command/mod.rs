@@ -308,16 +308,16 @@ fn uids_of(set: &Set, uid: bool, context: &mut Context<'_>) -> Result<Ranges, Re
     let Some(mailbox) = selected_mailbox(context) else {
         return Err(reply::deselected());
     };
-    let Some(view) = mailbox.view(id) else {
+    let Some(cursor) = mailbox.cursor(id) else {
         return Err(reply::deselected());
     };
     let messages = mailbox.folder.messages();
     match set {
         Set::Saved => Ok(saved),
-        Set::Numbers(numbers) if uid => Ok(numbers.resolve(view.last_uid(messages))),
+        Set::Numbers(numbers) if uid => Ok(numbers.resolve(cursor.last_uid(messages))),
         Set::Numbers(numbers) => {
-            let numbers = numbers.resolve(view.exists(messages));
-            let uids = view.uids_of_numbers(messages, &numbers);
+            let numbers = numbers.resolve(cursor.exists(messages));
+            let uids = cursor.uids_of_numbers(messages, &numbers);
             uids.ok_or_else(|| Reply::bad("Sequence number out of range."))
         }
     }

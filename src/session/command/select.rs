@@ -10,11 +10,12 @@ use crate::mail::{MailboxName, Ranges};
 use crate::maildir::disk::report;
 use crate::maildir::folder::{FolderError, Step};
 use crate::session::connection::{Patience, Selected};
+use crate::session::cursor::Walk;
 use crate::session::flags::KeywordNames;
 use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
-use crate::session::view::{Counted, Walk, write_flags_of_mailbox};
+use crate::session::view::{write_flags, write_flags_of_mailbox};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     leave(context);
@@ -58,7 +59,7 @@ struct Select {
     read_only: bool,
     qresync: Option<Qresync>,
     stage: Stage,
-    /// There is no view yet that keeps the mailbox open.
+    /// There is no listener yet that keeps the mailbox open.
     hold: Option<Hold>,
     patience: Patience,
 }
@@ -137,7 +138,7 @@ impl Select {
         Ok(step)
     }
 
-    /// The mailbox is open and up to date: the client gets its view and the untagged responses.
+    /// The mailbox is open and up to date: the client becomes a listener and gets the untagged responses.
     fn select(&mut self, key: MailboxKey, context: &mut Context<'_>) -> Option<Stage> {
         let client = &mut *context.client;
         let mailbox = context.mailboxes.get(key)?;
@@ -150,7 +151,7 @@ impl Select {
             }
         }
         let read_only = self.read_only;
-        mailbox.add_view(client.id, read_only, context.now);
+        mailbox.add_listener(client.id, read_only, context.now);
         client.selected = Some(Selected {
             mailbox: key,
             read_only,
@@ -158,20 +159,20 @@ impl Select {
         client.imap.set_state(State::Selected);
         let manner = client.manner();
         let dialect = client.imap.dialect();
-        let view = mailbox.view(client.id)?;
+        let cursor = mailbox.cursor(client.id)?;
         let folder = &mailbox.folder;
         let out = client.out.writer();
         let ok = |out: &mut Vec<u8>, code, text| {
             response::untagged(out, Status::Ok, Some(code), text);
         };
         write_flags_of_mailbox(folder, read_only, out);
-        response::exists(out, view.exists(folder.messages()));
+        response::exists(out, cursor.exists(folder.messages()));
         if !manner.rev2 {
-            response::recent(out, view.recent_count(folder.messages()));
+            response::recent(out, cursor.recent_count(folder.messages()));
             if let Some(first) = folder.counts().first_unseen
                 && let Ok(index) = folder.index_of(first)
             {
-                let number = view.number(folder.messages(), index);
+                let number = cursor.number(folder.messages(), index);
                 ok(out, Code::Unseen(number), "First unseen.");
             }
         }
@@ -295,16 +296,14 @@ fn write_changes(
     // With QRESYNC that is UID, FLAGS and MODSEQ.
     let manner = client.manner();
     let mailbox = context.mailboxes.get(selected.mailbox)?;
-    let view = mailbox.view(client.id)?;
+    let cursor = mailbox.cursor(client.id)?;
     let messages = mailbox.folder.messages();
     let names = KeywordNames::new(&mailbox.folder);
     let mut steps = 0u32;
-    while let Some(Counted {
-        number, message, ..
-    }) = view.next(messages, known, walk)
-    {
+    while let Some(counted) = cursor.next(messages, known, walk) {
+        let message = counted.message;
         if message.modseq() > since && !message.is_gone() {
-            view.write_flags(number, message, &names, manner, client.out.writer());
+            write_flags(cursor, counted, &names, manner, client.out.writer());
         }
         steps += 1;
         if client.out.is_full() {

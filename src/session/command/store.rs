@@ -14,10 +14,11 @@ use crate::mail::{Flags, Ranges, System, Uid};
 use crate::maildir::folder::{FolderError, MessageError, Met};
 use crate::net::ConnectionId;
 use crate::session::connection::{Client, Patience, look};
+use crate::session::cursor::{Counted, Walk};
 use crate::session::flags::{self, KeywordNames, NewKeywords};
 use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
-use crate::session::view::{Counted, Walk};
+use crate::session::view;
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     if context.client.is_read_only() {
@@ -100,7 +101,7 @@ impl Store {
             Ok(named) => named,
             Err(error) => return Progress::Done(error.into()),
         };
-        mailbox.tell_keywords(client.id, client.out.writer());
+        view::tell_keywords(mailbox, client.id, client.out.writer());
         let mut modseq = None;
         while let Some(target) = self.next(mailbox, client.id) {
             if let Err(error) = self.change(target, named, &mut modseq, mailbox, client, now.time) {
@@ -122,14 +123,14 @@ impl Store {
 
     /// The next message that is to be changed.
     fn next(&mut self, mailbox: &Mailbox, id: ConnectionId) -> Option<Target> {
-        let view = mailbox.view(id)?;
+        let cursor = mailbox.cursor(id)?;
         let messages = mailbox.folder.messages();
         loop {
             let Counted {
                 index,
                 number,
                 message,
-            } = view.next(messages, &self.uids, &mut self.walk)?;
+            } = cursor.next(messages, &self.uids, &mut self.walk)?;
             let uid = message.uid();
             let limit = self.request.unchanged_since;
             if message.is_gone() {
@@ -183,7 +184,7 @@ impl Store {
             // Another program has been here since the table was made: the client hears of that, too.
             Ok(Met::Others) => {
                 mailbox.note_flags(client.id, uid);
-                mailbox.tell_keywords(client.id, client.out.writer());
+                view::tell_keywords(mailbox, client.id, client.out.writer());
                 if conditional {
                     self.note_modified(uid, number);
                     return Ok(());
@@ -207,7 +208,7 @@ impl Store {
     /// The untagged FETCH for one message.
     fn tell(&self, mailbox: &mut Mailbox, client: &mut Client, index: usize, number: u32) {
         let message = mailbox.folder.messages().get(index).copied();
-        let (Some(message), Some(view)) = (message, mailbox.view(client.id)) else {
+        let (Some(message), Some(cursor)) = (message, mailbox.cursor(client.id)) else {
             return;
         };
         let manner = client.manner();
@@ -218,7 +219,7 @@ impl Store {
         }
         if !self.request.silent {
             let names = KeywordNames::new(&mailbox.folder);
-            let recent = view.is_recent(message.uid()) && !manner.rev2;
+            let recent = cursor.is_recent(message.uid()) && !manner.rev2;
             line.flags(out, message.flags(), recent, |letter| names.get(letter));
         }
         if manner.condstore {

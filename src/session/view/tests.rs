@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::mail::{Flags, MailboxName, System};
+use crate::mail::{Flags, MailboxName, Ranges, System};
 use crate::maildir::disk::dir::scratch::Scratch;
 use crate::maildir::disk::watch::Event;
 use crate::maildir::folder::Step;
+use crate::maildir::folder::state::messages::Message;
 use crate::maildir::{Maildir, Settings};
 use crate::net::{ConnectionId, Now};
+use crate::session::cursor::Walk;
 use crate::session::mailbox::{Effort, Mailbox};
 
 #[test]
@@ -18,7 +20,7 @@ fn numbers_close_up_when_an_expunge_is_told_and_not_before() {
     let mut mail = Mail::new(5);
     let mut client = mail.select(1, Manner::default());
     mail.expunge(|uid| uid == 2 || uid == 4);
-    assert_eq!(mail.view(1).exists(mail.messages()), 5);
+    assert_eq!(mail.cursor(1).exists(mail.messages()), 5);
     assert_eq!(mail.uid_of_number(1, 3), Some(3));
     assert_eq!(mail.tell(&mut client, Tell::NoExpunge), "");
     assert_eq!(
@@ -36,7 +38,7 @@ fn what_came_and_went_untold_is_never_counted() {
     let mut client = mail.select(1, Manner::default());
     mail.deliver(3);
     mail.expunge(|uid| uid == 4);
-    assert_eq!(mail.view(1).last_uid(mail.messages()), 2);
+    assert_eq!(mail.cursor(1).last_uid(mail.messages()), 2);
     assert_eq!(
         mail.tell(&mut client, Tell::NoExpunge),
         "* 4 EXISTS\r\n* 4 RECENT\r\n"
@@ -105,11 +107,13 @@ fn a_full_buffer_leaves_the_rest_for_later() {
     let mut out = nearly_full();
     out.writer().push(b'x');
     let length = out.len();
-    assert!(
-        !mail
-            .mailbox
-            .tell(client.id, Tell::All, client.manner, &mut out)
-    );
+    assert!(!tell(
+        &mut mail.mailbox,
+        client.id,
+        Tell::All,
+        client.manner,
+        &mut out
+    ));
     assert_eq!(out.len(), length);
     let told = mail.tell(&mut client, Tell::All);
     assert_eq!(told.matches("FETCH").count(), 3);
@@ -120,7 +124,7 @@ fn a_set_of_numbers_past_the_end_is_none() {
     let mut mail = Mail::new(3);
     mail.select(1, Manner::default());
     let numbers = |first, last| Ranges::from_unsorted(vec![(first, last)]);
-    let uids = |set| mail.view(1).uids_of_numbers(mail.messages(), &set);
+    let uids = |set| mail.cursor(1).uids_of_numbers(mail.messages(), &set);
     assert_eq!(uids(numbers(2, 3)), Some(numbers(2, 3)));
     assert_eq!(uids(numbers(3, 4)), None);
     assert_eq!(uids(numbers(0, 1)), None);
@@ -245,20 +249,20 @@ impl Mail {
         live.map(uid_of).collect()
     }
 
-    fn view(&self, id: usize) -> &View {
-        self.mailbox.view(ConnectionId(id)).unwrap()
+    fn cursor(&self, id: usize) -> &Cursor {
+        self.mailbox.cursor(ConnectionId(id)).unwrap()
     }
 
     fn uid_of_number(&self, id: usize, number: u32) -> Option<u32> {
-        let index = self.view(id).index_of_number(self.messages(), number)?;
+        let index = self.cursor(id).index_of_number(self.messages(), number)?;
         Some(uid_of(&self.messages()[index]))
     }
 
     /// Read-only: nothing here is about \Recent.
     fn select(&mut self, id: usize, manner: Manner) -> Client {
         let id = ConnectionId(id);
-        self.mailbox.remove_view(id, Now::read());
-        self.mailbox.add_view(id, true, Now::read());
+        self.mailbox.remove_listener(id, Now::read());
+        self.mailbox.add_listener(id, true, Now::read());
         let mut client = Client {
             id,
             manner,
@@ -323,7 +327,7 @@ impl Mail {
         loop {
             let mut out = nearly_full();
             let before = out.len();
-            let complete = self.mailbox.tell(client.id, tell, client.manner, &mut out);
+            let complete = super::tell(&mut self.mailbox, client.id, tell, client.manner, &mut out);
             let piece = String::from_utf8(out.pending()[before..].to_vec()).unwrap();
             for line in piece.lines() {
                 self.act_on(line, client, tell);
@@ -388,26 +392,30 @@ impl Mail {
 
     /// Whatever the view says is what the client thinks.
     fn check(&self, client: &Client) {
-        let (view, messages) = (self.view(client.id.0), self.messages());
-        assert_eq!(view.exists(messages) as usize, client.uids.len());
+        let (cursor, messages) = (self.cursor(client.id.0), self.messages());
+        assert_eq!(cursor.exists(messages) as usize, client.uids.len());
         let last = client.uids.last().copied().unwrap_or(0);
-        assert_eq!(view.last_uid(messages), last);
+        assert_eq!(cursor.last_uid(messages), last);
         for (number, &uid) in (1..).zip(&client.uids) {
             assert_eq!(self.uid_of_number(client.id.0, number), Some(uid));
-            let index = row_at(messages, uid);
-            assert_eq!(view.number(messages, index), number);
+            let index = messages.partition_point(|message| uid_of(message) < uid);
+            assert_eq!(cursor.number(messages, index), number);
         }
-        let past = view.exists(messages) + 1;
-        assert_eq!(view.index_of_number(messages, past), None);
+        let past = cursor.exists(messages) + 1;
+        assert_eq!(cursor.index_of_number(messages, past), None);
 
         let uids = Ranges::from_unsorted(vec![(3, 20), (40, u32::MAX)]);
         let mut walk = Walk::default();
         let mut walked = Vec::new();
-        while let Some(counted) = view.next(messages, &uids, &mut walk) {
+        while let Some(counted) = cursor.next(messages, &uids, &mut walk) {
             walked.push((counted.number, uid_of(counted.message)));
         }
         let known = (1..).zip(client.uids.iter().copied());
         let expected: Vec<_> = known.filter(|&(_, uid)| uids.contains(uid)).collect();
         assert_eq!(walked, expected);
     }
+}
+
+fn uid_of(message: &Message) -> u32 {
+    message.uid().0
 }

@@ -12,13 +12,14 @@ use crate::message::transfer::{Decoder, Encoding};
 use crate::message::{HEADER_MAX, header};
 use crate::session::body::{Body, up_to};
 use crate::session::command::{Context, Progress};
+use crate::session::cursor::Cursor;
 use crate::session::flags::KeywordNames;
 use crate::session::mailbox::Mailbox;
 use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::Reply;
 use crate::session::summary::Summary;
 use crate::session::text::Text;
-use crate::session::view::{Manner, View};
+use crate::session::view::Manner;
 
 /// Whether the section is answered from the summary.
 pub fn is_in_summary(item: &SectionItem) -> bool {
@@ -124,14 +125,14 @@ pub fn write_fact(
         client, mailboxes, ..
     } = context;
     let mailbox = mailboxes.get(mailbox).ok_or_else(Stop::deselected)?;
-    let view = mailbox.view(client.id).ok_or_else(Stop::deselected)?;
+    let cursor = mailbox.cursor(client.id).ok_or_else(Stop::deselected)?;
     let index = mailbox
         .folder
         .index_of(uid)
         .map_err(|_| MessageError::Gone)?;
     let message = mailbox.folder.messages().get(index);
     let message = message.ok_or(MessageError::Gone)?;
-    let facts = Facts::new(&mailbox.folder, view, client.manner());
+    let facts = Facts::new(&mailbox.folder, cursor, client.manner());
     facts.write(item, index, message, line, client.out.writer());
     Ok(())
 }
@@ -139,16 +140,16 @@ pub fn write_fact(
 /// What the folder's table has to say of its messages to one client.
 pub struct Facts<'m> {
     folder: &'m Folder,
-    view: &'m View,
+    cursor: &'m Cursor,
     names: KeywordNames<'m>,
     rev2: bool,
 }
 
 impl<'m> Facts<'m> {
-    pub fn new(folder: &'m Folder, view: &'m View, manner: Manner) -> Facts<'m> {
+    pub fn new(folder: &'m Folder, cursor: &'m Cursor, manner: Manner) -> Facts<'m> {
         Facts {
             folder,
-            view,
+            cursor,
             names: KeywordNames::new(folder),
             rev2: manner.rev2,
         }
@@ -195,7 +196,7 @@ impl<'m> Facts<'m> {
         match item {
             FetchItem::Uid => line.uid(out, message.uid()),
             FetchItem::Flags => {
-                let recent = self.view.is_recent(message.uid()) && !self.rev2;
+                let recent = self.cursor.is_recent(message.uid()) && !self.rev2;
                 let name = |letter| self.names.get(letter);
                 line.flags(out, message.flags(), recent, name);
             }

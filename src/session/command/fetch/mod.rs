@@ -22,11 +22,12 @@ use crate::maildir::disk::report;
 use crate::maildir::folder::{Folder, MessageError, Opening};
 use crate::session::body::Body;
 use crate::session::connection::Patience;
+use crate::session::cursor::{Counted, Walk};
 use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
 use crate::session::summary::Summary;
 use crate::session::text::Text;
-use crate::session::view::{Counted, Walk};
+use crate::session::view;
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     let Some(selected) = context.client.selected else {
@@ -41,7 +42,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     };
     let id = context.client.id;
     if let Some(mailbox) = context.mailboxes.get(selected.mailbox) {
-        mailbox.tell_keywords(id, context.client.out.writer());
+        view::tell_keywords(mailbox, id, context.client.out.writer());
     }
     if request.vanished {
         tell_vanished(&request, &uids, context);
@@ -234,13 +235,13 @@ impl Fetch {
             ..
         } = context;
         let mailbox = mailboxes.get(self.mailbox)?;
-        let view = mailbox.view(client.id)?;
+        let cursor = mailbox.cursor(client.id)?;
         let folder = &mailbox.folder;
-        let facts = Facts::new(folder, view, client.manner());
+        let facts = Facts::new(folder, cursor, client.manner());
         let items = &self.request.items;
         for told in 1u32.. {
             let before = self.walk;
-            let next = view.next(folder.messages(), &self.uids, &mut self.walk);
+            let next = cursor.next(folder.messages(), &self.uids, &mut self.walk);
             let Some(counted) = next else {
                 return Some(Progress::Done(self.done()));
             };
@@ -274,12 +275,12 @@ impl Fetch {
     /// The next message that is to be answered.
     fn next(&mut self, context: &mut Context<'_>) -> Option<Current> {
         let mailbox = context.mailboxes.get(self.mailbox)?;
-        let view = mailbox.view(context.client.id)?;
+        let cursor = mailbox.cursor(context.client.id)?;
         let messages = mailbox.folder.messages();
         loop {
             let Counted {
                 number, message, ..
-            } = view.next(messages, &self.uids, &mut self.walk)?;
+            } = cursor.next(messages, &self.uids, &mut self.walk)?;
             if self
                 .request
                 .changed_since
@@ -509,7 +510,7 @@ impl Fetch {
                 mailbox.name
             ),
         }
-        mailbox.tell_keywords(id, context.client.out.writer());
+        view::tell_keywords(mailbox, id, context.client.out.writer());
         Ok(())
     }
 

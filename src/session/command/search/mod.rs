@@ -15,11 +15,11 @@ use crate::imap::search::{Search as Request, SearchReturn};
 use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::{MessageError, Opening};
 use crate::message::search::Searcher;
+use crate::session::cursor::Walk;
 use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
 use crate::session::summary::Summary;
 use crate::session::text::Text;
-use crate::session::view::Walk;
 
 pub fn start(tag: Tag, request: &Request, context: &mut Context<'_>) -> Start {
     let Some(selected) = context.client.selected else {
@@ -130,12 +130,12 @@ impl Search {
         let Some(mailbox) = context.mailboxes.get(self.mailbox) else {
             return false;
         };
-        let Some(view) = mailbox.view(context.client.id) else {
+        let Some(cursor) = mailbox.cursor(context.client.id) else {
             return false;
         };
         let messages = mailbox.folder.messages();
         let before = self.walk;
-        let next = view.next(messages, &self.program.candidates, &mut self.walk);
+        let next = cursor.next(messages, &self.program.candidates, &mut self.walk);
         let Some(counted) = next else {
             return false;
         };
@@ -149,7 +149,7 @@ impl Search {
             number: counted.number,
             modseq: message.modseq(),
         };
-        let mut known = Known::of(&message, view.is_recent(uid));
+        let mut known = Known::of(&message, cursor.is_recent(uid));
         match self.weigh(counted.index, &mut known, context) {
             Ok(Verdict::Is(true)) => self.found.push(candidate),
             Ok(Verdict::Is(false)) | Err(MessageError::Gone) => {}

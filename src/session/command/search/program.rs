@@ -411,13 +411,14 @@ fn numbers(set: &Set, context: &mut Context<'_>) -> Result<Ranges, Reply> {
     };
     let id = context.client.id;
     let mailbox = selected_mailbox(context).ok_or_else(reply::deselected)?;
-    let view = mailbox.view(id).ok_or_else(reply::deselected)?;
+    let cursor = mailbox.cursor(id).ok_or_else(reply::deselected)?;
     let messages = mailbox.folder.messages();
-    let exists = view.exists(messages);
+    let exists = cursor.exists(messages);
     let numbers = numbers
         .resolve(exists)
         .intersect(&Ranges::between(1, exists));
-    view.uids_of_numbers(messages, &numbers)
+    cursor
+        .uids_of_numbers(messages, &numbers)
         .ok_or_else(reply::deselected)
 }
 
