@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::cursor::Cursor;
 use crate::mail::{MailboxName, Ranges, Uid};
 use crate::maildir::disk::watch::Event;
+use crate::maildir::folder::save::{Batch, Commit, SaveError};
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
 use crate::maildir::own::cache::Cache;
 use crate::net::{ConnectionId, Now};
@@ -252,6 +253,19 @@ impl Mailbox {
         }
     }
 
+    /// Puts the batch into the folder, which may have to look for what others did first. That is news
+    /// to every client, also to the one whose messages these are.
+    pub fn commit(
+        &mut self,
+        batch: &mut Batch,
+        now: Now,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Commit, SaveError> {
+        let commit = self.folder.commit(batch, now.time, over);
+        self.distribute(None, now);
+        commit
+    }
+
     /// Hands what the folder has found or done to every view, but flags not to `by`, who is told by
     /// the command that did it.
     pub fn distribute(&mut self, by: Option<ConnectionId>, now: Now) {
@@ -398,8 +412,10 @@ const RECENT_WRITTEN_MAX: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::Flags;
     use crate::maildir::disk::dir::scratch::Scratch;
     use crate::maildir::disk::watch::Place;
+    use crate::maildir::folder::save::Incoming;
     use crate::maildir::{Maildir, Settings};
 
     const OLD: &str = "cur/1.host:2,";
@@ -423,6 +439,36 @@ mod tests {
             look(&mut mailbox);
             assert_eq!(mailbox.folder.counts().unseen, 0, "after {slices} slices");
         }
+    }
+
+    #[test]
+    fn what_others_did_is_told_to_a_client_whose_message_found_it() {
+        let scratch = Scratch::new();
+        let mut mailbox = watched(&scratch);
+        scratch.write(OLD, "Subject: x\n\nx\n");
+        mailbox.handle_event(Event::Rescan);
+        look(&mut mailbox);
+        let (client, now) = (ConnectionId(1), Now::read());
+        mailbox.add_view(client, true, now);
+        // Another process changes flags and gives a UID, and no event tells of it yet.
+        let mut theirs = watched(&scratch);
+        scratch.rename(OLD, NEW);
+        scratch.write("cur/2.host:2,", "Subject: y\n\ny\n");
+        theirs.handle_event(Event::Rescan);
+        look(&mut theirs);
+
+        let mut message = Incoming::begin(&mailbox.folder, now.time).unwrap();
+        message.write(b"Subject: z\n\nz\n").unwrap();
+        let mut batch = Batch::new(&mailbox.folder);
+        batch.add(message, Flags::default(), None).unwrap();
+        while !matches!(
+            mailbox.commit(&mut batch, Now::read(), &|| false).unwrap(),
+            Commit::Done(_)
+        ) {}
+        let mut out = Buffer::new();
+        assert!(mailbox.tell(client, Tell::All, Manner::default(), &mut out));
+        let told = std::str::from_utf8(out.pending()).unwrap();
+        assert!(told.contains("* 1 FETCH (FLAGS (\\Seen "), "{told}");
     }
 
     fn watched(scratch: &Scratch) -> Mailbox {

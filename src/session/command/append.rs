@@ -151,8 +151,7 @@ impl Append {
     fn commit(&mut self, context: &mut Context<'_>) -> Result<Progress, Reply> {
         let (now, over, id) = (context.now, context.over, context.client.id);
         let mailbox = destination(&self.name, context)?;
-        let commit = mailbox.folder.commit(&mut self.batch, now.time, over);
-        mailbox.distribute(Some(id), now);
+        let commit = mailbox.commit(&mut self.batch, now, over);
         let uid_validity = mailbox.folder.uid_validity();
         Ok(
             match commit.map_err(|error| lose_if_gone(error, &self.name, context))? {

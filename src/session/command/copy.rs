@@ -170,8 +170,7 @@ impl Copy {
                     return Err(reply::deselected());
                 };
                 let destination = context.mailboxes.get(key).ok_or_else(reply::deselected)?;
-                let commit = destination.folder.commit(batch, now.time, over);
-                destination.distribute(Some(id), now);
+                let commit = destination.commit(batch, now, over);
                 let uid_validity = destination.folder.uid_validity();
                 let to = match commit {
                     Ok(Commit::Done(uids)) => uids,
@@ -301,7 +300,6 @@ impl Copy {
 
     /// Removes the originals.
     fn remove(&mut self, context: &mut Context<'_>) -> Result<Option<Progress>, Reply> {
-        let id = context.client.id;
         let source = context
             .mailboxes
             .get(self.source)
@@ -313,7 +311,8 @@ impl Copy {
         let removed = self.remove_locked(source, counters, context.now.time, context.over);
         let forced = source.folder.force_changes();
         source.folder.unlock();
-        source.distribute(Some(id), context.now);
+        // MOVE changes no flags here: what it met is news to its client, too.
+        source.distribute(None, context.now);
         if let Some(progress) = removed? {
             return Ok(progress);
         }
@@ -402,7 +401,7 @@ impl Copy {
         let amended = amend_copy(folder, Uid(*copy), (&added, &removed), now);
         folder.unlock();
         if let Some(mailbox) = context.mailboxes.get(destination) {
-            mailbox.distribute(Some(context.client.id), context.now);
+            mailbox.distribute(None, context.now);
         }
         context
             .mailboxes
