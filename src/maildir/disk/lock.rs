@@ -74,8 +74,8 @@ impl Dotlock {
             file.set_len(0)?;
             // Where that does not work we have the lock for two seconds at least.
             let _ = file.try_hold_alone();
-            lock.nameless = Some(file);
         }
+        lock.file_open = Some(file);
         Ok(Some(lock))
     }
 
@@ -113,7 +113,7 @@ impl Dotlock {
             stat,
             touched: now,
             installed: false,
-            nameless: None,
+            file_open: None,
         };
         Ok(Some((lock, file)))
     }
@@ -165,8 +165,9 @@ pub struct Lock {
     stat: Stat,
     touched: SystemTime,
     installed: bool,
-    /// The file, held, if it does not say whose lock it is.
-    nameless: Option<File>,
+    /// While the file is open no other gets its inode number, by which it is known to be ours. It is held, too,
+    /// if it does not say whose lock it is.
+    file_open: Option<File>,
 }
 
 impl Lock {

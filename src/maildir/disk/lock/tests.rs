@@ -214,3 +214,15 @@ fn an_empty_lock_of_a_full_disk_is_held_as_long_as_its_holder_lives() {
     drop(lock);
     assert!(try_at(&mut other, later(3)).is_some());
 }
+
+#[test]
+fn a_lock_made_after_ours_was_taken_is_never_mistaken_for_ours() {
+    let scratch = Scratch::new();
+    let ours = try_at(&mut dotlock(&scratch), later(0)).unwrap();
+    for _ in 0..64 {
+        // File systems like to give the number of a file that has just gone to the next.
+        std::fs::remove_file(scratch.path().join("dovecot-uidlist.lock")).unwrap();
+        scratch.write("dovecot-uidlist.lock", here(1));
+        assert!(!ours.is_ours().unwrap());
+    }
+}
