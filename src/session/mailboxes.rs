@@ -145,6 +145,12 @@ impl Mailboxes {
         keys
     }
 
+    /// Whether some client has the mailbox selected.
+    pub fn is_selected(&self, key: MailboxKey) -> bool {
+        let mailbox = self.open.get(&key);
+        mailbox.is_some_and(|mailbox| mailbox.viewers().next().is_some())
+    }
+
     /// The names subscribed to, in the file's order, and those that everybody is subscribed to.
     pub fn subscriptions(&mut self, now: Now) -> Result<Vec<MailboxName>, TreeError> {
         let subscriptions = self.refreshed_subscriptions(now)?;

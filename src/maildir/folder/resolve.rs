@@ -32,6 +32,10 @@ impl Folder {
             return Ok(Step::Locked);
         }
         let result = self.resolve_locked(look, now, over);
+        if result.is_err() && self.has_lost_lock() {
+            self.unlock();
+            return Ok(Step::Locked);
+        }
         if !matches!(result, Ok(Step::Again)) {
             self.release_batch_lock();
         }

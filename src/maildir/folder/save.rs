@@ -155,6 +155,10 @@ impl Folder {
                     step => Ok(step),
                 }
             }
+            Err(_) if self.has_lost_lock() => {
+                self.unlock();
+                Ok(Step::Locked)
+            }
             Err(error) => {
                 self.release_batch_lock();
                 Err(error.into())

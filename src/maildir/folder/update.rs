@@ -102,6 +102,15 @@ impl Folder {
         }
     }
 
+    /// Another process found our lock left over, because we were stopped for longer than anybody waits.
+    /// What failed for that is to be done again under a lock of our own.
+    pub(super) fn has_lost_lock(&self) -> bool {
+        match &self.held {
+            Held::Lock(lock) => lock.is_ours().is_ok_and(|ours| !ours),
+            Held::No | Held::Without(_) => false,
+        }
+    }
+
     fn directories_are_as_recorded(&self) -> bool {
         let is = |name, known: &DirState| {
             let stat = self.dirs.dir.stat_part(name).ok().flatten();

@@ -123,6 +123,8 @@ impl Select {
                     FolderError::Missing | FolderError::Replaced => {
                         context.mailboxes.lose_mailbox(key, context.now);
                     }
+                    // Who has it selected goes on with what is known of it.
+                    _ if context.mailboxes.is_selected(key) => (),
                     _ => context.mailboxes.drop_mailbox(key, context.now),
                 }
                 return Err(error.into());
@@ -328,3 +330,50 @@ pub fn close(context: &mut Context<'_>) -> Start {
 }
 
 const CHECK_EVERY: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::imap::connection::{Connection, State};
+    use crate::maildir::disk::dir::fault;
+    use crate::maildir::disk::dir::scratch::Scratch;
+    use crate::net::{Buffer, ConnectionId, Now, Run};
+    use crate::session::{Greeting, Session};
+
+    fn say(session: &mut Session, client: usize, line: &str) -> String {
+        let (id, now) = (ConnectionId(client), Now::read());
+        session.handle_input(id, format!("{line}\r\n").as_bytes(), now);
+        while session.run(id, Now::read(), &|| false) == Run::Again {}
+        let output = session.output(id);
+        let said = String::from_utf8(output.pending().to_vec()).unwrap();
+        output.consume(output.len());
+        said
+    }
+
+    #[test]
+    fn a_select_that_fails_takes_the_mailbox_from_nobody() {
+        const EIO: i32 = 5;
+        let scratch = Scratch::new();
+        let mut config = Config::default();
+        config.set("mail.watch=no").unwrap();
+        let root = scratch.path().to_owned();
+        let mut session = Session::new("alice", &config, root, Box::new(|| {})).unwrap();
+        for client in 1..=2 {
+            let connection = Connection::new(State::Authenticated, b'.');
+            let (id, now) = (ConnectionId(client), Now::read());
+            session.attach(id, "s", Greeting::PreAuth, connection, Buffer::new(), now);
+        }
+        assert!(say(&mut session, 1, "a SELECT INBOX").contains("a OK"));
+        scratch.write("cur/1.host:2,", "Subject: x\n\nx\n");
+        fault::fail_call_at("getdents", 1, EIO);
+        let said = say(&mut session, 2, "b SELECT INBOX");
+        fault::clear();
+        assert!(said.contains("b NO"), "{said}");
+        let said = say(&mut session, 1, "c NOOP");
+        assert!(
+            said.contains("* 1 EXISTS") && said.ends_with("c OK NOOP completed.\r\n"),
+            "{said}"
+        );
+        assert!(!said.contains("CLOSED"), "{said}");
+    }
+}

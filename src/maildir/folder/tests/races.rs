@@ -538,3 +538,29 @@ fn a_uid_read_after_the_scan_that_would_have_found_its_file_is_accounted_for() {
     let gone = ours.expunged_since(told).unwrap();
     assert_eq!(gone.iter().collect::<Vec<_>>(), [uid]);
 }
+
+#[test]
+fn whose_lock_was_taken_begins_again_when_it_is_free() {
+    let mail = Mail::new();
+    let (mut ours, mut theirs) = two(&mail, 2);
+    mail.deliver("cur/3.host:2,");
+    assert!(ours.lock(now()).unwrap());
+    std::fs::remove_file(mail.path("dovecot-uidlist.lock")).unwrap();
+    assert!(theirs.lock(now()).unwrap());
+    assert_eq!(ours.sync(WRITING, now(), &|| false).unwrap(), Step::Locked);
+    theirs.unlock();
+    sync(&mut ours);
+    assert_eq!(uids(&ours), [1, 2, 3]);
+
+    let mut message = Incoming::begin(&ours, now()).unwrap();
+    message.write(b"x\n").unwrap();
+    let mut batch = Batch::new(&ours);
+    batch.add(message, seen(), None).unwrap();
+    assert!(ours.lock(now()).unwrap());
+    std::fs::remove_file(mail.path("dovecot-uidlist.lock")).unwrap();
+    assert!(theirs.lock(now()).unwrap());
+    let committed = ours.commit(&mut batch, now(), &|| false).unwrap();
+    assert!(matches!(committed, Commit::Locked));
+    theirs.unlock();
+    assert_eq!(commit(&mut ours, &mut batch), 4);
+}
