@@ -2,7 +2,7 @@
 # For the scripts of both kinds of package, and for packaging/run.
 
 # The user roost, whom the part becomes that talks to clients before login: a system user who cannot
-# log in, owns nothing and stays when the package goes, so that nobody else gets his number.
+# log in, owns nothing and stays when the package goes, so that nobody else gets this uid.
 make_user() {
     if getent passwd roost >/dev/null; then
         return 0

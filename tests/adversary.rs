@@ -1,5 +1,5 @@
 //! A front, and a session, that have been taken over: they send the monitor every message there is,
-//! in every state, and none of it lets anybody in or costs anybody else his connection.
+//! in every state, and none of it lets anybody in or costs anybody else a connection.
 //!
 //! A role of Roost is the running program executed again with the role as its argument. So this
 //! test program is the whole daemon: `adversary monitor FILE` runs the real monitor, which then
@@ -208,7 +208,8 @@ impl Stage {
         self.directory.join(format!("{number}.{what}")).exists()
     }
 
-    /// What was wrong: each has been played, and only who said what he may is still there after it.
+    /// What was wrong: each has been played, and only a peer that said what it may say is still
+    /// there after it.
     fn judge(&self, number: usize, scenario: &Scenario) -> Option<String> {
         if !self.is_there(number, "begun") {
             Some(format!("{number} {scenario:?} did not begin"))

@@ -130,8 +130,8 @@ fn a_seed_gives_the_same_run_every_time() {
     }
 }
 
-/// So many smaller plans are tried.
+/// How many smaller plans are tried.
 const SHRINKING: usize = 500;
 
-/// As many as every run of the tests has time for; more are a command of their own.
+/// How many seeds every run of the tests has time for.  A command of its own tries more.
 const SEEDS: u64 = 50;

@@ -151,9 +151,9 @@ fn why(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Mismatch => "no such user, or another password",
         Refusal::Expired => "the password or the account has expired",
-        Refusal::Disabled => "the account is not to be used now",
+        Refusal::Disabled => "the account cannot be used now",
         Refusal::NotPermitted => "this user may not be served",
-        Refusal::Unavailable => "it cannot be found out now",
+        Refusal::Unavailable => "whether the password is right cannot be found out now",
         Refusal::TooMany(_) => "there are too many connections",
         Refusal::NoMail => {
             "it is not known as whom, or where, the mail is to be served (see above)"

@@ -9,10 +9,7 @@ pub(super) fn reply(why: Refusal) -> (Code<'static>, &'static str) {
     match why {
         Refusal::Mismatch => (Code::AuthenticationFailed, "Wrong user name or password."),
         Refusal::Expired => (Code::Expired, "The password or the account has expired."),
-        Refusal::Disabled => (
-            Code::AuthorizationFailed,
-            "The account is not to be used now.",
-        ),
+        Refusal::Disabled => (Code::AuthorizationFailed, "The account cannot be used now."),
         Refusal::NotPermitted => (Code::AuthorizationFailed, "This user has no mail here."),
         Refusal::Unavailable => (Code::Unavailable, "Logging in is not possible for now."),
         Refusal::TooMany(Limit::UserAndAddress) => (

@@ -90,8 +90,8 @@ fn give_up_rights(config: &Config) -> Result<(), FrontError> {
         Enforced::Partly => log::debug!("imap-login: Landlock is of an older kind here"),
         // Once for all: the sessions say so for debugging only.
         Enforced::Not => log::warn!(
-            "imap-login: this kernel has no Landlock, or too old a one: what keeps sessions from other files is \
-             their owners and modes"
+            "imap-login: this kernel has no Landlock, or one that is too old: only owners and modes keep \
+             sessions from other files"
         ),
     }
     Ok(())

@@ -221,7 +221,7 @@ fn complete_commands_are_answered_after_the_client_has_ended() {
     talk.say("");
     talk.front.handle_input(ID, b"a NOOP\r\nb NO");
     talk.front.handle_end(ID);
-    assert_eq!(talk.say(""), "a OK Nothing done.\r\n");
+    assert_eq!(talk.say(""), "a OK NOOP completed.\r\n");
     assert!(talk.closed);
 }
 

@@ -177,11 +177,11 @@ pub enum Refusal {
     Mismatch,
     /// The password was right, but it, or the account, has expired.
     Expired,
-    /// The account is not to be used now: locked, nologin, not for this host.
+    /// The account cannot be used now: locked, nologin, not for this host.
     Disabled,
     /// The user may not be served: root, `auth.first_valid_uid`.
     NotPermitted,
-    /// It cannot be found out now.
+    /// Whether the password is right cannot be found out now.
     Unavailable,
     TooMany(Limit),
     /// There is something wrong with the mail location; it is in the log.

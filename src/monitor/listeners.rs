@@ -121,8 +121,8 @@ pub(super) fn inherit(config: &Config) -> io::Result<Vec<Bound>> {
                 socket,
             }),
             None => log::warn!(
-                "A socket was passed to us that is for nothing in the configuration; \
-                 FileDescriptorName=imap, imaps or sasl says what it is for"
+                "A socket that systemd has passed is not used: nothing in the configuration says what it \
+                 is for; its unit can say so with FileDescriptorName=imap, imaps or sasl"
             ),
         }
     }

@@ -272,8 +272,8 @@ impl Monitor {
         if let Some(attempt) = child.and_then(|child| child.attempt) {
             let subject = self.logins.subject(attempt);
             log::warn!(
-                "auth: {subject}: ended, for too many SASL exchanges wait for answers of their clients, and \
-                 most of them are from there, see auth.processes"
+                "auth: {subject}: ended, because too many SASL exchanges wait for answers of their \
+                 clients, and most of them are from this address, see auth.processes"
             );
         }
         if let Some(pid) = child.and_then(|child| child.pid) {
@@ -555,7 +555,7 @@ impl Monitor {
         while let Some(&(since, attempt)) = self.logins.admitted.first()
             && self.now.saturating_duration_since(since) >= HAND_OVER
         {
-            log::error!("The front does not hand a client over that has logged in");
+            log::error!("The front has not handed over a client that has logged in");
             self.give_up(attempt);
         }
     }

@@ -276,8 +276,8 @@ impl Daemon {
         if !self.is_outdated && process::is_replaced() {
             self.is_outdated = true;
             log::warn!(
-                "The program has been replaced: Roost {VERSION} serves on, all of it, until it is \
-                 restarted (systemctl restart roost)"
+                "The program has been replaced on the disk: Roost {VERSION} goes on in memory until it \
+                 is restarted (systemctl restart roost)"
             );
         }
     }
@@ -340,7 +340,7 @@ fn make_certificate(chain: PathBuf, key: PathBuf) -> Vec<(PathBuf, PathBuf)> {
         Ok(()) => {
             log::warn!(
                 "There is no certificate, so one has been made that no client can verify: {path}; \
-                 tls.certificate and tls.key name a better one"
+                 name a better one in tls.certificate and tls.key"
             );
             vec![(chain, key)]
         }

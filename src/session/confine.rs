@@ -43,8 +43,8 @@ impl Confinement {
             Enforced::Fully => {}
             Enforced::Partly => log::debug!("imap({user}): Landlock is of an older kind here"),
             Enforced::Not => log::debug!(
-                "imap({user}): this kernel has no Landlock, or too old a one: what keeps this session \
-                 from other files is their owners and modes"
+                "imap({user}): this kernel has no Landlock, or one that is too old: only owners and \
+                 modes keep this session from other files"
             ),
         }
         Ok(())

@@ -508,7 +508,7 @@ impl Telling {
         match self.reply.code {
             ReplyCode::None => self.reply.code = ReplyCode::Simple(code),
             _ => {
-                let text = "Removals are to be told.";
+                let text = "Go on from here.";
                 response::untagged(client.out.writer(), Status::Ok, Some(code), text);
             }
         }

@@ -125,8 +125,8 @@ impl Reply {
                 let path = folder.unwrap_or_else(|| tree.root().to_owned()).join(file);
                 log::error!(
                     target: ONCE,
-                    "{about}: lock({}) failed: another program has held it for long; if no such \
-                     program runs any more, remove it",
+                    "{about}: lock({}) failed: another program has held the lock for a long time; \
+                     remove the file if that program does not run any more",
                     path.display()
                 );
             }
@@ -299,10 +299,10 @@ fn io_failure(error: &DiskError) -> Reply {
     let (code, text) = match error.kind() {
         StorageFull | QuotaExceeded => (Code::OverQuota, "No space left for mail.".into()),
         PermissionDenied | ReadOnlyFilesystem => (Code::NoPerm, "Permission denied.".into()),
-        InvalidData => (Code::Corruption, "What is stored is damaged.".into()),
+        InvalidData => (Code::Corruption, "The stored data is damaged.".into()),
         Unsupported => (
             Code::Cannot,
-            "It is stored in a way that is not supported.".into(),
+            "The stored data has a form that is not supported.".into(),
         ),
         kind => (
             Code::ServerBug,

@@ -220,7 +220,7 @@ impl Player {
         if scenario.stage == Stage::Preparing {
             self.wait_for(|message| matches!(message, Message::Serve));
         }
-        // Another user: ann may have as many connections as she may have.
+        // Another user: ann may have as many connections as her limit allows.
         self.send(login(NUMBER + 100_000, "bob", "secret"));
         self.wait_for(|message| matches!(message, Message::Verdict(_, Verdict::Admitted { .. })));
     }

@@ -1,4 +1,5 @@
-//! Real mail programs, each logging in to the daemon as a user of the host and copying his mail.
+//! Real mail programs.  Each logs in to the daemon as a user of the host and copies the user's
+//! mail.
 //!
 //! What they do in detail is tested in `tests/clients/`; here it matters that each gets in, by TLS
 //! and by STARTTLS, and through the relay.

@@ -35,7 +35,7 @@ fn a_session_reaches_its_users_mail_and_nothing_else_of_the_host() {
         skip!("{why}");
     }
     let (alice, bob) = (User::new(), User::new());
-    // Even what is everybody's to read, and what is his own.
+    // Even what everybody can read, and what the user owns.
     let secret = bob.home.join("public");
     std::fs::write(&secret, "for all").expect("a file");
     let own_file = alice.home.join(".profile");

@@ -1,4 +1,4 @@
-//! Those who mean harm, or are only many: what one client can cost, and that the others are served.
+//! Clients that mean harm, or are many: what one client can cost, and that the others are served.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};

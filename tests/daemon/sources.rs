@@ -6,7 +6,7 @@ use crate::support::*;
 
 const PASSWORD: &str = User::PASSWORD;
 
-/// Somebody in a passwd-file; his mail is below `mail/` of the place.
+/// A user in a passwd-file, whose mail is below `mail/` of the place.
 pub struct Virtual {
     pub name: String,
     pub line: String,

@@ -320,7 +320,7 @@ impl Outsider {
     }
 }
 
-/// So often in one go.
+/// How often in one go.
 const STORM: usize = 12;
 
 struct Uidlist {

@@ -22,7 +22,7 @@ pub struct Plan {
 pub struct Server {
     /// The kernel tells it what changes; else it polls.
     pub watches: bool,
-    /// So many milliseconds late.
+    /// How many milliseconds late.
     pub lag: u8,
     /// A time slice is over once in so many times that this is asked.
     pub slice: u16,

@@ -366,7 +366,7 @@ impl Server {
     }
 }
 
-/// So often a client tries to come in.
+/// How often a client tries to come in.
 const TRIES: usize = 8;
 
 const ROUNDS: usize = 3;

@@ -338,7 +338,7 @@ impl Here {
         inner.actors[self.me].state = State::Ready;
     }
 
-    /// So much time goes by for everybody.
+    /// How much time goes by for everybody.
     pub fn pass(&self, span: Duration) {
         let mut inner = self.world.inner();
         inner.look();

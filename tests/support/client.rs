@@ -177,7 +177,7 @@ impl Client {
         }
     }
 
-    /// As many bytes as the connection takes now; what a client that does not read can do.
+    /// Sends as many bytes as the connection takes now, as a client that does not read can.
     pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.wire.write_all(bytes)
     }

@@ -40,7 +40,7 @@ impl Daemon {
         Daemon::start_in(Place::new(), settings)
     }
 
-    /// The same in a directory that holds files named by the settings.
+    /// A daemon in a directory that holds files named by the settings.
     #[track_caller]
     pub fn start_in(place: Place, settings: &[&str]) -> Daemon {
         let mut daemon = Daemon::prepare_in(place, settings);
@@ -286,7 +286,7 @@ impl Daemon {
         Client::new(Wire::Tcp(self.tcp()), None).greeted()
     }
 
-    /// The same, from another address of loopback.
+    /// A connection from another address of loopback.
     #[track_caller]
     pub fn dial_from(&self, address: [u8; 4]) -> Client {
         let tcp = tcp_from(Ipv4Addr::from(address).into(), self.address());

@@ -79,12 +79,12 @@ pub struct User {
 impl User {
     pub const PASSWORD: &'static str = "open-sesame";
 
-    /// A user with a password, a group of his own and an empty Maildir.
+    /// A user with a password, a group of the same name and an empty Maildir.
     pub fn new() -> User {
         User::with(&[])
     }
 
-    /// The same, with further arguments of useradd(8).
+    /// A user as above, with further arguments of useradd(8).
     pub fn with(arguments: &[&str]) -> User {
         User::named(
             &format!("{PREFIX}{}-{}", std::process::id(), next()),
@@ -128,7 +128,7 @@ impl User {
         format!("LOGIN {} {}", self.name, User::PASSWORD)
     }
 
-    /// usermod(8), or any other program that changes him; his name is added.
+    /// usermod(8), or any other program that changes the user, whose name is added.
     pub fn administer(&self, program: &str, arguments: &[&str]) {
         administer(Command::new(program).args(arguments).arg(&self.name));
     }

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 pub struct Proc(pub u32);
 
 impl Proc {
-    /// Those that descend from this one, now.
+    /// The processes that descend from this one, now.
     pub fn descendants(self) -> Vec<Proc> {
         let mut parents = BTreeMap::new();
         for entry in fs::read_dir("/proc").expect("/proc").flatten() {

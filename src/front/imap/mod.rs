@@ -280,7 +280,7 @@ impl Login {
             };
         }
         if self.unanswered > MAX_UNANSWERED {
-            let text = "That is too much for one command before login.";
+            let text = "Command too long before login.";
             self.say_bye("Too long a command", text);
             return Step::Close;
         }
@@ -358,12 +358,12 @@ impl Login {
             Command::Capability => {
                 let capabilities = self.capabilities();
                 response::capability(self.output.writer(), &capabilities);
-                self.done(&tag, "That is what can be done now.")
+                self.done(&tag, "Capability completed.")
             }
-            Command::Noop => self.done(&tag, "Nothing done."),
+            Command::Noop => self.done(&tag, "NOOP completed."),
             Command::Id(_) => {
                 response::id(self.output.writer(), &[("name", "Roost")]);
-                self.done(&tag, "That is who we are.")
+                self.done(&tag, "ID completed.")
             }
             Command::Logout => {
                 response::bye(self.output.writer(), None, "Goodbye.");

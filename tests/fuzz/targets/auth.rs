@@ -8,8 +8,8 @@ use roost::auth::scram::{ClientFirst, name_in};
 use roost::auth::verifier::Verifier;
 use roost::ipc::Binding;
 
-/// A passwd-file. Whoever has a line in it is found, by the first of his lines, wherever the file
-/// is cut.
+/// A passwd-file. A user who has a line in it is found, by the first of the user's lines, wherever
+/// the file is cut.
 pub fn passwd_file(input: &[u8]) {
     let mut entries: Vec<Entry> = Vec::new();
     each(&mut &input[..], |number, entry| {
