@@ -243,7 +243,7 @@ impl Connection {
                 if let Some(run) = telling.tell_news(&mut context) {
                     return Some(run);
                 }
-                telling.reply.report(&telling.about, &mailboxes.tree);
+                telling.reply.report(&telling.about, mailboxes);
                 self.reply();
                 None
             }

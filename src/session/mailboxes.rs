@@ -4,6 +4,7 @@
 //! nothing: the watch goes on telling what changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::command::fetch::Memo;
@@ -11,20 +12,20 @@ use super::given;
 use super::mailbox::{Effort, Hold, Mailbox};
 use crate::config::Config;
 use crate::log::ONCE;
-use crate::mail::{Fsync, Layout, MailboxName};
+use crate::mail::{Fsync, Layout, MailboxName, SpecialUse};
 use crate::maildir::Maildir;
 use crate::maildir::courier;
 use crate::maildir::disk::dir::{Dir, DiskResult};
 use crate::maildir::disk::report;
 use crate::maildir::disk::watch::{Event, Watcher};
 use crate::maildir::dovecot::subscriptions::Subscriptions;
-use crate::maildir::folder::{Folder, FolderError, Step, Told};
-use crate::maildir::tree::{Tree, TreeError};
+use crate::maildir::folder::{self, Folder, FolderError, Status, Step, Told};
+use crate::maildir::tree::{Mailbox as Listed, Tree, TreeError};
 use crate::net::{ConnectionId, Now};
 
 pub struct Mailboxes {
-    pub maildir: Maildir,
-    pub tree: Tree,
+    maildir: Maildir,
+    tree: Tree,
     /// Boxed: a node of the map has room for eleven, and most users have one open.
     open: BTreeMap<MailboxKey, Box<Mailbox>>,
     by_name: HashMap<MailboxName, MailboxKey>,
@@ -51,6 +52,14 @@ pub struct MailboxKey(u32);
 pub enum OpenError {
     Tree(TreeError),
     Folder(FolderError),
+}
+
+/// What a look at a mailbox that is not open gave.
+pub enum Glance {
+    /// The counts of its index, which are true.
+    Status(Status),
+    /// Its counts have to be found out.
+    Folder(Box<Folder>),
 }
 
 impl Mailboxes {
@@ -119,6 +128,72 @@ impl Mailboxes {
         Ok(key)
     }
 
+    /// Every mailbox there is, in the order in which LIST shows them.
+    pub fn list(&self) -> Result<Vec<Listed>, TreeError> {
+        self.tree.list()
+    }
+
+    pub fn create(
+        &mut self,
+        name: &MailboxName,
+        roles: &[SpecialUse],
+        now: Now,
+    ) -> Result<(), TreeError> {
+        self.tree.create(name, roles, now.time).map(drop)
+    }
+
+    /// Its files are there until [`Mailboxes::sweep`] has removed them.  Whoever has it selected finds it closed.
+    pub fn delete(&mut self, name: &MailboxName, now: Now) -> Result<(), TreeError> {
+        self.tree.delete(name, now.time)?;
+        if let Some(key) = self.find_open(name) {
+            self.drop_mailbox(key, now);
+        }
+        Ok(())
+    }
+
+    /// Removes the files of deleted mailboxes; false: there are more of them.
+    pub fn sweep(&mut self, now: Now, over: &dyn Fn() -> bool) -> DiskResult<bool> {
+        self.tree.sweep(now.time, over)
+    }
+
+    /// Whoever has the mailbox selected, or one below it, finds it closed.
+    pub fn rename(
+        &mut self,
+        from: &MailboxName,
+        to: &MailboxName,
+        now: Now,
+    ) -> Result<(), TreeError> {
+        let moved = self.open_at_or_below(from);
+        self.tree.rename(from, to, now.time)?;
+        for key in moved {
+            self.drop_mailbox(key, now);
+        }
+        Ok(())
+    }
+
+    /// Where the mailbox's files are; the root if there is no such mailbox.
+    pub fn path(&self, name: Option<&MailboxName>) -> PathBuf {
+        let folder = name.and_then(|name| self.tree.find(name).ok());
+        folder.unwrap_or_else(|| self.maildir.root().to_owned())
+    }
+
+    /// A mailbox that is not open, for a question that its counts may answer.  `sizes`: that of all messages is
+    /// asked for.
+    pub fn glance(
+        &mut self,
+        name: &MailboxName,
+        sizes: bool,
+        now: Now,
+    ) -> Result<Glance, OpenError> {
+        let directory = self.tree.find_or_make(name, now.time)?;
+        let status = folder::status(&self.maildir, &directory, now.time)?;
+        if let Some(status) = status.filter(|status| !sizes || status.counts.unmeasured == 0) {
+            return Ok(Glance::Status(status));
+        }
+        let folder = Folder::open(&self.maildir, &directory, now.time)?;
+        Ok(Glance::Folder(Box::new(folder)))
+    }
+
     /// The mailbox if it is open already.
     pub fn find_open(&self, name: &MailboxName) -> Option<MailboxKey> {
         self.by_name.get(name).copied()
@@ -135,7 +210,7 @@ impl Mailboxes {
     }
 
     /// The open mailboxes with this name or one below it.
-    pub fn open_at_or_below(&self, name: &MailboxName) -> Vec<MailboxKey> {
+    fn open_at_or_below(&self, name: &MailboxName) -> Vec<MailboxKey> {
         let mut keys = Vec::new();
         for (open, &key) in &self.by_name {
             if open == name || open.is_below(name) {
@@ -163,13 +238,17 @@ impl Mailboxes {
         Ok(names)
     }
 
-    /// `Ok(None)`: another program holds the lock; else whether that changed anything.
+    /// Only a mailbox that exists can be subscribed to, as with Dovecot; the subscription stays when it is deleted
+    /// (RFC 9051 6.3.7).  `Ok(None)`: another program holds the lock; else whether that changed anything.
     pub fn subscribe(
         &mut self,
         name: &MailboxName,
         subscribed: bool,
         now: Now,
     ) -> Result<Option<bool>, TreeError> {
+        if subscribed && !self.tree.is_given(name) {
+            self.tree.find(name)?;
+        }
         let root = Dir::open(self.maildir.root()).map_err(TreeError::Io)?;
         let access = root.access().map_err(TreeError::Io)?;
         let subscriptions = self.refreshed_subscriptions(now)?;

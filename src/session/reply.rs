@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 
 use super::flags::FlagsError;
-use super::mailboxes::OpenError;
+use super::mailboxes::{Mailboxes, OpenError};
 use crate::imap::command::Tag;
 use crate::imap::mailbox::Dialect;
 use crate::imap::response::{self, Code, Status};
@@ -20,7 +20,7 @@ use crate::maildir::disk::dir::DiskError;
 use crate::maildir::disk::report;
 use crate::maildir::folder::save::SaveError;
 use crate::maildir::folder::{FolderError, MessageError};
-use crate::maildir::tree::{Tree, TreeError};
+use crate::maildir::tree::TreeError;
 
 /// What a tagged response says.
 #[derive(Clone, Debug)]
@@ -116,13 +116,12 @@ impl Reply {
     }
 
     /// Tells the log what the client is not told.
-    pub fn report(&self, about: &About, tree: &Tree) {
+    pub fn report(&self, about: &About, mailboxes: &Mailboxes) {
         match &self.cause {
             None => {}
             Some(Cause::Said(cause)) => log::error!(target: ONCE, "{about}: {cause}"),
             Some(Cause::Locked(file)) => {
-                let folder = about.mailbox.as_ref().and_then(|name| tree.find(name).ok());
-                let path = folder.unwrap_or_else(|| tree.root().to_owned()).join(file);
+                let path = mailboxes.path(about.mailbox.as_ref()).join(file);
                 log::error!(
                     target: ONCE,
                     "{about}: lock({}) failed: another program has held the lock for a long time; \

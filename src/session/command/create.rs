@@ -30,7 +30,7 @@ fn try_create(
     let roles =
         special_use.map_err(|UnknownUse| Reply::no("Unknown special use.").code(Code::UseAttr))?;
     let now = context.now;
-    context.mailboxes.tree.create(&name, &roles, now.time)?;
+    context.mailboxes.create(&name, &roles, now)?;
     let id = mailbox_id(&name, context)?;
     let reply = Reply::ok("Create completed.");
     Ok(if id.is_empty() {
@@ -63,7 +63,7 @@ struct Delete;
 
 impl Command for Delete {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
-        match context.mailboxes.tree.sweep(context.now.time, context.over) {
+        match context.mailboxes.sweep(context.now, context.over) {
             Ok(false) => return Progress::Again,
             Ok(true) => {}
             // The next DELETE tries again.
@@ -82,11 +82,8 @@ fn try_delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Result<(),
         return Err(Reply::no("INBOX cannot be deleted.").code(Code::Cannot));
     }
     let now = context.now;
-    context.mailboxes.tree.delete(&name, now.time)?;
     // Whoever has it selected, this client too, is told that it is closed.
-    if let Some(key) = context.mailboxes.find_open(&name) {
-        context.mailboxes.drop_mailbox(key, now);
-    }
+    context.mailboxes.delete(&name, now)?;
     Ok(())
 }
 
@@ -102,16 +99,12 @@ fn try_rename(
     let (from, to) = (from?, to?);
     let now = context.now;
     if from.is_inbox() {
-        context.mailboxes.tree.create(&to, &[], now.time)?;
+        context.mailboxes.create(&to, &[], now)?;
         let inbox = context.mailboxes.open(&from, now)?;
         return Ok(copy::move_inbox(inbox, to));
     }
-    let moved = context.mailboxes.open_at_or_below(&from);
-    context.mailboxes.tree.rename(&from, &to, now.time)?;
     // Whoever has one of them selected, this client too, is told that it is closed.
-    for key in moved {
-        context.mailboxes.drop_mailbox(key, now);
-    }
+    context.mailboxes.rename(&from, &to, now)?;
     Ok(Start::Done(Reply::ok("Rename completed.")))
 }
 
@@ -130,17 +123,12 @@ pub fn subscribe(mailbox: MailboxArgument, subscribe: bool, context: &mut Contex
     })
 }
 
-/// Only a mailbox that exists can be subscribed to, as with Dovecot; the subscription stays when it
-/// is deleted (RFC 9051 6.3.7).
 fn try_subscribe(
     name: &MailboxName,
     subscribe: bool,
     mailboxes: &mut Mailboxes,
     now: Now,
 ) -> Result<(), Reply> {
-    if subscribe && !mailboxes.tree.is_given(name) {
-        mailboxes.tree.find(name)?;
-    }
     match mailboxes.subscribe(name, subscribe, now) {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(reply::in_use(reply::SUBSCRIPTIONS_LOCK)),

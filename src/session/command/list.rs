@@ -68,7 +68,7 @@ impl Command for List {
                 match inquiry.step(context) {
                     // A mailbox that has no status has none to tell (RFC 5819 2).
                     Err(Progress::Done(reply)) => {
-                        reply.report(&inquiry.about(), &context.mailboxes.tree);
+                        reply.report(&inquiry.about(), context.mailboxes);
                         self.unsettled |= inquiry.is_unsettled();
                         self.inquiry = None;
                     }

@@ -10,10 +10,10 @@ use crate::imap::mailbox::MailboxArgument;
 use crate::imap::response::{self, StatusValue};
 use crate::log::ONCE;
 use crate::mail::MailboxName;
-use crate::maildir::folder::{self, Folder, Look, MessageError, Status, Step};
+use crate::maildir::folder::{Folder, Look, MessageError, Status, Step};
 use crate::session::connection::Patience;
 use crate::session::mailbox::Effort;
-use crate::session::mailboxes::OpenError;
+use crate::session::mailboxes::{Glance, OpenError};
 use crate::session::reply::{About, Reply};
 
 pub fn start(mailbox: MailboxArgument, items: Vec<StatusItem>, context: &mut Context<'_>) -> Start {
@@ -124,14 +124,11 @@ impl Inquiry {
         let mut folder = match self.folder.take() {
             Some(folder) => folder,
             None => {
-                let directory = context.mailboxes.tree.find_or_make(&self.name, now.time)?;
-                let maildir = &context.mailboxes.maildir;
-                if let Some(status) = folder::status(maildir, &directory, now.time)?
-                    && (status.counts.unmeasured == 0 || !self.items.contains(&StatusItem::Size))
-                {
-                    return Ok(Found::Status(status));
+                let sizes = self.items.contains(&StatusItem::Size);
+                match context.mailboxes.glance(&self.name, sizes, now)? {
+                    Glance::Status(status) => return Ok(Found::Status(status)),
+                    Glance::Folder(folder) => *folder,
                 }
-                Folder::open(maildir, &directory, now.time)?
             }
         };
         let step = folder.sync(Look::default(), now.time, over)?;

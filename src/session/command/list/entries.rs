@@ -38,7 +38,7 @@ struct Shown {
 
 /// What LIST shows, in the tree's order.
 pub fn listed(request: &Request, context: &mut Context<'_>) -> Result<Vec<Entry>, OpenError> {
-    let mut mailboxes = context.mailboxes.tree.list()?;
+    let mut mailboxes = context.mailboxes.list()?;
     let mut subscriptions = Vec::new();
     if request.select.subscribed || request.returns.subscribed {
         subscriptions = context.mailboxes.subscriptions(context.now)?;
