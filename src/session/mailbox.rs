@@ -417,6 +417,8 @@ mod tests {
     use crate::maildir::disk::watch::Place;
     use crate::maildir::folder::save::Incoming;
     use crate::maildir::{Maildir, Settings};
+    use crate::net::Buffer;
+    use crate::session::view::{self, Manner, Tell};
 
     const OLD: &str = "cur/1.host:2,";
     const NEW: &str = "cur/1.host:2,S";
@@ -449,7 +451,7 @@ mod tests {
         mailbox.handle_event(Event::Rescan);
         look(&mut mailbox);
         let (client, now) = (ConnectionId(1), Now::read());
-        mailbox.add_view(client, true, now);
+        mailbox.add_listener(client, true, now);
         // Another process changes flags and gives a UID, and no event tells of it yet.
         let mut theirs = watched(&scratch);
         scratch.rename(OLD, NEW);
@@ -466,7 +468,13 @@ mod tests {
             Commit::Done(_)
         ) {}
         let mut out = Buffer::new();
-        assert!(mailbox.tell(client, Tell::All, Manner::default(), &mut out));
+        assert!(view::tell(
+            &mut mailbox,
+            client,
+            Tell::All,
+            Manner::default(),
+            &mut out
+        ));
         let told = std::str::from_utf8(out.pending()).unwrap();
         assert!(told.contains("* 1 FETCH (FLAGS (\\Seen "), "{told}");
     }

@@ -223,7 +223,7 @@ impl Mailboxes {
     /// Whether some client has the mailbox selected.
     pub fn is_selected(&self, key: MailboxKey) -> bool {
         let mailbox = self.open.get(&key);
-        mailbox.is_some_and(|mailbox| mailbox.viewers().next().is_some())
+        mailbox.is_some_and(|mailbox| mailbox.listeners().next().is_some())
     }
 
     /// The names subscribed to, in the file's order, and those that everybody is subscribed to.
