@@ -50,7 +50,7 @@ pub enum Event {
 }
 
 /// Where in a folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     New,
     Cur,

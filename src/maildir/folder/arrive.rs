@@ -4,6 +4,7 @@
 //! all that clients know of, records that others made come first; as long as one of them has no
 //! file nobody is let in, and a full scan decides whether it ever will have.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::SystemTime;
 
@@ -223,21 +224,26 @@ impl Folder {
         round: &mut Round,
     ) -> Result<(), FolderError> {
         let few = findings.ready.len() <= FEW;
-        let mut accepted: Vec<(Place, Filename<'_>, Option<Stat>)> = Vec::new();
+        let mut accepted: Vec<Newcomer<'_>> = Vec::new();
         let mut taken = 0;
+        let mut sought = 0;
         let mut again = Vec::new();
         for (_, place, name) in findings.ready.iter() {
             let Some(file) = Filename::parse(name) else {
                 taken += 1;
                 continue;
             };
-            let last = accepted.last().map(|(_, last, _)| last.base);
+            let last = accepted.last().map(|last| last.file().base);
             let double = last == Some(file.base);
             if accepted.len() >= AT_ONCE && !double {
                 break;
             }
             taken += 1;
-            let mut stat = None;
+            let mut newcomer = Newcomer {
+                place,
+                name: Cow::Borrowed(name),
+                stat: None,
+            };
             // Another program gave it its UID since it was seen, or the file was listed twice.
             if let Some(index) = self.table.find_live(file.base) {
                 again.push((self.table.uid(index), place, name.to_vec()));
@@ -245,22 +251,34 @@ impl Folder {
             }
             // With some messages gone this may be one of them, seen before it went.
             if few || (self.counts.gone > 0 && self.table.find(file.base).is_some()) {
-                stat = self.dirs.at(place).stat_target(name)?;
-                if stat.is_none() {
-                    continue;
+                newcomer.stat = self.dirs.at(place).stat_target(name)?;
+                if newcomer.stat.is_none() {
+                    // It was renamed since it was seen, or went.
+                    sought += 1;
+                    let places = self.dirs.places();
+                    let caught = match sought <= SOUGHT_MAX && !double {
+                        true => places.catch(file.base, file.flags())?,
+                        false => None,
+                    };
+                    let Some((place, name)) = caught else {
+                        // Clients are to hear of what was here before them first.
+                        self.scan_wanted |= !self.served;
+                        continue;
+                    };
+                    (newcomer.place, newcomer.name) = (place, Cow::Owned(name));
                 }
             }
             if double {
                 // Two files of one base name: the second is judged when the first has its UID.
                 findings.doubles.push(0, place, name);
             } else {
-                accepted.push((place, file, stat));
+                accepted.push(newcomer);
             }
         }
         let new: Vec<New<'_>> = accepted
             .iter()
-            .map(|(_, file, _)| New {
-                base: file.base,
+            .map(|newcomer| New {
+                base: newcomer.file().base,
                 guid: None,
             })
             .collect();
@@ -278,7 +296,8 @@ impl Folder {
         let octets = findings.ready.octets();
         self.table.reserve(findings.ready.len(), octets);
         // The UIDs come second, so that none is asked for after the last there is.
-        for ((place, file, stat), uid) in accepted.iter().zip(first_uid..) {
+        for (newcomer, uid) in accepted.iter().zip(first_uid..) {
+            let (place, file) = (newcomer.place, newcomer.file());
             let row = NewRow {
                 uid,
                 base: file.base,
@@ -291,8 +310,8 @@ impl Folder {
             let index = self.table.len() - 1;
             let flags = file.flags();
             findings.letters |= flags.keywords;
-            self.table.set_name(index, *place, file.info, flags);
-            if let (Some(stat), Some(row)) = (stat, self.table.row_mut(index)) {
+            self.table.set_name(index, place, file.info, flags);
+            if let (Some(stat), Some(row)) = (&newcomer.stat, self.table.row_mut(index)) {
                 row.set_dates(stat.mtime.seconds, stat.ctime.seconds);
             }
             self.modseqs.give(uid, modseq);
@@ -406,6 +425,23 @@ impl Folder {
     }
 }
 
+/// A file that is to get a UID.
+struct Newcomer<'a> {
+    place: Place,
+    name: Cow<'a, [u8]>,
+    stat: Option<Stat>,
+}
+
+impl Newcomer<'_> {
+    fn file(&self) -> Filename<'_> {
+        let nameless = Filename {
+            base: &self.name,
+            info: b"",
+        };
+        Filename::parse(&self.name).unwrap_or(nameless)
+    }
+}
+
 /// What became of a file that was to be moved to cur/.
 enum Moved {
     To(Vec<u8>),
@@ -426,6 +462,8 @@ pub(super) enum LetIn {
 
 /// How many new messages are looked at one by one, which gives their dates.
 const FEW: usize = 256;
+/// How many of them are looked for under another name when they are not there.
+const SOUGHT_MAX: usize = 64;
 /// How many records without a file are looked for one by one.
 const FEW_RECORDS: usize = 64;
 /// How many new messages get their UIDs at once.

@@ -439,7 +439,9 @@ impl Folder {
             // Who gives UIDs holds the lock until their files are there: only under it is a record
             // without a file one for good.
             let unfound = scan.full && self.uids.has_unfound();
-            let quiet = !(missing || unfound) || self.is_quiet(&scan)?;
+            // In a listing that begins a table nothing is missing, whatever it did not show.
+            let first = !self.served;
+            let quiet = !(missing || unfound || first) || self.is_quiet(&scan)?;
             if scan.second || (quiet && !unfound) {
                 self.end_scan(&scan, quiet)?;
                 return Ok(Step::Done);
@@ -501,6 +503,10 @@ impl Folder {
             self.trusts_watch |= self.watched;
         }
         self.doubt_missing(quiet);
+        if scan.second {
+            // Listed twice.
+            self.findings.strangers.sort();
+        }
         self.stuck = 0;
         self.stale = true;
         self.work = Work::Resolving;

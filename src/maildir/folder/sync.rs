@@ -184,7 +184,7 @@ impl Sightings {
         rest.iter().map(|entry| self.read(entry))
     }
 
-    /// Sorts those that are left in the order in which they get their UIDs.
+    /// Sorts those that are left in the order in which they get their UIDs, each name once.
     pub fn sort(&mut self) {
         if self.sorted {
             return;
@@ -195,9 +195,11 @@ impl Sightings {
             .map(|entry| (filename::birth(self.base(entry)), *entry))
             .collect();
         keyed.sort_by(|(a_birth, a), (b_birth, b)| {
-            let names = || self.base(a).cmp(self.base(b));
-            a_birth.cmp(b_birth).then_with(names)
+            let bases = || self.base(a).cmp(self.base(b));
+            let names = || self.read(a).cmp(&self.read(b));
+            a_birth.cmp(b_birth).then_with(bases).then_with(names)
         });
+        keyed.dedup_by(|(_, a), (_, b)| self.read(a) == self.read(b));
         self.entries = keyed.into_iter().map(|(_, entry)| entry).collect();
         self.taken = 0;
         self.sorted = true;

@@ -41,6 +41,32 @@ fn two(mail: &Mail, messages: usize) -> (Folder, Folder) {
 }
 
 #[test]
+fn a_message_renamed_between_the_first_listing_and_its_uid_gets_its_uid_in_turn() {
+    let mail = Mail::new();
+    for n in 1..=3 {
+        mail.deliver(&format!("cur/{n}.host:2,"));
+    }
+    settle();
+    let mut folder = Folder::open(&mail.maildir, mail.scratch.path(), now()).unwrap();
+    let listed = Cell::new(false);
+    let after_listing = || listed.replace(true);
+    while folder.sync(WRITING, now(), &after_listing).unwrap() == Step::Again {
+        if matches!(folder.work, Work::Resolving) {
+            break;
+        }
+    }
+    mail.rename("cur/1.host:2,", "cur/1.host:2,FS");
+    sync(&mut folder);
+    let row = folder.messages()[0];
+    assert_eq!(uids(&folder), [1, 2, 3]);
+    assert_eq!(folder.table.base(0), b"1.host");
+    assert_eq!(
+        row.flags(),
+        Flags::from(System(System::SEEN.0 | System::FLAGGED.0))
+    );
+}
+
+#[test]
 fn only_a_message_whose_name_says_deleted_is_expunged() {
     let mail = Mail::new();
     let (mut ours, _theirs) = two(&mail, 2);
