@@ -87,6 +87,7 @@ const LAYERS: &[Layer] = &[
             ("disk/dir.rs", FILES),
             ("disk/dir/", FILES),
             ("disk/watch.rs", &[Watch, Threads]),
+            ("disk/watch/ask.rs", &[Watch, Threads]),
         ],
     },
     Layer {

@@ -46,22 +46,27 @@
 //!    fails if the name is not there any more, and begins again with the name that is.  What is
 //!    found that way the table and the clients learn at once.  Where nothing is to be done, a
 //!    `stat` says that the name is still there.
-//! 3. *Whoever finds something new looks at the file before acting* (`folder/resolve.rs`), under the lock:
-//!    a name that is not there any more is dropped, for whatever replaced it will be seen too.  All
-//!    events that wait are taken in before anything is done about them, so that a thousand renames
-//!    of one file cost one look.
+//! 3. *Whoever finds something new looks at the file before acting* (`folder/resolve.rs`), under the
+//!    lock: a name that is not there any more is dropped, for whatever replaced it will be seen too.
+//!    A new message is looked for under all names that flags can give, lest it come after younger
+//!    ones.  All events that wait are taken in before anything is done about them, so that a thousand
+//!    renames of one file cost one look.
 //! 4. *A file that a listing did not show is not gone.*  While a directory is read, a rename can
 //!    hide a file that is there all the time.  If the directory was changed during the listing, or
-//!    so shortly before that its time cannot tell, it is listed a second time, under the lock.  If
-//!    names were moving again, whatever is missing is doubted: only what the next scan misses too,
-//!    and what has none of the names that flags can give, is expunged.  From the watch a vanished
-//!    name is a suspicion, which the new name behind it clears.
+//!    so shortly before that its time cannot tell, it is listed a second time, under the lock.  So
+//!    is a folder that is listed for the first time: what the listing did not show would get a
+//!    later UID than younger messages.  If names were moving again, whatever is missing is doubted:
+//!    only what the next scan misses too, and what has none of the names that flags can give, is
+//!    expunged.  From the watch a vanished name is a suspicion, which the new name behind it clears.
 //!
 //! `new/` is listed before `cur/`, as that is the way mail moves: on its way it is seen once or
 //! twice, never not at all.
 //!
 //! A program that renames all the time must not keep anybody waiting: a look ends after three
 //! scans, however many slices they take, and after 200 ms of names that vanish one after the other.
+//! Events are taken as long as they are fewer than the messages; for more the directories are
+//! listed.  So they are if the watch does not come to the end of what has happened
+//! (`disk/watch/ask.rs`).
 //!
 //! # When need nobody look?
 //!

@@ -146,7 +146,9 @@ impl Mailbox {
 
     /// Takes what the watch saw; `look` acts on it.
     pub fn handle_event(&mut self, event: Event) {
-        if self.events.len() >= EVENTS_MAX || event == Event::Rescan {
+        let max = EVENTS_FEW + self.folder.messages().len();
+        let many = self.events.len() >= max.min(EVENTS_MAX);
+        if many || matches!(event, Event::Rescan | Event::Watched) {
             self.events.clear();
             self.rescan = true;
         } else if !self.rescan || event == Event::Lost {
@@ -398,7 +400,10 @@ impl Mailbox {
     }
 }
 
-/// More events than this are not looked at one by one.
+/// More events than a folder has messages, and a few, are not looked at one by one: a scan costs less.
+const EVENTS_FEW: usize = 64;
+
+/// Nor are more than this.
 const EVENTS_MAX: usize = 10_000;
 
 /// How many events are handled before the index is written.

@@ -17,7 +17,7 @@ use crate::maildir::Maildir;
 use crate::maildir::courier;
 use crate::maildir::disk::dir::{Dir, DiskResult};
 use crate::maildir::disk::report;
-use crate::maildir::disk::watch::{Event, Watcher};
+use crate::maildir::disk::watch::{Event, Watcher, Watching};
 use crate::maildir::dovecot::subscriptions::Subscriptions;
 use crate::maildir::folder::{self, Folder, FolderError, Status, Step, Told};
 use crate::maildir::tree::{Mailbox as Listed, Tree, TreeError};
@@ -114,7 +114,8 @@ impl Mailboxes {
         let mut mailbox = Mailbox::new(name.clone(), folder, now);
         if let Some(watcher) = &mut self.watcher {
             match watcher.watch(key.0, &directory) {
-                Ok(()) => mailbox.set_watched(true),
+                Ok(Watching::Now) => mailbox.set_watched(true),
+                Ok(Watching::Soon) => {}
                 Err(error) => log::warn!(
                     "{name} cannot be watched, so that new mail shows only every {:?} \
                      (mail.poll_interval): {error}",
@@ -312,8 +313,10 @@ impl Mailboxes {
         };
         for (key, event) in watcher.poll() {
             if let Some(mailbox) = self.open.get_mut(&MailboxKey(key)) {
-                if event == Event::Lost {
-                    mailbox.set_watched(false);
+                match event {
+                    Event::Watched => mailbox.set_watched(true),
+                    Event::Lost => mailbox.set_watched(false),
+                    _ => {}
                 }
                 mailbox.handle_event(event);
                 self.woken.extend(mailbox.listeners());
@@ -334,10 +337,13 @@ impl Mailboxes {
         if mailbox.wants_catch_up(effort, now)?
             && let Some(watcher) = &mut self.watcher
         {
-            watcher.catch_up();
+            let complete = watcher.catch_up();
             self.handle_wake();
             if let Some(mailbox) = self.open.get_mut(&key) {
-                mailbox.note_caught_up(now);
+                match complete {
+                    true => mailbox.note_caught_up(now),
+                    false => mailbox.handle_event(Event::Rescan),
+                }
             }
         }
         let mailbox = self.open.get_mut(&key).ok_or(FolderError::Missing)?;
@@ -405,14 +411,16 @@ impl Mailboxes {
                 keys.push(key);
             }
         }
-        match &mut self.watcher {
+        let complete = match &mut self.watcher {
             Some(watcher) if !keys.is_empty() => watcher.catch_up(),
             _ => return,
-        }
+        };
         self.handle_wake();
         for key in keys {
             if let Some(mailbox) = self.open.get_mut(&key) {
-                mailbox.note_caught_up(now);
+                if complete {
+                    mailbox.note_caught_up(now);
+                }
                 mailbox.handle_events(now);
             }
         }

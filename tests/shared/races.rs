@@ -382,42 +382,44 @@ impl Drop for Stopper<'_> {
 }
 
 #[test]
-fn a_storm_of_renames_in_a_polled_folder_keeps_no_client_waiting_and_expunges_nothing() {
+fn a_storm_of_renames_keeps_no_client_waiting_and_expunges_nothing() {
     roost_only!("whether folders are watched is a setting of ours");
-    let mail = Mail::numbered(20);
-    let inbox = mail.inbox();
-    // Before the storm: a listing of a directory may miss what is renamed meanwhile, and a message
-    // that was never seen then comes after the others.
-    let mut a = Server::preauth_with(&mail, &["mail.watch=no"]);
-    a.ok("SELECT INBOX").contains("20 EXISTS");
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let (inbox, stop) = (&inbox, &stop);
-        let _stop = Stopper(stop);
-        scope.spawn(move || {
-            let bases = inbox.bases();
-            let path = |base: &str, flags: &str| inbox.path().join(format!("cur/{base}:2,{flags}"));
-            while !stop.load(Ordering::Relaxed) {
-                for base in &bases[..10] {
-                    for (from, to) in [("", "S"), ("S", "FS"), ("FS", "")] {
-                        fs::rename(path(base, from), path(base, to)).expect("renamed");
+    for watch in ["mail.watch=yes", "mail.watch=no"] {
+        let mail = Mail::numbered(20);
+        let inbox = mail.inbox();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (inbox, stop) = (&inbox, &stop);
+            let _stop = Stopper(stop);
+            scope.spawn(move || {
+                let bases = inbox.bases();
+                let path =
+                    |base: &str, flags: &str| inbox.path().join(format!("cur/{base}:2,{flags}"));
+                while !stop.load(Ordering::Relaxed) {
+                    for base in &bases[..10] {
+                        for (from, to) in [("", "S"), ("S", "FS"), ("FS", "")] {
+                            fs::rename(path(base, from), path(base, to)).expect("renamed");
+                        }
                     }
                 }
+            });
+            let mut a = Server::preauth_with(&mail, &[watch]);
+            a.set_patience(std::time::Duration::from_secs(20));
+            a.ok("SELECT INBOX").contains("20 EXISTS");
+            for round in 0..30 {
+                for command in [
+                    "NOOP".to_owned(),
+                    "FETCH 1:20 (UID FLAGS BODY.PEEK[HEADER])".to_owned(),
+                    format!("STORE 11:20 FLAGS ({})", ["\\Seen", ""][round % 2]),
+                    "UID SEARCH ALL".to_owned(),
+                    "STATUS INBOX (MESSAGES)".to_owned(),
+                ] {
+                    let reply = a.ok(&command);
+                    assert!(!reply.to_string().contains(" EXPUNGE"), "{reply}");
+                }
             }
+            let mut b = Server::preauth_with(&mail, &[watch]);
+            b.ok("SELECT INBOX").contains("20 EXISTS");
         });
-        for round in 0..30 {
-            for command in [
-                "NOOP".to_owned(),
-                "FETCH 1:20 (UID FLAGS BODY.PEEK[HEADER])".to_owned(),
-                format!("STORE 11:20 FLAGS ({})", ["\\Seen", ""][round % 2]),
-                "UID SEARCH ALL".to_owned(),
-                "STATUS INBOX (MESSAGES)".to_owned(),
-            ] {
-                let reply = a.ok(&command);
-                assert!(!reply.to_string().contains(" EXPUNGE"), "{reply}");
-            }
-        }
-        let mut b = Server::preauth_with(&mail, &["mail.watch=no"]);
-        b.ok("SELECT INBOX").contains("20 EXISTS");
-    });
+    }
 }

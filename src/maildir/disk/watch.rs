@@ -1,8 +1,8 @@
 //! Tells when another program changes an open folder: inotify through `notify`.
 //!
-//! A watcher has one thread, notify's.  It turns what the kernel says into [`Event`]s, puts them in
+//! notify has a thread.  It turns what the kernel says into [`Event`]s, puts them in
 //! a queue and calls `wake` when the queue was empty; the caller's loop then takes them with
-//! [`Watcher::poll`].  Events say what happened to a name, not what the folder looks like now: by
+//! [`Watcher::poll`].  A second thread asks notify (`ask.rs`), so that the caller need not wait for it.  Events say what happened to a name, not what the folder looks like now: by
 //! the time one is read the file may be gone again.  A caller's own changes are told like anybody
 //! else's.
 //!
@@ -29,8 +29,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::dir::world::{self, Happened, World};
 use super::dir::{Dir, DiskError, is_loop};
 use crate::sys::inotify::{Limit, is_out_of_instances};
+use ask::{Answered, Asker, Number, Question};
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
-use notify::{EventKind, EventKindMask, INotifyWatcher, PathOp, Watcher as _};
+use notify::{EventKind, EventKindMask, INotifyWatcher, Watcher as _};
 
 /// Something happened to a watched folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub enum Event {
     },
     /// Something changed that was not seen: look at the whole folder.
     Rescan,
+    /// The folder is watched from now on: look at the whole of it, once more.
+    Watched,
     /// The folder or a part of it was moved or removed; it is watched no more.
     Lost,
 }
@@ -73,11 +76,21 @@ pub struct Watcher {
     shared: Arc<Mutex<Shared>>,
     /// The directories watched for each folder.
     folders: HashMap<u32, Vec<PathBuf>>,
+    /// Folders of which notify has not said yet that it watches them, by the number of the question.
+    coming: HashMap<Number, u32>,
+}
+
+/// From when on events of a folder are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watching {
+    Now,
+    /// From [`Event::Watched`] on; until then the caller has to look from time to time.
+    Soon,
 }
 
 /// Who says what happens.
 enum Source {
-    Notify(INotifyWatcher),
+    Notify(Asker),
     /// The test that we are part of.
     World(Rc<dyn World>),
 }
@@ -107,6 +120,9 @@ impl Watcher {
     pub fn new(wake: Box<dyn Fn() + Send>) -> Result<Watcher, WatchError> {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let theirs = Arc::clone(&shared);
+        let wake = Arc::new(Mutex::new(wake));
+        let wake = move || lock(&wake)();
+        let wake_late = wake.clone();
         let handle = move |event: notify::Result<notify::Event>| {
             let mut shared = lock(&theirs);
             shared.handle(event);
@@ -121,19 +137,23 @@ impl Watcher {
             .with_event_kinds(wanted)
             .with_follow_symlinks(false);
         let source = match world::current() {
-            None => Source::Notify(INotifyWatcher::new(handle, config).map_err(not_begun)?),
+            None => {
+                let notify = INotifyWatcher::new(handle, config).map_err(not_begun)?;
+                Source::Notify(Asker::new(notify, wake_late)?)
+            }
             Some(world) => Source::World(world),
         };
         Ok(Watcher {
             source,
             shared,
             folders: HashMap::new(),
+            coming: HashMap::new(),
         })
     }
 
     /// Watches the folder at `path`; `folder` is the caller's number for it, given back by `poll`.
     /// What changed before this returned may have been missed.
-    pub fn watch(&mut self, folder: u32, path: &Path) -> Result<(), WatchError> {
+    pub fn watch(&mut self, folder: u32, path: &Path) -> Result<Watching, WatchError> {
         self.unwatch(folder);
         let parts = parts(path)?;
         let mut directories = Vec::with_capacity(parts.len());
@@ -149,11 +169,24 @@ impl Watcher {
         }
         drop(shared);
         self.folders.insert(folder, directories);
-        let added = self.source.add(&wanted);
-        if added.is_err() {
-            self.unwatch(folder);
+        let asker = match &mut self.source {
+            Source::World(world) => {
+                wanted.iter().for_each(|path| world.watch(path));
+                return Ok(Watching::Now);
+            }
+            Source::Notify(asker) => asker,
+        };
+        match asker.ask(Question::Watch(wanted)) {
+            Answered::InTime(Ok(())) => Ok(Watching::Now),
+            Answered::InTime(Err(error)) => {
+                self.unwatch(folder);
+                Err(error)
+            }
+            Answered::NotYet(number) => {
+                self.coming.insert(number, folder);
+                Ok(Watching::Soon)
+            }
         }
-        added
     }
 
     /// Forgets the folder, and its events that were not taken yet.
@@ -174,21 +207,24 @@ impl Watcher {
             }
         }
         drop(shared);
-        self.source.remove(unwanted);
+        self.coming.retain(|_, of| *of != folder);
+        match &mut self.source {
+            Source::World(world) => unwanted.iter().for_each(|path| world.unwatch(path)),
+            Source::Notify(asker) => drop(asker.ask(Question::Unwatch(unwanted))),
+        }
     }
 
-    /// Returns when everything that happened before the call is there for `poll`.
-    pub fn catch_up(&mut self) {
-        let notify = match &mut self.source {
-            Source::World(world) => return lock(&self.shared).take_told(world.told(true)),
-            Source::Notify(notify) => notify,
-        };
-        // For a change of paths, be it of none, notify's thread reads the kernel's queue to its end,
-        // answers, and hands on what it has read.  It does so before it looks at the next question.
-        let read = notify.update_paths(Vec::new()).map_err(|e| e.source);
-        let config = notify::Config::default();
-        if let Err(e) = read.and_then(|()| notify.configure(config)) {
-            log::warn!("the watch does not answer: {e}");
+    /// Everything that happened before the call is there for `poll` when this returns true.  False
+    /// says that more happens than can be told: names are moving all the time, and whoever wants to
+    /// know what is there has to look.
+    #[must_use]
+    pub fn catch_up(&mut self) -> bool {
+        match &mut self.source {
+            Source::World(world) => {
+                lock(&self.shared).take_told(world.told(true));
+                true
+            }
+            Source::Notify(asker) => asker.catch_up(),
         }
     }
 
@@ -205,6 +241,13 @@ impl Watcher {
             events.extend(rescans);
         }
         drop(shared);
+        if let Source::Notify(asker) = &mut self.source {
+            for (number, answer) in asker.late() {
+                if let Some(folder) = self.coming.remove(&number) {
+                    events.push((folder, answer.map_or(Event::Lost, |()| Event::Watched)));
+                }
+            }
+        }
         let lost: BTreeSet<u32> = events
             .iter()
             .filter(|(_, event)| *event == Event::Lost)
@@ -220,36 +263,6 @@ impl Watcher {
             events.retain(|(folder, event)| *event != Event::Lost || told.insert(*folder));
         }
         events
-    }
-}
-
-impl Source {
-    fn add(&mut self, directories: &[PathBuf]) -> Result<(), WatchError> {
-        match self {
-            Source::World(world) => directories.iter().for_each(|path| world.watch(path)),
-            Source::Notify(notify) => {
-                let paths = directories.iter().map(PathOp::watch_non_recursive);
-                notify.update_paths(paths.collect()).map_err(|e| e.source)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, directories: Vec<PathBuf>) {
-        match self {
-            Source::World(world) => directories.iter().for_each(|path| world.unwatch(path)),
-            Source::Notify(notify) => {
-                // One that was removed is forgotten by notify already, and reported as an error
-                // that would stop a batch.  The others go on.
-                let mut rest: Vec<PathOp> = directories.into_iter().map(PathOp::unwatch).collect();
-                while let Err(e) = notify.update_paths(std::mem::take(&mut rest)) {
-                    rest = e.remaining;
-                    if rest.is_empty() {
-                        break;
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -406,12 +419,13 @@ fn not_begun(error: notify::Error) -> WatchError {
 }
 
 /// Nothing panics while it holds the lock; were it so, the queue would still be a queue.
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// More names than this at once, and one look at the folder is cheaper than looking at each.
 const QUEUE_MAX: usize = 8192;
 
+mod ask;
 #[cfg(test)]
 mod tests;

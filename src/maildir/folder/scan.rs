@@ -208,7 +208,7 @@ impl Folder {
     fn note_event(&mut self, event: &Event, now: SystemTime) -> Result<(), FolderError> {
         self.touched = true;
         match event {
-            Event::Rescan => self.scan_wanted = true,
+            Event::Rescan | Event::Watched => self.scan_wanted = true,
             Event::Lost => {
                 self.scan_wanted = true;
                 self.trusts_watch = false;

@@ -41,7 +41,7 @@ impl Watched {
 
     /// Every event of what has happened.
     fn events(&mut self) -> Vec<(u32, Event)> {
-        self.watcher.catch_up();
+        while !self.watcher.catch_up() {}
         self.watcher.poll()
     }
 }
@@ -251,9 +251,44 @@ fn many_folders_share_one_wake_until_polled() {
     for n in 0..20 {
         fs::write(mail.path(&format!("new/{n}")), "").unwrap();
     }
-    mail.watcher.catch_up();
+    while !mail.watcher.catch_up() {}
     assert_eq!(mail.wakes.try_iter().count(), 1);
     assert_eq!(mail.watcher.poll().len(), 20);
+}
+
+#[test]
+fn while_notify_is_busy_nobody_waits_and_what_it_comes_to_late_is_told() {
+    let scratch = Scratch::new();
+    let (begun, has_begun) = channel();
+    let (go_on, may_go_on) = channel::<()>();
+    let wake = Box::new(move || {
+        begun.send(()).unwrap();
+        let _ = may_go_on.recv();
+    });
+    let mut watcher = Watcher::new(wake).unwrap();
+    for folder in [1, 2, 3] {
+        make_folder(&scratch.path().join(folder.to_string()));
+    }
+    let path = |name: &str| scratch.path().join(name);
+    watcher.watch(1, &path("1")).unwrap();
+    while !watcher.catch_up() {}
+    fs::write(path("1/new/x"), "").unwrap();
+    has_begun.recv().unwrap();
+    // From here to the end of this its thread does not come to look at a question.
+    assert!(!watcher.catch_up());
+    assert_eq!(watcher.watch(2, &path("2")).unwrap(), Watching::Soon);
+    assert_eq!(watcher.watch(3, &path("3")).unwrap(), Watching::Soon);
+    watcher.unwatch(3);
+    assert!(!watcher.catch_up());
+    assert_eq!(watcher.poll(), [(1, appeared(Place::New, "x"))]);
+    drop(go_on);
+    has_begun.recv().unwrap();
+    while !watcher.catch_up() {}
+    assert_eq!(watcher.poll(), [(2, Event::Watched)]);
+    fs::write(path("2/new/x"), "").unwrap();
+    fs::write(path("3/new/x"), "").unwrap();
+    while !watcher.catch_up() {}
+    assert_eq!(watcher.poll(), [(2, appeared(Place::New, "x"))]);
 }
 
 #[test]
