@@ -40,17 +40,17 @@ pub use trial::{LISTEN, LISTEN_TLS, Trial, run as run_trial};
 /// Why a role cannot begin.
 #[derive(Debug)]
 pub enum SoloError {
-    /// There is no such directory, or it is not to be looked at.
+    /// The directory does not exist, or cannot be read.
     NoMaildir(PathBuf, io::Error),
-    /// It is a directory, but with something else in it.
+    /// It is a directory, but holds something else.
     NotMaildir(PathBuf),
     /// Root will not serve its own mail on the network.
     RootsMaildir(PathBuf),
-    /// Somebody could have led root there who could not go there.
+    /// Somebody other than root and the owner could change the path, and lead root elsewhere.
     Changeable(PathBuf, PathBuf),
     /// Neither `--maildir` nor a home directory.
     NoHome,
-    /// `mail.location` or `mail.index_dir` is nothing for this user.
+    /// `mail.location` or `mail.index_dir` gives this user no place.
     Location(LocationError),
     Become(String, BecomeError),
     NoPassword(PathBuf, Option<io::Error>),
@@ -68,8 +68,8 @@ impl From<SandboxError> for SoloError {
     }
 }
 
-/// `roost --preauth`: the invoking user's mail on standard input and output.  `maildir` is what was
-/// asked for.  The list of what happens:
+/// `roost --preauth`: serves the invoking user's mail on standard input and output.  `maildir` is
+/// what was asked for.  The list of what happens:
 pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError> {
     process::set_private_umask();
     let is_named = maildir.is_some();
@@ -83,7 +83,7 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
         None => {
             let (maildir, config) = place::own(&config)?;
             let owner = match (decided_owner_of(&maildir), maildir.parent()) {
-                // It will be made, and belong to whom the place belongs.
+                // It will be made, and will belong to the owner of the place.
                 (Err(SoloError::NoMaildir(_, error)), Some(above))
                     if error.kind() == io::ErrorKind::NotFound =>
                 {
@@ -94,7 +94,7 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
             (maildir, owner, config)
         }
     };
-    // As the user who starts us: another one may not open these streams anew.
+    // This is done as the user who starts us, because another user may not open these streams.
     let stream = Stream::standard().map_err(standard_error)?;
     if process::is_root() && !owner.is_root() {
         become_owner(&owner)?;
@@ -123,7 +123,7 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
     Ok(())
 }
 
-/// The session over this Maildir, in a process that from now on can do nothing else.
+/// The session over this Maildir.  From now on the process can do nothing else.
 fn confine(
     user: &str,
     role: Role,
@@ -151,7 +151,7 @@ fn standard_error(error: io::Error) -> SoloError {
 struct Solo {
     door: Door,
     session: Session,
-    /// What the process is kept to.
+    /// The directory that the process is confined to.
     root: Root,
     config: Config,
     ending: bool,
@@ -160,14 +160,14 @@ struct Solo {
 }
 
 enum Door {
-    /// Whoever is there has been let in by somebody else.
+    /// The client has been let in by another program.
     Open,
-    /// Whoever knows the password is let in.
+    /// A client that knows the password is let in.
     Guarded(Box<Front>, Password),
 }
 
 impl Door {
-    /// Whoever has not yet come through is the front's.
+    /// The front has the clients that are not let in yet.
     fn front(&mut self, id: ConnectionId) -> Option<&mut Front> {
         match self {
             Door::Guarded(front, _) if front.contains(id) => Some(front),
@@ -318,7 +318,7 @@ impl Service for Solo {
     }
 }
 
-/// Somebody who has not got any mail yet can connect all the same.
+/// A user who has no mail yet can connect all the same.
 fn make_if_missing(maildir: PathBuf) -> Result<PathBuf, SoloError> {
     match std::fs::create_dir(&maildir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -336,7 +336,8 @@ fn absolute(maildir: &Path) -> Result<PathBuf, SoloError> {
     std::path::absolute(maildir).map_err(|error| SoloError::NoMaildir(maildir.to_path_buf(), error))
 }
 
-/// The owner of what the path leads to; for root only if nobody else decides where that is.
+/// The owner of what the path leads to.  If root runs us, nobody else may be able to change the
+/// path.
 fn decided_owner_of(maildir: &Path) -> Result<Account, SoloError> {
     let fail = |error| SoloError::NoMaildir(maildir.to_path_buf(), error);
     if !process::is_root() {

@@ -31,7 +31,7 @@ pub(super) fn refuse_root(config: &Config, user: &str, trace: &mut Trace) -> Res
     }
 }
 
-/// Whether that, a number or a name, is root.
+/// Whether this uid, a number or a name, is root's.
 pub(super) fn is_root(uid: &str) -> bool {
     match uid.parse::<u32>() {
         Ok(uid) => uid == 0,
@@ -50,7 +50,7 @@ pub(super) fn admit(
     let found = numbers(config, &identity, trace)?;
     let numbers = match (found, protocol.has_session()) {
         (Ok(numbers), _) => numbers,
-        // Whoever asks wants to know the name only.
+        // The caller needs only the name.
         (Err(_), false) => Numbers::nobody(),
         (Err(problem), true) => {
             trace.problem(source, problem);
@@ -106,8 +106,8 @@ impl Numbers {
     }
 }
 
-/// From the source; what it does not say from the defaults, if they are for this source; and what is missing then from
-/// the system.  Or what nobody knows.
+/// Takes the numbers from the source, or else from the defaults, if they are for this source, or
+/// else from the system.  The error says what nobody knows.
 fn numbers(
     config: &Config,
     identity: &Identity,
@@ -176,7 +176,7 @@ fn numbers(
     })
 }
 
-/// The group of a user that is known by another's name, as virtual users are.
+/// The group of a user that is named as the uid of others, as for virtual users.
 fn group_of(uid: Option<&str>) -> Option<u32> {
     let name = uid.filter(|uid| uid.parse::<u32>().is_err())?;
     users::named(name).ok()?.map(|user| user.gid)
@@ -209,7 +209,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Why the user of this line of a passwd-file can never be let in, if it is so.
+/// Why the user of this line of a passwd-file can never be let in; none if the user can.
 pub(super) fn obstacle(config: &Config, entry: &Entry) -> Option<String> {
     let mut trace = Trace::new(
         entry.user.as_bytes(),

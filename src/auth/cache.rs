@@ -1,8 +1,9 @@
 //! Logins that were right a moment ago (`auth.cache_time`).  PURE: time and the state of files are arguments.
 //!
-//! A login is kept under an HMAC of protocol, address, user and password with a key that is made anew at
-//! each start: what is in memory can be compared with a password, not turned into one.  Only success is
-//! kept; another password is another key, so it is never answered from here.  Held in the monitor.
+//! A login is kept under an HMAC of protocol, address, user and password.  Its key is made anew at
+//! each start, so what is in memory can be compared with a password, but not turned into one.  Only
+//! successful logins are kept.  Another password has another HMAC, so it is never answered from
+//! here.  The monitor holds the cache.
 
 use core::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub struct Cache {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stamps(pub Vec<Option<Stamp>>);
 
-/// What changes with a file.
+/// What changes when a file changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     pub device: u64,
@@ -51,7 +52,7 @@ impl Cache {
         }
     }
 
-    /// Who it is, if the same was found out a while ago and nothing has changed since.
+    /// The user, if the same login was successful a while ago and nothing has changed since.
     pub fn find(
         &mut self,
         request: &LoginRequest,
@@ -67,8 +68,8 @@ impl Cache {
         self.entries.get(&digest).map(|entry| &entry.account)
     }
 
-    /// Keeps what a login child has found out.  `stamps` are those from before it was asked: a
-    /// password that was changed meanwhile is then no longer in force.
+    /// Keeps what a login child has found out.  `stamps` are from before the child was asked, so a
+    /// password that was changed meanwhile is not kept.
     pub fn keep(
         &mut self,
         request: &LoginRequest,
@@ -108,8 +109,8 @@ impl Cache {
         self.entries.clear();
     }
 
-    /// `None`: nothing of the kind is kept.  Every field is preceded by its length, so that no two requests
-    /// have the same text.
+    /// `None`: logins of this kind are not kept.  Every field is preceded by its length, so that no
+    /// two requests have the same text.
     fn digest(&self, request: &LoginRequest) -> Option<Digest> {
         // The mechanism does not matter: LOGIN, PLAIN and AUTHENTICATE LOGIN ask the same.
         let Proof::Password { user, password, .. } = &request.proof else {

@@ -1,10 +1,12 @@
-//! SASL SCRAM-SHA-256: who has a verifier, or a password that one can be made of, in a passwd-file.
+//! SASL SCRAM-SHA-256, for users with a verifier in a passwd-file, or with a password that a
+//! verifier can be made of.
 //!
-//! PAM cannot do it: it wants the password.  Somebody who is not there, or has a hash of another kind, gets a
-//! verifier that is made up, and fails at the end like anybody with a wrong password.
+//! PAM cannot do it, because it wants the password.  A user who does not exist, or has a hash of
+//! another kind, gets a verifier that is made up, and fails at the end like a user with a wrong
+//! password.
 //!
-//! Of errors only those are told to the client (`e=`) that are the same for everybody: what an answer says of the
-//! password waits for the front, which delays it.
+//! The client is told only errors that are the same for everybody (`e=`).  An answer that says
+//! something of the password is left to the front, which delays it.
 
 use aws_lc_rs::rand;
 use base64::Engine;
@@ -140,7 +142,7 @@ fn nonce() -> Result<String, Refusal> {
 fn fail(error: ScramError, dialogue: &mut dyn Dialogue, trace: &mut Trace) -> Refusal {
     let text = error.message();
     trace.failure(MECHANISM, format!("{text} was the answer to the client"));
-    // He has nothing more to say.
+    // The client has nothing more to say.
     let _ = say(dialogue, text);
     Refusal::Mismatch
 }
@@ -156,5 +158,5 @@ fn given_up(trace: &mut Trace) -> Refusal {
 
 const MECHANISM: &str = "scram-sha-256";
 
-/// What somebody who is not there may cost.
+/// How many iterations a user who does not exist may cost.
 const MAX_ITERATIONS: u32 = 100_000;

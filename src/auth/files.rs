@@ -15,8 +15,8 @@ use super::passwd_file::{self, Entry};
 use super::verifier::Key;
 use crate::config::{AuthSource, Config};
 
-/// What the files look like that passwords are in: a login found in the [`cache`](super::cache) holds as long as
-/// this is the same.
+/// The state of the files that hold passwords.  A login in the [`cache`](super::cache) is valid as
+/// long as this is the same.
 pub fn stamps(config: &Config) -> Stamps {
     let stamp = |path: &Path| {
         let metadata = fs::metadata(path).ok()?;
@@ -43,7 +43,8 @@ pub fn stamps(config: &Config) -> Stamps {
     Stamps(stamps)
 }
 
-/// What an administrator should know of the sources: to be logged at start, and shown by `roost check`.
+/// What an administrator should know of the sources.  It is logged at start, and `roost check`
+/// shows it.
 pub fn check(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     for source in &config.auth_sources {
@@ -70,7 +71,8 @@ pub fn missing_service(service: &str) -> Option<String> {
         .then(|| format!("/etc/pam.d/{service} is missing: /etc/pam.d/other decides who logs in"))
 }
 
-/// Modules without which nobody may get in; they are not loaded, for the monitor asks too.
+/// Modules without which perhaps nobody gets in.  They are not loaded, because the monitor asks
+/// too.
 fn missing_modules(service: &str) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for facility in [Facility::Auth, Facility::Account] {
@@ -95,7 +97,8 @@ pub fn describe(path: &Path) -> String {
     }
 }
 
-/// The key of all salts that are made up.  Made once and kept, as a salt that changes tells that it is made up.
+/// The key of all salts that are made up.  It is made once and kept, because a salt that changes
+/// shows that it is made up.
 pub fn salt_key(config: &Config) -> io::Result<Key> {
     let path = config.state_dir.join(SALT_KEY);
     match read_key(&path) {
@@ -116,7 +119,7 @@ fn make_key(path: &Path) -> io::Result<Key> {
     }
     let mut key = Key::default();
     rand::fill(&mut key).map_err(|_| io::Error::other("no random numbers"))?;
-    // Complete under a name of its own first: another login may be doing the same.
+    // The file is completed under a name of its own first, because another login may do the same.
     let name = format!("{SALT_KEY}.{}", std::process::id());
     let temporary = path.with_file_name(name);
     let options = OpenOptions::new()
@@ -168,7 +171,7 @@ fn check_passwd_file(config: &Config, path: &Path, found: &mut Vec<String>) -> i
 /// What is known of the lines that have been seen.
 struct Lines<'a> {
     config: &'a Config,
-    /// Users and groups that are right; the lines of a large file mostly have the same.
+    /// Users and groups that are right.  Most lines of a large file have the same.
     usable: HashSet<(Option<String>, Option<String>)>,
     looked_up: usize,
 }
@@ -185,7 +188,7 @@ impl Lines<'_> {
         }
         let key = (entry.uid.clone(), entry.gid.clone());
         let has_all = entry.uid.is_some() && entry.gid.is_some() && entry.home.is_some();
-        // A template of its own may need what others do not have.
+        // A template in the line may need what other lines do not have.
         if entry.mail.is_none() && has_all && self.usable.contains(&key) {
             return None;
         }

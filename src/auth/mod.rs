@@ -52,7 +52,7 @@ use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal};
 use crate::mail::Secret;
 use trace::Trace;
 
-/// The client's side of a login: an exchange of several steps (SCRAM), and whoever watches it.
+/// The client's side of a login: an exchange of several steps (SCRAM), and the report of each step.
 pub trait Dialogue {
     /// Sends a challenge and waits for the answer; `None` if the client has given up.
     fn challenge(&mut self, challenge: Secret) -> Option<Secret>;
@@ -81,7 +81,7 @@ struct Identity {
     pam: Option<PamSession>,
 }
 
-/// What a source says of somebody who it does not let in.
+/// Why a source does not let a user in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Denial {
     Unknown,
@@ -92,7 +92,8 @@ enum Denial {
     Unavailable,
 }
 
-/// Finds out who it is.  Writes the log lines that outsiders parse (`auth: pam(bob,203.0.113.5,<session>): ..`).
+/// Finds out who logs in.  Writes the log lines that outsiders parse (`auth:
+/// pam(bob,203.0.113.5,<session>): ..`).
 pub fn authenticate(
     config: &Config,
     request: &LoginRequest,
@@ -154,7 +155,7 @@ fn name_of(proof: &Proof) -> &[u8] {
 }
 
 impl Identity {
-    /// Of whom the system knows the rest.
+    /// A user whom the system knows everything else about.
     fn of_system(user: String, source: &'static str) -> Identity {
         Identity {
             user,

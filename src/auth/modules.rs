@@ -1,15 +1,16 @@
 //! The modules that a PAM service is made of, and which of them cannot be loaded.
 //!
-//! PAM passes over a module that it cannot load as if the module had said nothing.  Under the rules that
-//! distributions write, `[success=1 default=ignore] pam_unix.so` before `pam_deny.so`, the answer is then that of a
-//! wrong password.  So who gets that answer looks here whether anybody has been asked at all.
+//! PAM skips a module that it cannot load.  With the rules of distributions, `[success=1
+//! default=ignore] pam_unix.so` before `pam_deny.so`, the answer is then the same as for a wrong
+//! password.  So after such an answer, this module finds out whether anything has been asked at
+//! all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::sys::pam::can_load;
 
-/// A module of the service whose word counts, and why it says none.
+/// A module of the service that a login depends on, and why it cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub module: String,
@@ -37,7 +38,7 @@ pub(super) enum Look {
 pub(super) fn missing(service: &str, facility: Facility, look: Look) -> Vec<Missing> {
     let directories: Vec<PathBuf> = directories().filter(|path| has_modules(path)).collect();
     if directories.is_empty() {
-        // They are in a place that is not known here: nothing can be said of them.
+        // The modules are in a place that is not known here, so nothing can be said of them.
         return Vec::new();
     }
     let mut rules = Vec::new();
@@ -117,7 +118,7 @@ fn gather(service: &str, facility: Facility, rules: &mut Vec<Rule>, depth: usize
 
 fn read(service: &str) -> Option<String> {
     let read = |folder: &&str| fs::read_to_string(Path::new(folder).join(service)).ok();
-    // Without rules of its own a service has those of `other`.
+    // A service without rules of its own has the rules of `other`.
     let other = |folder: &&str| fs::read_to_string(Path::new(folder).join("other")).ok();
     let mut folders = FOLDERS.iter();
     folders
@@ -166,7 +167,8 @@ fn parse(line: &str, facility: Facility) -> Option<Line> {
     }
 }
 
-/// Whether a login may depend on a module under this control: it can end in success by it, or fail by it.
+/// Whether a login may depend on a module under this control: the module can make it succeed or
+/// fail.
 fn counts(control: &str) -> bool {
     match control {
         "required" | "requisite" | "sufficient" => true,
@@ -178,7 +180,7 @@ fn counts(control: &str) -> bool {
     }
 }
 
-/// Where modules are if a rule does not say: of the distributions that there are.
+/// Where modules are if a rule does not say: the places of the known distributions.
 fn directories() -> impl Iterator<Item = PathBuf> {
     // Debian has a directory for each architecture.
     let of_architectures = ["/lib", "/usr/lib"]

@@ -15,7 +15,8 @@ pub struct PamSession {
 }
 
 impl PamSession {
-    /// Opens the session.  As root, in the process that becomes the user's session or stays to close it.
+    /// Opens the session, as root, in the process that becomes the user's session or stays to close
+    /// it.
     pub fn open(&mut self) -> Result<(), Refusal> {
         self.pam.open_session().map_err(|error| {
             log::error!("auth: pam: pam_open_session() failed: {error}");
@@ -33,13 +34,13 @@ impl PamSession {
         }
     }
 
-    /// Forgets the handle without a word to the modules: in the fork that becomes the user, while its
-    /// parent keeps the handle; and before exec if nobody is to close anything.
+    /// Forgets the handle and does not tell the modules.  This is for the fork that becomes the
+    /// user, while its parent keeps the handle, and before exec if nothing is to be closed.
     pub fn leave(self) {
         self.pam.leave();
     }
 
-    /// `pam_setcred`, which belongs to every login, and comes last: for somebody who is let in.
+    /// Calls `pam_setcred`, which ends every successful login.
     pub(super) fn establish(&mut self, trace: &mut Trace) -> Result<(), Refusal> {
         self.pam.establish().map_err(|error| {
             let text = format!("pam_setcred() failed: {error}");
@@ -57,7 +58,8 @@ impl PamSession {
     }
 }
 
-/// Asks PAM.  Without a password only whether the account may be used: somebody else knows who it is.
+/// Asks PAM.  Without a password, it asks only whether the account may be used, because another
+/// source knows the user.
 pub(super) fn login(
     config: &Config,
     origin: &Origin,
@@ -104,7 +106,8 @@ fn start(config: &Config, origin: &Origin, user: &str) -> Result<Pam, PamError> 
         pam.set_remote_host(&host)?;
     }
     pam.set_remote_user(user)?;
-    // pam_unix writes it to the log, where fail2ban looks for this word; pam_access needs one.
+    // pam_unix writes the terminal to the log, where fail2ban looks for this word.  pam_access
+    // needs a terminal.
     pam.set_terminal("dovecot")?;
     Ok(pam)
 }
@@ -152,7 +155,8 @@ fn not_authenticated(error: &PamError, config: &Config, trace: &mut Trace) -> De
             trace.failure(SOURCE, "unknown user");
             Denial::Unknown
         }
-        // By a rule that did not ask for the password: whether it was right is not to be told.
+        // A rule that did not ask for the password has refused, so whether the password was right
+        // must not show.
         Failure::Denied => {
             trace.failure(SOURCE, text);
             Denial::Mismatch
@@ -160,7 +164,8 @@ fn not_authenticated(error: &PamError, config: &Config, trace: &mut Trace) -> De
     }
 }
 
-/// PAM itself does not work.  Programs that ban addresses look for "failed": nothing here is the client's fault.
+/// PAM itself does not work.  The text avoids the word "failed", which programs that ban addresses
+/// look for, because the client is not at fault.
 fn no_answer(function: &str, error: &PamError, config: &Config, trace: &mut Trace) -> Denial {
     let facility = match function {
         "pam_authenticate" => Facility::Auth,

@@ -4,8 +4,9 @@
 //! user:{SCHEME}password:uid:gid:gecos:home:shell:name=value name=value
 //! ```
 //!
-//! All but the first two fields may be missing: what there is of the user then comes from the system.  The file
-//! is read anew for each login, so that it can be changed at any time: 100,000 users take some milliseconds.
+//! All but the first two fields may be missing.  The system then supplies them.  The file is read
+//! anew for each login, so that it can be changed at any time: 100,000 users take some
+//! milliseconds.
 
 use core::net::IpAddr;
 use std::fs::File;
@@ -30,21 +31,21 @@ pub struct Entry {
     pub mail: Option<String>,
     /// `allow_nets`
     networks: Option<String>,
-    /// `nologin`: not now, whatever the password.
+    /// `nologin`: the user may not log in now, whatever the password is.
     pub no_login: bool,
-    /// A field that means something else than logging in here with this password.
+    /// A field that makes the line unusable for a login here with this password.
     pub unusable: Option<&'static str>,
     /// Fields that mean nothing here.
     pub ignored: Vec<String>,
 }
 
-/// What is in a file for somebody.
+/// What a file has for a user.
 #[derive(Default)]
 pub struct Found {
     pub entry: Option<Entry>,
-    /// The password of the first line: what others in the file will be like.
+    /// The password of the first line.  Others in the file are probably of the same kind.
     pub sample: Option<Stored>,
-    /// Of the first SCRAM verifier.
+    /// The iterations of the first SCRAM verifier.
     pub iterations: Option<u32>,
 }
 
@@ -53,8 +54,8 @@ pub struct Found {
 pub enum Extent {
     /// To the line that is looked for.
     Line,
-    /// To its end, whoever is looked for, as the client is answered at once and could measure it; and with a look at
-    /// what SCRAM needs.
+    /// To its end, whether or not the user is found, because the client is answered at once and
+    /// could measure it.  What SCRAM needs is looked at as well.
     Whole,
 }
 

@@ -440,13 +440,14 @@ const WEAK: &[&str] = &[
     "SKEY",
 ];
 
-/// What a password of a user of the system costs today: 16 MiB, some 10 ms.
+/// A setting that costs what a password of a system user costs today: 16 MiB, some 10 ms.
 const YESCRYPT_SETTING: &str = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$";
 
-/// As libcrypt's limit; a longer one is somebody trying to keep us busy.
+/// The limit of libcrypt.  A longer password is sent to keep us busy.
 const MAX_PASSWORD: usize = 512;
 
-/// Of Argon2, in KiB, and that times the passes: Dovecot makes 64 MiB and 3 passes.
+/// The limit of Argon2, in KiB, for the memory and for the memory times the passes.  Dovecot makes
+/// 64 MiB and 3 passes.
 const MAX_MEMORY: u32 = 256 * 1024;
 const MAX_MEMORY_WORK: u64 = 2 * 1024 * 1024;
 const MAX_LANES: u32 = 16;
@@ -454,10 +455,10 @@ const MAX_LANES: u32 = 16;
 /// A unit for what follows.
 const MAX_CRYPT_COST: u64 = 1_000;
 
-/// Of scrypt and yescrypt, in KiB; a system's own is 16 MiB.
+/// The limit of scrypt and yescrypt, in KiB.  A system's own hashes need 16 MiB.
 const MAX_CRYPT_MEMORY: u64 = 256 * 1024;
 const MAX_SHA_ROUNDS: u64 = 2_000_000;
-/// A power of two; Dovecot makes 5, and others up to 14.
+/// The largest power of two.  Dovecot makes 5, and others up to 14.
 const MAX_BLOWFISH: u32 = 15;
 
 const MAX_PBKDF2_ROUNDS: u32 = 5_000_000;

@@ -8,8 +8,8 @@
 //! S: v=SIGNATURE
 //! ```
 //!
-//! A client that could bind to the channel and believes that we cannot (flag `y`) while -PLUS was offered has
-//! been lied to by somebody in between: it is refused (RFC 5802 6).
+//! A client that could bind to the channel, and believes that we cannot although -PLUS was offered
+//! (flag `y`), has been deceived by an attacker in between.  It is refused (RFC 5802 6).
 
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
@@ -46,7 +46,7 @@ pub enum ScramError {
     Encoding,
     UserNameEncoding,
     Extension,
-    /// Another proof than the password's, or nobody of that name: the two are not told apart.
+    /// The proof is not the password's, or there is no user of that name.  The two look the same.
     Proof,
     /// `c=` is not what the first message said, or the channel is another one than the client sees.
     Channel,
@@ -185,8 +185,8 @@ pub fn name_in(message: &[u8]) -> &[u8] {
     names.next().unwrap_or_default()
 }
 
-/// `gs2-cbind-flag = ("p=" cb-name) / "n" / "y"`: what the client says of the channel's binding, against what
-/// we know; the octets that the channel is bound to.
+/// `gs2-cbind-flag = ("p=" cb-name) / "n" / "y"`.  Compares what the client says of the channel's
+/// binding with what we know, and returns the octets that the channel is bound to.
 fn channel_data<'a>(flag: &str, binding: &'a Binding) -> Result<&'a [u8], ScramError> {
     let data = match flag {
         "n" | "y" if binding.plus => return Err(ScramError::BindingFlag),
@@ -213,7 +213,7 @@ fn attribute(field: &str, name: char) -> Result<&str, ScramError> {
     value.ok_or(ScramError::Encoding)
 }
 
-/// `attr-val = ALPHA "=" value`: those we do not know are optional, but for `m=`, which is not.
+/// `attr-val = ALPHA "=" value`.  Unknown attributes are optional, except `m=`.
 fn check_extension(field: &str) -> Result<(), ScramError> {
     match field.as_bytes() {
         [b'm', b'=', ..] => Err(ScramError::Extension),
@@ -253,7 +253,7 @@ fn sign(key: &Key, text: &[u8]) -> hmac::Tag {
 
 const MAX_NONCE: usize = 512;
 
-/// Of a channel binding, a nonce and a proof; more is nonsense.
+/// The longest message with a channel binding, a nonce and a proof.
 const MAX_MESSAGE: usize = 8192;
 
 #[cfg(test)]

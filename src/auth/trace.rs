@@ -92,7 +92,7 @@ pub fn address(remote: Option<SocketAddr>) -> Option<String> {
     remote.map(|remote| remote.ip().to_canonical().to_string())
 }
 
-/// A name that somebody has sent: no letter of it can be taken for another part of the line.
+/// A name that a client has sent.  No character of it can be taken for another part of the line.
 fn shown(user: &[u8]) -> String {
     let text = String::from_utf8_lossy(user);
     let plain = |c: char| match c {

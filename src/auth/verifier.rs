@@ -1,8 +1,9 @@
 //! What is kept of a password for SCRAM (RFC 5802 3), in Dovecot's notation:
 //! `iterations,salt,StoredKey,ServerKey`, the last three in base64.  PURE.
 //!
-//! For somebody who is not there a verifier is made up.  It must look the same whenever that name is tried, or
-//! trying twice would tell; so its salt comes from the name and a secret of this host.
+//! A user who does not exist gets a verifier that is made up.  It has to look the same at each
+//! attempt, or a second attempt would show that it is made up.  So its salt is made from the name
+//! and a secret of this host.
 
 use std::num::NonZeroU32;
 
@@ -20,7 +21,7 @@ pub struct Verifier {
     pub salt: Vec<u8>,
     pub(super) stored_key: Key,
     pub(super) server_key: Key,
-    /// False: nobody's, and no proof is right.
+    /// False: the verifier is made up, and no proof is right.
     pub(super) real: bool,
 }
 
@@ -64,7 +65,8 @@ impl Verifier {
         }
     }
 
-    /// The one of a user who is not there, or has no password of this kind; costs as much as `derive`.
+    /// A verifier for a user who does not exist, or has no password of this kind.  It costs as much
+    /// as `derive`.
     pub fn made_up(user: &str, secret: &Key, iterations: u32) -> Verifier {
         let salt = made_up_salt(user, secret);
         let mut verifier = Verifier::derive(secret, &salt, iterations);
@@ -103,7 +105,7 @@ impl Drop for Verifier {
     }
 }
 
-/// The salt for a user whose password is kept as it is, or who is not there.
+/// The salt for a user whose password is kept in the clear, or who does not exist.
 pub fn made_up_salt(user: &str, secret: &Key) -> Vec<u8> {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), user.as_bytes());
     let salt = tag.as_ref().get(..SALT_LENGTH);
@@ -111,11 +113,11 @@ pub fn made_up_salt(user: &str, secret: &Key) -> Vec<u8> {
 }
 
 fn key_of(octets: &[u8]) -> Key {
-    // Of SHA-256, so there are as many.
+    // They are of SHA-256, so there are as many as needed.
     octets.try_into().unwrap_or_default()
 }
 
-/// As Dovecot makes them, and as RFC 7677 asks for at least.
+/// The number that Dovecot takes, and the least that RFC 7677 allows.
 pub const ITERATIONS: u32 = 4096;
 
 /// About a second.

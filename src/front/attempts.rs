@@ -19,21 +19,21 @@ pub(super) struct Attempts {
     /// The first attempt.
     begun: Option<Instant>,
     failures: u32,
-    /// Attempts that failed for what is no fault of the client's: it was who it says, ..
+    /// Attempts of clients that are who they say they are, but could not be let in.
     hindered: u32,
-    /// .. or nobody could find out.
+    /// Attempts of which nobody could find out whether the password was right.
     unjudged: u32,
-    /// Of the last attempt.
+    /// The user of the last attempt.
     user: String,
     mechanism: &'static str,
     pub secrecy: Secrecy,
-    /// What went wrong with it.
+    /// Why TLS failed.
     tls_failure: String,
-    /// What it was refused before anybody looked at it.
+    /// Why the last attempt was refused before anybody looked at it.
     pub declined: Option<Declined>,
-    /// We ended the conversation, not the client; perhaps for a reason.
+    /// Why we ended the conversation; none if the client ended it.
     pub ended: Option<&'static str>,
-    /// The setting that a limit was reached of.
+    /// The setting whose limit was reached.
     pub limit: Option<&'static str>,
 }
 
@@ -97,7 +97,8 @@ impl Attempts {
         self.mechanism = mechanism;
     }
 
-    /// Nobody is banned for what is the server's fault, so that is not told as a failure.
+    /// A client must not be banned for a fault of the server, so such a failure is not logged as
+    /// the client's.
     pub fn fail(&mut self, why: Refusal) {
         let count = match why {
             Refusal::TooMany(_) | Refusal::NoMail => &mut self.hindered,
@@ -148,7 +149,8 @@ impl Attempts {
         );
     }
 
-    /// `was_heard`: the client has sent something.  One that has not, and has gone, looked whether we are there.
+    /// `was_heard`: the client has sent something.  A client that has gone without doing so has
+    /// only looked whether we are there.
     pub fn log_end(&self, at: At, was_heard: bool, now: Instant) {
         let is_check = match self.begun {
             None => self.peer.is_check || !(was_heard || self.ended.is_some()),
@@ -239,7 +241,7 @@ fn setting_of_tls(failure: &str) -> Option<&'static str> {
     }
 }
 
-/// What somebody else has said must not look like the fields that follow it.
+/// Text from outside must not look like the fields that follow it.
 fn printable(text: &str, most: usize) -> String {
     let replace = |c: char| match c {
         '<' | '>' => '?',

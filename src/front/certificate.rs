@@ -1,4 +1,4 @@
-//! Whom a client certificate is for (RFC 5280).
+//! The user in a client certificate (RFC 5280).
 //!
 //! Only certificates that TLS has verified come here.
 
@@ -33,7 +33,7 @@ fn common_name(certificate: &Certificate) -> Option<String> {
     text(&part.value)
 }
 
-/// DirectoryString (RFC 5280 4.1.2.4), without its two forms that nobody uses.
+/// DirectoryString (RFC 5280 4.1.2.4), without the two forms that nobody uses.
 fn text(value: &Any) -> Option<String> {
     let utf8 = value.decode_as::<Utf8StringRef<'_>>();
     let printable = value.decode_as::<PrintableStringRef<'_>>();

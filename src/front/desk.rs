@@ -1,9 +1,9 @@
-//! Who has asked the monitor what: attempts to log in, from the moment that they are made to the verdict.
+//! Attempts to log in, from the client's request to the monitor's verdict.
 //!
-//! An attempt from an address that has failed is kept here until its penalty is over, and until no other from
-//! there is being judged: somebody who guesses gets one answer at a time.  An exchange whose client has to
-//! answer does not count, for that may take as long as the client likes; but its answer waits as an
-//! attempt does.
+//! An attempt from an address that has failed is kept here until the penalty is over and no other
+//! attempt from there is being judged, so a client that guesses gets one answer at a time.  An
+//! exchange whose client has to answer does not count, because the client may take as long as it
+//! likes; but its answer waits like an attempt.
 //!
 //! A refusal is passed on with the time when it may be told: `auth.failure_delay` after the monitor was asked,
 //! however long the monitor took, so that a user who is not there cannot be told from a wrong password.
@@ -30,13 +30,13 @@ pub(super) struct Desk {
     /// The attempts that the monitor has not heard of, by the time when it will, and in the order
     /// in which they came.
     held: BTreeMap<Key, Asker>,
-    /// How many from each address are being judged.
+    /// How many attempts from each address are being judged.
     judged: HashMap<Prefix, usize>,
-    /// Who waits for those.
+    /// The askers that wait for these attempts.
     behind: HashMap<Prefix, VecDeque<Asker>>,
     came: u64,
     last: u64,
-    /// What is to be said next.
+    /// The messages for the monitor.
     outbox: VecDeque<Message>,
 }
 
@@ -53,7 +53,7 @@ pub(super) enum Asker {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Challenge(Secret),
-    /// To be told then.
+    /// The refusal, and when it may be told.
     Refused(Refusal, Instant),
     Admitted {
         attempt: Attempt,
@@ -73,11 +73,11 @@ struct Pending {
 }
 
 enum Stage {
-    /// Kept here under this key.
+    /// It is kept here, in `held`, under this key.
     Held(Key, Word),
-    /// Kept here while another one from the same address is judged.
+    /// It is kept here while another attempt from the same address is judged.
     Behind(Word),
-    /// The monitor was asked, or answered, then.
+    /// The monitor was asked, or was given an answer, at this time.
     Asked(Instant),
     /// The client is to answer.
     Challenged,
@@ -111,7 +111,8 @@ impl Desk {
         self.penalties.set_longest(longest_penalty);
     }
 
-    /// `penalise`: the address is who asks, not somebody who asks for many.  Says how long it has to wait.
+    /// `penalise`: the address is the client's own, not that of a program that asks for many
+    /// clients.  Returns how long the attempt has to wait.
     pub fn ask(
         &mut self,
         asker: Asker,
@@ -141,7 +142,7 @@ impl Desk {
         }
     }
 
-    /// Keeps it until its address has served its penalty.
+    /// Keeps it until the penalty of its address is over.
     fn hold(&mut self, asker: Asker, word: Word, now: Instant) -> Instant {
         let Some(pending) = self.pending.get_mut(&asker) else {
             return now;
@@ -266,7 +267,7 @@ impl Desk {
         }
     }
 
-    /// One from there is not judged any more: whoever waited for it is to be looked at again.
+    /// An attempt from there is not judged any more, so an asker that waited for it can go on.
     fn end_judging(&mut self, from: Option<Prefix>, now: Instant) {
         let Some(from) = from else {
             return;
@@ -312,7 +313,7 @@ impl Desk {
         Some(pending)
     }
 
-    /// Stands for a name and a password.  The key of the hash is this process's own.
+    /// A hash that stands for a name and a password.  Its key never leaves this process.
     fn digest(&self, proof: &Proof) -> Option<u64> {
         match proof {
             Proof::Password { user, password, .. } => {

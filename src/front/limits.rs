@@ -25,13 +25,13 @@ struct Queue {
     order: VecDeque<ConnectionId>,
 }
 
-/// What becomes of somebody who comes.
+/// What becomes of a client that comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Free,
-    /// This one has to go for it.
+    /// There is a place, and this client has to go for it.
     InsteadOf(ConnectionId),
-    /// There are too many from there.
+    /// There are too many clients from this address.
     None,
 }
 
@@ -46,7 +46,7 @@ impl Places {
         }
     }
 
-    /// For those who come from now on.
+    /// Sets the limits for clients that come from now on.
     pub fn set_limits(&mut self, overall: usize, per_address: usize) {
         self.overall = overall.max(1);
         self.per_address = per_address.max(1);
@@ -71,7 +71,7 @@ impl Places {
         place
     }
 
-    /// He has logged in, or has gone.
+    /// A client has logged in, or has gone.
     pub fn leave(&mut self, id: ConnectionId) {
         let Some(from) = self.waiting.remove(&id) else {
             return;

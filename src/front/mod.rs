@@ -48,10 +48,10 @@ use imap::Login;
 pub struct Front {
     settings: Rc<Settings>,
     logins: HashMap<ConnectionId, Login>,
-    /// In order of time, as everybody has the same time to log in.  Holds some who have left.
+    /// In order of time, because all clients have the same time to log in.  Some may have left.
     deadlines: VecDeque<(Instant, ConnectionId)>,
     ready: VecDeque<ConnectionId>,
-    /// For a client that is not here.
+    /// The output of a client that is not here.
     nothing: Buffer,
 }
 
@@ -64,7 +64,7 @@ struct Settings {
     login_timeout: Duration,
     mechanisms: sasl::Allowed,
     tls_required: TlsRequired,
-    /// Nobody is let in who has no certificate to show.
+    /// A client without a certificate is not let in.
     certificate_required: bool,
     /// TLS can be begun.
     starttls: bool,
@@ -94,7 +94,7 @@ pub enum Question {
     Login(Box<LoginRequest>),
     /// Whether it is let in, with its answer to [`Front::challenge`].
     Respond(Secret),
-    /// Nothing any more: it has given up.
+    /// Nothing any more, because it has given up.
     GiveUp,
 }
 
@@ -262,21 +262,21 @@ impl Front {
         self.logins.get(&id).is_some_and(Login::is_turned_away)
     }
 
-    /// Somebody will close this connection: `why`, and the setting that says so, are for the log.
+    /// This connection will be closed.  `why`, and the setting behind it, are for the log.
     pub fn give_up(&mut self, id: ConnectionId, why: &'static str, limit: &'static str) {
         if let Some(login) = self.logins.get_mut(&id) {
             login.give_up_on(why, limit);
         }
     }
 
-    /// It has to wait so many seconds before it is listened to.
+    /// Logs that a client has to wait so many seconds.
     pub fn log_delay(&self, id: ConnectionId, seconds: f32) {
         if let Some(login) = self.logins.get(&id) {
             login.log_delay(seconds);
         }
     }
 
-    /// Has the connection run once more, whosever it is by now.
+    /// Has the connection run once more.
     pub fn wake(&mut self, id: ConnectionId) {
         self.ready.push_back(id);
     }

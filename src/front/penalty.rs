@@ -1,10 +1,11 @@
 //! How long an address that failed to log in has to wait before it is listened to again.
 //!
-//! As in Dovecot: the first failure costs nothing but the delay of its answer (`auth.failure_delay`, 2 s),
-//! after it the next attempt waits 4 s, then 8 s, then 15 s (`auth.penalty`, the longest; 0 switches it
-//! off).  The same name with the same password again, a mail program that was not told of a new one, does
-//! not make it longer.  Somebody from the address who logs in ends it.  Loopback is an address like any other; a
-//! client without one (a unix socket) is not penalised.
+//! As in Dovecot: the first failure costs nothing but the delay of its answer
+//! (`auth.failure_delay`, 2 s), after it the next attempt waits 4 s, then 8 s, then 15 s
+//! (`auth.penalty`, the longest; 0 switches it off).  The same name with the same password again
+//! does not make it longer: it is a mail program that does not know a new password.  A successful
+//! login from the address ends it.  Loopback is an address like any other; a client without one (a
+//! unix socket) is not penalised.
 //!
 //! Unlike there the time is counted from the failure, not from the next attempt: who thinks for a while does not
 //! wait again.  And what has been forgotten after half a minute there goes step by step here, so that a patient
@@ -61,7 +62,7 @@ impl Penalties {
         record.last.checked_add(delay).unwrap_or(now).max(now)
     }
 
-    /// Whether something is held against it.
+    /// Whether an attempt from there has failed.
     pub fn has_failed(&self, from: Prefix, now: Instant) -> bool {
         let record = self.records.get(&from);
         record.is_some_and(|record| record.count(now) > 0)
@@ -87,7 +88,7 @@ impl Penalties {
         }
     }
 
-    /// Somebody from there has logged in.
+    /// A client from there has logged in.
     pub fn succeed(&mut self, from: Prefix) {
         if let Some(record) = self.records.remove(&from) {
             self.order.remove(&(record.last, from));

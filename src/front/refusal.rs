@@ -1,10 +1,10 @@
-//! What somebody who is not let in is told (RFC 5530).
+//! What a client that is not let in is told (RFC 5530).
 
 use crate::imap::response::Code;
 use crate::ipc::{Limit, Refusal};
 
-/// For IMAP.  What may differ between a user that is there and one that is not comes after the right
-/// password only; `Mismatch` says nothing.
+/// For IMAP.  Texts that show that a user exists come only after the right password; `Mismatch`
+/// shows nothing.
 pub(super) fn reply(why: Refusal) -> (Code<'static>, &'static str) {
     match why {
         Refusal::Mismatch => (Code::AuthenticationFailed, "Wrong user name or password."),
@@ -43,7 +43,7 @@ pub(super) fn fail_code(why: Refusal) -> Option<&'static str> {
     }
 }
 
-/// Whether it was the client's fault, so that it may be somebody who guesses.
+/// Whether the client may be guessing passwords.
 pub(super) fn is_suspicious(why: Refusal) -> bool {
     match why {
         Refusal::Mismatch | Refusal::Expired | Refusal::Disabled | Refusal::NotPermitted => true,

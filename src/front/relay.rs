@@ -46,7 +46,7 @@ enum End {
     No,
     /// The client will send nothing more.
     Half,
-    /// That was told.
+    /// The client was told that.
     HalfTold,
     /// There is nothing more to do.
     Whole,

@@ -2,9 +2,9 @@
 //! the settings, become a user who owns nothing in a directory that has nothing, give up every system call
 //! that moving bytes does not need, serve.
 //!
-//! Not a byte of a client is read before that.  What it serves comes as descriptors from the monitor, and
-//! who is let in is the monitor's to say: a front that is taken over can lie to its clients, and let in
-//! nobody.
+//! Not a byte of a client is read before that.  The monitor sends what the front serves, as
+//! descriptors, and decides who is let in.  So a front that is taken over can lie to its clients,
+//! but let in nobody.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -59,7 +59,8 @@ fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), FrontError> {
     sandbox::confine_calls(Role::Front)?;
 
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    // Half of them where there are few: serving somebody is better than nobody.
+    // Where there are few descriptors, half of them are for clients: it is better to serve some
+    // than none.
     event_loop.set_connection_limit(files.saturating_sub(SPARE_FILES).max(files / 2));
     let mut server = Server::new(config, channel, title::set);
     let served = event_loop.run(&mut server);
@@ -73,8 +74,8 @@ fn settings(channel: &mut Channel) -> Result<Config, FrontError> {
     }
 }
 
-/// Root becomes the front's user, and sees no file from then on; whoever is not root has nothing to give up
-/// but files.
+/// If this is root, it becomes the front's user and sees no file from then on.  Any other user has
+/// nothing to give up but files.
 fn give_up_rights(config: &Config) -> Result<(), FrontError> {
     if process::is_root() {
         let account = Account::named(&config.front_user)
@@ -88,7 +89,7 @@ fn give_up_rights(config: &Config) -> Result<(), FrontError> {
     match sandbox::confine_files(&[])? {
         Enforced::Fully => {}
         Enforced::Partly => log::debug!("imap-login: Landlock is of an older kind here"),
-        // Once for all: the sessions say so for debugging only.
+        // This is logged once, here.  The sessions log it for debugging only.
         Enforced::Not => log::warn!(
             "imap-login: this kernel has no Landlock, or one that is too old: only owners and modes keep \
              sessions from other files"

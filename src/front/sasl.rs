@@ -48,7 +48,8 @@ pub(super) enum Exchange {
     LoginPassword(Vec<u8>),
     Scram {
         plus: bool,
-        /// The first message has been passed on: whoever has it must be told if the client gives up.
+        /// The first message has been passed on, so the monitor must be told if the client gives
+        /// up.
         begun: bool,
     },
     External,
@@ -58,10 +59,10 @@ pub(super) enum Exchange {
 #[derive(Debug)]
 pub(super) enum Next {
     Challenge(Exchange, &'static str),
-    /// To be asked, with what is to be remembered until there is an answer.
+    /// A request for the monitor, with the state until there is an answer.
     Ask(Exchange, Proof),
     Respond(Exchange, Secret),
-    /// That is no message of this mechanism.
+    /// It is no message of this mechanism.
     Malformed,
 }
 
@@ -152,7 +153,7 @@ impl Exchange {
         .name()
     }
 
-    /// Somebody else has begun on it, and waits.
+    /// Whether the monitor has the first message and waits.
     pub fn is_begun(&self) -> bool {
         matches!(self, Exchange::Scram { begun: true, .. })
     }
@@ -233,7 +234,7 @@ fn scram_user(first: &[u8]) -> Vec<u8> {
     text.replace("=2C", ",").replace("=3D", "=").into_bytes()
 }
 
-/// `[authzid] NUL authcid NUL passwd` (RFC 4616 2).  Nobody may act for somebody else.
+/// `[authzid] NUL authcid NUL passwd` (RFC 4616 2).  A user may not act for another one.
 fn plain(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut fields = message.split(|&octet| octet == 0);
     let (authzid, authcid, password) = (fields.next()?, fields.next()?, fields.next()?);

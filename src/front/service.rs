@@ -394,7 +394,7 @@ impl Service for Server {
         }
     }
 
-    /// Somebody unknown may cost others a little only.
+    /// A turn of a client that is not logged in is short, so that it costs others little.
     fn slice(&self, id: ConnectionId) -> Duration {
         match self.relay.contains(id) {
             true => SLICE,

@@ -25,9 +25,9 @@ pub struct Channel {
     stand_ins: Option<StandIns>,
 }
 
-/// What comes instead of descriptors when this process may have no more: connections that have ended.  So a
-/// client is lost, and its message still tells whose it was; else the peer would be taken for one that breaks
-/// the rules, and everybody who is connected through it would be lost.
+/// What comes instead of descriptors when this process may have no more: connections that have
+/// ended.  So one client is lost, and the message still says which.  Otherwise the peer would seem
+/// to break the rules, and all its clients would be lost.
 struct StandIns {
     dead: OwnedFd,
     ready: Vec<OwnedFd>,
@@ -39,14 +39,14 @@ struct Waiting {
     descriptor: Option<OwnedFd>,
 }
 
-/// Why a channel is of no use any more; save for `TooLarge`, after which it goes on.
+/// Why a channel cannot be used any more.  After `TooLarge` it can.
 #[derive(Debug)]
 pub enum ChannelError {
     /// The peer has closed it.
     Closed,
     /// The peer sent what is no message, or a descriptor that belongs to none.
     Broken(&'static str),
-    /// This message is larger than any may be; it was not sent.
+    /// The message is too large, and was not sent.
     TooLarge,
     /// Too much waits to be sent: the peer has stopped reading.
     Stuck,
@@ -70,9 +70,9 @@ impl Channel {
         })
     }
 
-    /// Connections come through this one.
+    /// Prepares for a channel through which connections come.
     pub fn keep_stand_ins(&mut self) {
-        // Without any it goes on as before.
+        // If none can be had, the channel works without.
         let dead = packet::dead_end().ok();
         self.stand_ins = dead.map(|dead| StandIns {
             dead,
@@ -188,7 +188,7 @@ impl Channel {
 pub fn pass_on_log(channel: &Rc<RefCell<Channel>>) -> impl Fn(log::Level, &str) + use<> {
     let channel = Rc::clone(channel);
     move |level, text| {
-        // A line less is better than a process that waits for its log.
+        // A lost line is better than a process that waits for its log.
         if let Ok(mut channel) = channel.try_borrow_mut()
             && !channel.is_full()
         {
@@ -230,7 +230,7 @@ const STAND_INS: usize = 8;
 const FULL: usize = 1024 * 1024;
 const FULL_WAITING: usize = 256;
 
-/// All certificates of a large site must fit; more than that is a peer that does not read.
+/// All certificates of a large site must fit.  If more is queued, the peer does not read.
 const MAX_QUEUED: usize = 64 * 1024 * 1024;
 const MAX_WAITING: usize = 64 * 1024;
 

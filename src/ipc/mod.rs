@@ -65,7 +65,7 @@ pub enum Message {
     HandOver(Attempt, HandOver, OwnedFd),
     /// The pair of this connection is gone, whatever its session says.
     Ended(Attempt),
-    /// What has been counted since the last of these.
+    /// What has been counted since the last such message.
     Counted(FrontCounters),
 
     // From the monitor to a session.
@@ -86,7 +86,7 @@ pub enum Message {
     },
 
     // From a login child to the monitor.
-    /// What came of it.
+    /// What came of the attempt.
     Judged(Judgement),
     /// The user's process is there and has become the user: it is the child itself, or a child of the child if
     /// that keeps a PAM session open.  Without this message, nobody is admitted.
@@ -170,7 +170,7 @@ pub enum Verdict {
     },
 }
 
-/// Why somebody is not let in.
+/// Why a client is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No such user, or another password: the client is not told which.
@@ -345,7 +345,7 @@ impl Message {
 }
 
 impl Limit {
-    /// What says how many there may be.
+    /// The setting that limits it.
     pub fn setting(self) -> &'static str {
         match self {
             Limit::UserAndAddress => "limits.connections_per_user_and_address",

@@ -7,7 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     Imap,
-    /// The Dovecot auth protocol: somebody else's login, Postfix's submission above all.
+    /// The Dovecot auth protocol, for logins to other programs, above all to Postfix's submission.
     Sasl,
 }
 
@@ -22,7 +22,7 @@ pub struct ListenerKind {
 }
 
 impl Protocol {
-    /// Whether somebody who logs in gets a session.  Otherwise the answer is all that is asked for.
+    /// Whether a client that logs in gets a session.  Otherwise it only gets the answer.
     pub fn has_session(self) -> bool {
         match self {
             Protocol::Imap => true,

@@ -37,11 +37,12 @@ pub enum Role {
 pub enum Phase {
     /// The child gets what it needs.
     Preparing,
-    /// Front and session: at work.  A login child: asks whoever knows.
+    /// Front and session: at work.  A login child: asks the sources.
     Working,
     /// A login child waits for the client's answer.
     Challenged,
-    /// A login child has found out who it is, and waits for what is to become of it.
+    /// A login child has found out who the user is, and waits to be told whether to become the
+    /// session.
     Admitted,
     /// A login child becomes the session.
     Starting,
@@ -62,7 +63,7 @@ pub enum Of {
     Nothing,
     /// An attempt or a connection.
     Thing(&'static [State], State),
-    /// Of none: all connections must have been closed, and this many may have been sent.
+    /// About none: all connections must be closed, and their number must be right.
     Quiet,
 }
 
@@ -81,7 +82,7 @@ pub enum State {
     Relayed,
     /// A connection that the session has.
     Open,
-    /// It has been, and no more is to be said of it.
+    /// It is over, and no message may be about it.
     Over,
 }
 
@@ -110,7 +111,7 @@ pub const TABLE: &[Rule] = &[
     from_front(Kind::Ended, SERVES).of(&[Relayed], Over),
     from_front(Kind::Counted, SERVES),
     from_front(Kind::Log, &[Preparing, Working, Ending]),
-    // To a login child: who is to be asked about, or who it is known to be.
+    // To a login child.
     to_login(Kind::Settings, &[Preparing]),
     to_login(Kind::Login, &[Preparing]).then(Working),
     to_login(Kind::Account, &[Preparing]).then(Working),
@@ -136,7 +137,8 @@ pub const TABLE: &[Rule] = &[
     from_session(Kind::Log, &[Preparing, Working, Ending]),
 ];
 
-/// Also after it was asked to end: there is something to be finished.
+/// Messages that may still come after the child was asked to end, because it has something to
+/// finish.
 const SERVES: &[Phase] = &[Working, Ending];
 
 use Phase::{Admitted, Challenged, Ending, Preparing, Starting, Working};
@@ -241,7 +243,7 @@ impl Gate {
         self.pass(self.child, message)
     }
 
-    /// Whether the message may be sent now by `from`.  If so the conversation has gone on.
+    /// Whether `from` may send the message now.  If so, the conversation goes on.
     pub fn pass(&mut self, from: Role, message: &Message) -> Result<(), Violation> {
         let to = match from {
             Role::Monitor => self.child,
@@ -295,7 +297,8 @@ impl Gate {
         self.things.len()
     }
 
-    /// No more is to be said of this one: an attempt that succeeded and has no connection to be handed over.
+    /// Ends a thing that no message is about any more: an attempt that has succeeded and has no
+    /// connection to be handed over.
     pub fn end(&mut self, number: u64) {
         if self.state(number) != New {
             self.set(number, Over);

@@ -1,7 +1,7 @@
 //! Which certificate files there are, and whether they have changed.
 //!
-//! The monitor reads the files, as root must, and passes their octets to the front: what they mean it does
-//! not know.
+//! The monitor reads the files, because only root can, and passes their octets to the front.  It
+//! does not know what they mean.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -30,7 +30,7 @@ pub(super) struct CertificateFiles {
     stamps: Vec<(PathBuf, Option<Stamp>)>,
     /// Where the chains are.
     pub chains: Vec<PathBuf>,
-    /// A front has had them, and what is in them is not kept here.
+    /// The front has them, and their contents are not kept here.
     pub are_given: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Pair {
 pub enum Source {
     /// From `tls.certificate`, `/etc/roost`, or the host's snakeoil.
     Files(Vec<(PathBuf, PathBuf)>),
-    /// There are none: these are to be made.
+    /// There are none.  One is made at these paths.
     SelfSigned { chain: PathBuf, key: PathBuf },
     /// TLS is off.
     None,
@@ -85,8 +85,8 @@ impl Source {
     }
 }
 
-/// The role `roost certificate`, and what it prints: a certificate for this host and its key, PEM.  A process of
-/// its own, for the monitor does no TLS.
+/// The role `roost certificate`, and what it prints: a certificate for this host and its key, PEM.
+/// It is a process of its own, because the monitor does no TLS.
 pub(super) fn make() -> Result<String, MonitorError> {
     let name = nix::unistd::gethostname()
         .ok()
@@ -120,12 +120,12 @@ pub(super) fn make_files(chain: &Path, key: &Path) -> io::Result<()> {
         let text = format!("the process that makes it ended with {status}");
         return Err(io::Error::other(text));
     };
-    // The key first: a chain without one would not be used, and not be made again.
+    // The key comes first: a chain without a key would neither be used nor made again.
     keep(key, key_text)?;
     keep(chain, chain_text)
 }
 
-/// Whole, or not at all: half a certificate would be read at each start from now on.
+/// The file is written whole or not at all, because half a certificate would be read at each start.
 fn keep(path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = File::options()
@@ -139,7 +139,7 @@ fn keep(path: &Path, text: &str) -> io::Result<()> {
     std::fs::rename(&temporary, path)
 }
 
-/// Why no certificate can be kept in that directory, as far as that can be seen without making one.  As root.
+/// Why root cannot keep a certificate in that directory, as far as that shows without making one.
 pub fn obstacle(directory: &Path) -> Option<String> {
     let there = directory.ancestors().find(|path| path.exists())?;
     let shown = there.display();
@@ -151,7 +151,7 @@ pub fn obstacle(directory: &Path) -> Option<String> {
 }
 
 impl CertificateFiles {
-    /// Gives what is in the files; only when they were read is kept.
+    /// Gives away the contents of the files, and keeps when they were read.
     pub fn take_messages(&mut self) -> Vec<Message> {
         self.are_given = true;
         let pairs = std::mem::take(&mut self.pairs).into_iter();
@@ -197,7 +197,7 @@ impl CertificateFiles {
     }
 
     fn take(&mut self, path: &Path) -> Result<Vec<u8>, (PathBuf, io::Error)> {
-        // The stamp first: what changes in between is noticed later.
+        // The stamp comes first, so that a change in between is noticed later.
         let stamp = Stamp::of(path);
         let octets = read_bounded(path).map_err(|error| (path.to_path_buf(), error))?;
         self.stamps.push((path.to_path_buf(), stamp));
@@ -219,7 +219,7 @@ impl Stamp {
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
-    // At once: a key that is moved as the vector grows would lie about.
+    // The space is reserved at once: a vector that grows would leave copies of the key behind.
     let mut octets = Vec::with_capacity(
         usize::try_from(file.metadata()?.len())
             .unwrap_or(0)
@@ -243,7 +243,8 @@ const MAX: usize = 256 * 1024 + 1;
 const CHAIN: &str = "-----BEGIN CERTIFICATE-----";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----";
 
-/// Where they are if the configuration does not say: our own, then the one that Debian's package ssl-cert makes.
+/// Where certificates are if the configuration names none: our own, and the one that Debian's
+/// package ssl-cert makes.
 const USUAL: [(&str, &str); 2] = [
     ("/etc/roost/cert.pem", "/etc/roost/key.pem"),
     (

@@ -1,8 +1,8 @@
 //! The role `roost login`: a login child, root, executed by the monitor for one attempt.
 //!
-//! Executed and not only forked: it has the libraries and the PAM modules that the host has now, not those of the day
-//! on which the monitor was started, and nothing of the monitor's memory.  What it is to do, with the password, comes
-//! through its channel.
+//! It is executed and not only forked, so that it has the libraries and PAM modules that the host
+//! has now, not those of the monitor's start, and nothing of the monitor's memory.  Its task, with
+//! the password, comes through its channel.
 //!
 //! It finds out who it is (`auth`, where PAM may block, crash or hang), says so, and waits.  If the channel closes,
 //! that was all: somebody else serves this user, or nobody does.
@@ -33,8 +33,8 @@ pub enum ChildError {
     System(&'static str, io::Error),
 }
 
-/// The list of what happens.  The process ends here, or is another program: what PAM modules have left behind for
-/// its end is not run.
+/// The list of what happens.  The process ends here or becomes another program, so code that PAM
+/// modules have registered for its end does not run.
 pub fn run(channel: OwnedFd) -> Result<Infallible, ChildError> {
     process::set_private_umask();
     spawn::die_of_faults();
@@ -107,7 +107,7 @@ fn await_start(
             }
             None => become_session(&account, channel, session),
         },
-        // Dropping what PAM gave takes it back.
+        // Dropping PAM's session closes it.
         _ => 0,
     }
 }
@@ -117,7 +117,7 @@ fn keep_open(mut pam: PamSession, account: &Account, channel: Channel, session: 
     if pam.open().is_err() || spawn::prepare_guard().is_err() {
         return FAILED;
     }
-    // The child never drops what is PAM's: it ends, or becomes another program.
+    // The child never drops PAM's session: it ends, or becomes another program.
     let child = spawn::fork_child(move || {
         spawn::end_with_parent();
         become_session(account, channel, session)
@@ -136,8 +136,8 @@ fn keep_open(mut pam: PamSession, account: &Account, channel: Channel, session: 
     }
 }
 
-/// Comes back only if that cannot be done.  What PAM modules would have in the environment is left out: a
-/// session starts no program, and nothing in it is for others to set.
+/// Returns only if that fails.  The environment that PAM modules ask for is left out, because a
+/// session starts no program, and others must not control it.
 fn become_session(account: &Account, mut channel: Channel, session: OwnedFd) -> u8 {
     let Account { user, uid, gid, .. } = account;
     let became = credentials::Account::of_login(user, *uid, *gid)

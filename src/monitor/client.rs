@@ -1,4 +1,4 @@
-//! The other end of the control socket: what `roost who` and its like ask, and what is answered.
+//! The other end of the control socket: what `roost who` and similar commands ask, and the answers.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -21,7 +21,7 @@ pub enum Whom {
 pub enum ClientError {
     /// The socket cannot be connected to, or broke.
     Io(io::Error),
-    /// The daemon says that it cannot be done.
+    /// The daemon refuses.
     Refused(String),
 }
 
@@ -88,5 +88,5 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
-/// A daemon that says nothing for so long will not say anything.
+/// How long the daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::role::Start;
 use crate::config::{Config, Problem};
 
-/// Where it is looked for.  It need not be there.
+/// The path of the file, which need not exist.
 pub const FILE: &str = "/etc/roost/roost.toml";
 
-/// Why there is nothing to go by: lines for people.
+/// Why there is no configuration, in lines for people.
 #[derive(Debug)]
 pub enum BadConfiguration {
     NotRead(PathBuf, io::Error),

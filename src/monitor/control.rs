@@ -99,7 +99,7 @@ impl Control {
         }
     }
 
-    /// A line that has no end is one all the same.
+    /// The last line counts even if it has no end.
     pub fn handle_end(&mut self, id: ConnectionId) {
         if let Some(conversation) = self.conversations.get_mut(&id)
             && conversation.phase == Phase::Reading
@@ -112,7 +112,8 @@ impl Control {
         self.conversations.remove(&id);
     }
 
-    /// The command that this connection has asked for, once; `None` also if it was none, which is answered here.
+    /// The command that this connection has asked for, once.  A line that is no command is answered
+    /// here, and gives `None`.
     pub fn poll_command(&mut self, id: ConnectionId) -> Option<Command> {
         let conversation = self.conversations.get_mut(&id)?;
         if conversation.phase != Phase::Asked {
@@ -174,7 +175,7 @@ impl Control {
 /// The longest command.
 const MAX_LINE: usize = 1024;
 
-/// How long somebody may take to ask.
+/// How long a client may take to ask.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl Counters {
         self.add(Counter::Sent, session.sent);
     }
 
-    /// A child may say what it likes: the sums stay sums.
+    /// The sums do not overflow, whatever a child says.
     fn add(&mut self, counter: Counter, more: u64) {
         let place = COUNTERS.iter().position(|&(known, ..)| known == counter);
         if let Some(count) = place.and_then(|place| self.counts.get_mut(place)) {

@@ -14,7 +14,7 @@ use super::state::{Action, Child, Kind, Monitor};
 pub(super) struct Front {
     pub peer: Peer,
     pid: Option<u32>,
-    /// The latest that it told of how many clients it has.
+    /// What the front told last of how many clients it has.
     pub latest: FrontCounters,
 }
 
@@ -194,7 +194,7 @@ impl Backoff {
     }
 }
 
-/// One that has lived so long was killed by somebody rather than broken.
+/// A front that has lived so long was rather killed than broken.
 const LONG_ENOUGH: Duration = Duration::from_secs(10);
 
 const MIN_DELAY: Duration = Duration::from_millis(100);

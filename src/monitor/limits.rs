@@ -1,6 +1,6 @@
 //! How many connections a user may have, from one address and in all.
 //!
-//! An address is what [`Prefix`] says: whoever has a network of IPv6 addresses has no more than others.
+//! An address is what [`Prefix`] says: the owner of an IPv6 network has no more than others.
 
 use std::collections::HashMap;
 

@@ -35,7 +35,7 @@ pub(super) struct Bound {
 enum Place {
     Endpoint(Endpoint),
     Path(PathBuf, u32, String),
-    /// Whoever started us has bound it, to this port if it is one.
+    /// The program that started us has bound it, to this port if it is a TCP socket.
     Inherited(Option<u16>),
 }
 
@@ -317,7 +317,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Without waiting: whoever listens may not accept.
+/// It does not wait, because the listener may not accept.
 fn is_listened_on(path: &Path) -> io::Result<bool> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;

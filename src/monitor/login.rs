@@ -433,7 +433,7 @@ impl Monitor {
         }
     }
 
-    /// Lets a child go, whose channel closes; whoever waits for it is refused.
+    /// Lets a child go, whose channel closes.  The client that waits for it is refused.
     fn end_child(&mut self, source: SourceId, refusal: Option<Refusal>) {
         // It counts until it has ended.
         self.logins.silent.end(source);

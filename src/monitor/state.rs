@@ -45,7 +45,7 @@ pub(super) struct Monitor {
     next_source: u64,
 }
 
-/// What somebody with the rights to it must do.
+/// What the caller, who has the rights, must do.
 pub(super) enum Action {
     Watch(SourceId, Rc<OwnedFd>),
     Unwatch(SourceId),
@@ -239,7 +239,7 @@ impl Monitor {
         }
     }
 
-    /// Whoever is still there has been told long ago.
+    /// The clients that are left have been told long ago.
     pub fn kill_all(&mut self) {
         let is_first = !std::mem::replace(&mut self.has_killed, true);
         let pids: Vec<(u32, bool)> = self

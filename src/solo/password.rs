@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Digest, SHA256, digest};
 use crate::ipc::Proof;
 use crate::mail::Secret;
 
-/// Who is let in.  Name and password are kept and compared as hashes, in constant time: neither a
+/// The one user.  Name and password are kept and compared as hashes, in constant time: neither a
 /// length nor a common prefix can be measured from outside.
 pub(super) struct Password {
     name: String,
@@ -37,7 +37,7 @@ impl Password {
         };
         let user = is_equal(&self.user, &hash(user));
         let password = is_equal(&self.password, &hash(password.expose()));
-        // Both are compared, whatever comes of the first.
+        // Both are compared, even if the first differs.
         user & password
     }
 }

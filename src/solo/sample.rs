@@ -1,4 +1,4 @@
-//! A small Maildir for whoever has none to try Roost with.
+//! A small Maildir to try Roost with, for users who have none.
 //!
 //! It is written as any program that delivers mail would, with the `maildir` crate.
 

@@ -1,4 +1,4 @@
-//! The role `roost try`: a Maildir on this machine's own addresses, for whoever is sitting here.
+//! The role `roost try`: a Maildir on this machine's own addresses, for the user who starts it.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,8 +26,8 @@ pub struct Trial {
     pub config: Config,
 }
 
-/// The list of what happens.  Root listens and reads the password, becomes the owner of the
-/// Maildir, and only then is a byte read from anybody.
+/// The list of what happens.  Root listens, reads the password, and becomes the owner of the
+/// Maildir.  Only then is a byte read from a client.
 pub fn run(trial: &Trial) -> Result<(), SoloError> {
     process::set_private_umask();
     let files = process::raise_file_limit().map_err(|error| SoloError::System("limits", error))?;
@@ -89,7 +89,7 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
         tls,
         certificate: &der,
     };
-    // Whoever has closed our standard output does not want to know.
+    // If standard output is closed, nobody wants to know.
     let _ = write!(io::stdout(), "{welcome}");
     event_loop
         .run(&mut solo)
@@ -108,7 +108,7 @@ struct Place {
     config: Config,
 }
 
-/// The Maildir asked for, else the user's own, else a new one.
+/// The Maildir that was asked for, or else the user's own, or else a new one.
 fn find_maildir(asked: Option<&Path>, config: &Config) -> Result<Place, SoloError> {
     let (maildir, owner, config) = match asked {
         Some(maildir) => {
@@ -175,7 +175,7 @@ fn make_place(config: &Config) -> Result<Place, SoloError> {
     })
 }
 
-/// There is one password here, and nothing else to be let in with.
+/// A client is let in by the one password, and by nothing else.
 fn with_passwords(config: &Config) -> Config {
     let mut config = config.clone();
     let is_password = |mechanism: &Mechanism| match mechanism {

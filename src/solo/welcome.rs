@@ -11,7 +11,7 @@ pub(super) struct Welcome<'a> {
     pub maildir: &'a Path,
     /// The Maildir was made on the spot.
     pub is_sample: bool,
-    /// Whom this process belongs to.
+    /// The user who runs this process.
     pub owner: &'a str,
     pub user: &'a str,
     pub password: Shown<'a>,

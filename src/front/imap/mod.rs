@@ -32,7 +32,8 @@ pub(super) struct Login {
     is_turned_away: bool,
     /// The client has sent something.
     was_heard: bool,
-    /// Whoever waited for the client's answer has given up: the answer will be refused for this.
+    /// The monitor does not wait for the client's answer any more.  The answer will be refused for
+    /// this reason.
     given_up: Option<Refusal>,
 }
 
@@ -44,9 +45,9 @@ enum Phase {
     Talking,
     /// AUTHENTICATE waits for the client.
     Sasl(Tag, Exchange),
-    /// Somebody else finds out whether the client is let in.
+    /// The monitor finds out whether the client is let in.
     Asking(Tag, Exchange),
-    /// The client is not let in, and told so only then.
+    /// The client is not let in, and is told so at this time.
     Refusing(Tag, Refusal, Instant),
     Closing,
 }
@@ -55,7 +56,7 @@ impl Login {
     pub fn new(settings: Rc<Settings>, id: ConnectionId, peer: Peer, now: Now) -> Login {
         let secrecy = match peer.tls {
             true => Secrecy::Handshaking,
-            // A certificate would have to be shown to us.
+            // The client would have to show its certificate to us, not to the proxy.
             false if peer.proxy_tls && !settings.certificate_required => Secrecy::Proxied,
             false if is_same_host(peer) => Secrecy::Local,
             false => Secrecy::Clear,
@@ -102,7 +103,7 @@ impl Login {
         self.is_turned_away
     }
 
-    /// Somebody will close the connection without a word.
+    /// The connection will be closed without a word.
     pub fn give_up_on(&mut self, why: &'static str, limit: &'static str) {
         self.attempts.limit = Some(limit);
         self.close(why);
@@ -138,7 +139,7 @@ impl Login {
     pub fn wants_input(&self) -> bool {
         match self.phase {
             Phase::Talking | Phase::Sasl(..) => self.connection.wants_input(),
-            // An end is to be heard of.
+            // The loop tells of the end.
             Phase::Securing { .. } => true,
             Phase::Asking(..) | Phase::Refusing(..) | Phase::Closing => false,
         }
@@ -148,7 +149,7 @@ impl Login {
         &mut self.output
     }
 
-    /// It had so much time to log in, and no more.
+    /// The client has not logged in in time.
     pub fn run_out_of_time(&mut self) {
         self.attempts.limit.get_or_insert("auth.login_timeout");
         self.say_bye("Inactivity", "It took too long to log in.");
@@ -158,7 +159,7 @@ impl Login {
     pub fn say_bye(&mut self, why: &'static str, text: &str) {
         match self.phase {
             Phase::Closing => return,
-            // There is no way to say it that the client would understand.
+            // The client would not understand a text.
             Phase::Securing { .. } => {}
             _ => response::bye(self.output.writer(), None, text),
         }
@@ -201,7 +202,7 @@ impl Login {
         }
     }
 
-    /// Somebody else has a question to the client.
+    /// The monitor has a question to the client.
     pub fn challenge(&mut self, challenge: &Secret) {
         match std::mem::replace(&mut self.phase, Phase::Talking) {
             Phase::Asking(tag, exchange) => self.pose(tag, exchange, challenge.expose()),
@@ -323,7 +324,7 @@ impl Login {
                 self.handle_bad(&bad);
                 step
             }
-            // None of these comes in the state NotAuthenticated; if one does, it is no command.
+            // None of these comes in the state NotAuthenticated.
             Event::Append(..)
             | Event::AppendData
             | Event::AppendMessage(_)
@@ -336,7 +337,7 @@ impl Login {
         }
     }
 
-    /// What is to be said to somebody who waits for the client's answer, which does not come.
+    /// Tells the monitor, if it waits for the client's answer, that the answer does not come.
     fn give_up(&self) -> Option<Step> {
         match &self.phase {
             Phase::Sasl(_, exchange) if exchange.is_begun() => Some(Step::Ask(Question::GiveUp)),
@@ -482,7 +483,7 @@ impl Login {
                 Some(Step::Ask(Question::Respond(response)))
             }
             Next::Malformed => {
-                // Nobody need be asked; but it takes as long as any other failure.
+                // The monitor is not asked, but the answer takes as long as for any other failure.
                 self.attempts.begin(b"", mechanism, now.instant);
                 self.attempts.fail(Refusal::Mismatch);
                 let time = now.instant.checked_add(self.settings.failure_delay);
@@ -578,7 +579,7 @@ impl Login {
 /// What stays within this machine need not be encrypted.
 fn is_same_host(peer: Peer) -> bool {
     if peer.proxy.is_some() {
-        // Whatever the client's address is, the way from the proxy to us is not known to be safe.
+        // The way from the proxy to us may be unsafe, whatever the client's address is.
         return false;
     }
     match (peer.address, peer.local) {
@@ -591,14 +592,14 @@ fn is_same_host(peer: Peer) -> bool {
     }
 }
 
-/// Somebody who is not logged in is not worth more patience.
+/// How many bad commands a client may send before login.
 const MAX_BAD_COMMANDS: u32 = 3;
 
-/// Commands of any kind before login: a client needs a handful.
+/// How many commands a client may send before login.  It needs a handful.
 const MAX_COMMANDS: u32 = 100;
 
 /// The longest command before login, literals included: twice the longest SASL token one meets.
 pub(super) const MAX_UNANSWERED: usize = 16 * 1024;
 
-/// More of the name of a mechanism is not repeated.
+/// How much of the name of a mechanism is repeated.
 const MAX_MECHANISM: usize = 40;

@@ -35,7 +35,7 @@ pub(super) struct Auth {
     pub initial: Option<Option<Secret>>,
 }
 
-/// Reads a line without its end.  `None`: whoever sent it does not speak this protocol.
+/// Reads a line without its end.  `None`: the sender does not speak this protocol.
 pub(super) fn parse(line: &[u8]) -> Option<Line> {
     let mut fields = line.split(|&octet| octet == b'\t');
     match fields.next()? {
@@ -82,7 +82,7 @@ pub(super) fn write_challenge(out: &mut Vec<u8>, id: u32, challenge: &[u8]) {
     write(out, "CONT", id, &[("", &coded)]);
 }
 
-/// What is not known is no matter: a newer client may say more.
+/// Unknown parameters are ignored, because a newer client may send more.
 fn parameters<'a>(mechanism: String, fields: impl Iterator<Item = &'a [u8]>) -> Auth {
     let mut auth = Auth {
         mechanism,

@@ -36,7 +36,7 @@ impl Writer {
             Message::Stop | Message::Unlisten | Message::UseCertificates | Message::Serve => {}
             Message::Settings(text) => self.text(&text),
             Message::Certificate { chain, key } => {
-                // In one piece: it is large.
+                // It is reserved in one piece, because it is large.
                 self.octets
                     .reserve_exact(chain.len() + key.expose().len() + 2 * 4);
                 self.octets(&chain);
@@ -121,7 +121,7 @@ impl Writer {
         self.extend(octets);
     }
 
-    /// Like `Vec::extend`, but where it was too small for the octets what it leaves behind is wiped.
+    /// Like `Vec::extend`, but wipes the memory that it leaves when it grows.
     fn extend(&mut self, octets: &[u8]) {
         let needed = self.octets.len() + octets.len();
         if needed > self.octets.capacity() {
