@@ -7,14 +7,14 @@ use crate::message::crlf::{Span, ToCrlf};
 use crate::message::transfer::Decoder;
 use crate::net::Buffer;
 
-/// A literal whose size has been announced: so many octets must follow, whatever happens.
+/// A literal whose size has been announced.  Exactly so many octets must follow.
 pub struct Body {
     left: u64,
     source: Source,
 }
 
 enum Source {
-    /// Made already.
+    /// Octets in memory.
     Memory { bytes: Vec<u8>, at: usize },
     /// A piece of the file with CRLF line ends.
     File {
@@ -23,7 +23,8 @@ enum Source {
         end: u64,
         convert: ToCrlf,
     },
-    /// A piece of the file with its transfer encoding undone; so much is left out at the start.
+    /// A piece of the file with its transfer encoding undone, and how many octets are left out at
+    /// the start.
     Decoded {
         at: u64,
         end: u64,

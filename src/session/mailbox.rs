@@ -207,7 +207,7 @@ impl Mailbox {
         self.cursors.get(&connection)
     }
 
-    /// For whoever tells the client what it has not heard yet.
+    /// For the code that tells the client what it has not heard yet.
     pub fn folder_and_cursor(
         &mut self,
         connection: ConnectionId,

@@ -143,7 +143,8 @@ impl Mailboxes {
         self.tree.create(name, roles, now.time).map(drop)
     }
 
-    /// Its files are there until [`Mailboxes::sweep`] has removed them.  Whoever has it selected finds it closed.
+    /// Its files are there until [`Mailboxes::sweep`] has removed them.  Whoever has it selected
+    /// finds it closed.
     pub fn delete(&mut self, name: &MailboxName, now: Now) -> Result<(), TreeError> {
         self.tree.delete(name, now.time)?;
         if let Some(key) = self.find_open(name) {

@@ -81,7 +81,7 @@ impl Served {
         // The client that was let in may never come, because its front may be gone.
         served.note_absence(now);
         served.show();
-        // Whoever logged in first may never come.
+        // The client that logged in first may never come.
         served.note_absence(now);
         served
     }

@@ -1,8 +1,8 @@
 //! New messages: they move from new/ to cur/, get their UIDs and are let into the table.
 //!
-//! A message is let in when its UID is in dovecot-uidlist.  As UIDs of new messages must be greater than
-//! all that clients know of, records that others made come first; as long as one of them has no
-//! file nobody is let in, and a full scan decides whether it ever will have.
+//! A message is let in when its UID is in dovecot-uidlist.  UIDs of new messages must be greater
+//! than all that clients know of, so records that others made come first.  As long as one of them
+//! has no file, no message is let in, and a full scan decides whether the file will ever come.
 
 use std::borrow::Cow;
 use std::io;
@@ -22,8 +22,7 @@ use crate::maildir::dovecot::keywords::{KeywordsError, KeywordsFile, Room};
 use crate::maildir::dovecot::uidlist::New;
 
 impl Folder {
-    /// Moves from new/ to cur/ what is to be moved, and looks at what is to get a UID; false: the
-    /// slice is over.
+    /// Moves files from new/ to cur/, and looks at those that get a UID; false: the slice is over.
     pub(super) fn place_newcomers(
         &mut self,
         findings: &mut Findings,
@@ -152,9 +151,10 @@ impl Folder {
             if self.uids.has_unfound() {
                 self.seek_unfound(findings)?;
             }
-            // Who gave these UIDs did it under the lock, and their files were there before it was free. So
-            // a record without one is never without meaning: the message was renamed more than once, and
-            // no event tells of that again, or it is gone, and a client may have been told of it.
+            // Another process gave these UIDs under the lock, and their files were there before the
+            // lock was free.  So a record without a file always means something: the message was
+            // renamed more than once, and no event tells of that again, or it is gone, and a client
+            // may have been told of it.
             if self.uids.has_unfound() {
                 return Ok(LetIn::Undecided);
             }
@@ -244,7 +244,8 @@ impl Folder {
                 name: Cow::Borrowed(name),
                 stat: None,
             };
-            // Another program gave it its UID since it was seen, or the file was listed twice.
+            // Another program has given the file its UID since it was seen, or the file was listed
+            // twice.
             if let Some(index) = self.table.find_live(file.base) {
                 again.push((self.table.uid(index), place, name.to_vec()));
                 continue;
@@ -261,7 +262,7 @@ impl Folder {
                         false => None,
                     };
                     let Some((place, name)) = caught else {
-                        // Clients are to hear of what was here before them first.
+                        // Clients hear first of what was here before.
                         self.scan_wanted |= !self.served;
                         continue;
                     };
@@ -342,8 +343,8 @@ impl Folder {
         }
     }
 
-    /// Letters seen in file names that have no keyword have got one from another process meanwhile, or get
-    /// one, as in Dovecot.
+    /// Gives keywords to letters that were seen in file names and have none, as Dovecot does,
+    /// unless another process has given them one meanwhile.
     pub(super) fn name_letters(&mut self, letters: u32, now: SystemTime) {
         if self.are_named(letters) {
             return;
@@ -401,7 +402,7 @@ impl Folder {
             let wanted: Vec<&Keyword> = keywords.iter().collect();
             let letters = match self.give_letters(&wanted, Room::ForSome, 0, round.now) {
                 Ok(numbers) => numbers.into_iter().flatten(),
-                // Perhaps the next time there is room for them.
+                // There may be room for them the next time.
                 Err(FolderError::Full(_) | FolderError::Denied(_)) => {
                     self.courier_keywords.push((base, names));
                     return Ok(true);

@@ -1,5 +1,5 @@
-//! What is to go into a folder at once: the messages of a [`Batch`], and how each gets its name in
-//! cur/.  When and under which lock is in `save.rs`.
+//! Messages that go into a folder together: a [`Batch`], and how each message gets its name in
+//! cur/.  `save.rs` says when, and under which lock.
 
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -113,8 +113,8 @@ impl Batch {
         }
     }
 
-    /// The letters that keywords of the batch were promised: no message has them yet, and they must not be given to
-    /// others for it.
+    /// The letters that were promised to keywords of the batch.  No message has them yet, and they
+    /// must not be given to other keywords meanwhile.
     pub fn held_letters(&self) -> u32 {
         let letters = self.letters.iter();
         letters.fold(0, |held, (letter, _)| held | 1 << letter)
@@ -129,8 +129,8 @@ impl Batch {
             .extend(new.map(|(letter, name)| (letter, name.clone())));
     }
 
-    /// Sees to it, under the destination's lock, that each promised letter still means its keyword: meanwhile another
-    /// session may have found that no message has it, and given it away.
+    /// Makes sure, under the destination's lock, that each promised letter still means its keyword.
+    /// Another session may have found that no message has the letter, and given it away.
     pub(super) fn confirm_letters(
         &mut self,
         destination: &mut Folder,
@@ -244,7 +244,7 @@ impl Batch {
         now: SystemTime,
     ) -> Result<(), SaveError> {
         let row = *source.live_row(index)?;
-        // The link changes what SAVEDATE of the source would be found as.
+        // The link changes the time from which SAVEDATE of the source is taken.
         source.keep_save_date(index);
         let (place, name) = source.known_name(index)?;
         let fresh = source.unique.borrow_mut().next(now);
@@ -475,5 +475,5 @@ fn must_copy(error: &DiskError) -> bool {
     )
 }
 
-/// Up to so many files are forced to the disk one by one.
+/// How many files are forced to the disk one by one.
 const SYNCED_ONE_BY_ONE: usize = 8;

@@ -68,7 +68,7 @@ impl Dirs {
         }
     }
 
-    /// Are the directories that have the names the ones we have open?
+    /// Whether the directories of these names are the ones that are open.
     pub fn are(&self, cur: &Stat, new: &Stat) -> bool {
         (cur.inode, new.inode) == (self.cur_inode, self.new_inode)
     }

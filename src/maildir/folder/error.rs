@@ -10,8 +10,8 @@ use crate::maildir::disk::report;
 pub enum FolderError {
     /// There is no such directory (any more).
     Missing,
-    /// Another directory, or another UIDVALIDITY, took its place: whoever has it selected must
-    /// select it anew.
+    /// Another directory, or another UIDVALIDITY, took its place.  Clients that have it selected
+    /// must select it anew.
     Replaced,
     /// Permissions do not allow it.
     Denied(DiskError),
@@ -61,7 +61,7 @@ impl std::error::Error for FolderError {}
 pub enum MessageError {
     /// It is expunged.
     Gone,
-    /// Its file cannot be read or renamed for lack of permission.
+    /// The permission to read or rename its file is missing.
     Denied(DiskError),
     /// No room on the disk for the change.
     Full(DiskError),

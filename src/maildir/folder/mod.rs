@@ -82,8 +82,8 @@ pub struct Folder {
     new: DirState,
     dotlock: Dotlock,
     held: Held,
-    /// The directories were as recorded when the lock was taken, so what they are when it is
-    /// released is our doing.
+    /// The directories were as recorded when the lock was taken, so all changes until it is
+    /// released are ours.
     own_changes_only: bool,
     changes: Vec<Change>,
     /// What is to be forced to the disk with `fsync = "always"`.
@@ -96,30 +96,32 @@ pub struct Folder {
     clock: SystemTime,
     work: Work,
     findings: Findings,
-    /// Messages whose file name vanished, and since when: if a rename did it the new name comes soon.
+    /// Messages whose file name vanished, and since when.  If it was a rename, the new name comes
+    /// soon.
     suspects: BTreeMap<u32, SystemTime>,
-    /// Since when there have been some, one or the other, at the end of every look.
+    /// Since when every look has ended with such messages.
     suspicious: Option<SystemTime>,
     /// Messages that the last scan did not see, while names were moving; ascending.
     doubted: Vec<u32>,
-    /// Messages that were seen under two names: that one of them goes means nothing.
+    /// Messages that were seen under two names.  If one name goes, it means nothing.
     linked: Vec<u32>,
     /// Something was seen that only a scan explains.
     scan_wanted: bool,
     bury_wanted: bool,
     /// Files that could not be moved to cur/ at the last try.
     stuck: usize,
-    /// The log has it that new messages get no UIDs.
+    /// It is logged that new messages get no UIDs.
     complained: bool,
     /// The caller passes on what a watch sees.
     watched: bool,
-    /// Everything that happens is seen by the watch or done by us: times need not be believed.
+    /// The watch sees all changes that are not ours, so the times of directories are not needed.
     trusts_watch: bool,
     /// The watch saw something, or we changed something, since the directories were last recorded.
     touched: bool,
     /// What happened before this time is in the table, or at least among the findings.
     seen_until: Option<SystemTime>,
-    /// What has to be outdone, if this is the folder again of which it was told.
+    /// What clients were told of the former folder.  If this is the same folder, UIDs and modseqs
+    /// go on above it.
     told: Option<Told>,
     /// A first sync has come to its end: clients may have been told things.
     served: bool,
@@ -141,8 +143,8 @@ pub struct Folder {
 pub(super) enum Held {
     No,
     Lock(Lock),
-    /// The disk is full or we may not write, as the error says: what can be done without the lock
-    /// may be done.
+    /// The disk is full, or writing is not permitted, as the error says.  What needs no lock can be
+    /// done.
     Without(DiskError),
 }
 
@@ -199,7 +201,7 @@ impl Folder {
         let dirs = Dirs::open(maildir, directory)?;
         let fsync = maildir.settings().fsync;
         let keywords = Keywords::read(&dirs.dir);
-        // Before the index: one that is written meanwhile has all that was in it.
+        // This comes before the index: an index that is written meanwhile has all that was in it.
         let (modseqs, found) = Modseqs::open(&dirs, directory, fsync)?;
         let read = match index::read(&dirs.index, &[&dirs.cur, &dirs.new]) {
             Err(error) => {
@@ -306,13 +308,13 @@ impl Folder {
         self.stale = true;
     }
 
-    /// The caller passes on what a watch on the folder sees, from now on, or no more.
+    /// Says that the caller passes on what a watch on the folder sees, or stops doing so.
     ///
     /// Establish the watch first, then say so, then sync: what happened before is found by the
     /// sync, what happens later by the watch.
     pub fn set_watched(&mut self, watched: bool) {
         self.watched = watched;
-        // What the watch had still to tell is not told any more.
+        // The watch cannot tell any more what it has not told yet.
         self.scan_wanted |= std::mem::take(&mut self.trusts_watch);
     }
 
@@ -322,8 +324,8 @@ impl Folder {
         self.seen_until = Some(until);
     }
 
-    /// Clients were told this of the folder that was here before.  If it was replaced by an older
-    /// copy of itself, from a backup, UIDs and modseqs go on from what was told.  To be called
+    /// Takes what clients were told of the folder that was here before.  If an older copy of it has
+    /// come back from a backup, UIDs and modseqs go on from what was told.  It has to be called
     /// before the first sync.
     pub fn outdo(&mut self, told: Told) {
         self.told = Some(told);
@@ -337,8 +339,8 @@ impl Folder {
         }
     }
 
-    /// Why no flag can be changed and no message removed; `None`: they can.  As Dovecot, it is cur/ that
-    /// is asked.
+    /// Why no flag can be changed and no message removed; `None`: they can.  As in Dovecot, the
+    /// rights of cur/ decide.
     pub fn why_read_only(&self) -> Option<DiskError> {
         self.dirs.cur.why_read_only()
     }
@@ -426,7 +428,7 @@ impl Folder {
         self.keywords.iter()
     }
 
-    /// Different whenever the names of keywords are.
+    /// A number that changes whenever the names of keywords do.
     pub fn keyword_changes(&self) -> u64 {
         self.keywords.changes()
     }
@@ -436,8 +438,9 @@ impl Folder {
         self.keywords.letter(keyword)
     }
 
-    /// The letters of keywords. Those that have none are given one (needs the lock): a free one, or one that no
-    /// message has and that is not in `held`. `None`: none is left; see [`Room`].
+    /// The letters of keywords.  A keyword without a letter is given one (needs the lock): a free
+    /// one, or one that no message has and that is not in `held`. `None`: none is left; see
+    /// [`Room`].
     pub fn give_letters(
         &mut self,
         wanted: &[&Keyword],
@@ -485,9 +488,9 @@ impl Folder {
         is_left && !self.keywords.is_unreadable()
     }
 
-    /// EMAILID (RFC 8474 5.1): follows the message through COPY.  A GUID of Dovecot's that is 32
-    /// hex digits is one as it is; from others, such as base names, which may hold octets that
-    /// an objectid may not, one is made.
+    /// EMAILID (RFC 8474 5.1): follows the message through COPY.  A GUID of Dovecot's with 32 hex
+    /// digits is taken as it is.  Of other GUIDs, such as base names, an id is made, because they
+    /// may hold octets that an objectid may not.
     pub fn email_id(&self, index: usize) -> String {
         let guid = self.table.guid(index);
         if guid.len() == 32 && guid.iter().all(u8::is_ascii_hexdigit) {

@@ -26,11 +26,12 @@ pub(super) struct Modseqs {
     has_dovecot: bool,
     /// HIGHESTMODSEQ.
     highest: u64,
-    /// Dovecot's is not known to be as high as ours, which was given at that time.
+    /// Dovecot's number may be lower than ours, which was given at this time.
     owed: Option<SystemTime>,
-    /// Dovecot's, as we have raised it: some way ahead, so that its log grows by one record for many changes.
+    /// Dovecot's number, as we have raised it: some way ahead, so that its log grows by one record
+    /// for many changes.
     raised: u64,
-    /// Messages that count as changed, because what was told of them is not known for sure.
+    /// Messages that count as changed, because it is not certain what was told of them.
     pub doubtful: Vec<(u32, u32)>,
     /// Nothing was found of earlier modseqs when the folder was opened, nor an index.
     unfounded: bool,
@@ -75,7 +76,7 @@ impl Modseqs {
         self.counter.raise(self.highest);
     }
 
-    /// What Dovecot's index says, if there is one; not being able to read it is no reason to stop.
+    /// What Dovecot's index says, if there is one that can be read.
     pub fn dovecot(&mut self) -> Option<&Summary> {
         let summary = match self.dovecot.read() {
             Ok(summary) => summary,
@@ -88,7 +89,7 @@ impl Modseqs {
         summary
     }
 
-    /// Have other processes given modseqs since the last look?
+    /// Whether other processes have given modseqs since the last look.
     pub fn are_behind(&self) -> DiskResult<bool> {
         self.counter.is_behind()
     }
@@ -103,7 +104,7 @@ impl Modseqs {
         self.counter.settle()
     }
 
-    /// Dovecot's HIGHESTMODSEQ, if anybody but us has brought it to where it is.
+    /// Dovecot's HIGHESTMODSEQ, unless we have raised it to where it is.
     fn given_by_dovecot(&mut self) -> u64 {
         let theirs = self.dovecot().map_or(0, |found| found.highest_modseq);
         match theirs == self.raised {
@@ -118,7 +119,7 @@ impl Modseqs {
         self.counter.restart(access)
     }
 
-    /// The message was given `modseq`, which thereby is one that clients may be told.
+    /// Notes that the message was given `modseq`, which clients may be told from now on.
     pub fn give(&mut self, uid: u32, modseq: u64) {
         self.counter.give(uid, modseq);
         self.highest = self.highest.max(modseq);
@@ -133,7 +134,7 @@ impl Modseqs {
         self.counter.least_unused_uid()
     }
 
-    /// Where Dovecot has no index `make` leaves it one to start from.
+    /// If Dovecot has no index, `make` makes one for it to start from.
     fn raise_dovecot(&mut self, make: bool) {
         let Some(issued) = self.owed else {
             return;
@@ -174,7 +175,7 @@ fn uids_of(given: &[Given]) -> Ranges {
 }
 
 impl Folder {
-    /// After the index has been read: where to go on.
+    /// Finds out where to go on, after the index has been read.
     pub(super) fn start_modseqs(&mut self, found: Found, now: SystemTime) {
         let have_index = self.uids.uid_validity != 0;
         match (found, have_index) {
@@ -187,8 +188,8 @@ impl Folder {
                 },
                 true,
             ) => {
-                // They may have been changed once more just before a crash, back to what the index
-                // has, so that the files do not show it.
+                // Just before a crash they may have been changed back to what the index has, so
+                // that the files do not show the change.
                 self.modseqs.doubtful = uids_of(&given).ranges().to_vec();
                 // What was told and then lost, flags and modseqs, is not known.
                 if abandoned || base > self.modseqs.highest {
@@ -219,14 +220,15 @@ impl Folder {
         if dovecot > 0 {
             self.modseqs.take_over(dovecot);
         } else if !is_new {
-            // Somebody served these UIDs, and may have told modseqs that nobody knows any more.
+            // Another process served these UIDs, and may have told modseqs that are not known any
+            // more.
             self.modseqs.counter.lose(now);
             self.modseqs.highest = self.modseqs.counter.last();
         }
     }
 
-    /// A client that was told a modseq by Dovecot is not to be told a lower one by us, nor the
-    /// other way round, should Dovecot have lost its index.
+    /// A client to which Dovecot has told a modseq must not be told a lower one by us.  The other
+    /// way round is the same, if Dovecot has lost its index.
     pub(super) fn follow_dovecot(&mut self, now: SystemTime) {
         let modseqs = &mut self.modseqs;
         let theirs = modseqs.dovecot().map_or(0, |found| found.highest_modseq);
@@ -252,8 +254,8 @@ impl Folder {
         Ok(modseq)
     }
 
-    /// What other processes changed we see in the files, but not what they changed and changed back: the
-    /// messages that they gave modseqs to have those here, too.  Needs the lock.
+    /// The files show what other processes have changed, but not what they have changed back.  So
+    /// messages to which others gave modseqs get these modseqs here too.  Needs the lock.
     pub(super) fn heed_modseqs(&mut self) -> DiskResult<()> {
         match self.modseqs.counter.is_behind()? {
             true => self.hear_of_modseqs(),
@@ -261,7 +263,7 @@ impl Folder {
         }
     }
 
-    /// Nothing is written of what is heard, or two processes would go on telling each other.
+    /// What is heard is not written, or two processes would tell each other for ever.
     fn hear_of_modseqs(&mut self) -> DiskResult<()> {
         let Heard { given, begun_anew } = self.modseqs.counter.refresh();
         if begun_anew && let Err(error) = self.absorb_foreign_index() {
@@ -357,11 +359,11 @@ impl Folder {
     }
 }
 
-/// So far Dovecot's HIGHESTMODSEQ is raised above what was given,
+/// How far Dovecot's HIGHESTMODSEQ is raised above what was given.
 const AHEAD: u64 = 1000;
-/// and so far where modseqs come from the clock: by a minute.
+/// How far it is raised where modseqs come from the clock: by a minute.
 const AHEAD_BY_CLOCK: u64 = 60_000_000;
-/// Less than any microsecond since 2005, more than anybody counts to.
+/// Less than any microsecond since 2005, and more than any count reaches.
 const CLOCK: u64 = 1 << 50;
 const WITHOUT_DOVECOT: &str =
     "modseqs are counted without Dovecot's, whose clients may miss changes";

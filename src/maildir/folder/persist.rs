@@ -35,7 +35,7 @@ impl Folder {
                     self.unlock();
                 }
             }
-            // Whoever holds the lock needs it; what the index lacks is found again.
+            // The process that holds the lock needs it.  What the index lacks is found again.
             Ok(false) => (),
             Err(error) => {
                 let (path, error) = (self.path.display(), error.explained());
@@ -46,7 +46,7 @@ impl Folder {
 
     fn write_index_locked(&mut self, now: SystemTime) -> DiskResult<()> {
         self.absorb_foreign_index()?;
-        // It is about to be forgotten what others gave.
+        // What others gave is about to be forgotten.
         self.heed_modseqs()?;
         self.modseqs.close_ranks();
         self.record_directories(now);
@@ -132,7 +132,7 @@ pub fn status(
         Some(path) => Dir::open(&path).and_then(|index| index::read_header(&index)),
         None => index::read_header(&dir),
     };
-    // Whoever opens the folder says what is wrong with its index.
+    // What is wrong with the index is logged when the folder is opened.
     let Ok(Some(header)) = header else {
         return Ok(None);
     };

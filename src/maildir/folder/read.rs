@@ -1,4 +1,4 @@
-//! One message's file: opening it whatever it is called by now, its dates and sizes.
+//! One message's file: its dates and sizes, and how it is opened, whatever its name is by now.
 
 use std::io;
 use std::sync::Arc;
@@ -77,14 +77,14 @@ impl Opening {
     }
 }
 
-/// What is said of a compressed file of which only the beginning can be had.
+/// The error for a compressed file of which only the beginning can be read.
 fn damage(file: &File) -> DiskError {
     let why = "it is compressed and cut short or damaged: what could be had of it is served";
     file.failure("expand", io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 impl MessageFile {
-    /// It takes room on the disk that the message itself does not take.
+    /// Whether it takes room on the disk that the message itself does not take.
     pub fn is_expanded(&self) -> bool {
         self.is_expanded
     }
@@ -185,7 +185,7 @@ impl Folder {
         Ok(facts)
     }
 
-    /// A rename changes what SAVEDATE would be found as: keeps it before.
+    /// Keeps SAVEDATE before a rename, which changes the time from which it is taken.
     pub(super) fn keep_save_date(&mut self, index: usize) {
         let row = self.table.rows().get(index);
         if row.is_some_and(|row| row.save_date().is_none()) {
@@ -273,7 +273,7 @@ impl Folder {
             let size = file.stat()?.size;
             Ok((file, size))
         })?;
-        // The name is no help: it may have the size of the text, of the file, or of neither.
+        // The name does not help: it may have the size of the text, of the file, or another.
         let mut first = [0; FIRST_BYTES];
         let got = file.read_at(&mut first, 0)?;
         let file = Arc::new(file);
@@ -346,7 +346,7 @@ impl Folder {
         }
     }
 
-    /// A scan is to find out what became of a message.
+    /// Asks for a scan, which finds out what became of a message.
     pub(super) fn lost(&mut self) -> MessageError {
         self.scan_wanted = true;
         MessageError::Gone

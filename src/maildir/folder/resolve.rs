@@ -21,7 +21,7 @@ use crate::maildir::disk::report;
 use crate::maildir::disk::watch::Place;
 
 impl Folder {
-    /// Works the findings off; the rest is kept if that cannot be done to the end.
+    /// Acts on the findings, and keeps those that it cannot finish.
     pub(super) fn resolve(
         &mut self,
         look: Look,
@@ -54,7 +54,7 @@ impl Folder {
         let result = self.work_off(&mut findings, &mut round, look, over);
         // Clients hear of the flags when the slice is over.
         self.name_letters(std::mem::take(&mut findings.letters), now);
-        // What was found on the way is for the next time.
+        // What was found on the way waits for the next time.
         findings.renamed.take_over(&mut self.findings.renamed);
         findings.strangers.take_over(&mut self.findings.strangers);
         findings.letters |= self.findings.letters;
@@ -312,7 +312,7 @@ impl Folder {
         }
     }
 
-    /// A message was not seen: is its file really not there?
+    /// Looks whether the file of a message that was not seen is really gone.
     fn judge_missing(
         &mut self,
         uid: u32,

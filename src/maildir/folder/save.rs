@@ -52,7 +52,7 @@ pub(super) struct Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.name.is_empty() {
-            // What cannot be removed now is swept from tmp/ in a day or two.
+            // A file that cannot be removed now is swept from tmp/ in a day or two.
             let _ = self.tmp.unlink(&self.name);
         }
     }
@@ -143,7 +143,7 @@ impl Folder {
         }
         match self.give_uids(batch, now) {
             Ok(true) => Ok(Step::Done),
-            // Somebody else gave UIDs: the messages that have them come first.
+            // Another process has given UIDs, and the messages that have them come first.
             Ok(false) => {
                 let look = Look {
                     force_scan: true,
@@ -227,8 +227,8 @@ impl Folder {
         Ok(Commit::Done(self.admit(batch, modseq, now)))
     }
 
-    /// The batch was begun for the folder that was here then: should another have taken its place, the
-    /// messages would go where nobody finds them.
+    /// Fails if another folder has taken the place of the one that the batch was begun for, because
+    /// nobody would find the messages there.
     fn check_batch(&self, batch: &Batch) -> Result<(), FolderError> {
         self.check_place()?;
         let cur = self.dirs.dir.open_dir(b"cur")?;
@@ -304,7 +304,7 @@ impl Folder {
         self.welcome(first_row);
         let unseen = self.unseen_uids();
         self.account_for(&unseen, modseq);
-        // A watch that saw the files come could not know whose they are.
+        // A watch that has seen the files come did not know which messages they are.
         let listed = &mut self.uids.listed;
         self.findings.look_up_strangers(&mut self.table, listed);
         uids

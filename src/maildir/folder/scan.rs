@@ -52,7 +52,7 @@ pub(super) struct Scan {
     /// The directories before they were listed.
     cur: DirState,
     new: DirState,
-    /// When they were last changed is long enough ago for another change to show.
+    /// The last change is long enough ago for another change to show.
     settled: bool,
 }
 
@@ -89,7 +89,8 @@ impl Folder {
         loop {
             match std::mem::take(&mut self.work) {
                 Work::Idle => {
-                    // In as many slices as it takes; where names never stop moving it ends all the same.
+                    // This takes as many slices as needed.  It ends even if names never stop
+                    // moving.
                     if self.looks == LOOKS || !self.begin(look, now)? {
                         return self.finish(now);
                     }
@@ -140,7 +141,7 @@ impl Folder {
         Ok(self.await_suspects(now))
     }
 
-    /// A name that vanished a moment ago is worth waiting for, but not if there is always another one.
+    /// Waits for a name that vanished a moment ago, but not if there is always another one.
     fn await_suspects(&mut self, now: SystemTime) -> Step {
         if self.suspects.is_empty() {
             self.suspicious = None;
@@ -160,7 +161,7 @@ impl Folder {
         self.scan_wanted
     }
 
-    /// A message is not to be found: a scan is to say what became of it.
+    /// Asks for a scan, to find out what became of a message that is not found.
     pub fn want_scan(&mut self) {
         self.scan_wanted = true;
     }
@@ -168,8 +169,8 @@ impl Folder {
     /// Takes in what the watch saw, without a scan.  The events need not be passed again whatever
     /// this returns: after `Again` and `Locked` [`Folder::sync`] goes on with them.
     ///
-    /// All that is there is taken in before anything is done about it, so that a message that was
-    /// renamed a thousand times since the last look costs one look at its file.
+    /// All events are taken in before anything is done about them, so a message that was renamed a
+    /// thousand times since the last look costs one look at its file.
     pub fn handle_events(
         &mut self,
         events: impl Iterator<Item = Event>,
@@ -266,7 +267,7 @@ impl Folder {
         }
     }
 
-    /// Is our directory still the one that has the folder's name?
+    /// Whether our directory is still the one that has the folder's name.
     pub(super) fn check_place(&self) -> Result<(), FolderError> {
         let there = match Dir::open(&self.path) {
             Err(error) if super::super::disk::dir::is_gone(&error) => {
@@ -413,8 +414,8 @@ impl Folder {
     /// Lists on, to the end or that of the slice.
     ///
     /// A rename while we list may hide a file, and a program that sets flags on a whole folder may
-    /// hide one from two looks.  So the second is under the folder's lock, which those take who
-    /// rename that much; it is kept until the findings are worked off.
+    /// hide one from two looks.  So the second look is under the folder's lock, which programs take
+    /// that rename so much.  The lock is kept until the findings are finished.
     fn list_on(
         &mut self,
         mut scan: Box<Scan>,
@@ -436,8 +437,8 @@ impl Folder {
             }
             self.findings.miss(&self.table, &scan.marks, !scan.full);
             let missing = !self.findings.missing.is_empty();
-            // Who gives UIDs holds the lock until their files are there: only under it is a record
-            // without a file one for good.
+            // A process that gives UIDs holds the lock until their files are there, so only under
+            // the lock does a record without a file mean that the file is gone.
             let unfound = scan.full && self.uids.has_unfound();
             // In a listing that begins a table nothing is missing, whatever it did not show.
             let first = !self.served;
@@ -513,8 +514,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Two listings did not show these messages.  If names were moving all the while that says little,
-    /// and only those that the scan before missed as well count as missing.
+    /// Two listings did not show these messages.  If names were moving all the while, that says
+    /// little, and only messages that the scan before missed as well count as missing.
     fn doubt_missing(&mut self, quiet: bool) {
         let doubted = std::mem::take(&mut self.doubted);
         self.findings.unsure = !quiet && !self.findings.missing.is_empty();
@@ -548,7 +549,7 @@ impl Folder {
     }
 }
 
-/// Has something happened in the directory, or may it have?
+/// Whether something has happened in the directory, or may have.
 pub(super) fn must_list(known: &DirState, stat: &Stat, now: SystemTime) -> bool {
     if (known.inode, known.mtime) != (stat.inode, stat.mtime) {
         return true;
@@ -557,7 +558,7 @@ pub(super) fn must_list(known: &DirState, stat: &Stat, now: SystemTime) -> bool 
     known.dirty && is_settled(stat, now)
 }
 
-/// Has a file that vanished then had time enough to show up under a new name?
+/// Whether a file that vanished at that time has had time enough to show up under a new name.
 pub(super) fn is_due(since: SystemTime, now: SystemTime) -> bool {
     now.duration_since(since)
         .is_ok_and(|age| age >= RENAME_DELAY)
@@ -587,7 +588,7 @@ fn state(stat: &Stat, now: SystemTime) -> DirState {
     }
 }
 
-/// Something may be found that takes another scan; what is found then waits for the next sync.
+/// How many scans a sync makes.  What the last one finds waits for the next sync.
 const LOOKS: u8 = 3;
 /// The kernel's clock for file times moves every 1 to 10 ms.
 const FINE_TICK: Duration = Duration::from_millis(50);
@@ -595,5 +596,5 @@ const FINE_TICK: Duration = Duration::from_millis(50);
 const COARSE_TICK: Duration = Duration::from_secs(2);
 const EVENT_DELAY: Duration = Duration::from_secs(1);
 const RENAME_DELAY: Duration = Duration::from_millis(20);
-/// Nobody waits longer than this for names that vanish one after the other.
+/// How long a sync waits for names that vanish one after the other.
 const SUSPENSE: Duration = Duration::from_millis(200);

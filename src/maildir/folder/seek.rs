@@ -1,4 +1,4 @@
-//! Where a message's file is by now, when it is not where it was.
+//! Finds a message's file that is not where it was.
 //!
 //! First the names are tried that a change of flags would have given, which costs a `stat` each.  Then the
 //! directories are listed.  A listing during which something is renamed may miss a file that is there all
@@ -17,7 +17,7 @@ use crate::maildir::disk::watch::Place;
 pub(super) enum Sought {
     At(Place, Vec<u8>),
     Gone,
-    /// It was not seen, but names were moving all the while.
+    /// It was not seen, but names were moving during the listing.
     Unsure,
 }
 
@@ -61,8 +61,8 @@ impl Places<'_> {
         Ok(in_new.map(|_| (Place::New, base.to_vec())))
     }
 
-    /// Tries, in spite of two listings that did not show it, any name of this message that system flags
-    /// can give.  Whoever changes them all the time is caught at it sooner or later.
+    /// Tries every name that system flags can give this message, after two listings that did not
+    /// show it.  A program that changes the flags all the time is caught sooner or later.
     pub fn catch(&self, base: &[u8], flags: Flags) -> DiskResult<Option<(Place, Vec<u8>)>> {
         for _ in 0..ROUNDS {
             for bits in 0..SYSTEM_FLAGS {

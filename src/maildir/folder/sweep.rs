@@ -1,7 +1,8 @@
-//! tmp/: what deliveries that were broken off have left there.
+//! Removes what broken deliveries have left in tmp/.
 //!
-//! Who writes a message into tmp/ has to be done within 36 hours; that is the Maildir's own rule.  A file
-//! that was neither written to nor read for so long is removed when the folder is opened.
+//! A program that writes a message into tmp/ has to finish within 36 hours: this is a rule of the
+//! Maildir.  A file that was neither written to nor read for so long is removed when the folder is
+//! opened.
 
 use std::time::{Duration, SystemTime};
 

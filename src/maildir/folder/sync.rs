@@ -1,8 +1,8 @@
 //! What the names in cur/ and new/ mean for the table of messages: a function of names and tables,
 //! with no file touched.
 //!
-//! A sighting is a hint and no more: the listing may be older than a rename by us or by others.
-//! Whoever acts on one looks at the file first (`resolve.rs`).
+//! A sighting is only a hint: the listing may be older than a rename by us or by others.
+//! `resolve.rs` looks at the file before it acts on a sighting.
 
 use super::state::table::Table;
 use crate::maildir::disk::filename::{self, Filename};
@@ -38,8 +38,8 @@ impl Findings {
             && self.missing.is_empty()
     }
 
-    /// Takes in that `name` was seen.  `listed` are the records of the uidlist for which no file
-    /// has been seen yet; here they get their names.
+    /// Notes that `name` was seen.  `listed` are the records of the uidlist for which no file has
+    /// been seen yet; here they get their names.
     pub fn see(
         &mut self,
         place: Place,

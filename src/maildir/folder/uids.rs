@@ -1,7 +1,8 @@
 //! A folder's UIDs: the table of messages and `dovecot-uidlist` kept in agreement.
 //!
 //! Every UID below [`Uids::next`] is decided: it is in the table, or gone for good and never given
-//! again.  Records above are *listed*: somebody gave the UID, and the file is still to be seen.
+//! again.  Records above are *listed*: another process gave the UID, and the file has not been seen
+//! yet.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -44,7 +45,7 @@ pub(super) struct Uids {
     pub unsettled: bool,
     /// Some message of the table has no record.
     incomplete: bool,
-    /// The UIDVALIDITY is ours and was never on the disk, which is full, or not for us to write to.
+    /// The UIDVALIDITY is ours and was never on the disk, which is full or cannot be written to.
     fresh: bool,
 }
 
@@ -64,7 +65,7 @@ impl Uids {
         self.records = usize::try_from(records).unwrap_or(usize::MAX);
     }
 
-    /// Has the file changed since it was read or written?
+    /// Whether the file has changed since it was read or written.
     pub fn changed(&self, dir: &Dir) -> DiskResult<bool> {
         let on_disk = dir.stat_target(FILE)?;
         Ok(on_disk.is_none_or(|stat| FileState::of(&stat) != self.state))
@@ -165,9 +166,9 @@ impl Folder {
         superseded
     }
 
-    /// Another program gave the files of these messages new UIDs: it saw them deleted, and then put back,
-    /// where we did not.  Under the old ones they are gone.  What the new ones are like is found out by
-    /// a look at the files, for all that is known here is how the old ones were.
+    /// Another program gave the files of these messages new UIDs: it saw them deleted, and then put
+    /// back, where we did not.  Under the old ones they are gone.  A look at the files finds out
+    /// about the new ones, because only the old ones are known here.
     fn expunge_superseded(
         &mut self,
         superseded: Vec<usize>,
@@ -217,8 +218,8 @@ impl Folder {
         self.expunge_superseded(superseded, now)
     }
 
-    /// Of the records that there were before the list was written anew some files have been seen, and no
-    /// event or scan tells of them again.
+    /// Keeps which files have been seen of records that were there before the list was written
+    /// anew, because no event or scan tells of them again.
     fn keep_sightings(&mut self, before: &Table) {
         let mut name = Vec::new();
         for (index, row) in before.rows().iter().enumerate() {
@@ -262,7 +263,7 @@ impl Folder {
         strays
     }
 
-    /// A message of the table has no record (any more): has its file another UID?
+    /// Whether the file of a message of the table that has no record any more has another UID.
     fn is_superseded(&mut self, index: usize, list: &Uidlist) -> bool {
         if self.table.rows().get(index).is_none_or(Message::is_gone) {
             return false;
@@ -294,7 +295,7 @@ impl Folder {
         self.rewrite_uidlist()
     }
 
-    /// There is no uidlist: from what else do we know the UIDs?
+    /// Makes a uidlist, if there is none, from what else is known of the UIDs.
     fn make_uidlist(&mut self, now: SystemTime) -> Result<(), FolderError> {
         if self.uids.uid_validity != 0 {
             if self.uids.state != FileState::default() {
@@ -397,7 +398,7 @@ impl Folder {
         self.write_uidlist(durable(self.fsync))
     }
 
-    /// If the disk is full, or not for us to write to, what is in memory must do for now.
+    /// If the disk is full or cannot be written to, the UIDs in memory are used for now.
     fn write_uidlist(&mut self, durable: Durable) -> Result<(), FolderError> {
         let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
             return Ok(());
@@ -427,7 +428,7 @@ impl Folder {
         }
     }
 
-    /// If this is the folder of which clients were told this, as a backup has it, new messages get
+    /// If this is a backup's copy of the folder that clients were told this of, new messages get
     /// UIDs above, and every message counts as changed.
     pub(super) fn go_on_from(&mut self, told: Told) -> Result<(), FolderError> {
         let dir = self.dirs.dir.clone();
@@ -508,7 +509,7 @@ impl Folder {
             Fsync::Always | Fsync::Optimized => Durable::No,
         };
         let first = list.append(&dir, lock, new, later).map_err(|error| {
-            // Whatever there is now is to be read before the next try.
+            // The file has to be read before the next try.
             self.uids.state = FileState::default();
             uidlist_error(error, &self.dirs.dir)
         })?;
@@ -522,7 +523,7 @@ impl Folder {
             };
             let access = &self.dirs.access;
             match list.rewrite(&dir, lock, access, &mut live, later) {
-                // The records are there, and others may have read them: that is what counts.
+                // The records count, because they are there and others may have read them.
                 Err(UidlistError::Io(error)) => {
                     let path = self.path.display();
                     log::warn!("{path}: dovecot-uidlist is longer than it need be: {error}");
@@ -537,10 +538,10 @@ impl Folder {
 }
 
 impl Folder {
-    /// Before the first look ends: where no UIDs can be written, UIDVALIDITY is the time when something
-    /// last came or went, and the UIDs follow from the names, so that every process finds the same.
-    /// That takes a look at directories in which nothing has happened in the second that is the
-    /// UIDVALIDITY.  False: there has to be another look.
+    /// Where no UIDs can be written, UIDVALIDITY is the time of the last change of the directories,
+    /// and the UIDs follow from the names, so that every process finds the same.  The directories
+    /// must have been looked at after the second that is the UIDVALIDITY; false: another look is
+    /// needed.  It is called before the first look ends.
     pub(super) fn settle_on_validity(&mut self, now: SystemTime) -> Result<bool, FolderError> {
         if !self.uids.fresh {
             return Ok(true);

@@ -16,8 +16,8 @@ impl Folder {
     /// Takes the folder's lock for a batch of changes; `false`: another process has it, try again
     /// in a little while.  Held already: true.
     ///
-    /// On a full disk, or where we may not write, it is true without a lock: what cannot be done
-    /// then fails by itself, and EXPUNGE, which makes room, works.
+    /// On a full disk, or where writing is not permitted, it is true without a lock.  What cannot
+    /// be done then fails by itself, and EXPUNGE, which makes room, works.
     pub fn lock(&mut self, now: SystemTime) -> Result<bool, FolderError> {
         self.clock = now;
         match &mut self.held {
@@ -102,8 +102,8 @@ impl Folder {
         }
     }
 
-    /// Another process found our lock left over, because we were stopped for longer than anybody waits.
-    /// What failed for that is to be done again under a lock of our own.
+    /// Another process found our lock left over, because we were stopped for longer than anybody
+    /// waits.  What failed because of this has to be done again under a lock of our own.
     pub(super) fn has_lost_lock(&self) -> bool {
         match &self.held {
             Held::Lock(lock) => lock.is_ours().is_ok_and(|ours| !ours),
@@ -125,8 +125,8 @@ impl Folder {
         is(b"cur", &self.cur) && is(b"new", &self.new)
     }
 
-    /// Nothing but what we did happened since the lock was taken, as far as times tell; they do not
-    /// tell of another change in the same tick.
+    /// Records the directories if, by their times, only we have changed them since the lock was
+    /// taken.  The times do not show another change in the same tick.
     fn record_own_changes(&mut self) {
         for (name, known) in [(b"cur", &mut self.cur), (b"new", &mut self.new)] {
             if let Ok(Some(stat)) = self.dirs.dir.stat_part(name)
@@ -301,8 +301,8 @@ impl Folder {
         self.remove_if(index, &|now| now == flags, modseq)
     }
 
-    /// The file goes by a name that says what is `wanted`, so no other program's change can come between
-    /// the look at the name and the removal.
+    /// The file is removed by a name that shows what is `wanted`, so no change by another program
+    /// can come between the look at the name and the removal.
     fn remove_if(
         &mut self,
         index: usize,
@@ -332,7 +332,7 @@ impl Folder {
             let base = self.table.base(index).to_vec();
             (place, name) = match self.dirs.places().seek(&base, flags, self.clock)? {
                 Sought::At(place, name) => (place, name),
-                // Another program removed it, which is as good.
+                // Another program has removed it, which has the same result.
                 Sought::Gone => {
                     self.expunge_row(index, modseq);
                     return Ok(true);

@@ -5,9 +5,9 @@
 //! and says what it was true for: the modification times of cur/ and new/ and the state of
 //! dovecot-uidlist.
 //!
-//! Layout, all numbers little-endian: a header of [`HEADER`] octets, in it the number of rows, of
-//! history entries and of octets of names; the rows ([`ROW`] octets each), the history (16 octets
-//! an entry), the names; a CRC-32 of everything behind the header.
+//! Layout, all numbers little-endian: a header of `HEADER` octets, in it the number of rows, of
+//! history entries and of octets of names; the rows (`ROW` octets each), the history (16 octets an
+//! entry), the names; a CRC-32 of everything behind the header.
 
 use std::io::{self, Read, Write};
 

@@ -31,7 +31,7 @@ struct Append {
     name: MailboxName,
     batch: Batch,
     stage: Stage,
-    /// Nobody may have the mailbox selected, and clients may be slow.
+    /// Keeps the mailbox open: perhaps no client has selected it, and clients can be slow.
     _hold: Hold,
     patience: Patience,
 }
@@ -39,11 +39,11 @@ struct Append {
 enum Stage {
     /// A message is coming.
     Text(Box<Message>),
-    /// It has come; what is said of the next one, if there is one.
+    /// The message has come; the announcement of the next one, if there is one.
     Message(Box<Message>, Option<AppendMessage>),
-    /// All have come: the mailbox is brought up to date,
+    /// All messages have come, and the mailbox is brought up to date.
     Sync,
-    /// and they are made visible.
+    /// The messages are made visible.
     Commit,
 }
 
@@ -69,7 +69,7 @@ impl Append {
         })
     }
 
-    /// The next stage; with it, if that cannot begin at once, why not.
+    /// Returns the next stage, and why it cannot begin at once if that is so.
     fn advance(&mut self, stage: Stage, context: &mut Context<'_>) -> (Stage, Option<Progress>) {
         match stage {
             Stage::Text(message) => take_text(message, context),

@@ -82,7 +82,7 @@ struct Moved {
     /// The UIDs of the originals and of the copies, and the flags that both had, in the letters of the
     /// source.
     messages: Vec<(u32, u32, Flags)>,
-    /// How many are done with.
+    /// How many messages are finished.
     removed: usize,
     /// How often the next one had other flags than its copy.
     overtaken: u32,
@@ -135,7 +135,7 @@ impl Copy {
                 let mailboxes = &mut *context.mailboxes;
                 let mut step = mailboxes.look(key, Effort::Watch, now, over)?;
                 if step == Step::Done {
-                    // What others did to the messages goes with them.
+                    // What others did to the messages is copied too.
                     let effort = match self.rename || self.restarts > 0 {
                         true => Effort::Directories,
                         false => Effort::Watch,
@@ -206,8 +206,8 @@ impl Copy {
         Ok(None)
     }
 
-    /// A UID that is there no more is passed over (RFC 9051 6.4.9): it was found missing too late for that,
-    /// so once more from the beginning.
+    /// A UID that does not exist any more is skipped (RFC 9051 6.4.9).  This one was found missing
+    /// too late, so the copy begins again.
     fn restart(&mut self, context: &mut Context<'_>) {
         if let Some(source) = context.mailboxes.get(self.source) {
             source.folder.want_scan();
@@ -311,7 +311,7 @@ impl Copy {
         let removed = self.remove_locked(source, counters, context.now.time, context.over);
         let forced = source.folder.force_changes();
         source.folder.unlock();
-        // MOVE changes no flags here: what it met is news to its client, too.
+        // MOVE changes no flags here, so what it met is news to its client too.
         source.distribute(None, context.now);
         if let Some(progress) = removed? {
             return Ok(progress);
@@ -331,8 +331,7 @@ impl Copy {
         Ok(Some(Progress::Done(reply)))
     }
 
-    /// `None` when all are gone, else what is to be done first: nothing but to go on, or that with the
-    /// progress given.
+    /// `None` when all are gone.  Otherwise what to do first: go on, or return the progress given.
     #[allow(clippy::option_option)]
     fn remove_locked(
         &mut self,
@@ -410,7 +409,8 @@ impl Copy {
         *copied = current;
         self.moved.overtaken += 1;
         if self.moved.overtaken > OVERTAKEN {
-            // Somebody never stops: the message stays where it is, too.
+            // Another program changes the flags all the time, so the message stays where it is as
+            // well.
             self.moved.removed += 1;
             self.moved.overtaken = 0;
         }
@@ -455,7 +455,7 @@ fn amend_copy(
     };
     let change = |flags: Flags| flags.with(added).without(removed);
     match folder.change_flags(index, &change, modseq) {
-        // Whoever removed the copy wanted that.
+        // The copy was removed on purpose.
         Ok(_) | Err(MessageError::Gone) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -40,10 +40,10 @@ fn try_create(
     })
 }
 
-/// The new mailbox's id, which is made when it is looked at first.
+/// The new mailbox's id, which is made at the first look at it.
 fn mailbox_id(name: &MailboxName, context: &mut Context<'_>) -> Result<String, OpenError> {
     let key = context.mailboxes.open(name, context.now)?;
-    // It is empty: this takes no time.
+    // The mailbox is empty, so this takes no time.
     let _ = context
         .mailboxes
         .look(key, Effort::Directories, context.now, &|| false)?;
@@ -82,7 +82,7 @@ fn try_delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Result<(),
         return Err(Reply::no("INBOX cannot be deleted.").code(Code::Cannot));
     }
     let now = context.now;
-    // Whoever has it selected, this client too, is told that it is closed.
+    // Clients that have it selected, this one too, are told that it is closed.
     context.mailboxes.delete(&name, now)?;
     Ok(())
 }
@@ -103,7 +103,7 @@ fn try_rename(
         let inbox = context.mailboxes.open(&from, now)?;
         return Ok(copy::move_inbox(inbox, to));
     }
-    // Whoever has one of them selected, this client too, is told that it is closed.
+    // Clients that have one of them selected, this one too, are told that it is closed.
     context.mailboxes.rename(&from, &to, now)?;
     Ok(Start::Done(Reply::ok("Rename completed.")))
 }

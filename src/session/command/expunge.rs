@@ -31,7 +31,7 @@ pub fn close() -> Start {
 struct Expunge {
     uids: Ranges,
     walk: Walk,
-    /// What others have deleted is known, and what they have undeleted.
+    /// The mailbox is up to date: what others have deleted or undeleted is known.
     looked: bool,
     close: bool,
     highest: Option<u64>,

@@ -66,7 +66,7 @@ impl Command for List {
         loop {
             if let Some(inquiry) = &mut self.inquiry {
                 match inquiry.step(context) {
-                    // A mailbox that has no status has none to tell (RFC 5819 2).
+                    // For a mailbox without a status, none is told (RFC 5819 2).
                     Err(Progress::Done(reply)) => {
                         reply.report(&inquiry.about(), context.mailboxes);
                         self.unsettled |= inquiry.is_unsettled();

@@ -210,8 +210,8 @@ pub fn capabilities(config: &Config) -> String {
 /// ENABLE (RFC 5161 3.1)
 fn enable(extensions: &[Extension], context: &mut Context<'_>) -> Reply {
     let before = context.client.manner();
-    // All that were asked for, in any order, and those that were on already, too: a client that does not find in
-    // ENABLED what it asked for takes it for refused.
+    // ENABLED tells all extensions that were asked for, those that were already on too, because a
+    // client takes an extension that is missing there for refused.
     let mut enabled = Vec::new();
     for &extension in extensions {
         context.client.imap.enable(extension);
@@ -269,7 +269,7 @@ fn report_unread(
     }
 }
 
-/// The selected mailbox may not be changed by this client, or by nobody.
+/// This client, or every client, may only read the selected mailbox.
 fn refuse_read_only(context: &mut Context<'_>) -> Reply {
     let reason = selected_mailbox(context).and_then(|mailbox| mailbox.folder.why_read_only());
     reply::read_only(reason)

@@ -37,8 +37,8 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     }))
 }
 
-/// The mailbox selected before is left even if the new one cannot be opened (RFC 3501 6.3.1). Whoever announces
-/// CONDSTORE says so to every client (RFC 7162 3.2.11).
+/// The mailbox selected before is left even if the new one cannot be opened (RFC 3501 6.3.1). A
+/// server that announces CONDSTORE tells every client so (RFC 7162 3.2.11).
 fn leave(context: &mut Context<'_>) {
     if context.client.selected.is_some() {
         let out = context.client.out.writer();
@@ -123,7 +123,7 @@ impl Select {
                     FolderError::Missing | FolderError::Replaced => {
                         context.mailboxes.lose_mailbox(key, context.now);
                     }
-                    // Who has it selected goes on with what is known of it.
+                    // Clients that have it selected go on with what is known of it.
                     _ if context.mailboxes.is_selected(key) => (),
                     _ => context.mailboxes.drop_mailbox(key, context.now),
                 }

@@ -195,7 +195,7 @@ impl Store {
         if !was_deleted && is_deleted(mailbox) {
             client.counters.deleted += 1;
         }
-        // Even a silent STORE tells the modseq to whoever lives by it (RFC 7162 3.1.3).
+        // Even a silent STORE tells the modseq to clients that use CONDSTORE (RFC 7162 3.1.3).
         if !self.request.silent || client.manner().condstore {
             self.tell(mailbox, client, index, number);
         }

@@ -137,7 +137,7 @@ pub fn write_fact(
     Ok(())
 }
 
-/// What the folder's table has to say of its messages to one client.
+/// What the folder's table says of its messages to one client.
 pub struct Facts<'m> {
     folder: &'m Folder,
     cursor: &'m Cursor,
@@ -155,7 +155,7 @@ impl<'m> Facts<'m> {
         }
     }
 
-    /// Whether the table answers such an item, for messages of which it knows everything.
+    /// Whether the table can answer such an item for messages that it knows everything about.
     pub fn answer(item: &FetchItem) -> bool {
         matches!(
             item,

@@ -94,7 +94,7 @@ struct Fetch {
     /// The greatest one told.
     modseq_told: u64,
     needs: Needs,
-    /// Nothing is asked that is not in the folder's table.
+    /// The folder's table can answer all items.
     from_table: bool,
     uids: Ranges,
     walk: Walk,
@@ -157,12 +157,12 @@ struct Current {
     summary: Option<Summary>,
     /// BINARY: a part whose decoded size is being found.
     measure: Option<item::Measure>,
-    /// This FETCH set \Seen: the client has to hear of it.
+    /// This FETCH has set \Seen, so the client has to hear of it.
     marked_seen: bool,
 }
 
 enum Stage {
-    /// What the items need is being got.
+    /// What the items need is being fetched.
     Prepare,
     /// The response has begun; the next item.
     Items { line: FetchLine, next: usize },
@@ -503,7 +503,7 @@ impl Fetch {
         };
         match marked {
             Ok(()) => current.marked_seen = true,
-            // Reading goes before marking as read.
+            // The text is sent even if it cannot be marked as read.
             Err(error) => log::warn!(
                 target: ONCE,
                 "Mailbox {}: \\Seen cannot be set: {error}",
@@ -527,14 +527,14 @@ impl Fetch {
         if current.marked_seen && !asked(FetchItem::Flags) {
             self.add(FetchItem::Flags, &mut line, current, context);
         }
-        // Whoever hears of a change hears of its modseq (RFC 7162 3.1).
+        // A client that hears of a change hears of its modseq (RFC 7162 3.1).
         if current.marked_seen && context.client.manner().condstore && !asked(FetchItem::ModSeq) {
             self.add(FetchItem::ModSeq, &mut line, current, context);
         }
         line.end(context.client.out.writer());
     }
 
-    /// Adds what was not asked for; if that fails, the response does without.
+    /// Adds an item that was not asked for.  If that fails, the response does without it.
     fn add(
         &self,
         item: FetchItem,

@@ -66,7 +66,7 @@ pub fn subscribed(pattern: &Pattern, context: &mut Context<'_>) -> Result<Vec<En
     Ok(entries)
 }
 
-/// Names behind the hidden prefix are shown to those who ask for them, and only to them.
+/// Names behind the hidden prefix are shown only to clients that ask for them.
 fn scopes<'a>(
     namespaces: &'a Namespaces,
     patterns: &'a [Pattern],
@@ -201,7 +201,7 @@ impl Scope<'_> {
 }
 
 impl Shown {
-    /// A name without a mailbox is \NonExistent to those who know the word (RFC 5258 3.4).
+    /// A name without a mailbox is \NonExistent to clients that know the word (RFC 5258 3.4).
     fn attributes(&self, extended: bool) -> Attributes {
         let mut attributes = match (self.exists, extended) {
             (true, _) => Attributes::default(),
@@ -220,7 +220,7 @@ impl Shown {
     }
 }
 
-/// With prefixes other names are above others: INBOX above all behind `INBOX.`
+/// With a prefix, other names are parents: INBOX is above all names behind `INBOX.`
 fn with_parents(mut shown: Vec<Shown>) -> Vec<Shown> {
     let mut places: HashMap<MailboxName, usize> = HashMap::new();
     for (place, mailbox) in shown.iter_mut().enumerate() {

@@ -169,8 +169,8 @@ impl Search {
         true
     }
 
-    /// Learns about a message what the program wants to know, the cheap things first, until that
-    /// decides.
+    /// Finds out about a message what the program needs, the cheap things first, until the program
+    /// can decide.
     fn weigh(
         &mut self,
         index: usize,
@@ -304,7 +304,7 @@ impl Search {
             .flatten()
             .copied()
             .collect();
-        // RFC 4731 3.2 and RFC 5182 2.4: what is not returned does not count.
+        // RFC 4731 3.2 and RFC 5182 2.4: messages that are not returned do not count.
         let counted: &[Match] = if everything { &found } else { &ends };
         if returns.save {
             let uids = counted.iter().map(|found| (found.uid, found.uid)).collect();

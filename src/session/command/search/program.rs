@@ -195,7 +195,7 @@ impl Program {
     }
 }
 
-/// Keeps only what the test's conjunction of UID sets leaves.
+/// Keeps only the candidates that are in all UID sets of the test.
 fn narrow(test: &Test, candidates: &mut Ranges) {
     match test {
         Test::Uids(uids) => *candidates = candidates.intersect(uids),
@@ -258,7 +258,7 @@ impl HeaderTest {
     }
 }
 
-/// Of several verdicts the first that is `decisive` decides; else all must be known.
+/// The first verdict that is `decisive` decides.  Otherwise all must be known.
 fn decide(verdicts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
     let mut unknown = false;
     for verdict in verdicts {
@@ -316,7 +316,7 @@ impl Compiler {
                 self.wanting(Source::Facts, Test::Since(seconds_ago(*seconds, context)))
             }
             SearchKey::Older(seconds) => {
-                // Exactly so old counts as older (RFC 5032 3).
+                // A message of exactly this age counts as older (RFC 5032 3).
                 let since = Test::Since(seconds_ago(*seconds, context).saturating_add(1));
                 Test::Not(Box::new(self.wanting(Source::Facts, since)))
             }
