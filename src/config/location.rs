@@ -124,9 +124,9 @@ enum Piece<'a> {
 enum Variable {
     /// `%u`
     User,
-    /// `%n`: what stands before the `@`.
+    /// `%n`: the part before the `@`.
     Name,
-    /// `%d`: what stands after it.
+    /// `%d`: the part after the `@`.
     Domain,
     /// `%h`, `~`
     Home,

@@ -1,7 +1,7 @@
 //! What Courier left in a Maildir, read once where Dovecot's counterpart is missing.
 //!
-//! Nothing is written, so Courier finds its files as they were.  What cannot be understood is passed
-//! over: half of a user's keywords is better than none.
+//! Nothing is written, so Courier finds its files as they were.  What cannot be understood is
+//! skipped: half of a user's keywords is better than none.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -73,7 +73,7 @@ pub fn subscriptions(root: &Path) -> DiskResult<Option<Vec<MailboxName>>> {
     Ok(text.map(|(text, _)| parse_subscriptions(&text)))
 }
 
-/// Lines `INBOX` or `INBOX.A.B`; mailbox `A/B` is meant by the latter, folder `.A.B`.  Newer versions
+/// Lines `INBOX` or `INBOX.A.B`; the latter is the mailbox `A/B`, folder `.A.B`.  Newer versions
 /// write UTF-8, as they do in folders' names.  Other people's mailboxes, which begin otherwise, are
 /// left out.
 fn parse_subscriptions(text: &[u8]) -> Vec<MailboxName> {

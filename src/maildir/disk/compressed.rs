@@ -1,7 +1,8 @@
 //! Messages that Dovecot's mail_compress wrote, and the recipes that compress old mail: found by
 //! their first bytes, whatever their name says, and served as the plain text they hold.
 //!
-//! A file that was cut short gives what it has, and is told apart.  Expanding takes slices, as all that is long does.
+//! A file that was cut short gives what it has, and the reader is told so.  Expanding works in
+//! slices, like all long work.
 //!
 //! The text goes to a temporary file without a name, so that everything else (sizes, MIME offsets,
 //! partial fetches) works on it as on any message, and a message that is small on disk cannot use up
@@ -47,7 +48,7 @@ pub enum CompressedError {
     Unsupported,
     /// More plain text than the limit allows.
     TooLarge,
-    /// Not what its first bytes promised, or cut short.
+    /// It is not what its first bytes say, or is cut short.
     Broken,
     Io(DiskError),
 }
@@ -84,7 +85,7 @@ pub struct Expansion {
     decoder: Decoder,
     /// How many octets of the input the decoder may have now.
     budget: Rc<Cell<usize>>,
-    /// Whole members, one behind the other, of which a file may consist.
+    /// How many whole members have been read.  A file may have several, one behind the other.
     members: u64,
     output: Output,
 }
@@ -94,7 +95,7 @@ pub struct Expansion {
 pub struct Expanded {
     pub file: File,
     pub size: u64,
-    /// The file was cut short or is damaged, and this is what could be had of it.
+    /// The file was cut short or is damaged, and the text is what could be read of it.
     pub is_cut: bool,
 }
 
@@ -154,18 +155,18 @@ impl Expansion {
         self.format
     }
 
-    /// Goes on until the slice is over; `None`: there is more to do.  After an error there is nothing more
-    /// to be had.
+    /// Goes on until the slice is over; `None`: there is more to do.  After an error nothing more
+    /// can be read.
     pub fn go_on(&mut self, over: &dyn Fn() -> bool) -> Result<Option<Expanded>, CompressedError> {
         loop {
-            // What a file says must not keep others waiting: a member may be long and give no text.
+            // A file must not keep others waiting: a member can be long and give no text.
             self.budget.set(INPUT_AT_ONCE);
             let is_done = loop {
                 match self.stride() {
                     Ok(Stride::On) if !over() => (),
                     Ok(Stride::On | Stride::Paused) => break false,
                     Ok(Stride::Done) => break true,
-                    // A full disk is no reason not to serve what is on it.
+                    // The mail is served even if its disk is full.
                     Err(CompressedError::Io(error)) if self.may_move(&error) => {
                         self.begin_elsewhere()?;
                     }
@@ -184,7 +185,7 @@ impl Expansion {
         }
     }
 
-    /// What there is of a cut file is better than nothing; but what looks like zlib may be none.
+    /// A part of a cut file is better than nothing.  But a file that looks like zlib may be none.
     fn is_of_use(&self) -> bool {
         self.output.size > 0 && self.format != Format::Zlib
     }
@@ -218,7 +219,7 @@ impl Expansion {
             Decoder::Bzip2(decoder) => decoder.read(&mut buffer),
             Decoder::Zlib(decoder) => decoder.read(&mut buffer),
             Decoder::Zstd(decoder) => {
-                // It cannot be broken off within a block, which is small.
+                // The decoder cannot stop within a block, but a block is small.
                 self.budget.set(usize::MAX);
                 decoder.read(&mut buffer)
             }
@@ -255,7 +256,8 @@ impl Expansion {
         };
     }
 
-    /// Another member, or the end; what follows the last one and is none is passed over, as gzip(1) does.
+    /// Another member, or the end.  What follows the last member and is none is skipped, as gzip(1)
+    /// does.
     fn next_member(&mut self) -> Result<Stride, CompressedError> {
         let Decoder::Next(mut input) = std::mem::replace(&mut self.decoder, Decoder::Over) else {
             return Ok(Stride::Done);
@@ -358,7 +360,7 @@ fn read_whole(input: &mut impl Read, bytes: &mut [u8]) -> Result<(), CompressedE
     input.read_exact(bytes).map_err(failed)
 }
 
-/// An error of the file beneath is told as it was; all others mean that it is damaged.
+/// An error of the file beneath is passed on.  All others mean that the file is damaged.
 fn failed(error: io::Error) -> CompressedError {
     error
         .downcast::<DiskError>()
@@ -454,7 +456,7 @@ const MAGIC: [(&[u8], Format); 10] = [
 ];
 /// As Dovecot has it.
 const LZ4_CHUNK_MAX: usize = 1 << 20;
-/// zstd's own default refuses less; memory is used as far as the text goes.
+/// zstd's own default is lower.  Only as much memory is used as the text has.
 const ZSTD_WINDOW_MAX: u64 = 32 << 20;
 const BUFFER: usize = 16 << 10;
 /// How much input is read at once.  It takes a millisecond or so.

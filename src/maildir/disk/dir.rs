@@ -46,7 +46,7 @@ pub struct Dir {
     path: Arc<Path>,
 }
 
-/// May a rename replace what has the new name already?
+/// Whether a rename may replace what has the new name already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Replace,
@@ -71,8 +71,8 @@ impl Dir {
         Arc::ptr_eq(&self.fd, &other.fd)
     }
 
-    /// The directory at `path`, which is `root` or below it.  Links in `path` up to `root` are the administrator's
-    /// word; those after it are not.
+    /// The directory at `path`, which is `root` or below it.  Links in `path` up to `root` are the
+    /// administrator's and are followed; those after it are judged.
     pub fn open_below(root: &Path, path: &Path) -> DiskResult<Dir> {
         let Ok(below) = path.strip_prefix(root) else {
             return Dir::open(path);
@@ -84,8 +84,8 @@ impl Dir {
         Ok(directory)
     }
 
-    /// As [`Dir::open_dir`]; but if `name` is a link that is not followed, what is opened is the link, which has nothing
-    /// in it and takes nothing.
+    /// As [`Dir::open_dir`].  But if `name` is a link that is not followed, the link itself is
+    /// opened, which is empty and takes nothing.
     pub fn open_part(&self, name: &[u8]) -> DiskResult<Dir> {
         match self.open_dir(name) {
             Err(error) if is_loop(&error) => Ok(Dir {
@@ -133,7 +133,7 @@ impl Dir {
     /// Opens a regular file for reading (symbolic links are followed).  A FIFO put in its place
     /// does not block us.
     pub fn open_file(&self, name: &[u8]) -> DiskResult<File> {
-        // Reading mail should not cost a write for its atime; that is for the owner to ask.
+        // Reading mail should not cause a write of its atime.  Only the owner may ask for this.
         let fd = match self.open_at("open", name, READ | OFlag::O_NOATIME, 0) {
             Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => {
                 self.open_at("open", name, READ, 0)?
@@ -149,7 +149,7 @@ impl Dir {
         self.regular(name, fd)
     }
 
-    /// Nothing but a regular file is read or written: reading from a FIFO would wait for a writer.
+    /// Only a regular file is read or written, because reading from a FIFO would wait for a writer.
     fn regular(&self, name: &[u8], fd: OwnedFd) -> DiskResult<File> {
         let file = self.file(name, fd);
         match file.stat()?.kind {
@@ -258,7 +258,7 @@ impl Dir {
         }
     }
 
-    /// Why nothing can be made, renamed or removed in it; `None`: it can, as far as can be told.
+    /// Why nothing can be made, renamed or removed in it; `None`: as far as is known, it can.
     pub fn why_read_only(&self) -> Option<DiskError> {
         use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
         let refusal = |errno| Some(self.failure("access", b".", errno));
@@ -268,7 +268,8 @@ impl Dir {
                 .unwrap_or(false)
                 .then(|| self.failure("access", b".", Errno::EROFS));
         }
-        // The mode does not tell of access control lists: a file without a name leaves no trace.
+        // The mode does not show access control lists, so a file without a name is made, which
+        // leaves no trace.
         let probe = self.open_at("access", b".", UNNAMED, 0o600);
         match probe.err()?.kind() {
             PermissionDenied => refusal(Errno::EACCES),
@@ -283,7 +284,8 @@ impl Dir {
     }
 
     pub fn set_mtime(&self, name: &[u8], mtime: Time) -> DiskResult<()> {
-        // By descriptor: a session may not change times by a path (`sys::sandbox`).
+        // This uses a descriptor, because a session may not change times by a path
+        // (`sys::sandbox`).
         let fd = self.open_at("open", name, READ, 0)?;
         self.file(name, fd).set_mtime(mtime)
     }
@@ -291,8 +293,8 @@ impl Dir {
     /// fsync of the directory: what was created, renamed and removed in it before is on disk.
     pub fn sync(&self) -> DiskResult<()> {
         match call("fsync", self.at(b"."), || unistd::fsync(&*self.fd)) {
-            // Some file systems cannot do it for directories and need not; a link that is not followed has
-            // nothing to be forced.
+            // Some file systems cannot do it for directories and need not.  A link that is not
+            // followed has nothing to force.
             Err(error)
                 if [Some(Errno::EINVAL as i32), Some(Errno::EBADF as i32)]
                     .contains(&error.raw_os_error()) =>
@@ -324,7 +326,7 @@ impl Dir {
 
     /// A listing from the start.
     pub fn list(&self) -> DiskResult<Listing> {
-        // A descriptor of its own, as the position in the directory goes with it.
+        // The listing has a descriptor of its own, which keeps the position in the directory.
         let fd = match self.open_at("opendir", b".", DIRECTORY, 0) {
             // A link that is not followed.
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
@@ -340,7 +342,7 @@ impl Dir {
     /// What new files and directories in this folder take: from its `dovecot-shared` if there is
     /// one, else from the directory itself.
     pub fn access(&self) -> DiskResult<Access> {
-        // A link that leads nowhere, or round in a circle, says nothing.
+        // A link that leads nowhere, or in a circle, counts as no file.
         let stat = match self.stat_target(b"dovecot-shared") {
             Ok(Some(shared)) => shared,
             _ => self.stat_self()?,
@@ -360,7 +362,7 @@ impl Dir {
         let opened = call(what, self.at(name), || {
             fcntl::openat(&self.fd, name, flags, mode)
         });
-        // What a link is to O_NOFOLLOW, with O_DIRECTORY and without.
+        // The errors for a link under O_NOFOLLOW, with O_DIRECTORY and without.
         match opened {
             Err(error) if is_loop(&error) || error.kind() == io::ErrorKind::NotADirectory => {
                 call(what, self.at(name), || {
@@ -474,7 +476,7 @@ impl Access {
         match call("fchown", at, || {
             unistd::fchown(fd, None, Some(Gid::from_raw(gid)))
         }) {
-            // We are not in that group: nothing to be done about it, the file is ours at least.
+            // We are not in that group.  The file keeps ours.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             other => other,
         }
@@ -487,13 +489,14 @@ pub fn is_full(error: &DiskError) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
-/// Would trying again as another user, or on another mount, help?
+/// Whether trying again as another user, or on another mount, would help.
 pub(in crate::maildir) fn is_denied(error: &DiskError) -> bool {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
-/// Is the thing not there (any more)?  What a link leads to that is not followed is not, for us.
+/// Whether the thing does not exist any more.  What a link leads to that is not followed does not
+/// exist for us.
 pub fn is_gone(error: &DiskError) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, StaleNetworkFileHandle};
     let is_missing = matches!(
@@ -508,12 +511,12 @@ pub fn stat_path(path: &Path) -> DiskResult<Stat> {
     call("stat", At::path(path), || stat::stat(path)).map(|stat| Stat::from(&stat))
 }
 
-/// Do symbolic links lead round in a circle, or is there one that is not followed?
+/// Whether symbolic links lead in a circle, or one of them is not followed.
 pub fn is_loop(error: &DiskError) -> bool {
     error.raw_os_error() == Some(Errno::ELOOP as i32)
 }
 
-/// One system call, announced to `fault`, made again when a signal broke it off.
+/// One system call.  It is announced to `fault`, and made again if a signal has interrupted it.
 fn call<T>(
     what: &'static str,
     at: At<'_>,
@@ -552,7 +555,7 @@ const UNNAMED: OFlag = OFlag::O_RDWR
     .union(OFlag::O_TMPFILE)
     .union(OFlag::O_CLOEXEC);
 
-/// What file systems and kernels say that do not know RENAME_NOREPLACE.
+/// The errors of file systems and kernels that do not know RENAME_NOREPLACE.
 #[cfg(target_env = "gnu")]
 const UNSUPPORTED: [Option<i32>; 3] = [
     Some(Errno::EINVAL as i32),

@@ -109,8 +109,8 @@ pub fn with_sizes(name: &[u8], size: u64, virtual_size: u64) -> Vec<u8> {
 /// The order in which new messages get their UIDs: by the seconds that the name begins with, then
 /// the microseconds of its `M`, then the rest.
 ///
-/// As Dovecot would give them, but for names with and without `M` of the same second: its comparison
-/// of these is no order, so here those without come first.
+/// This is Dovecot's order, except for names with and without `M` of the same second.  Dovecot's
+/// comparison of these is no order, so here those without come first.
 pub fn uid_order(a: &[u8], b: &[u8]) -> Ordering {
     birth(a).cmp(&birth(b)).then_with(|| a.cmp(b))
 }

@@ -1,7 +1,8 @@
 //! Dovecot's dotlock: `<file>.lock` beside the file it protects.
 //!
-//! A lock is taken by creating it (O_EXCL) with `<pid>:<host>` in it, and held briefly.  Nobody waits in
-//! here: who finds it taken tries again later, so that other connections are served meanwhile.
+//! A lock is taken by creating it (O_EXCL) with `<pid>:<host>` in it, and held briefly.  Nothing
+//! waits in here.  The caller tries again later if the lock is taken, so that other connections are
+//! served meanwhile.
 //!
 //! # When is a lock left over?
 //!
@@ -36,7 +37,7 @@ pub struct Dotlock {
     file: Vec<u8>,
     /// How long lock and file are unchanged before the lock is left over.
     stale: Duration,
-    /// A lock says whose it is, unless there was no room for that.
+    /// Whether a lock says whose it is.  It does unless there was no room.
     names_holder: bool,
     /// The lock of somebody else as it was last seen, and when it had last changed.
     seen: Option<(Stat, SystemTime)>,
@@ -69,10 +70,11 @@ impl Dotlock {
         };
         let own = format!("{}:", own_process());
         if let Err(error) = file.write_all(&[own.as_bytes(), &host_name()].concat()) {
-            // On a full disk an empty lock does, as Dovecot has it: EXPUNGE needs one to make room.
+            // On a full disk an empty lock is enough, as in Dovecot, because EXPUNGE needs a lock
+            // to make room.
             log::debug!("{}.lock is left empty: {error}", self.name());
             file.set_len(0)?;
-            // Where that does not work we have the lock for two seconds at least.
+            // If that does not work, we have the lock for at least two seconds.
             let _ = file.try_hold_alone();
         }
         lock.file_open = Some(file);
@@ -165,8 +167,8 @@ pub struct Lock {
     stat: Stat,
     touched: SystemTime,
     installed: bool,
-    /// While the file is open no other gets its inode number, by which it is known to be ours. It is held, too,
-    /// if it does not say whose lock it is.
+    /// While the file is open, no other file gets its inode number, by which we know that it is
+    /// ours.  It is held as well if it does not say whose lock it is.
     file_open: Option<File>,
 }
 
@@ -238,7 +240,7 @@ fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> DiskResult<()> {
     }
     let moved = dir.stat(&aside)?;
     if moved.is_some_and(|moved| !moved.is_same_file(found)) {
-        // A live one: back with it, unless a third has its place already.
+        // The lock is alive, so it is put back, unless a third process has its place already.
         match dir.link(&aside, dir, name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
             other => other?,
@@ -247,7 +249,7 @@ fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> DiskResult<()> {
     dir.unlink(&aside)
 }
 
-/// An empty lock: does anybody hold the file?
+/// Whether nobody holds the file of an empty lock.
 fn is_held_by_nobody(dir: &Dir, name: &[u8]) -> DiskResult<bool> {
     match dir.open_append(name) {
         // Gone, not ours to read, or none of Dovecot's kind.

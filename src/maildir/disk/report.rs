@@ -4,7 +4,7 @@
 use super::dir::{self, DiskError};
 use crate::log::ONCE;
 
-/// The error with what is missing to whom, as far as that is the reason.
+/// The error, and which permission is missing, if that is the reason.
 pub fn explained(error: &DiskError) -> String {
     match dir::lack(error) {
         Some(lack) => match lack.remedy() {
@@ -15,8 +15,8 @@ pub fn explained(error: &DiskError) -> String {
     }
 }
 
-/// A file beside the messages cannot be used: what it is for is missing for the time being, and
-/// nothing else.
+/// Logs that a file beside the messages cannot be used.  Only what the file is for is missing
+/// meanwhile.
 pub(in crate::maildir) fn without(error: &DiskError, consequence: &str) {
     let what = explained(error);
     let advice = match error.kind() {

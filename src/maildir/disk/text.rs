@@ -1,4 +1,5 @@
-//! Text files of other programs, which may have passed a Windows host: a CR before the LF is no part of a line.
+//! Text files of other programs, which may come from a Windows host.  A CR before the LF is no part
+//! of a line.
 
 /// The lines without their ends; the last one may have none.
 pub(in crate::maildir) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {

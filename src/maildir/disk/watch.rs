@@ -214,9 +214,9 @@ impl Watcher {
         }
     }
 
-    /// Everything that happened before the call is there for `poll` when this returns true.  False
-    /// says that more happens than can be told: names are moving all the time, and whoever wants to
-    /// know what is there has to look.
+    /// Everything that happened before the call is there for `poll` when this returns true.  False:
+    /// names are moving all the time, faster than it can be told, and the caller has to look
+    /// itself.
     #[must_use]
     pub fn catch_up(&mut self) -> bool {
         match &mut self.source {
@@ -257,7 +257,7 @@ impl Watcher {
             self.unwatch(folder);
         }
         if !lost.is_empty() {
-            // Nothing about a folder after that it is lost, and that once.
+            // After a folder is lost, which is told once, nothing more is told about it.
             events.retain(|(folder, event)| *event == Event::Lost || !lost.contains(folder));
             let mut told = BTreeSet::new();
             events.retain(|(folder, event)| *event != Event::Lost || told.insert(*folder));
@@ -334,7 +334,7 @@ impl Shared {
         }
     }
 
-    /// Only what is not a name is worth keeping.
+    /// Only events that are not about a name are kept.
     fn overflow(&mut self) {
         self.queue.retain(|(_, event)| *event == Event::Lost);
         self.queue.shrink_to(0);
@@ -342,15 +342,14 @@ impl Shared {
     }
 }
 
-/// The directories to watch for a folder, under names that are the same for all who mean the same
-/// directory.
+/// The directories to watch for a folder, by their canonical names.
 fn parts(path: &Path) -> Result<Vec<(PathBuf, Part)>, WatchError> {
     let folder = path.canonicalize()?;
     let mut parts = Vec::new();
     let dir = Dir::open(&folder)?;
     for (name, place) in [("new", Place::New), ("cur", Place::Cur)] {
         let part = match dir.open_dir(name.as_bytes()) {
-            // A link that is not followed: nothing of it is served, either.
+            // Nothing behind a link that is not followed is served either.
             Err(error) if is_loop(&error) => continue,
             part => part?,
         };
@@ -418,12 +417,12 @@ fn not_begun(error: notify::Error) -> WatchError {
     }
 }
 
-/// Nothing panics while it holds the lock; were it so, the queue would still be a queue.
+/// Nothing panics while it holds the lock.  If something did, the queue would still be whole.
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// More names than this at once, and one look at the folder is cheaper than looking at each.
+/// How many names are queued.  For more, a look at the folder is cheaper than a look at each name.
 const QUEUE_MAX: usize = 8192;
 
 mod ask;

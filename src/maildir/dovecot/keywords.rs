@@ -32,7 +32,8 @@ pub struct Keywords {
 }
 
 impl Keywords {
-    /// No file is a file without keywords.  One that cannot be read costs the names, not the mailbox.
+    /// If there is no file, there are no keywords.  A file that cannot be read costs the names, not
+    /// the mailbox.
     pub fn read(dir: &Dir) -> Keywords {
         match dir.read(FILE, SIZE_MAX) {
             Ok(Some((bytes, stat))) => Keywords {
@@ -62,7 +63,7 @@ impl Keywords {
             }
         };
         let same = match (on_disk, &self.version) {
-            // One that could not be read may have been given to us since.
+            // A file that could not be read may be readable now.
             (Some(stat), Some(version)) => {
                 stat.is_same_version(version) && stat.ctime == version.ctime
             }
@@ -109,7 +110,7 @@ impl Keywords {
         changed
     }
 
-    /// Are there letters without a name that clients should be shown?
+    /// Whether there are letters without a name that clients should see.
     pub fn is_unreadable(&self) -> bool {
         self.unreadable
     }
@@ -234,7 +235,7 @@ impl Keywords {
         Ok(true)
     }
 
-    /// Why nothing is written: names that we do not know shall not be lost.
+    /// The error if nothing is written, so that names that we do not know are not lost.
     fn unread(&self, dir: &Dir) -> DiskError {
         let before = || dir.failure("read", FILE, std::io::Error::other("it was unreadable"));
         dir.read(FILE, SIZE_MAX).err().unwrap_or_else(before)
@@ -374,7 +375,7 @@ impl Letter {
     }
 }
 
-/// Lines that are none are passed over; of two lines for a letter the later counts, as in Dovecot.
+/// Wrong lines are skipped.  Of two lines for a letter the later counts, as in Dovecot.
 fn parse(bytes: &[u8]) -> [Letter; LETTERS] {
     let mut letters: [Letter; LETTERS] = Default::default();
     for line in lines(bytes) {

@@ -105,14 +105,14 @@ impl DovecotLog {
         Ok(self.seen.as_ref().map(|seen| &seen.walk.summary))
     }
 
-    /// Sees to it that Dovecot's HIGHESTMODSEQ is at least `to`.  Where Dovecot has no index at
+    /// Makes sure that Dovecot's HIGHESTMODSEQ is at least `to`.  Where Dovecot has no index at
     /// all, `make` says whether to leave it an empty log that starts there.
     pub fn raise(&mut self, to: u64, make: bool, now: SystemTime) -> DiskResult<Raised> {
         let directory = Dir::open(&self.directory)?;
         for _ in 0..ROTATION_TRIES {
             let file = match directory.open_append(LOG) {
                 Ok(file) => file,
-                // A link that is not followed: whoever made it has a log of its own.
+                // The owner of a link that is not followed has a log of its own.
                 Err(e) if is_loop(&e) => return Ok(Raised::Unknown),
                 Err(e) if e.kind() == ErrorKind::NotFound => {
                     self.seen = None;
@@ -149,7 +149,8 @@ impl DovecotLog {
             return Ok(Raised::Done);
         }
         if seen.walk.offset != seen.stat.size {
-            // Something unfinished at the end, and whoever holds the lock is not finishing it.
+            // There is something unfinished at the end, and no other process is finishing it,
+            // because we hold the lock.
             return Ok(Raised::Unknown);
         }
         let records = log::raising_records(to, seen.walk.summary.highest_modseq == 0);
@@ -159,7 +160,7 @@ impl DovecotLog {
             Err(e) => Err(e),
         };
         if let Err(e) = written.map_err(|error| file.failure("write", error)) {
-            // As Dovecot does: what a reader would take for the beginning of a record goes.
+            // As in Dovecot, what a reader would take for the beginning of a record is removed.
             file.set_len(seen.stat.size)?;
             return Err(e);
         }

@@ -29,7 +29,7 @@ pub struct Subscriptions {
     names: HashSet<MailboxName>,
     /// The file as it was read.
     stat: Option<Stat>,
-    /// It cannot be read: nobody knows what is in it, and it must not be written over.
+    /// The file cannot be read, so its contents are unknown, and it must not be overwritten.
     unreadable: bool,
 }
 

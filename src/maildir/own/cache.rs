@@ -41,7 +41,7 @@ pub struct Cache {
     uid_validity: u32,
     /// None: not looked for yet, or there is none.
     open: Option<Open>,
-    /// What has the name, where that is no cache of this mailbox.
+    /// The file of this name, if it is no cache of this mailbox.
     stranger: Option<Stat>,
     /// What was put and is not written yet.
     pending: Batch,
@@ -67,7 +67,7 @@ struct Open {
     records: usize,
     batches: usize,
     damaged: bool,
-    /// A file that tells of more messages than there can be is not read on.
+    /// How many messages a file may tell of before it is not read on.
     positions_max: usize,
 }
 
@@ -100,7 +100,8 @@ impl Cache {
         }
     }
 
-    /// The folder has about so many messages: a file that tells of many more is none of it.
+    /// Says that the folder has about so many messages.  A file that tells of many more is not
+    /// taken.
     pub fn for_messages(mut self, count: usize) -> Cache {
         self.positions_max = count.saturating_mul(8).saturating_add(10_000);
         self
@@ -273,7 +274,7 @@ impl Cache {
         }
         match open.file.write(&encoded) {
             Ok(written) if written == encoded.len() => {}
-            // What is there of it is stepped over by whoever reads it.
+            // Readers skip what was written of it.
             _ => {
                 open.damaged = true;
                 return None;
@@ -322,8 +323,8 @@ impl Cache {
         let now = match self.directory.stat(NAME) {
             Ok(Some(now)) => now,
             Ok(None) if self.open.is_none() => return,
-            // Gone, or unreadable for now: what we know of the old file stays true, but what we
-            // add must not go there.
+            // The file is gone, or cannot be read now.  What we know of the old file stays true,
+            // but nothing may be added to it.
             _ => {
                 self.open = None;
                 return;
@@ -386,7 +387,7 @@ impl Open {
             if self.take_batch().is_some() {
                 continue;
             }
-            // Being written at this moment, or torn, and then something may follow.
+            // The batch is being written at this moment, or is torn, and then something may follow.
             match self.next_marker() {
                 Some(next) => {
                     self.end = next;

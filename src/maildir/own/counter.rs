@@ -40,7 +40,7 @@ pub(in crate::maildir) struct Given {
 #[derive(Debug, Default)]
 pub(in crate::maildir) struct Heard {
     pub given: Vec<Given>,
-    /// The file was begun anew by somebody who wrote what had been given into the index.
+    /// Another process has begun the file anew and written what had been given into the index.
     pub begun_anew: bool,
 }
 
@@ -76,7 +76,7 @@ struct Open {
 /// What the file said when it was opened.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::maildir) enum Found {
-    /// Nothing is known of earlier modseqs from here.
+    /// The file says nothing of earlier modseqs.
     Nothing,
     Records {
         /// No modseq above was ever told.
@@ -84,13 +84,13 @@ pub(in crate::maildir) enum Found {
         /// The index that goes with the file has all up to here.
         base: u64,
         given: Vec<Given>,
-        /// Whoever wrote it ended without writing an index.
+        /// The process that wrote it ended without writing an index.
         abandoned: bool,
     },
 }
 
 impl Counter {
-    /// A file that cannot be read is as good as none.
+    /// A file that cannot be read counts as none.
     pub fn open(dir: Dir, durable: bool) -> (Counter, Found) {
         let mut counter = Counter {
             dir,
@@ -127,7 +127,7 @@ impl Counter {
         self.last
     }
 
-    /// Modseqs up to `modseq` have been given by somebody.
+    /// Notes that modseqs up to `modseq` have been given.
     pub fn raise(&mut self, modseq: u64) {
         self.last = self.last.max(modseq);
     }

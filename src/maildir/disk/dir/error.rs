@@ -8,8 +8,8 @@ use super::{Dir, as_path};
 
 /// What failed, on which path, and why.
 ///
-/// Everything that goes wrong with a file of the mail is told with this type, and there is no
-/// conversion from [`io::Error`]: an error without a path cannot become one of the folder's.
+/// Every error of a mail file has this type.  There is no conversion from [`io::Error`], so an
+/// error without a path cannot become one of the folder's.
 #[derive(Debug)]
 pub struct DiskError {
     operation: &'static str,
@@ -22,8 +22,8 @@ pub struct DiskError {
 pub type DiskResult<T> = Result<T, DiskError>;
 
 impl DiskError {
-    /// `cause` may be one of these that went through code which knows [`io::Error`] only: it is told
-    /// as it was.
+    /// `cause` may be such an error that went through code which knows only [`io::Error`].  It is
+    /// kept as it was.
     pub fn new(operation: &'static str, path: &Path, cause: impl Into<io::Error>) -> DiskError {
         match cause.into().downcast::<DiskError>() {
             Ok(error) => error,
@@ -81,7 +81,7 @@ impl fmt::Display for DiskError {
         }
         f.write_str(") failed: ")?;
         let reason = self.cause.to_string();
-        // The number that the standard library adds to the system's words tells nobody more.
+        // The number that the standard library adds to the system's words is left out.
         let number = self
             .raw_os_error()
             .map(|number| format!(" (os error {number})"));
@@ -99,7 +99,7 @@ impl From<DiskError> for io::Error {
     }
 }
 
-/// Where a call is made: a name in a directory, or a path; and where to, if it moves something.
+/// Where a call is made: a name in a directory, or a path; and the target, if it moves something.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     dir: &'a Path,

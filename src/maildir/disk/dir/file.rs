@@ -134,7 +134,7 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Is it the same file, and as it was when `other` was taken?
+    /// Whether it is the same file, unchanged since `other` was taken.
     pub fn is_same_version(&self, other: &Stat) -> bool {
         self.is_same_file(other) && self.size == other.size && self.mtime == other.mtime
     }

@@ -1,4 +1,4 @@
-//! Who we are and who is there, as it stands in locks and in the names of files.
+//! Our process and others, as locks and file names tell them.
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -19,7 +19,7 @@ pub fn own_process() -> u32 {
     world::current().map_or_else(std::process::id, |world| world.process())
 }
 
-/// Is there a process of this number on this host?
+/// Whether there is a process of this number on this host.
 pub fn process_exists(process: u32) -> bool {
     if let Some(world) = world::current() {
         return world.exists(process);

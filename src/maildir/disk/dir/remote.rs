@@ -1,4 +1,4 @@
-//! File systems that other hosts may change, too, and those that nobody may.
+//! File systems that other hosts can change too, and those that nobody can change.
 
 use nix::sys::statfs::fstatfs;
 use nix::sys::statvfs::FsFlags;
@@ -6,7 +6,7 @@ use nix::sys::statvfs::FsFlags;
 use super::{Dir, DiskResult, call};
 
 impl Dir {
-    /// Is the file system mounted so that nothing in it can be changed?
+    /// Whether the file system is mounted read-only.
     pub(super) fn is_on_read_only(&self) -> DiskResult<bool> {
         let found = call("statfs", self.at(b"."), || fstatfs(&self.fd))?;
         Ok(found.flags().contains(FsFlags::ST_RDONLY))

@@ -120,7 +120,7 @@ fn missing(path: &Path, operation: &str) -> Option<Missing> {
     }
 }
 
-/// Can names be made and removed in this directory, as far as its mode tells?
+/// Whether names can be made and removed in this directory, as far as its mode tells.
 pub(super) fn may_change(stat: &Stat) -> bool {
     has(stat, Right::Write) && has(stat, Right::Search)
 }

@@ -73,7 +73,7 @@ impl Asker {
 
     /// Whether everything that happened before the call has been handed on.
     pub fn catch_up(&mut self) -> bool {
-        // Not one more question for a thread that does not come to answer.
+        // A thread that does not answer is not asked more.
         !self.is_behind() && matches!(self.ask(Question::CatchUp), Answered::InTime(Ok(())))
     }
 
@@ -84,7 +84,7 @@ impl Asker {
         if is_behind {
             self.give_up(number);
         }
-        // Should the thread have died of a panic in notify, nothing is answered ever again.
+        // If the thread has died of a panic in notify, nothing is answered any more.
         let _ = self.questions.send((number, question));
         if is_behind {
             return Answered::NotYet(number);
@@ -166,7 +166,7 @@ impl Asking {
         Ok(())
     }
 
-    /// One that was removed is forgotten by notify already, which it says is an error.
+    /// notify has already forgotten a directory that was removed, and returns an error for it.
     fn unwatch(&mut self, directories: &[PathBuf]) -> Answer {
         for directory in directories {
             let _ = self.notify.unwatch(directory);
