@@ -47,8 +47,8 @@
 //! | accept | `net/listener.rs`, `net/mod.rs` | a listener of the front is readable: a connection begins |
 //! | unwrap | `net/arrival.rs`, `net/proxy.rs` | from a proxy: a header says who the client is |
 //! | read, decrypt | `net/stream.rs`, `net/tls.rs` | octets off the socket |
-//! | welcome | `front/service.rs`, `front/limits.rs` | is there a place for this address? |
-//! | before login | `front/imap/mod.rs`, `front/sasl.rs` | STARTTLS, LOGIN, AUTHENTICATE; what follows them waits as it is |
+//! | welcome | `front/service.rs`, `front/limits.rs`, `front/protocols.rs` | is there a place for this address? which conversation does it have? |
+//! | before login | `front/imap/mod.rs`, `front/imap/authenticate.rs`, `front/sasl.rs` | STARTTLS, LOGIN, AUTHENTICATE; what follows them waits as it is |
 //! | ask | `front/desk.rs`, `front/service/monitor.rs` | who this is, when the address has served its penalty |
 //! | permit | `monitor/peer.rs`, `ipc/table.rs` | may the front say this now? |
 //! | judge | `monitor/login.rs`, `monitor/child.rs`, `auth/password.rs`, `auth/pam.rs` | a login child finds it out |

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::config::{Config, LocationError};
-use crate::front::{Front, Question, Step};
+use crate::front::{Ask, Entry, Front, Question, Step};
 use crate::imap;
 use crate::imap::connection::State;
 use crate::ipc::{Protocol, Refusal};
@@ -198,7 +198,7 @@ impl Service for Solo {
                 self.session
                     .attach(id, &name, greeting, connection, Buffer::new(), now);
             }
-            Door::Guarded(front, _) => front.handle_connect(id, peer, now),
+            Door::Guarded(front, _) => front.handle_connect(Protocol::Imap, id, peer, now),
         }
     }
 
@@ -267,16 +267,23 @@ impl Service for Solo {
             Step::Wait(time) => Run::Wait(time),
             Step::StartTls => Run::StartTls,
             Step::Close => Run::Close,
-            Step::Ask(Question::Login(request)) if password.admits(&request.proof) => {
-                if let Some(admitted) = front.admit(id, password.user(), process::id(), now) {
+            Step::Ask(Ask {
+                request,
+                question: Question::Login(login),
+                ..
+            }) if password.admits(&login.proof) => {
+                let (protocol, pid) = (login.protocol, process::id());
+                let entry = front.admit(id, request, password.user(), pid, now);
+                if let Entry::Session(admitted) = entry {
                     let hand_over = admitted.hand_over();
-                    self.session.take_over(id, Protocol::Imap, &hand_over, now);
+                    self.session.take_over(id, protocol, &hand_over, now);
                 }
                 self.session.run(id, now, over)
             }
-            Step::Ask(_) => {
+            Step::Ask(Ask { request, .. }) => {
                 let time = now.instant.checked_add(self.config.failure_delay);
-                front.refuse(id, Refusal::Mismatch, time.unwrap_or(now.instant));
+                let time = time.unwrap_or(now.instant);
+                front.refuse(id, request, Refusal::Mismatch, time);
                 Run::Idle
             }
         }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::secrecy::Secrecy;
 use crate::ipc::{Limit, Origin, Refusal};
 use crate::net::ConnectionId;
 use crate::net::stream::Peer;
@@ -46,19 +47,6 @@ pub(super) enum Declined {
     NoCertificate,
     /// The mechanism is not offered.
     Mechanism,
-}
-
-/// Who could listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Secrecy {
-    Clear,
-    /// The client is on this machine.
-    Local,
-    /// TLS has been begun, but not been agreed on.
-    Handshaking,
-    Tls,
-    /// A proxy that is trusted says that the client came to it by TLS.
-    Proxied,
 }
 
 /// What a client was at when it went.

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use super::penalty::Penalties;
-use super::refusal;
 use crate::ipc::{Attempt, LoginRequest, Message, Proof, Refusal, Verdict};
 use crate::mail::Secret;
 use crate::net::{ConnectionId, Prefix};
@@ -42,11 +41,10 @@ pub(super) struct Desk {
 
 /// Who waits for a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Asker {
-    /// A client before login.
-    Client(ConnectionId),
-    /// A request of a client of the auth socket.
-    Sasl(ConnectionId, u32),
+pub(super) struct Asker {
+    pub client: ConnectionId,
+    /// The client's number for what it asks.
+    pub request: u32,
 }
 
 /// What the monitor has said.
@@ -196,7 +194,7 @@ impl Desk {
             Verdict::Refused(why) => {
                 let pending = self.pending.get(&asker)?;
                 if let Some(from) = pending.from
-                    && refusal::is_suspicious(why)
+                    && is_suspicious(why)
                 {
                     self.penalties.fail(from, pending.tried, now);
                 }
@@ -324,6 +322,14 @@ impl Desk {
     }
 }
 
+/// Whether the client may be guessing passwords.
+fn is_suspicious(why: Refusal) -> bool {
+    match why {
+        Refusal::Mismatch | Refusal::Expired | Refusal::Disabled | Refusal::NotPermitted => true,
+        Refusal::Unavailable | Refusal::TooMany(_) | Refusal::NoMail => false,
+    }
+}
+
 /// How many attempts from one address are judged at a time, as long as none has failed.
 const MAX_JUDGED: usize = 32;
 
@@ -424,7 +430,7 @@ mod tests {
     #[test]
     fn an_address_that_has_failed_is_judged_once_at_a_time() {
         let (mut desk, mut now) = start();
-        let askers: Vec<Asker> = (10..15).map(|id| Asker::Client(ConnectionId(id))).collect();
+        let askers: Vec<Asker> = (10..15).map(|id| asker(id)).collect();
         // Nothing is held against it yet.
         for &asker in &askers {
             desk.ask(asker, request("192.0.2.1", "guess"), true, now);
@@ -461,7 +467,7 @@ mod tests {
     fn those_behind_one_that_is_given_up_or_succeeds_come_next() {
         let (mut desk, now) = start();
         fail(&mut desk, "192.0.2.1", now);
-        let askers: Vec<Asker> = (10..14).map(|id| Asker::Client(ConnectionId(id))).collect();
+        let askers: Vec<Asker> = (10..14).map(|id| asker(id)).collect();
         for &asker in &askers {
             desk.ask(asker, request("192.0.2.1", "right"), true, now);
         }
@@ -491,7 +497,7 @@ mod tests {
         let silent = asked(&mut desk, now);
         let challenge = Verdict::Challenge(Secret::new(b"r=..".to_vec()));
         desk.handle_verdict(silent, challenge, now).unwrap();
-        let other = Asker::Client(ConnectionId(10));
+        let other = asker(10);
         desk.ask(other, request("192.0.2.1", "y"), true, now);
         let judged = asked(&mut desk, now);
         desk.respond(ALICE, Secret::new(b"c=..".to_vec()), now);
@@ -522,8 +528,21 @@ mod tests {
         );
     }
 
-    const ALICE: Asker = Asker::Client(ConnectionId(1));
-    const BOB: Asker = Asker::Sasl(ConnectionId(2), 3);
+    fn asker(id: usize) -> Asker {
+        Asker {
+            client: ConnectionId(id),
+            request: 0,
+        }
+    }
+
+    const ALICE: Asker = Asker {
+        client: ConnectionId(1),
+        request: 0,
+    };
+    const BOB: Asker = Asker {
+        client: ConnectionId(2),
+        request: 3,
+    };
 
     fn start() -> (Desk, Instant) {
         let desk = Desk::new(Duration::from_secs(2), Duration::from_secs(15));

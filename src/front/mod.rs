@@ -1,33 +1,38 @@
-//! Everything before login: greeting, STARTTLS, LOGIN and AUTHENTICATE, with the limits that hold for
-//! somebody unknown.  It never sees mail, and it does not decide who is let in: it
-//! [asks](Step::Ask), and whoever owns it answers.
+//! Everything before login, with the limits that hold for somebody unknown.  It never sees mail, and it does not
+//! decide who is let in: it [asks](Step::Ask), and whoever owns it answers.
+//!
+//! A protocol is a folder with its [`Conversation`], and a row in `protocols`.
 //!
 //! | file | what |
 //! |---|---|
 //! | `role` | the process: the list of what happens |
 //! | `service` | to whom each connection belongs; what the monitor says |
-//! | `imap` | the dialogue of one client of IMAP (RFC 9051 6.1, 6.2) |
+//! | `conversation` | one client before login: what is asked of it, whatever its protocol |
+//! | `protocols` | the map from a protocol to its conversation |
+//! | `imap` | IMAP: greeting, STARTTLS, LOGIN and AUTHENTICATE (RFC 9051 6.1, 6.2) |
+//! | `sasl_socket` | the Dovecot auth protocol, which Postfix speaks |
 //! | `sasl` | the mechanisms of AUTHENTICATE, and of the auth socket |
 //! | `certificate` | whom a client certificate is for |
-//! | `refusal` | what somebody who is not let in is told |
+//! | `secrecy` | who could listen, and what may be sent therefore |
 //! | `attempts` | what is remembered of a client for the log |
 //! | `desk` | who has asked the monitor what |
 //! | `penalty` | how long an address that failed has to wait |
 //! | `limits` | how many may wait to log in |
 //! | `relay` | after login under TLS: octets both ways |
-//! | `sasl_socket` | the Dovecot auth protocol, which Postfix speaks |
 
 mod attempts;
 mod certificate;
+mod conversation;
 mod desk;
 mod imap;
 mod limits;
 mod penalty;
-mod refusal;
+mod protocols;
 mod relay;
 pub mod role;
 mod sasl;
-pub mod sasl_socket;
+mod sasl_socket;
+mod secrecy;
 mod service;
 
 use std::collections::VecDeque;
@@ -37,22 +42,34 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use crate::config::{ClientCertificate, Config, TlsRequired};
-use crate::ipc::{HandOver, LoginRequest, Origin, Refusal};
+use crate::ipc::{Protocol, Refusal};
 use crate::mail::Secret;
 use crate::net::stream::Peer;
 use crate::net::{Buffer, ConnectionId, Now, Secured};
-use imap::Login;
+use conversation::Conversation;
+use protocols::{Clients, reception};
+
+pub use conversation::{Admitted, Ask, Entry, Question, Step};
 
 /// All clients that have not logged in.  Its methods have the contract of those of the same names in
 /// [`net::Service`](crate::net::Service).
 pub struct Front {
     settings: Rc<Settings>,
-    logins: HashMap<ConnectionId, Login>,
-    /// In order of time, because all clients have the same time to log in.  Some may have left.
+    guests: HashMap<ConnectionId, Guest>,
+    /// How many there are of each protocol.
+    counts: HashMap<Protocol, usize>,
+    /// Of those who have to log in, in order of time, as everybody has the same time.  Holds some who have left.
     deadlines: VecDeque<(Instant, ConnectionId)>,
     ready: VecDeque<ConnectionId>,
     /// The output of a client that is not here.
     nothing: Buffer,
+}
+
+struct Guest {
+    protocol: Protocol,
+    conversation: Box<dyn Conversation>,
+    /// There was no place for it.
+    is_turned_away: bool,
 }
 
 /// What all dialogues have in common.
@@ -70,64 +87,13 @@ struct Settings {
     starttls: bool,
 }
 
-/// What a client waits for, or what it wants.
-#[derive(Debug)]
-pub enum Step {
-    /// For input.
-    Idle,
-    /// For nothing; others may have a turn.
-    Again,
-    /// For time to pass.
-    Wait(Duration),
-    /// For TLS (`net::Run::StartTls`).
-    StartTls,
-    /// For its output to be sent and the connection to be closed.
-    Close,
-    Ask(Question),
-}
-
-/// What a client wants to know.
-#[derive(Debug)]
-pub enum Question {
-    /// Whether it is let in.  The answer is [`Front::admit`], [`Front::challenge`] or
-    /// [`Front::refuse`].
-    Login(Box<LoginRequest>),
-    /// Whether it is let in, with its answer to [`Front::challenge`].
-    Respond(Secret),
-    /// Nothing any more, because it has given up.
-    GiveUp,
-}
-
-/// A client that has logged in, to be taken over by its session.
-pub struct Admitted {
-    pub origin: Origin,
-    /// Only this process can read what the client sends.
-    pub is_encrypted: bool,
-    /// For the session, as in [`HandOver`].
-    pub state: Vec<u8>,
-    pub input: Vec<u8>,
-    pub output: Buffer,
-}
-
-impl Admitted {
-    /// For the session, with all that is still to be sent.
-    pub fn hand_over(self) -> HandOver {
-        HandOver {
-            origin: self.origin,
-            state: self.state,
-            input: self.input,
-            output: self.output.pending().to_vec(),
-            relayed: false,
-        }
-    }
-}
-
 impl Front {
     /// `starttls`: the loop has a certificate.
     pub fn new(config: &Config, starttls: bool) -> Front {
         Front {
             settings: Rc::new(Settings::new(config, starttls)),
-            logins: HashMap::new(),
+            guests: HashMap::new(),
+            counts: HashMap::new(),
             deadlines: VecDeque::new(),
             ready: VecDeque::new(),
             nothing: Buffer::new(),
@@ -140,61 +106,106 @@ impl Front {
     }
 
     pub fn contains(&self, id: ConnectionId) -> bool {
-        self.logins.contains_key(&id)
+        self.guests.contains_key(&id)
     }
 
-    pub fn len(&self) -> usize {
-        self.logins.len()
+    fn count(&self, protocol: Protocol) -> usize {
+        self.counts.get(&protocol).copied().unwrap_or(0)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.logins.is_empty()
+    /// What there is against one more client of this protocol, for the log.
+    pub fn objection(&self, protocol: Protocol) -> Option<&'static str> {
+        match reception(protocol).clients {
+            Clients::Programs { most, complaint } if self.count(protocol) >= most => {
+                Some(complaint)
+            }
+            Clients::Programs { .. } | Clients::Strangers { .. } => None,
+        }
     }
 
-    pub fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
-        let login = Login::new(Rc::clone(&self.settings), id, peer, now);
-        self.logins.insert(id, login);
-        if let Some(deadline) = now.instant.checked_add(self.settings.login_timeout) {
+    /// How many clients have to log in.
+    pub fn waiting(&self) -> usize {
+        let strangers = self.counts.iter().filter(|(protocol, _)| {
+            matches!(reception(**protocol).clients, Clients::Strangers { .. })
+        });
+        strangers.map(|(_, count)| count).sum()
+    }
+
+    pub fn handle_connect(&mut self, protocol: Protocol, id: ConnectionId, peer: Peer, now: Now) {
+        let reception = reception(protocol);
+        let conversation = (reception.begin)(Rc::clone(&self.settings), id, peer, now);
+        self.enter(protocol, id, conversation, false);
+        if let Clients::Strangers { .. } = reception.clients
+            && let Some(deadline) = now.instant.checked_add(self.settings.login_timeout)
+        {
             self.deadlines.push_back((deadline, id));
         }
     }
 
-    /// A client for whom there is no place; it is told `text`.
-    pub fn turn_away(&mut self, id: ConnectionId, peer: Peer, text: &str, now: Now) {
-        let login = Login::turned_away(Rc::clone(&self.settings), id, peer, text, now);
-        self.logins.insert(id, login);
+    /// A client for whom there is no place; it is told so.
+    pub fn turn_away(&mut self, protocol: Protocol, id: ConnectionId, peer: Peer, now: Now) {
+        if let Clients::Strangers { turn_away } = reception(protocol).clients {
+            let conversation = turn_away(Rc::clone(&self.settings), id, peer, now);
+            self.enter(protocol, id, conversation, true);
+        }
+    }
+
+    fn enter(
+        &mut self,
+        protocol: Protocol,
+        id: ConnectionId,
+        conversation: Box<dyn Conversation>,
+        is_turned_away: bool,
+    ) {
+        let guest = Guest {
+            protocol,
+            conversation,
+            is_turned_away,
+        };
+        self.guests.insert(id, guest);
+        *self.counts.entry(protocol).or_default() += 1;
+    }
+
+    fn leave(&mut self, id: ConnectionId) -> Option<Guest> {
+        let guest = self.guests.remove(&id);
+        if let Some(guest) = &guest
+            && let Some(count) = self.counts.get_mut(&guest.protocol)
+        {
+            *count = count.saturating_sub(1);
+        }
+        self.forget_deadlines();
+        guest
     }
 
     pub fn handle_secured(&mut self, id: ConnectionId, secured: Secured) {
-        if let Some(login) = self.logins.get_mut(&id) {
-            login.handle_secured(secured);
+        if let Some(conversation) = self.conversation(id) {
+            conversation.handle_secured(secured);
             self.ready.push_back(id);
         }
     }
 
     pub fn handle_tls_failure(&mut self, id: ConnectionId, reason: &str) {
-        if let Some(login) = self.logins.get_mut(&id) {
-            login.handle_tls_failure(reason);
+        if let Some(conversation) = self.conversation(id) {
+            conversation.handle_tls_failure(reason);
         }
     }
 
-    pub fn handle_input(&mut self, id: ConnectionId, bytes: &[u8]) {
-        if let Some(login) = self.logins.get_mut(&id) {
-            login.handle_input(bytes);
+    pub fn handle_input(&mut self, id: ConnectionId, octets: &[u8]) {
+        if let Some(conversation) = self.conversation(id) {
+            conversation.handle_input(octets);
         }
     }
 
     pub fn handle_end(&mut self, id: ConnectionId) {
-        if let Some(login) = self.logins.get_mut(&id) {
-            login.handle_end();
+        if let Some(conversation) = self.conversation(id) {
+            conversation.handle_end();
         }
     }
 
     pub fn handle_close(&mut self, id: ConnectionId, now: Now) {
-        if let Some(login) = self.logins.remove(&id) {
-            login.log_end(now);
+        if let Some(guest) = self.leave(id) {
+            guest.conversation.log_end(now);
         }
-        self.forget_deadlines();
     }
 
     pub fn handle_timeout(&mut self, now: Now) {
@@ -203,8 +214,8 @@ impl Front {
                 break;
             }
             self.deadlines.pop_front();
-            if let Some(login) = self.logins.get_mut(&id) {
-                login.run_out_of_time();
+            if let Some(conversation) = self.conversation(id) {
+                conversation.handle_deadline();
                 self.ready.push_back(id);
             }
         }
@@ -212,67 +223,81 @@ impl Front {
     }
 
     pub fn handle_stop(&mut self) {
-        for (&id, login) in &mut self.logins {
-            login.say_bye("Shutting down", "Server shutting down.");
-            self.ready.push_back(id);
-        }
-    }
-
-    /// Ends a conversation: `why` for the log, `text` for the client.
-    pub fn say_bye(&mut self, id: ConnectionId, why: &'static str, text: &str) {
-        if let Some(login) = self.logins.get_mut(&id) {
-            login.say_bye(why, text);
+        for (&id, guest) in &mut self.guests {
+            guest.conversation.handle_stop();
             self.ready.push_back(id);
         }
     }
 
     /// Works for one client until it must wait, or until `over`.
     pub fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Step {
-        match self.logins.get_mut(&id) {
-            Some(login) => login.run(now, over),
+        match self.conversation(id) {
+            Some(conversation) => conversation.run(now, over),
             None => Step::Close,
         }
     }
 
-    /// Passes a challenge on to the client that [`Step::Ask`] was about.
-    pub fn challenge(&mut self, id: ConnectionId, challenge: &Secret) {
-        if let Some(login) = self.logins.get_mut(&id) {
-            login.challenge(challenge);
+    /// Passes a challenge on to the client that has [asked](Step::Ask) this.
+    pub fn challenge(&mut self, id: ConnectionId, request: u32, challenge: &Secret) {
+        if let Some(conversation) = self.conversation(id) {
+            conversation.challenge(request, challenge);
             self.ready.push_back(id);
         }
     }
 
-    /// Lets in the client that [`Step::Ask`] was about, as `user`, who is served by the process `pid`.
-    pub fn admit(&mut self, id: ConnectionId, user: &str, pid: u32, now: Now) -> Option<Admitted> {
-        let admitted = self.logins.remove(&id)?.admit(user, pid, now);
-        self.forget_deadlines();
-        admitted
+    /// Lets in the client that has asked this, as `user`, who is served by the process `pid`.
+    pub fn admit(
+        &mut self,
+        id: ConnectionId,
+        request: u32,
+        user: &str,
+        pid: u32,
+        now: Now,
+    ) -> Entry {
+        let Some(conversation) = self.conversation(id) else {
+            return Entry::Nobody;
+        };
+        let entry = conversation.admit(request, user, pid);
+        match entry {
+            Entry::Session(_) => drop(self.leave(id)),
+            Entry::Answered => self.ready.push_back(id),
+            Entry::Nobody => self.handle_close(id, now),
+        }
+        entry
     }
 
-    /// Does not let in the client that [`Step::Ask`] was about; it is told so at `time`.
-    pub fn refuse(&mut self, id: ConnectionId, why: Refusal, time: Instant) {
-        if let Some(login) = self.logins.get_mut(&id) {
-            login.refuse(why, time);
+    /// Does not let in the client that has asked this; it is told so at `time`.
+    pub fn refuse(&mut self, id: ConnectionId, request: u32, why: Refusal, time: Instant) {
+        if let Some(conversation) = self.conversation(id) {
+            conversation.refuse(request, why, time);
             self.ready.push_back(id);
         }
+    }
+
+    /// What it has asked that somebody may still work on.
+    pub fn requests(&self, id: ConnectionId) -> Vec<u32> {
+        let guest = self.guests.get(&id);
+        guest.map_or_else(Vec::new, |guest| guest.conversation.requests())
     }
 
     /// Whether it was [turned away](Front::turn_away).
     pub fn is_turned_away(&self, id: ConnectionId) -> bool {
-        self.logins.get(&id).is_some_and(Login::is_turned_away)
+        self.guests
+            .get(&id)
+            .is_some_and(|guest| guest.is_turned_away)
     }
 
     /// This connection will be closed.  `why`, and the setting behind it, are for the log.
     pub fn give_up(&mut self, id: ConnectionId, why: &'static str, limit: &'static str) {
-        if let Some(login) = self.logins.get_mut(&id) {
-            login.give_up_on(why, limit);
+        if let Some(conversation) = self.conversation(id) {
+            conversation.give_up(why, limit);
         }
     }
 
-    /// Logs that a client has to wait so many seconds.
-    pub fn log_delay(&self, id: ConnectionId, seconds: f32) {
-        if let Some(login) = self.logins.get(&id) {
-            login.log_delay(seconds);
+    /// It has to wait so many seconds before what it has asked is looked at.
+    pub fn log_delay(&self, id: ConnectionId, request: u32, seconds: f32) {
+        if let Some(guest) = self.guests.get(&id) {
+            guest.conversation.log_delay(request, seconds);
         }
     }
 
@@ -291,24 +316,30 @@ impl Front {
 
     /// See [`net::Service::read_size`](crate::net::Service::read_size): nobody before login has much to say.
     pub fn read_size(&self) -> usize {
-        imap::MAX_UNANSWERED
+        READ_SIZE
     }
 
     pub fn wants_input(&self, id: ConnectionId) -> bool {
-        self.logins.get(&id).is_some_and(Login::wants_input)
+        let guest = self.guests.get(&id);
+        guest.is_some_and(|guest| guest.conversation.wants_input())
     }
 
     pub fn output(&mut self, id: ConnectionId) -> &mut Buffer {
-        match self.logins.get_mut(&id) {
-            Some(login) => login.output(),
+        match self.guests.get_mut(&id) {
+            Some(guest) => guest.conversation.output(),
             None => &mut self.nothing,
         }
+    }
+
+    fn conversation(&mut self, id: ConnectionId) -> Option<&mut dyn Conversation> {
+        let guest = self.guests.get_mut(&id)?;
+        Some(guest.conversation.as_mut())
     }
 
     /// Drops the deadlines of clients that have left, as far as they are the next ones.
     fn forget_deadlines(&mut self) {
         while let Some((_, id)) = self.deadlines.front()
-            && !self.logins.contains_key(id)
+            && !self.guests.contains_key(id)
         {
             self.deadlines.pop_front();
         }
@@ -329,6 +360,9 @@ impl Settings {
         }
     }
 }
+
+/// At once, from one client.
+const READ_SIZE: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The service of the front's loop: to whom each connection belongs, waiting to log in, relayed, or of the auth socket.
+//! The service of the front's loop: to whom each connection belongs, before login, on its way to a session, or relayed.
 //!
 //! | file | what |
 //! |---|---|
@@ -18,11 +18,11 @@ use hashbrown::HashMap;
 use crate::config::Config;
 use crate::front::desk::{Asker, Desk};
 use crate::front::limits::{Place, Places};
+use crate::front::protocols::{Clients, reception};
 use crate::front::relay::Relay;
-use crate::front::sasl_socket::{SaslSocket, SaslStep};
-use crate::front::{Admitted, Front, Question, Step};
+use crate::front::{Admitted, Ask, Front, Question, Step};
 use crate::ipc::channel::Channel;
-use crate::ipc::{Attempt, FrontCounters, ListenerKind, Origin, Protocol};
+use crate::ipc::{Attempt, FrontCounters, ListenerKind, Protocol};
 use crate::net::stream::{Peer, Stream};
 use crate::net::{
     Buffer, Change, ConnectionId, Now, Prefix, READ_SIZE, Run, SLICE, Secured, Service, SourceId,
@@ -39,7 +39,7 @@ pub(super) struct Server {
     /// What the loop is to do.
     changes: VecDeque<Change>,
 
-    /// The clients that wait to log in.
+    /// The clients before login.
     front: Front,
     /// The clients that have logged in and are about to be handed over.
     leaving: HashMap<ConnectionId, (Attempt, Box<Admitted>)>,
@@ -49,8 +49,6 @@ pub(super) struct Server {
     /// once it has, they are in `pairs`, by that end.
     joining: HashMap<ConnectionId, Attempt>,
     pairs: HashMap<ConnectionId, Attempt>,
-    /// The clients that ask whether somebody else may log in.
-    sasl: SaslSocket,
 
     places: Places,
     desk: Desk,
@@ -66,7 +64,7 @@ pub(super) struct Server {
     show: fn(&str),
     phase: Phase,
     /// inetd's client until the loop has it.
-    only_client: Option<Peer>,
+    only_client: Option<(Protocol, Peer)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +92,6 @@ impl Server {
             relay: Relay::default(),
             joining: HashMap::new(),
             pairs: HashMap::new(),
-            sasl: SaslSocket::new(&config),
             places: Places::new(
                 config.waiting_connections,
                 config.waiting_connections_per_address,
@@ -111,12 +108,25 @@ impl Server {
         }
     }
 
-    /// A client of IMAP has connected.
-    fn welcome(&mut self, id: ConnectionId, peer: Peer, now: Now) {
-        self.counters.connections = self.counters.connections.saturating_add(1);
+    fn welcome(&mut self, protocol: Protocol, id: ConnectionId, peer: Peer, now: Now) {
+        if let Some(objection) = self.front.objection(protocol) {
+            log::warn!("imap-login: {objection}");
+            return self.changes.push_back(Change::Cut(id));
+        }
+        if let Clients::Strangers { .. } = reception(protocol).clients {
+            self.counters.connections = self.counters.connections.saturating_add(1);
+            if !self.find_place(id, peer) {
+                return self.turn_away(protocol, id, peer, now);
+            }
+        }
+        self.front.handle_connect(protocol, id, peer, now);
+    }
+
+    /// Whether there is a place for one more client from there; another client may have to go for it.
+    fn find_place(&mut self, id: ConnectionId, peer: Peer) -> bool {
         let from = peer.address.map(|address| Prefix::of(address.ip()));
         match from.map_or(Place::Free, |from| self.places.enter(id, from)) {
-            Place::Free => {}
+            Place::Free => true,
             Place::InsteadOf(other) => {
                 self.front.give_up(
                     other,
@@ -124,27 +134,22 @@ impl Server {
                     "limits.waiting_connections",
                 );
                 self.changes.push_back(Change::Cut(other));
+                true
             }
-            Place::None => {
-                return self.turn_away(id, peer, now);
-            }
+            Place::None => false,
         }
-        self.front.handle_connect(id, peer, now);
     }
 
     /// Tells a client that there is no place for it, unless there are many such clients.
-    fn turn_away(&mut self, id: ConnectionId, peer: Peer, now: Now) {
+    fn turn_away(&mut self, protocol: Protocol, id: ConnectionId, peer: Peer, now: Now) {
         if peer.tls || self.turned_away >= MAX_TURNED_AWAY {
             self.changes.push_back(Change::Cut(id));
         }
         self.turned_away += 1;
-        let text = "Too many connections from this address wait to log in \
-                    (limits.waiting_connections_per_address).";
-        self.front.turn_away(id, peer, text, now);
+        self.front.turn_away(protocol, id, peer, now);
     }
 
     fn run_front(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
-        let asker = Asker::Client(id);
         loop {
             match self.front.run(id, now, over) {
                 Step::Idle => return Run::Idle,
@@ -152,34 +157,20 @@ impl Server {
                 Step::Wait(time) => return Run::Wait(time),
                 Step::StartTls => return Run::StartTls,
                 Step::Close => return Run::Close,
-                Step::Ask(question) => self.ask(asker, question, true, now),
+                Step::Ask(ask) => self.ask(id, ask, now),
             }
         }
     }
 
-    fn run_sasl(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
-        loop {
-            match self.sasl.run(id, now, over) {
-                SaslStep::Idle => return Run::Idle,
-                SaslStep::Again => return Run::Again,
-                SaslStep::Wait(time) => return Run::Wait(time),
-                SaslStep::Close => return Run::Close,
-                SaslStep::Ask {
-                    request,
-                    question,
-                    penalise,
-                } => self.ask(Asker::Sasl(id, request), question, penalise, now),
-            }
-        }
-    }
-
-    fn ask(&mut self, asker: Asker, question: Question, penalise: bool, now: Now) {
-        match question {
-            Question::Login(request) => {
-                let origin = request.origin.clone();
-                let wait = self.desk.ask(asker, request, penalise, now.instant);
+    fn ask(&mut self, client: ConnectionId, ask: Ask, now: Now) {
+        let request = ask.request;
+        let asker = Asker { client, request };
+        match ask.question {
+            Question::Login(login) => {
+                let wait = self.desk.ask(asker, login, ask.penalise, now.instant);
                 if !wait.is_zero() {
-                    self.log_delay(asker, &origin, wait);
+                    let seconds = wait.as_secs_f32().ceil();
+                    self.front.log_delay(client, request, seconds);
                 }
             }
             Question::Respond(response) => self.desk.respond(asker, response, now.instant),
@@ -188,25 +179,9 @@ impl Server {
         self.send_due(now);
     }
 
-    fn log_delay(&self, asker: Asker, origin: &Origin, wait: Duration) {
-        let wait = wait.as_secs_f32().ceil();
-        match asker {
-            Asker::Client(id) => self.front.log_delay(id, wait),
-            Asker::Sasl(..) => {
-                let address = origin
-                    .remote
-                    .map_or_else(String::new, |remote| remote.ip().to_canonical().to_string());
-                log::info!(
-                    "imap-login: Delayed for {wait} secs after failed logins from the same address, see \
-                     auth.penalty: rip={address}"
-                );
-            }
-        }
-    }
-
     fn counters(&self) -> FrontCounters {
         FrontCounters {
-            waiting: self.front.len() as u64,
+            waiting: self.front.waiting() as u64,
             relayed: self.relay.len() as u64,
             ..self.counters
         }
@@ -243,22 +218,15 @@ impl Server {
 impl Service for Server {
     fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         let listener = usize::try_from(peer.listener.0).unwrap_or(usize::MAX);
-        match self.listeners.get(listener).map(|kind| kind.protocol) {
-            Some(Protocol::Sasl) => {
-                if !self.sasl.handle_connect(id) {
-                    log::warn!("imap-login: Too many clients of the auth socket (listen.sasl)");
-                    self.changes.push_back(Change::Cut(id));
-                }
-            }
-            _ => self.welcome(id, peer, now),
+        match self.listeners.get(listener) {
+            Some(kind) => self.welcome(kind.protocol, id, peer, now),
+            None => self.changes.push_back(Change::Cut(id)),
         }
     }
 
     fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], _now: Now) {
         if self.relay.contains(id) {
             self.relay.handle_input(id, bytes);
-        } else if self.sasl.contains(id) {
-            self.sasl.handle_input(id, bytes);
         } else {
             self.front.handle_input(id, bytes);
         }
@@ -267,8 +235,6 @@ impl Service for Server {
     fn handle_end(&mut self, id: ConnectionId, _now: Now) {
         if self.relay.contains(id) {
             self.relay.handle_end(id);
-        } else if self.sasl.contains(id) {
-            self.sasl.handle_end(id);
         } else {
             self.front.handle_end(id);
         }
@@ -280,15 +246,17 @@ impl Service for Server {
         }
         if self.relay.contains(id) {
             self.relay.handle_close(id);
-        } else if self.sasl.contains(id) {
-            for request in self.sasl.handle_close(id) {
-                self.desk.give_up(Asker::Sasl(id, request), now.instant);
-            }
         } else if let Some((attempt, _)) = self.leaving.remove(&id) {
             self.desk.return_unused(attempt);
         } else if self.front.contains(id) {
             self.turned_away -= usize::from(self.front.is_turned_away(id));
-            self.desk.give_up(Asker::Client(id), now.instant);
+            for request in self.front.requests(id) {
+                let asker = Asker {
+                    client: id,
+                    request,
+                };
+                self.desk.give_up(asker, now.instant);
+            }
             self.places.leave(id);
             self.front.handle_close(id, now);
         }
@@ -347,7 +315,6 @@ impl Service for Server {
             self.phase = Phase::Stopping;
         }
         self.front.handle_stop();
-        self.sasl.handle_stop();
     }
 
     fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> Run {
@@ -355,8 +322,6 @@ impl Service for Server {
             Run::Detach
         } else if self.relay.contains(id) {
             self.relay.run(id)
-        } else if self.sasl.contains(id) {
-            self.run_sasl(id, now, over)
         } else {
             self.run_front(id, now, over)
         }
@@ -364,8 +329,7 @@ impl Service for Server {
 
     fn poll_ready(&mut self) -> Option<ConnectionId> {
         let ready = self.front.poll_ready();
-        let ready = ready.or_else(|| self.relay.poll_ready());
-        ready.or_else(|| self.sasl.poll_ready())
+        ready.or_else(|| self.relay.poll_ready())
     }
 
     fn next_timeout(&self) -> Option<Instant> {
@@ -380,8 +344,6 @@ impl Service for Server {
     fn wants_input(&self, id: ConnectionId) -> bool {
         if self.relay.contains(id) {
             self.relay.wants_input(id)
-        } else if self.sasl.contains(id) {
-            self.sasl.wants_input(id)
         } else {
             self.front.wants_input(id)
         }
@@ -407,8 +369,6 @@ impl Service for Server {
             &mut admitted.output
         } else if self.relay.contains(id) {
             self.relay.output(id)
-        } else if self.sasl.contains(id) {
-            self.sasl.output(id)
         } else {
             self.front.output(id)
         }

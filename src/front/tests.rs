@@ -230,8 +230,11 @@ fn what_is_asked_has_the_whole_of_it() {
     let mut talk = Talk::begin(remote(true));
     talk.front.handle_secured(ID, Secured::default());
     talk.front.handle_input(ID, b"a LOGIN bob x\r\n");
-    let Step::Ask(Question::Login(request)) = talk.front.run(ID, talk.now, &|| false) else {
+    let Step::Ask(ask) = talk.front.run(ID, talk.now, &|| false) else {
         panic!("nothing was asked");
+    };
+    let Question::Login(request) = ask.question else {
+        panic!("{ask:?}");
     };
     assert_eq!(request.protocol, Protocol::Imap);
     assert_eq!(request.origin.remote, remote(true).address);
@@ -360,21 +363,22 @@ fn scram_is_passed_on_in_both_directions() {
     };
     assert_eq!(first.expose(), b"n,,n=bob,r=a");
     assert_eq!(binding, Binding::default());
-    talk.front.challenge(ID, &Secret::new(b"r=ab".to_vec()));
+    talk.front
+        .challenge(ID, ONLY, &Secret::new(b"r=ab".to_vec()));
     assert_eq!(talk.say(""), "+ cj1hYg==\r\n");
     assert_eq!(talk.say("Yz1iaXdz\r\n"), "");
     assert!(matches!(
         talk.asked.pop(),
         Some(Question::Respond(response)) if response.expose() == b"c=biws"
     ));
-    talk.front.challenge(ID, &Secret::new(b"v=".to_vec()));
+    talk.front.challenge(ID, ONLY, &Secret::new(b"v=".to_vec()));
     assert_eq!(talk.say(""), "+ dj0=\r\n");
     talk.say("\r\n");
     assert!(matches!(
         talk.asked.pop(),
         Some(Question::Respond(response)) if response.expose().is_empty()
     ));
-    let admitted = talk.front.admit(ID, "bob", 4711, talk.now);
+    let admitted = admit(&mut talk.front, "bob", talk.now);
     assert_eq!(tag(&admitted.unwrap()), b"a");
 }
 
@@ -388,7 +392,8 @@ fn who_gives_scram_up_lets_nobody_wait() {
         talk.say("");
         talk.say("a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj1h\r\n");
         talk.asked.clear();
-        talk.front.challenge(ID, &Secret::new(b"r=ab".to_vec()));
+        talk.front
+            .challenge(ID, ONLY, &Secret::new(b"r=ab".to_vec()));
         talk.say("");
         assert_eq!(talk.say(&format!("{word}\r\n")), answer);
         assert!(matches!(talk.asked.pop(), Some(Question::GiveUp)));
@@ -397,7 +402,8 @@ fn who_gives_scram_up_lets_nobody_wait() {
     let mut talk = Talk::with(&everything(), Peer::default());
     talk.say("");
     talk.say("a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj1h\r\n");
-    talk.front.challenge(ID, &Secret::new(b"r=ab".to_vec()));
+    talk.front
+        .challenge(ID, ONLY, &Secret::new(b"r=ab".to_vec()));
     talk.front.handle_end(ID);
     talk.say("");
     assert!(matches!(talk.asked.pop(), Some(Question::GiveUp)));
@@ -430,7 +436,8 @@ fn scram_plus_is_offered_where_there_is_a_channel_to_bind_to() {
             end_point: Some(vec![2; 32]),
         };
         assert!(matches!(request.proof, Proof::Scram { binding, .. } if binding == expected));
-        talk.front.refuse(ID, Refusal::Mismatch, talk.now.instant);
+        talk.front
+            .refuse(ID, ONLY, Refusal::Mismatch, talk.now.instant);
         assert!(talk.say("").starts_with("a NO [AUTHENTICATIONFAILED]"));
     }
     // In the clear it is not, and SCRAM is, as it shows no password.
@@ -469,7 +476,7 @@ fn a_certificate_is_enough_for_external() {
         };
         assert_eq!(request.proof, expected);
         talk.front
-            .refuse(ID, Refusal::NotPermitted, talk.now.instant);
+            .refuse(ID, ONLY, Refusal::NotPermitted, talk.now.instant);
         let answer = talk.say("");
         assert!(answer.ends_with("a NO [AUTHORIZATIONFAILED] This user has no mail here.\r\n"));
     }
@@ -492,7 +499,7 @@ fn each_refusal_has_its_code() {
         talk.say("");
         talk.say("a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj1h\r\n");
         let time = talk.now.instant + Duration::from_secs(2);
-        talk.front.refuse(ID, why, time);
+        talk.front.refuse(ID, ONLY, why, time);
         let answer = talk.say("");
         assert!(answer.starts_with(&format!("a NO [{code}] ")), "{answer}");
         assert_eq!(talk.waited, Duration::from_secs(2));
@@ -510,10 +517,10 @@ fn an_exchange_that_is_given_up_while_its_client_is_silent_is_refused_when_it_an
     let mut talk = Talk::with(&everything(), Peer::default());
     talk.say("");
     talk.say("a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj1h\r\n");
-    talk.front.challenge(ID, &Secret::new(b"x".to_vec()));
+    talk.front.challenge(ID, ONLY, &Secret::new(b"x".to_vec()));
     assert_eq!(talk.say(""), "+ eA==\r\n");
     talk.front
-        .refuse(ID, Refusal::Unavailable, talk.now.instant);
+        .refuse(ID, ONLY, Refusal::Unavailable, talk.now.instant);
     // Its next line is the answer to the challenge, whenever it comes.
     assert_eq!(talk.say(""), "");
     let answer = talk.say("Yz0=\r\n");
@@ -525,10 +532,11 @@ fn an_exchange_that_is_given_up_while_its_client_is_silent_is_refused_when_it_an
 fn a_verdict_that_comes_too_late_is_nobodys() {
     let mut talk = Talk::begin(Peer::default());
     talk.say("");
-    talk.front.refuse(ID, Refusal::Mismatch, talk.now.instant);
-    talk.front.challenge(ID, &Secret::new(b"x".to_vec()));
+    talk.front
+        .refuse(ID, ONLY, Refusal::Mismatch, talk.now.instant);
+    talk.front.challenge(ID, ONLY, &Secret::new(b"x".to_vec()));
     assert_eq!(talk.say(""), "");
-    assert!(talk.front.admit(ID, "alice", 1, talk.now).is_none());
+    assert!(admit(&mut talk.front, "alice", talk.now).is_none());
     assert!(!talk.front.contains(ID));
 }
 
@@ -614,7 +622,17 @@ fn rcgen_certificate() -> Vec<u8> {
     certificate::tests::made(Some("bob@example.org"), "Bob")
 }
 
+fn admit(front: &mut Front, user: &str, now: Now) -> Option<Admitted> {
+    match front.admit(ID, ONLY, user, 4711, now) {
+        Entry::Session(admitted) => Some(*admitted),
+        Entry::Answered | Entry::Nobody => None,
+    }
+}
+
 const ID: ConnectionId = ConnectionId(99);
+
+/// A client of IMAP asks one thing at a time.
+const ONLY: u32 = 0;
 
 /// One client, and somebody who knows alice's password.
 struct Talk {
@@ -636,7 +654,7 @@ impl Talk {
     fn with(config: &Config, peer: Peer) -> Talk {
         let mut front = Front::new(config, true);
         let now = Now::read();
-        front.handle_connect(ID, peer, now);
+        front.handle_connect(Protocol::Imap, ID, peer, now);
         Talk {
             front,
             now,
@@ -673,7 +691,7 @@ impl Talk {
                     self.closed = true;
                     break;
                 }
-                Step::Ask(question) => {
+                Step::Ask(Ask { question, .. }) => {
                     let Question::Login(request) = &question else {
                         self.asked.push(question);
                         continue;
@@ -683,11 +701,11 @@ impl Talk {
                         continue;
                     };
                     if user == b"alice" && password.expose() == b"secret" {
-                        self.admitted = self.front.admit(ID, "alice", 4711, self.now);
+                        self.admitted = admit(&mut self.front, "alice", self.now);
                         return String::new();
                     }
                     let time = self.now.instant + Config::default().failure_delay;
-                    self.front.refuse(ID, Refusal::Mismatch, time);
+                    self.front.refuse(ID, ONLY, Refusal::Mismatch, time);
                 }
             }
         }

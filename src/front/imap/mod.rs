@@ -1,22 +1,44 @@
-//! The dialogue with one client before login (RFC 9051 6.1 and 6.2, RFC 4959).
+//! IMAP before login (RFC 9051 6.1 and 6.2, RFC 4959): the conversation with one client.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | the client: what it sends, and how the conversation ends |
+//! | `command` | its commands |
+//! | `authenticate` | LOGIN and AUTHENTICATE |
+//! | `refusal` | what somebody who is not let in is told |
+
+mod authenticate;
+mod command;
+mod refusal;
 
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::attempts::{At, Attempts, Declined, Secrecy};
-use super::sasl::{self, Exchange, Ground, Mechanism, Next};
-use super::{Admitted, Question, Settings, Step, refusal};
-use crate::config::TlsRequired;
+use super::Settings;
+use super::attempts::{At, Attempts};
+use super::conversation::{Admitted, Ask, Conversation, Entry, Question, Step};
+use super::protocols::{Clients, Reception};
+use super::sasl::{Exchange, Ground};
+use super::secrecy::Secrecy;
 use crate::imap::LoggedIn;
-use crate::imap::command::{Command, Tag, Tagged};
+use crate::imap::command::{Tag, Tagged};
 use crate::imap::connection::{Bad, Connection, Event, State};
-use crate::imap::response::{self, Code, Stage, Status};
-use crate::ipc::{LoginRequest, Proof, Protocol, Refusal};
+use crate::imap::response::{self, Code, Status};
+use crate::ipc::Refusal;
 use crate::mail::Secret;
 use crate::net::stream::Peer;
 use crate::net::{Buffer, ConnectionId, Now, Secured};
 
-pub(super) struct Login {
+pub(super) const RECEPTION: Reception = Reception {
+    begin: |settings, id, peer, now| Box::new(ImapClient::new(settings, id, peer, now)),
+    clients: Clients::Strangers {
+        turn_away: |settings, id, peer, now| {
+            Box::new(ImapClient::turned_away(settings, id, peer, now))
+        },
+    },
+};
+
+pub(super) struct ImapClient {
     settings: Rc<Settings>,
     connection: Connection,
     output: Buffer,
@@ -29,7 +51,6 @@ pub(super) struct Login {
     commands: u32,
     /// How much was sent since the last thing that made sense.
     unanswered: usize,
-    is_turned_away: bool,
     /// The client has sent something.
     was_heard: bool,
     /// The monitor does not wait for the client's answer any more.  The answer will be refused for
@@ -52,16 +73,10 @@ enum Phase {
     Closing,
 }
 
-impl Login {
-    pub fn new(settings: Rc<Settings>, id: ConnectionId, peer: Peer, now: Now) -> Login {
-        let secrecy = match peer.tls {
-            true => Secrecy::Handshaking,
-            // The client would have to show its certificate to us, not to the proxy.
-            false if peer.proxy_tls && !settings.certificate_required => Secrecy::Proxied,
-            false if is_same_host(peer) => Secrecy::Local,
-            false => Secrecy::Clear,
-        };
-        let mut login = Login {
+impl ImapClient {
+    fn new(settings: Rc<Settings>, id: ConnectionId, peer: Peer, now: Now) -> ImapClient {
+        let secrecy = Secrecy::of(peer, &settings);
+        let mut client = ImapClient {
             connection: Connection::new(State::NotAuthenticated, settings.separator),
             settings,
             output: Buffer::new(),
@@ -72,45 +87,147 @@ impl Login {
             bad_commands: 0,
             commands: 0,
             unanswered: 0,
-            is_turned_away: false,
             was_heard: false,
             given_up: None,
         };
         if !peer.tls {
-            login.greet();
+            client.greet();
         }
-        login
+        client
     }
 
     /// A client for whom there is no place.  It is told so, and nothing else.
-    pub fn turned_away(
-        settings: Rc<Settings>,
-        id: ConnectionId,
-        peer: Peer,
-        text: &str,
-        now: Now,
-    ) -> Login {
-        let mut login = Login::new(settings, id, peer, now);
-        login.output = Buffer::new();
-        response::bye(login.output.writer(), Some(Code::Limit), text);
-        login.close("Too many connections from the same address have not logged in");
-        login.attempts.limit = Some("limits.waiting_connections_per_address");
-        login.is_turned_away = true;
-        login
+    fn turned_away(settings: Rc<Settings>, id: ConnectionId, peer: Peer, now: Now) -> ImapClient {
+        let mut client = ImapClient::new(settings, id, peer, now);
+        client.output = Buffer::new();
+        let text = "Too many connections from this address wait to log in \
+                    (limits.waiting_connections_per_address).";
+        response::bye(client.output.writer(), Some(Code::Limit), text);
+        client.close("Too many connections from the same address have not logged in");
+        client.attempts.limit = Some("limits.waiting_connections_per_address");
+        client
     }
 
-    pub fn is_turned_away(&self) -> bool {
-        self.is_turned_away
+    fn greet(&mut self) {
+        let capabilities = self.capabilities();
+        let code = Some(Code::Capability(&capabilities));
+        response::untagged(self.output.writer(), Status::Ok, code, "Roost is ready.");
+        self.phase = Phase::Talking;
     }
 
-    /// The connection will be closed without a word.
-    pub fn give_up_on(&mut self, why: &'static str, limit: &'static str) {
-        self.attempts.limit = Some(limit);
+    fn close(&mut self, why: &'static str) {
+        self.attempts.ended = Some(why);
+        self.phase = Phase::Closing;
+    }
+
+    /// Ends the conversation: `why` for the log, `text` for the client.
+    fn say_bye(&mut self, why: &'static str, text: &str) {
+        match self.phase {
+            Phase::Closing => return,
+            // The client would not understand a text.
+            Phase::Securing { .. } => {}
+            _ => response::bye(self.output.writer(), None, text),
+        }
         self.close(why);
     }
 
-    /// TLS has been agreed on.
-    pub fn handle_secured(&mut self, secured: Secured) {
+    fn await_input(&mut self) -> Step {
+        if self.ended {
+            let at_end = std::mem::replace(&mut self.phase, Phase::Closing);
+            return match at_end {
+                Phase::Sasl(_, exchange) if exchange.is_begun() => ask(Question::GiveUp),
+                _ => Step::Close,
+            };
+        }
+        if self.unanswered > MAX_UNANSWERED {
+            let text = "Command too long before login.";
+            self.say_bye("Too long a command", text);
+            return Step::Close;
+        }
+        Step::Idle
+    }
+
+    fn handle_event(&mut self, event: Event, now: Now) -> Option<Step> {
+        match event {
+            Event::Command(Tagged { tag, command }) => {
+                self.commands = self.commands.saturating_add(1);
+                if self.commands > MAX_COMMANDS {
+                    self.say_bye("Too many commands", "Too many commands before login.");
+                    return None;
+                }
+                self.handle_command(tag, command, now)
+            }
+            Event::Continuation(response) => {
+                match std::mem::replace(&mut self.phase, Phase::Talking) {
+                    Phase::Sasl(tag, exchange) => {
+                        self.handle_response(tag, exchange, response, now)
+                    }
+                    phase => {
+                        self.phase = phase;
+                        None
+                    }
+                }
+            }
+            Event::Cancelled => {
+                let step = self.abandon();
+                if let Phase::Sasl(tag, _) = std::mem::replace(&mut self.phase, Phase::Talking) {
+                    let out = self.output.writer();
+                    response::tagged(out, &tag, Status::Bad, None, "Authentication given up.");
+                }
+                step
+            }
+            Event::Bad(bad) => {
+                let step = self.abandon();
+                self.phase = Phase::Talking;
+                self.handle_bad(&bad);
+                step
+            }
+            // None of these comes in the state NotAuthenticated.
+            Event::Append(..)
+            | Event::AppendData
+            | Event::AppendMessage(_)
+            | Event::AppendEnd
+            | Event::Done => {
+                self.connection.refuse();
+                self.say_bye("Too many invalid commands", "Log in first.");
+                None
+            }
+        }
+    }
+
+    /// Tells the monitor, if it waits for the client's answer, that the answer does not come.
+    fn abandon(&self) -> Option<Step> {
+        match &self.phase {
+            Phase::Sasl(_, exchange) if exchange.is_begun() => Some(ask(Question::GiveUp)),
+            _ => None,
+        }
+    }
+
+    fn handle_bad(&mut self, bad: &Bad) {
+        bad.write(self.output.writer());
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        if bad.fatal || self.bad_commands >= MAX_BAD_COMMANDS {
+            self.say_bye("Too many invalid commands", "Too many bad commands.");
+        }
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        let secured = self.secured.as_deref();
+        self.attempts.secrecy.ground(&self.settings, secured)
+    }
+}
+
+/// A question of this client: it asks one at a time.
+fn ask(question: Question) -> Step {
+    Step::Ask(Ask {
+        request: ONLY,
+        question,
+        penalise: true,
+    })
+}
+
+impl Conversation for ImapClient {
+    fn handle_secured(&mut self, secured: Secured) {
         self.attempts.secrecy = Secrecy::Tls;
         self.was_heard = true;
         self.secured = Some(Box::new(secured));
@@ -121,53 +238,31 @@ impl Login {
         }
     }
 
-    pub fn handle_tls_failure(&mut self, reason: &str) {
+    fn handle_tls_failure(&mut self, reason: &str) {
         self.was_heard = true;
         self.attempts.fail_tls(reason);
     }
 
-    pub fn handle_input(&mut self, bytes: &[u8]) {
+    fn handle_input(&mut self, octets: &[u8]) {
         self.was_heard = true;
-        self.unanswered = self.unanswered.saturating_add(bytes.len());
-        self.connection.handle_input(bytes);
+        self.unanswered = self.unanswered.saturating_add(octets.len());
+        self.connection.handle_input(octets);
     }
 
-    pub fn handle_end(&mut self) {
+    fn handle_end(&mut self) {
         self.ended = true;
     }
 
-    pub fn wants_input(&self) -> bool {
-        match self.phase {
-            Phase::Talking | Phase::Sasl(..) => self.connection.wants_input(),
-            // The loop tells of the end.
-            Phase::Securing { .. } => true,
-            Phase::Asking(..) | Phase::Refusing(..) | Phase::Closing => false,
-        }
-    }
-
-    pub fn output(&mut self) -> &mut Buffer {
-        &mut self.output
-    }
-
-    /// The client has not logged in in time.
-    pub fn run_out_of_time(&mut self) {
+    fn handle_deadline(&mut self) {
         self.attempts.limit.get_or_insert("auth.login_timeout");
         self.say_bye("Inactivity", "It took too long to log in.");
     }
 
-    /// Ends the conversation: `why` for the log, `text` for the client.
-    pub fn say_bye(&mut self, why: &'static str, text: &str) {
-        match self.phase {
-            Phase::Closing => return,
-            // The client would not understand a text.
-            Phase::Securing { .. } => {}
-            _ => response::bye(self.output.writer(), None, text),
-        }
-        self.close(why);
+    fn handle_stop(&mut self) {
+        self.say_bye("Shutting down", "Server shutting down.");
     }
 
-    /// Answers whatever the client has said, up to what it must wait for.
-    pub fn run(&mut self, now: Now, over: &dyn Fn() -> bool) -> Step {
+    fn run(&mut self, now: Now, over: &dyn Fn() -> bool) -> Step {
         loop {
             match &self.phase {
                 Phase::Closing => return Step::Close,
@@ -202,35 +297,46 @@ impl Login {
         }
     }
 
-    /// The monitor has a question to the client.
-    pub fn challenge(&mut self, challenge: &Secret) {
+    fn wants_input(&self) -> bool {
+        match self.phase {
+            Phase::Talking | Phase::Sasl(..) => self.connection.wants_input(),
+            // The loop tells of the end.
+            Phase::Securing { .. } => true,
+            Phase::Asking(..) | Phase::Refusing(..) | Phase::Closing => false,
+        }
+    }
+
+    fn output(&mut self) -> &mut Buffer {
+        &mut self.output
+    }
+
+    fn challenge(&mut self, _request: u32, challenge: &Secret) {
         match std::mem::replace(&mut self.phase, Phase::Talking) {
             Phase::Asking(tag, exchange) => self.pose(tag, exchange, challenge.expose()),
             phase => self.phase = phase,
         }
     }
 
-    /// The client is who it says it is.
-    pub fn admit(mut self, user: &str, pid: u32, now: Now) -> Option<Admitted> {
-        let Phase::Asking(tag, _) = self.phase else {
-            self.log_end(now);
-            return None;
+    fn admit(&mut self, _request: u32, user: &str, pid: u32) -> Entry {
+        let Phase::Asking(tag, _) = &self.phase else {
+            return Entry::Nobody;
         };
-        self.attempts.log_success(user, pid);
         let logged_in = LoggedIn {
-            tag,
+            tag: tag.clone(),
             bad_commands: self.bad_commands,
         };
-        Some(Admitted {
+        self.attempts.log_success(user, pid);
+        Entry::Session(Box::new(Admitted {
             is_encrypted: self.attempts.secrecy == Secrecy::Tls,
             origin: self.attempts.origin(),
             state: logged_in.to_octets(),
             input: self.connection.take_input(),
-            output: self.output,
-        })
+            output: std::mem::take(&mut self.output),
+            say_sorry: refusal::say_bye,
+        }))
     }
 
-    pub fn refuse(&mut self, why: Refusal, time: Instant) {
+    fn refuse(&mut self, _request: u32, why: Refusal, time: Instant) {
         match std::mem::replace(&mut self.phase, Phase::Talking) {
             Phase::Asking(tag, _) => {
                 self.attempts.fail(why);
@@ -245,11 +351,21 @@ impl Login {
         }
     }
 
-    pub fn log_delay(&self, seconds: f32) {
+    /// Whatever it is at: somebody may still work on what it asked before it was told to go.
+    fn requests(&self) -> Vec<u32> {
+        vec![ONLY]
+    }
+
+    fn give_up(&mut self, why: &'static str, limit: &'static str) {
+        self.attempts.limit = Some(limit);
+        self.close(why);
+    }
+
+    fn log_delay(&self, _request: u32, seconds: f32) {
         self.attempts.log_delay(seconds);
     }
 
-    pub fn log_end(&self, now: Now) {
+    fn log_end(&self, now: Now) {
         let at = match self.phase {
             Phase::Sasl(..) => At::Answering,
             Phase::Asking(..) => At::Waiting,
@@ -259,338 +375,10 @@ impl Login {
         };
         self.attempts.log_end(at, self.was_heard, now.instant);
     }
-
-    fn greet(&mut self) {
-        let capabilities = self.capabilities();
-        let code = Some(Code::Capability(&capabilities));
-        response::untagged(self.output.writer(), Status::Ok, code, "Roost is ready.");
-        self.phase = Phase::Talking;
-    }
-
-    fn close(&mut self, why: &'static str) {
-        self.attempts.ended = Some(why);
-        self.phase = Phase::Closing;
-    }
-
-    fn await_input(&mut self) -> Step {
-        if self.ended {
-            let at_end = std::mem::replace(&mut self.phase, Phase::Closing);
-            return match at_end {
-                Phase::Sasl(_, exchange) if exchange.is_begun() => Step::Ask(Question::GiveUp),
-                _ => Step::Close,
-            };
-        }
-        if self.unanswered > MAX_UNANSWERED {
-            let text = "Command too long before login.";
-            self.say_bye("Too long a command", text);
-            return Step::Close;
-        }
-        Step::Idle
-    }
-
-    fn handle_event(&mut self, event: Event, now: Now) -> Option<Step> {
-        match event {
-            Event::Command(Tagged { tag, command }) => {
-                self.commands = self.commands.saturating_add(1);
-                if self.commands > MAX_COMMANDS {
-                    self.say_bye("Too many commands", "Too many commands before login.");
-                    return None;
-                }
-                self.handle_command(tag, command, now)
-            }
-            Event::Continuation(response) => {
-                let response = response;
-                match std::mem::replace(&mut self.phase, Phase::Talking) {
-                    Phase::Sasl(tag, exchange) => {
-                        self.handle_response(tag, exchange, response, now)
-                    }
-                    phase => {
-                        self.phase = phase;
-                        None
-                    }
-                }
-            }
-            Event::Cancelled => {
-                let step = self.give_up();
-                if let Phase::Sasl(tag, _) = std::mem::replace(&mut self.phase, Phase::Talking) {
-                    let out = self.output.writer();
-                    response::tagged(out, &tag, Status::Bad, None, "Authentication given up.");
-                }
-                step
-            }
-            Event::Bad(bad) => {
-                let step = self.give_up();
-                self.phase = Phase::Talking;
-                self.handle_bad(&bad);
-                step
-            }
-            // None of these comes in the state NotAuthenticated.
-            Event::Append(..)
-            | Event::AppendData
-            | Event::AppendMessage(_)
-            | Event::AppendEnd
-            | Event::Done => {
-                self.connection.refuse();
-                self.say_bye("Too many invalid commands", "Log in first.");
-                None
-            }
-        }
-    }
-
-    /// Tells the monitor, if it waits for the client's answer, that the answer does not come.
-    fn give_up(&self) -> Option<Step> {
-        match &self.phase {
-            Phase::Sasl(_, exchange) if exchange.is_begun() => Some(Step::Ask(Question::GiveUp)),
-            _ => None,
-        }
-    }
-
-    fn handle_bad(&mut self, bad: &Bad) {
-        bad.write(self.output.writer());
-        self.bad_commands = self.bad_commands.saturating_add(1);
-        if bad.fatal || self.bad_commands >= MAX_BAD_COMMANDS {
-            self.say_bye("Too many invalid commands", "Too many bad commands.");
-        }
-    }
-
-    /// RFC 9051 6.1 and 6.2; the connection lets no other command through.
-    fn handle_command(&mut self, tag: Tag, command: Command, now: Now) -> Option<Step> {
-        match command {
-            Command::Capability => {
-                let capabilities = self.capabilities();
-                response::capability(self.output.writer(), &capabilities);
-                self.done(&tag, "Capability completed.")
-            }
-            Command::Noop => self.done(&tag, "NOOP completed."),
-            Command::Id(_) => {
-                response::id(self.output.writer(), &[("name", "Roost")]);
-                self.done(&tag, "ID completed.")
-            }
-            Command::Logout => {
-                response::bye(self.output.writer(), None, "Goodbye.");
-                self.done(&tag, "Logged out.");
-                self.connection.set_state(State::Logout);
-                self.close("Logged out");
-                None
-            }
-            Command::StartTls => self.start_tls(&tag),
-            Command::Login { user, password } => self.login(tag, user, password, now),
-            Command::Authenticate { mechanism, initial } => {
-                self.authenticate(tag, &mechanism, initial, now)
-            }
-            _ => {
-                let out = self.output.writer();
-                response::tagged(out, &tag, Status::Bad, None, "Log in first.");
-                None
-            }
-        }
-    }
-
-    fn done(&mut self, tag: &Tag, text: &str) -> Option<Step> {
-        response::tagged(self.output.writer(), tag, Status::Ok, None, text);
-        None
-    }
-
-    /// RFC 9051 6.2.1
-    fn start_tls(&mut self, tag: &Tag) -> Option<Step> {
-        let is_tls = self.is_tls();
-        let out = self.output.writer();
-        if !self.settings.starttls || is_tls {
-            let text = match is_tls {
-                true => "TLS is in use already.",
-                false => "TLS is not to be had here.",
-            };
-            response::tagged(out, tag, Status::Bad, None, text);
-            return None;
-        }
-        response::tagged(out, tag, Status::Ok, None, "Begin TLS now.");
-        self.connection.start_tls();
-        self.unanswered = 0;
-        self.attempts.secrecy = Secrecy::Handshaking;
-        self.phase = Phase::Securing { greet: false };
-        Some(Step::StartTls)
-    }
-
-    /// RFC 9051 6.2.3
-    fn login(&mut self, tag: Tag, user: Vec<u8>, password: Secret, now: Now) -> Option<Step> {
-        if !self.settings.mechanisms.has_passwords() {
-            return self.refuse_mechanism(&tag, "LOGIN");
-        }
-        if !self.ground().is_private {
-            return self.refuse_in_clear(&tag, true);
-        }
-        let mechanism = Mechanism::Plain.name();
-        let password = password;
-        let proof = Proof::Password {
-            mechanism,
-            user,
-            password,
-        };
-        self.ask(tag, Exchange::Plain, proof, now)
-    }
-
-    /// RFC 9051 6.2.2, RFC 4959
-    fn authenticate(
-        &mut self,
-        tag: Tag,
-        name: &str,
-        initial: Option<Secret>,
-        now: Now,
-    ) -> Option<Step> {
-        let Some(mechanism) = self.settings.mechanisms.find(name) else {
-            return self.refuse_mechanism(&tag, name);
-        };
-        if !mechanism.is_possible(self.ground()) {
-            return match self.is_tls() {
-                true => self.refuse_mechanism(&tag, name),
-                false => self.refuse_in_clear(&tag, mechanism.sends_password()),
-            };
-        }
-        let (exchange, challenge) = mechanism.begin();
-        match initial {
-            Some(response) => self.handle_response(tag, exchange, response, now),
-            None => {
-                self.attempts.begin(b"", mechanism.name(), now.instant);
-                self.pose(tag, exchange, challenge.as_bytes());
-                None
-            }
-        }
-    }
-
-    /// The client's next word in a SASL exchange.
-    fn handle_response(
-        &mut self,
-        tag: Tag,
-        exchange: Exchange,
-        response: Secret,
-        now: Now,
-    ) -> Option<Step> {
-        let mechanism = exchange.mechanism();
-        if let Some(why) = self.given_up.take() {
-            self.attempts.fail(why);
-            self.phase = Phase::Refusing(tag, why, now.instant);
-            return None;
-        }
-        match exchange.handle(response, self.ground()) {
-            Next::Challenge(exchange, challenge) => {
-                self.attempts.begin(b"", mechanism, now.instant);
-                self.pose(tag, exchange, challenge.as_bytes());
-                None
-            }
-            Next::Ask(exchange, proof) => self.ask(tag, exchange, proof, now),
-            Next::Respond(exchange, response) => {
-                self.phase = Phase::Asking(tag, exchange);
-                Some(Step::Ask(Question::Respond(response)))
-            }
-            Next::Malformed => {
-                // The monitor is not asked, but the answer takes as long as for any other failure.
-                self.attempts.begin(b"", mechanism, now.instant);
-                self.attempts.fail(Refusal::Mismatch);
-                let time = now.instant.checked_add(self.settings.failure_delay);
-                let time = time.unwrap_or(now.instant);
-                self.phase = Phase::Refusing(tag, Refusal::Mismatch, time);
-                None
-            }
-        }
-    }
-
-    fn pose(&mut self, tag: Tag, exchange: Exchange, challenge: &[u8]) {
-        let out = self.output.writer();
-        self.connection.challenge(&tag, challenge, out);
-        self.given_up = None;
-        self.phase = Phase::Sasl(tag, exchange);
-    }
-
-    fn ask(&mut self, tag: Tag, exchange: Exchange, proof: Proof, now: Now) -> Option<Step> {
-        let claimed = sasl::claimed(&proof);
-        self.attempts
-            .begin(&claimed, exchange.mechanism(), now.instant);
-        self.phase = Phase::Asking(tag, exchange);
-        Some(Step::Ask(Question::Login(Box::new(LoginRequest {
-            protocol: Protocol::Imap,
-            origin: self.attempts.origin(),
-            proof,
-        }))))
-    }
-
-    /// RFC 9051 11.1: a password must not go over a network in the clear.
-    fn refuse_in_clear(&mut self, tag: &Tag, is_password: bool) -> Option<Step> {
-        if self.settings.certificate_required {
-            self.attempts.declined = Some(Declined::NoCertificate);
-        } else if is_password {
-            self.attempts.declined = Some(Declined::TooOpen);
-        } else {
-            self.attempts.declined.get_or_insert(Declined::Mechanism);
-        }
-        let code = Some(Code::PrivacyRequired);
-        let out = self.output.writer();
-        response::tagged(out, tag, Status::No, code, "Use TLS first.");
-        None
-    }
-
-    /// XOAUTH2 is what most clients ask for in vain; they do not look at what is offered.
-    fn refuse_mechanism(&mut self, tag: &Tag, name: &str) -> Option<Step> {
-        self.attempts.declined.get_or_insert(Declined::Mechanism);
-        let offered = self.settings.mechanisms.offered(self.ground());
-        let offered = match offered.is_empty() {
-            true => "nothing is".to_owned(),
-            false => offered.join(" "),
-        };
-        let name: String = name.chars().take(MAX_MECHANISM).collect();
-        let text = format!("{name} is not offered here; offered: {offered}.");
-        let out = self.output.writer();
-        response::tagged(out, tag, Status::No, Some(Code::Cannot), &text);
-        None
-    }
-
-    fn is_tls(&self) -> bool {
-        match self.attempts.secrecy {
-            Secrecy::Tls | Secrecy::Handshaking | Secrecy::Proxied => true,
-            Secrecy::Clear | Secrecy::Local => false,
-        }
-    }
-
-    fn ground(&self) -> Ground<'_> {
-        let is_tls = self.is_tls();
-        let (is_private, is_usable) = match self.settings.tls_required {
-            _ if self.settings.certificate_required => (is_tls, is_tls),
-            TlsRequired::Off | TlsRequired::No => (true, true),
-            TlsRequired::Yes => (is_tls || self.attempts.secrecy == Secrecy::Local, true),
-            TlsRequired::Always => (is_tls, is_tls),
-        };
-        Ground {
-            is_private,
-            is_usable,
-            secured: self.secured.as_deref(),
-        }
-    }
-
-    fn capabilities(&self) -> String {
-        let ground = self.ground();
-        let stage = Stage::PreLogin {
-            starttls: self.settings.starttls && !self.is_tls(),
-            login: ground.is_private && self.settings.mechanisms.has_passwords(),
-            mechanisms: &self.settings.mechanisms.offered(ground),
-        };
-        response::capabilities(stage, Some(self.settings.append_limit))
-    }
 }
 
-/// What stays within this machine need not be encrypted.
-fn is_same_host(peer: Peer) -> bool {
-    if peer.proxy.is_some() {
-        // The way from the proxy to us may be unsafe, whatever the client's address is.
-        return false;
-    }
-    match (peer.address, peer.local) {
-        (Some(address), Some(local)) => {
-            let address = address.ip().to_canonical();
-            address.is_loopback() || address == local.ip().to_canonical()
-        }
-        // A unix socket or a pipe.
-        _ => true,
-    }
-}
+/// The number of its only question.
+const ONLY: u32 = 0;
 
 /// How many bad commands a client may send before login.
 const MAX_BAD_COMMANDS: u32 = 3;
@@ -600,6 +388,3 @@ const MAX_COMMANDS: u32 = 100;
 
 /// The longest command before login, literals included: twice the longest SASL token one meets.
 pub(super) const MAX_UNANSWERED: usize = 16 * 1024;
-
-/// How much of the name of a mechanism is repeated.
-const MAX_MECHANISM: usize = 40;

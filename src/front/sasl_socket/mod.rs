@@ -8,12 +8,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `mod` | the clients and their requests |
+//! | `mod` | a client and its requests |
 //! | `line` | the lines, read and written |
 
 mod line;
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -21,45 +20,25 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::sasl::{self, Allowed, Exchange, Ground, Mechanism, Next};
-use super::{Question, refusal};
-use crate::config::Config;
+use super::Settings;
+use super::conversation::{Ask, Conversation, Entry, Question, Step};
+use super::protocols::{Clients, Reception};
+use super::sasl::{self, Exchange, Ground, Mechanism, Next};
 use crate::ipc::{LoginRequest, Origin, Proof, Protocol, Refusal};
 use crate::mail::Secret;
 use crate::net::{Buffer, ConnectionId, Now};
 use crate::sys::process;
 use line::{Auth, Line};
 
-/// All clients of the socket.  Its methods have the contract of those of the same names in
-/// [`net::Service`](crate::net::Service).
-pub struct SaslSocket {
-    settings: Rc<Settings>,
-    clients: HashMap<ConnectionId, Client>,
-    ready: VecDeque<ConnectionId>,
-    nothing: Buffer,
-}
-
-/// What a client waits for, or what it wants.
-#[derive(Debug)]
-pub enum SaslStep {
-    Idle,
-    Again,
-    Wait(Duration),
-    Close,
-    /// One of its requests; `penalise`: its address may have to wait.
-    Ask {
-        request: u32,
-        question: Question,
-        penalise: bool,
+pub(super) const RECEPTION: Reception = Reception {
+    begin: |settings, id, _peer, _now| Box::new(SaslClient::new(settings, id)),
+    clients: Clients::Programs {
+        most: MAX_CLIENTS,
+        complaint: "Too many clients of the auth socket (listen.sasl)",
     },
-}
+};
 
-struct Settings {
-    allowed: Allowed,
-    failure_delay: Duration,
-}
-
-struct Client {
+pub(super) struct SaslClient {
     settings: Rc<Settings>,
     /// For the names of its requests in the log.
     number: usize,
@@ -91,118 +70,9 @@ enum State {
     Failed,
 }
 
-impl SaslSocket {
-    pub fn new(config: &Config) -> SaslSocket {
-        SaslSocket {
-            settings: Rc::new(Settings::new(config)),
-            clients: HashMap::new(),
-            ready: VecDeque::new(),
-            nothing: Buffer::new(),
-        }
-    }
-
-    /// What holds for clients that connect from now on.
-    pub fn set_config(&mut self, config: &Config) {
-        self.settings = Rc::new(Settings::new(config));
-    }
-
-    pub fn contains(&self, id: ConnectionId) -> bool {
-        self.clients.contains_key(&id)
-    }
-
-    /// False: there are too many.
-    pub fn handle_connect(&mut self, id: ConnectionId) -> bool {
-        if self.clients.len() >= MAX_CLIENTS {
-            return false;
-        }
-        let client = Client::new(Rc::clone(&self.settings), id);
-        self.clients.insert(id, client);
-        true
-    }
-
-    pub fn handle_input(&mut self, id: ConnectionId, bytes: &[u8]) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.handle_input(bytes);
-        }
-    }
-
-    pub fn handle_end(&mut self, id: ConnectionId) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.ended = true;
-        }
-    }
-
-    /// Gives the numbers of the requests that somebody still works on.
-    pub fn handle_close(&mut self, id: ConnectionId) -> Vec<u32> {
-        let client = self.clients.remove(&id);
-        client.map_or_else(Vec::new, |client| client.asked())
-    }
-
-    pub fn handle_stop(&mut self) {
-        for (&id, client) in &mut self.clients {
-            client.ended = true;
-            client.drop_input();
-            self.ready.push_back(id);
-        }
-    }
-
-    pub fn run(&mut self, id: ConnectionId, now: Now, over: &dyn Fn() -> bool) -> SaslStep {
-        match self.clients.get_mut(&id) {
-            Some(client) => client.run(now, over),
-            None => SaslStep::Close,
-        }
-    }
-
-    pub fn challenge(&mut self, id: ConnectionId, request: u32, challenge: &Secret) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.challenge(request, challenge);
-            self.ready.push_back(id);
-        }
-    }
-
-    pub fn admit(&mut self, id: ConnectionId, request: u32, user: &str) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.admit(request, user);
-            self.ready.push_back(id);
-        }
-    }
-
-    pub fn refuse(&mut self, id: ConnectionId, request: u32, why: Refusal, time: Instant) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.fail(request, why, time);
-            self.ready.push_back(id);
-        }
-    }
-
-    pub fn poll_ready(&mut self) -> Option<ConnectionId> {
-        self.ready.pop_front()
-    }
-
-    pub fn wants_input(&self, id: ConnectionId) -> bool {
-        let client = self.clients.get(&id);
-        client.is_some_and(|client| client.unread().len() <= MAX_LINE)
-    }
-
-    pub fn output(&mut self, id: ConnectionId) -> &mut Buffer {
-        match self.clients.get_mut(&id) {
-            Some(client) => &mut client.output,
-            None => &mut self.nothing,
-        }
-    }
-}
-
-impl Settings {
-    fn new(config: &Config) -> Settings {
-        Settings {
-            allowed: Allowed::new(config),
-            failure_delay: config.failure_delay,
-        }
-    }
-}
-
-impl Client {
-    fn new(settings: Rc<Settings>, id: ConnectionId) -> Client {
-        let mut client = Client {
+impl SaslClient {
+    fn new(settings: Rc<Settings>, id: ConnectionId) -> SaslClient {
+        let mut client = SaslClient {
             settings,
             number: id.0,
             input: Zeroizing::default(),
@@ -223,7 +93,7 @@ impl Client {
         let random = || RandomState::new().hash_one(self.number);
         let cookie = format!("{:016x}{:016x}", random(), random());
         let mut text = String::from("VERSION\t1\t3\n");
-        for mechanism in self.settings.allowed.offered(GROUND) {
+        for mechanism in self.settings.mechanisms.offered(GROUND) {
             let properties = match mechanism {
                 "PLAIN" | "LOGIN" => "plaintext",
                 _ => "mutual-auth",
@@ -235,19 +105,6 @@ impl Client {
         self.output.writer().extend_from_slice(text.as_bytes());
     }
 
-    fn handle_input(&mut self, bytes: &[u8]) {
-        // What has been dealt with is wiped; what is left is moved to a place of its own when there is no
-        // room, so that the vector does not leave a copy behind.
-        let unread = self.input.len() - self.start;
-        if self.start > 0 || self.input.capacity() - self.input.len() < bytes.len() {
-            let mut input = Zeroizing::new(Vec::with_capacity(unread + bytes.len()));
-            input.extend_from_slice(self.unread());
-            self.input = input;
-            self.start = 0;
-        }
-        self.input.extend_from_slice(bytes);
-    }
-
     fn unread(&self) -> &[u8] {
         self.input.get(self.start..).unwrap_or_default()
     }
@@ -255,50 +112,6 @@ impl Client {
     fn drop_input(&mut self) {
         self.input.zeroize();
         self.start = 0;
-    }
-
-    fn run(&mut self, now: Now, over: &dyn Fn() -> bool) -> SaslStep {
-        self.tell_failures(now.instant);
-        loop {
-            if self.output.is_full() {
-                return SaslStep::Idle;
-            }
-            if over() {
-                return SaslStep::Again;
-            }
-            let unread = self.unread();
-            let Some(end) = memchr::memchr(b'\n', unread) else {
-                let is_too_long = unread.len() > MAX_LINE;
-                if unread.is_empty() {
-                    self.drop_input();
-                }
-                // A line may have brought one more.
-                return match (is_too_long || self.ended, self.next_failure(now.instant)) {
-                    (true, _) => SaslStep::Close,
-                    (false, Some(time)) => SaslStep::Wait(time),
-                    (false, None) => SaslStep::Idle,
-                };
-            };
-            let line = unread.get(..end).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let parsed = match line.len() < MAX_LINE {
-                true => line::parse(line),
-                false => None,
-            };
-            self.start += end + 1;
-            match parsed.map(|line| self.handle_line(line, now)) {
-                Some(Ok(None)) => {}
-                Some(Ok(Some(step))) => return step,
-                Some(Err(Foreign)) | None => {
-                    log::warn!(
-                        "imap-login: A client of the auth socket (listen.sasl) does not speak its protocol"
-                    );
-                    self.ended = true;
-                    self.drop_input();
-                    return SaslStep::Close;
-                }
-            }
-        }
     }
 
     /// Tells the failures whose time has come.
@@ -328,11 +141,11 @@ impl Client {
         if !user.is_empty() {
             fields.push(("user=", user.as_ref()));
         }
-        fields.extend(refusal::fail_code(why).map(|code| ("code=", code)));
+        fields.extend(fail_code(why).map(|code| ("code=", code)));
         line::write(self.output.writer(), "FAIL", id, &fields);
     }
 
-    fn handle_line(&mut self, line: Line, now: Now) -> Result<Option<SaslStep>, Foreign> {
+    fn handle_line(&mut self, line: Line, now: Now) -> Result<Option<Step>, Foreign> {
         match line {
             Line::Version(1) => self.is_known = true,
             Line::Version(_) => return Err(Foreign),
@@ -361,7 +174,7 @@ impl Client {
         Ok(None)
     }
 
-    fn begin(&mut self, id: u32, mut auth: Auth, now: Now) -> Result<Option<SaslStep>, Foreign> {
+    fn begin(&mut self, id: u32, mut auth: Auth, now: Now) -> Result<Option<Step>, Foreign> {
         if self.requests.contains_key(&id) {
             return Err(Foreign);
         }
@@ -369,7 +182,7 @@ impl Client {
             self.write_failure(id, b"", Refusal::Unavailable);
             return Ok(None);
         }
-        let mechanism = self.settings.allowed.find(&auth.mechanism);
+        let mechanism = self.settings.mechanisms.find(&auth.mechanism);
         let Some(mechanism) = mechanism.filter(|mechanism| mechanism.is_possible(GROUND)) else {
             let reason = [("reason=", "Unsupported authentication mechanism")];
             line::write(self.output.writer(), "FAIL", id, &reason);
@@ -402,7 +215,7 @@ impl Client {
         exchange: Exchange,
         message: Option<Secret>,
         now: Now,
-    ) -> Option<SaslStep> {
+    ) -> Option<Step> {
         let is_begun = exchange.is_begun();
         let next = message.map_or(Next::Malformed, |message| exchange.handle(message, GROUND));
         match next {
@@ -425,7 +238,7 @@ impl Client {
         }
     }
 
-    fn ask(&mut self, id: u32, exchange: Exchange, proof: Proof) -> Option<SaslStep> {
+    fn ask(&mut self, id: u32, exchange: Exchange, proof: Proof) -> Option<Step> {
         let request = self.requests.get_mut(&id)?;
         request.user = sasl::claimed(&proof);
         request.state = State::Asking(exchange);
@@ -444,42 +257,131 @@ impl Client {
         }
     }
 
-    fn challenge(&mut self, id: u32, challenge: &Secret) {
-        if let Some(request) = self.requests.get_mut(&id)
-            && let State::Asking(_) = request.state
-            && let State::Asking(exchange) = std::mem::replace(&mut request.state, State::Failed)
-        {
-            self.pose(id, exchange, challenge.expose());
-        }
-    }
-
-    fn admit(&mut self, id: u32, user: &str) {
-        let is_asked = self.requests.get(&id).is_some_and(Request::is_asked);
-        if is_asked && self.requests.remove(&id).is_some() {
-            line::write(self.output.writer(), "OK", id, &[("user=", user)]);
-        }
-    }
-
-    fn fail(&mut self, id: u32, why: Refusal, time: Instant) {
-        if self.requests.get(&id).is_some_and(Request::is_asked) {
-            self.fail_at(id, why, time);
-        }
-    }
-
     fn fail_at(&mut self, id: u32, why: Refusal, time: Instant) {
         if let Some(request) = self.requests.get_mut(&id) {
             request.state = State::Failed;
             self.failures.push((time, id, why));
         }
     }
+}
 
-    /// The requests that somebody works on, or has begun to.
-    fn asked(&self) -> Vec<u32> {
+impl Conversation for SaslClient {
+    fn handle_input(&mut self, bytes: &[u8]) {
+        // What has been dealt with is wiped; what is left is moved to a place of its own when there is no
+        // room, so that the vector does not leave a copy behind.
+        let unread = self.input.len() - self.start;
+        if self.start > 0 || self.input.capacity() - self.input.len() < bytes.len() {
+            let mut input = Zeroizing::new(Vec::with_capacity(unread + bytes.len()));
+            input.extend_from_slice(self.unread());
+            self.input = input;
+            self.start = 0;
+        }
+        self.input.extend_from_slice(bytes);
+    }
+
+    fn handle_end(&mut self) {
+        self.ended = true;
+    }
+
+    fn handle_stop(&mut self) {
+        self.ended = true;
+        self.drop_input();
+    }
+
+    fn run(&mut self, now: Now, over: &dyn Fn() -> bool) -> Step {
+        self.tell_failures(now.instant);
+        loop {
+            if self.output.is_full() {
+                return Step::Idle;
+            }
+            if over() {
+                return Step::Again;
+            }
+            let unread = self.unread();
+            let Some(end) = memchr::memchr(b'\n', unread) else {
+                let is_too_long = unread.len() > MAX_LINE;
+                if unread.is_empty() {
+                    self.drop_input();
+                }
+                // A line may have brought one more.
+                return match (is_too_long || self.ended, self.next_failure(now.instant)) {
+                    (true, _) => Step::Close,
+                    (false, Some(time)) => Step::Wait(time),
+                    (false, None) => Step::Idle,
+                };
+            };
+            let line = unread.get(..end).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let parsed = match line.len() < MAX_LINE {
+                true => line::parse(line),
+                false => None,
+            };
+            self.start += end + 1;
+            match parsed.map(|line| self.handle_line(line, now)) {
+                Some(Ok(None)) => {}
+                Some(Ok(Some(step))) => return step,
+                Some(Err(Foreign)) | None => {
+                    log::warn!(
+                        "imap-login: A client of the auth socket (listen.sasl) does not speak its protocol"
+                    );
+                    self.ended = true;
+                    self.drop_input();
+                    return Step::Close;
+                }
+            }
+        }
+    }
+
+    fn wants_input(&self) -> bool {
+        self.unread().len() <= MAX_LINE
+    }
+
+    fn output(&mut self) -> &mut Buffer {
+        &mut self.output
+    }
+
+    fn challenge(&mut self, request: u32, challenge: &Secret) {
+        if let Some(asked) = self.requests.get_mut(&request)
+            && let State::Asking(_) = asked.state
+            && let State::Asking(exchange) = std::mem::replace(&mut asked.state, State::Failed)
+        {
+            self.pose(request, exchange, challenge.expose());
+        }
+    }
+
+    fn admit(&mut self, request: u32, user: &str, _prequest: u32) -> Entry {
+        let is_asked = self.requests.get(&request).is_some_and(Request::is_asked);
+        if is_asked && self.requests.remove(&request).is_some() {
+            line::write(self.output.writer(), "OK", request, &[("user=", user)]);
+        }
+        Entry::Answered
+    }
+
+    fn refuse(&mut self, request: u32, why: Refusal, time: Instant) {
+        if self.requests.get(&request).is_some_and(Request::is_asked) {
+            self.fail_at(request, why, time);
+        }
+    }
+
+    fn requests(&self) -> Vec<u32> {
         let asked = self
             .requests
             .iter()
             .filter(|(_, request)| request.is_asked());
         asked.map(|(&id, _)| id).collect()
+    }
+
+    fn log_delay(&self, request: u32, seconds: f32) {
+        let remote = self
+            .requests
+            .get(&request)
+            .and_then(|asked| asked.origin.remote);
+        let address =
+            remote.map_or_else(String::new, |remote| remote.ip().to_canonical().to_string());
+        log::info!(
+            "imap-login: Delayed for {seconds} secs after failed logins from the same address, see \
+             auth.penalty: rip={address}"
+        );
     }
 }
 
@@ -493,12 +395,23 @@ impl Request {
         }
     }
 
-    fn step(&self, id: u32, question: Question) -> SaslStep {
-        SaslStep::Ask {
+    fn step(&self, id: u32, question: Question) -> Step {
+        Step::Ask(Ask {
             request: id,
             question,
             penalise: self.penalise,
-        }
+        })
+    }
+}
+
+/// What is told of a failure: `code=`, if there is one.
+fn fail_code(why: Refusal) -> Option<&'static str> {
+    match why {
+        Refusal::Mismatch => None,
+        Refusal::Expired => Some("pass_expired"),
+        Refusal::Disabled => Some("user_disabled"),
+        Refusal::NotPermitted => Some("authz_fail"),
+        Refusal::Unavailable | Refusal::TooMany(_) | Refusal::NoMail => Some("temp_fail"),
     }
 }
 

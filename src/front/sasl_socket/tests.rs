@@ -1,7 +1,9 @@
 //! Scripts of the auth protocol, octet by octet.
 
 use super::*;
-use crate::config::Mechanism as Configured;
+use crate::config::{Config, Mechanism as Configured};
+use crate::front::Front;
+use crate::net::stream::Peer;
 
 #[test]
 fn the_greeting_names_the_mechanisms_before_the_numbers() {
@@ -102,7 +104,7 @@ fn several_requests_go_on_at_a_time_and_one_can_be_given_up() {
     );
     talk.now.instant += Duration::from_secs(10);
     assert_eq!(talk.say(""), "");
-    assert!(talk.socket.handle_close(ID).is_empty());
+    assert!(talk.socket.requests(ID).is_empty());
 }
 
 #[test]
@@ -125,7 +127,7 @@ fn scram_is_passed_on_and_taken_back_if_the_client_gives_up() {
     assert_eq!(talk.say("CONT\t1\tYz0x\n"), "");
     talk.socket.challenge(ID, 1, &challenge);
     assert_eq!(talk.say("CONT\t1\t\n"), "CONT\t1\tcj0x\n");
-    talk.socket.admit(ID, 1, "bob");
+    talk.socket.admit(ID, 1, "bob", 1, talk.now);
     assert_eq!(talk.say(""), "OK\t1\tuser=bob\n");
 
     talk.say("AUTH\t2\tSCRAM-SHA-256\tresp=biwsbj1ib2Is\n");
@@ -145,7 +147,7 @@ fn scram_is_passed_on_and_taken_back_if_the_client_gives_up() {
             "4 login n,,n=bob,"
         ]
     );
-    assert_eq!(talk.socket.handle_close(ID), [4]);
+    assert_eq!(talk.socket.requests(ID), [4]);
 }
 
 #[test]
@@ -194,17 +196,22 @@ fn what_is_not_offered_and_what_is_too_much_fails_alone() {
 #[test]
 fn there_are_only_so_many_clients() {
     let mut talk = Talk::begin();
+    let socket = &mut talk.socket;
     for id in 1..MAX_CLIENTS {
-        assert!(talk.socket.handle_connect(ConnectionId(1000 + id)));
+        assert_eq!(socket.objection(Protocol::Sasl), None);
+        let id = ConnectionId(1000 + id);
+        socket.handle_connect(Protocol::Sasl, id, Peer::default(), talk.now);
     }
-    assert!(!talk.socket.handle_connect(ConnectionId(1)));
+    assert!(socket.objection(Protocol::Sasl).is_some());
+    socket.handle_close(ID, talk.now);
+    assert_eq!(socket.objection(Protocol::Sasl), None);
 }
 
 const ID: ConnectionId = ConnectionId(99);
 
 /// One client, and somebody who knows bob's password.
 struct Talk {
-    socket: SaslSocket,
+    socket: Front,
     now: Now,
     refusal: Refusal,
     wait: Option<Duration>,
@@ -224,8 +231,8 @@ impl Talk {
             ],
             ..Config::default()
         };
-        let mut socket = SaslSocket::new(&config);
-        assert!(socket.handle_connect(ID));
+        let mut socket = Front::new(&config, false);
+        socket.handle_connect(Protocol::Sasl, ID, Peer::default(), Now::read());
         Talk {
             socket,
             now: Now::read(),
@@ -247,18 +254,18 @@ impl Talk {
         self.wait = None;
         loop {
             match self.socket.run(ID, self.now, &|| false) {
-                SaslStep::Idle | SaslStep::Again => break,
-                SaslStep::Wait(time) => {
+                Step::Idle | Step::Again => break,
+                Step::Wait(time) => {
                     self.wait = Some(time);
                     break;
                 }
-                SaslStep::Close => {
+                Step::Close | Step::StartTls => {
                     self.closed = true;
                     break;
                 }
-                SaslStep::Ask {
+                Step::Ask(Ask {
                     request, question, ..
-                } => self.answer(request, question),
+                }) => self.answer(request, question),
             }
         }
         self.hear()
@@ -278,7 +285,8 @@ impl Talk {
                 assert_eq!(login.protocol, Protocol::Sasl);
                 assert_eq!(user, b"bob");
                 if password.expose() == b"secret" {
-                    self.socket.admit(ID, request, "bob");
+                    let entry = self.socket.admit(ID, request, "bob", 1, self.now);
+                    assert!(matches!(entry, Entry::Answered));
                 } else {
                     let time = self.now.instant + Duration::from_secs(2);
                     self.socket.refuse(ID, request, self.refusal, time);

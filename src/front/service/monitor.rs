@@ -5,11 +5,10 @@ use std::os::unix::net::UnixStream;
 
 use super::{CHANNEL, Phase, Server};
 use crate::config::Config;
-use crate::front::Admitted;
 use crate::front::desk::{Answer, Asker};
-use crate::imap::response;
+use crate::front::{Admitted, Entry};
 use crate::ipc::channel::ChannelError;
-use crate::ipc::{Attempt, FrontCounters, HandOver, ListenerKind, Message, Refusal};
+use crate::ipc::{Attempt, FrontCounters, HandOver, ListenerKind, Message};
 use crate::net::stream::{ListenerId, Peer, Stream};
 use crate::net::{Change, ConnectionId, Now};
 
@@ -56,7 +55,9 @@ impl Server {
     /// A connection that was given to the loop: the only client, or the session's side of a relayed one.
     pub(super) fn add(&mut self, id: ConnectionId, context: u64, now: Now) {
         match self.only_client.take() {
-            Some(peer) if context == ONLY_CLIENT => self.welcome(id, peer, now),
+            Some((protocol, peer)) if context == ONLY_CLIENT => {
+                self.welcome(protocol, id, peer, now)
+            }
             only_client => {
                 self.only_client = only_client;
                 let client = ConnectionId(usize::try_from(context).unwrap_or(usize::MAX));
@@ -95,12 +96,8 @@ impl Server {
             }
             Message::Verdict(attempt, verdict) => {
                 let answer = self.desk.handle_verdict(attempt, verdict, now.instant);
-                match answer {
-                    Some((Asker::Client(id), answer)) => self.answer_client(id, answer, now),
-                    Some((Asker::Sasl(id, request), answer)) => {
-                        self.answer_sasl(id, request, answer);
-                    }
-                    None => {}
+                if let Some((asker, answer)) = answer {
+                    self.answer(asker, answer, now);
                 }
             }
             Message::Stop => self.changes.push_back(Change::Stop),
@@ -118,7 +115,6 @@ impl Server {
                     config.waiting_connections,
                     config.waiting_connections_per_address,
                 );
-                self.sasl.set_config(&config);
                 self.config = config;
                 self.configure_dialogues();
             }
@@ -185,7 +181,7 @@ impl Server {
         });
         match stream {
             Ok((stream, peer)) => {
-                self.only_client = Some(peer);
+                self.only_client = Some((kind.protocol, peer));
                 self.changes.push_back(Change::Add {
                     stream,
                     peer,
@@ -196,25 +192,19 @@ impl Server {
         }
     }
 
-    fn answer_client(&mut self, id: ConnectionId, answer: Answer, now: Now) {
+    fn answer(&mut self, asker: Asker, answer: Answer, now: Now) {
+        let Asker { client, request } = asker;
         match answer {
-            Answer::Challenge(challenge) => self.front.challenge(id, &challenge),
-            Answer::Refused(why, time) => self.front.refuse(id, why, time),
+            Answer::Challenge(challenge) => self.front.challenge(client, request, &challenge),
+            Answer::Refused(why, time) => self.front.refuse(client, request, why, time),
             Answer::Admitted { attempt, user, pid } => {
-                match self.front.admit(id, &user, pid, now) {
-                    Some(admitted) => self.let_in(id, attempt, admitted),
-                    None => self.desk.return_unused(attempt),
+                match self.front.admit(client, request, &user, pid, now) {
+                    Entry::Answered => return,
+                    Entry::Session(admitted) => self.let_in(client, attempt, *admitted),
+                    Entry::Nobody => self.desk.return_unused(attempt),
                 }
-                self.places.leave(id);
+                self.places.leave(client);
             }
-        }
-    }
-
-    fn answer_sasl(&mut self, id: ConnectionId, request: u32, answer: Answer) {
-        match answer {
-            Answer::Challenge(challenge) => self.sasl.challenge(id, request, &challenge),
-            Answer::Refused(why, time) => self.sasl.refuse(id, request, why, time),
-            Answer::Admitted { user, .. } => self.sasl.admit(id, request, &user),
         }
     }
 
@@ -226,6 +216,7 @@ impl Server {
         }
         // What the client has not read yet stays here, before all that its session will say.
         let output = std::mem::take(&mut admitted.output);
+        let say_sorry = admitted.say_sorry;
         self.relay.expect(id, output);
         let pair = UnixStream::pair().and_then(|(ours, theirs)| {
             let stream = Stream::adopt(OwnedFd::from(ours))?;
@@ -249,8 +240,7 @@ impl Server {
                 log::error!("imap-login: cannot relay a connection: {error}");
                 self.desk.return_unused(attempt);
                 let mut text = Vec::new();
-                let (code, reason) = crate::front::refusal::reply(Refusal::Unavailable);
-                response::bye(&mut text, Some(code), reason);
+                say_sorry(&mut text);
                 self.relay.send_away(id, &text);
             }
         }

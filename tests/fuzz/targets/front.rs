@@ -2,9 +2,8 @@
 
 use super::cuttings;
 use roost::config::{Config, Mechanism};
-use roost::front::sasl_socket::{SaslSocket, SaslStep};
-use roost::front::{Front, Question, Step};
-use roost::ipc::{LoginRequest, Proof, Refusal};
+use roost::front::{Ask, Entry, Front, Question, Step};
+use roost::ipc::{LoginRequest, Proof, Protocol, Refusal};
 use roost::mail::Secret;
 use roost::net::stream::Peer;
 use roost::net::{ConnectionId, Now};
@@ -51,7 +50,7 @@ impl Talk {
     fn hold(pieces: &[&[u8]]) -> Vec<u8> {
         let now = Now::read();
         let mut front = Front::new(&config(), true);
-        front.handle_connect(ID, Peer::default(), now);
+        front.handle_connect(Protocol::Imap, ID, Peer::default(), now);
         let mut talk = Talk {
             front,
             now,
@@ -75,7 +74,7 @@ impl Talk {
                 Step::Again => {}
                 Step::Wait(time) => self.now.instant += time,
                 Step::StartTls | Step::Close => self.over = true,
-                Step::Ask(question) => self.answer(question),
+                Step::Ask(Ask { question, .. }) => self.answer(question),
             }
             self.take_output();
         }
@@ -86,20 +85,24 @@ impl Talk {
         match question {
             Question::GiveUp => {}
             Question::Respond(response) if response.expose().is_empty() => {
-                self.front.refuse(ID, Refusal::Expired, self.now.instant);
+                self.front
+                    .refuse(ID, ONLY, Refusal::Expired, self.now.instant);
             }
-            Question::Respond(response) => self.front.challenge(ID, &response),
+            Question::Respond(response) => self.front.challenge(ID, ONLY, &response),
             Question::Login(request) => match answer(&request) {
                 Answer::Admit => {
-                    let admitted = self.front.admit(ID, "alice", 1, self.now);
-                    let output = admitted.expect("it had asked").output;
-                    self.said.extend_from_slice(output.pending());
+                    match self.front.admit(ID, ONLY, "alice", 1, self.now) {
+                        Entry::Session(admitted) => {
+                            self.said.extend_from_slice(admitted.output.pending());
+                        }
+                        Entry::Answered | Entry::Nobody => panic!("it had asked"),
+                    }
                     self.over = true;
                 }
-                Answer::Challenge => self.front.challenge(ID, &challenge()),
+                Answer::Challenge => self.front.challenge(ID, ONLY, &challenge()),
                 Answer::Refuse => {
                     let time = self.now.instant + Duration::from_secs(2);
-                    self.front.refuse(ID, Refusal::Mismatch, time);
+                    self.front.refuse(ID, ONLY, Refusal::Mismatch, time);
                 }
             },
         }
@@ -114,8 +117,8 @@ impl Talk {
 
 fn asked_through_socket(pieces: &[&[u8]]) -> Vec<u8> {
     let mut now = Now::read();
-    let mut socket = SaslSocket::new(&config());
-    assert!(socket.handle_connect(ID));
+    let mut socket = Front::new(&config(), false);
+    socket.handle_connect(Protocol::Sasl, ID, Peer::default(), now);
     socket.output(ID).consume(usize::MAX);
     let mut said = Vec::new();
     'talk: for piece in pieces.iter().chain(&[&b""[..]]) {
@@ -124,18 +127,18 @@ fn asked_through_socket(pieces: &[&[u8]]) -> Vec<u8> {
             let step = socket.run(ID, now, &|| false);
             take_output(&mut socket, &mut said);
             match step {
-                SaslStep::Idle | SaslStep::Wait(_) => break,
-                SaslStep::Again => {}
-                SaslStep::Close => break 'talk,
-                SaslStep::Ask {
+                Step::Idle | Step::Wait(_) => break,
+                Step::Again => {}
+                Step::Close | Step::StartTls => break 'talk,
+                Step::Ask(Ask {
                     request, question, ..
-                } => match question {
+                }) => match question {
                     Question::GiveUp => {}
                     Question::Respond(_) => {
                         socket.refuse(ID, request, Refusal::Disabled, now.instant);
                     }
                     Question::Login(login) => match answer(&login) {
-                        Answer::Admit => socket.admit(ID, request, "al\tice"),
+                        Answer::Admit => drop(socket.admit(ID, request, "al\tice", 1, now)),
                         Answer::Challenge => socket.challenge(ID, request, &challenge()),
                         Answer::Refuse => {
                             socket.refuse(ID, request, Refusal::Mismatch, now.instant);
@@ -152,11 +155,11 @@ fn asked_through_socket(pieces: &[&[u8]]) -> Vec<u8> {
     let mut lines: Vec<&[u8]> = said.split_inclusive(|&octet| octet == b'\n').collect();
     lines.sort_unstable();
     let said = lines.concat();
-    socket.handle_close(ID);
+    socket.handle_close(ID, now);
     said
 }
 
-fn take_output(socket: &mut SaslSocket, said: &mut Vec<u8>) {
+fn take_output(socket: &mut Front, said: &mut Vec<u8>) {
     let output = socket.output(ID);
     said.extend_from_slice(output.pending());
     output.consume(output.len());
@@ -196,6 +199,9 @@ fn config() -> Config {
 }
 
 const ID: ConnectionId = ConnectionId(77);
+
+/// A client of IMAP asks one thing at a time.
+const ONLY: u32 = 0;
 
 /// Octets before login that need not make sense yet.
 const MAX_COMMAND: usize = 16 * 1024;

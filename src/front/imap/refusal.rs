@@ -1,10 +1,10 @@
 //! What a client that is not let in is told (RFC 5530).
 
-use crate::imap::response::Code;
+use crate::imap::response::{self, Code};
 use crate::ipc::{Limit, Refusal};
 
-/// For IMAP.  Texts that show that a user exists come only after the right password; `Mismatch`
-/// shows nothing.
+/// What may differ between a user that is there and one that is not comes after the right
+/// password only; `Mismatch` says nothing.
 pub(super) fn reply(why: Refusal) -> (Code<'static>, &'static str) {
     match why {
         Refusal::Mismatch => (Code::AuthenticationFailed, "Wrong user name or password."),
@@ -32,21 +32,8 @@ pub(super) fn reply(why: Refusal) -> (Code<'static>, &'static str) {
     }
 }
 
-/// For the Dovecot auth protocol: `code=`, if there is one.
-pub(super) fn fail_code(why: Refusal) -> Option<&'static str> {
-    match why {
-        Refusal::Mismatch => None,
-        Refusal::Expired => Some("pass_expired"),
-        Refusal::Disabled => Some("user_disabled"),
-        Refusal::NotPermitted => Some("authz_fail"),
-        Refusal::Unavailable | Refusal::TooMany(_) | Refusal::NoMail => Some("temp_fail"),
-    }
-}
-
-/// Whether the client may be guessing passwords.
-pub(super) fn is_suspicious(why: Refusal) -> bool {
-    match why {
-        Refusal::Mismatch | Refusal::Expired | Refusal::Disabled | Refusal::NotPermitted => true,
-        Refusal::Unavailable | Refusal::TooMany(_) | Refusal::NoMail => false,
-    }
+/// To a client that was let in and cannot be served.
+pub(super) fn say_bye(out: &mut Vec<u8>) {
+    let (code, text) = reply(Refusal::Unavailable);
+    response::bye(out, Some(code), text);
 }
