@@ -1,23 +1,23 @@
 //! Messages to octets and back.
 //!
-//! One octet says which message it is, as in [`KINDS`]; its parts follow in the order in which `mod.rs`
-//! names them.  Numbers are big-endian; octets and text have their length before them, in four octets;
-//! what may be missing has 0 or 1 before it.  Both ends are the same program, so there is no version.
+//! One octet says which message it is; its parts follow in the order in which `message.rs` names them, and
+//! theirs in the order of `parts.rs`.  Numbers are big-endian; octets and text have their length before
+//! them, in four octets; what may be missing has 0 or 1 before it.  Both ends are the same program, so there
+//! is no version.
 //!
 //! What is decoded comes from a process that may have been taken over: every length is checked against what is
 //! there, nothing may be left over, text is UTF-8, and a choice is one of those that exist.  Nothing is allocated
 //! that the sender has not sent.
 
-mod reader;
-mod writer;
+pub(super) mod part;
+mod parts;
 
 use std::os::fd::OwnedFd;
 
 use zeroize::Zeroizing;
 
-use super::{Kind, Message};
-use reader::Reader;
-use writer::Writer;
+use super::Message;
+use part::{Part, Reader, Writer};
 
 /// A message of more octets is not sent: a certificate chain with its key must fit, and the kernel must
 /// take it in one piece (twice `net.core.wmem_max`, which is 212,992 if nobody has changed it).
@@ -34,86 +34,43 @@ pub const MAX_LOG_LINE: usize = 4 * 1024;
 pub struct TooLarge;
 
 /// The octets, which are wiped when they are dropped, and the descriptor.
-pub fn encode(message: Message) -> Result<(Zeroizing<Vec<u8>>, Option<OwnedFd>), TooLarge> {
-    let kind = message.kind();
-    let mut writer = Writer::new(code(kind));
-    let descriptor = writer.message(message);
-    let octets = writer.finish();
-    match octets.len() <= limit(kind) {
-        true => Ok((octets, descriptor)),
+pub fn encode(mut message: Message) -> Result<(Zeroizing<Vec<u8>>, Option<OwnedFd>), TooLarge> {
+    if let Message::Log(_, line) = &mut message {
+        line.truncate(line.floor_char_boundary(MAX_LOG_LINE));
+    }
+    let limit = limit(&message);
+    let mut writer = Writer::default();
+    message.write(&mut writer);
+    match writer.octets.len() <= limit {
+        true => Ok((writer.octets, writer.descriptor)),
         false => Err(TooLarge),
     }
 }
 
 /// The message; or what is wrong with it.
 pub fn decode(octets: &[u8], descriptor: Option<OwnedFd>) -> Result<Message, &'static str> {
-    let (&code, rest) = octets.split_first().ok_or("it is empty")?;
-    let kind = *KINDS.get(usize::from(code)).ok_or("there is none such")?;
-    if kind.has_descriptor() != descriptor.is_some() {
-        return Err("a descriptor is missing, or there is one that belongs to no message");
+    let mut reader = Reader { octets, descriptor };
+    let message = Message::read(&mut reader)?;
+    if reader.descriptor.is_some() {
+        return Err("there is a descriptor that belongs to no message");
     }
-    if octets.len() > limit(kind) {
-        return Err("it is too large");
+    if !reader.octets.is_empty() {
+        return Err("there is something after its end");
     }
-    let mut reader = Reader::new(rest);
-    let message = reader.message(kind, descriptor)?;
-    match reader.is_empty() {
-        true => Ok(message),
-        false => Err("there is something after its end"),
+    match &message {
+        Message::Log(_, line) if line.len() > MAX_LOG_LINE => Err("the line is too long"),
+        message if octets.len() > limit(message) => Err("it is too large"),
+        _ => Ok(message),
     }
 }
 
-/// Logins are kept by the monitor while they wait.
-fn limit(kind: Kind) -> usize {
-    match kind {
-        Kind::Login | Kind::Respond => MAX_LOGIN,
+/// The monitor keeps logins while they wait.
+fn limit(message: &Message) -> usize {
+    match message {
+        Message::Login(..) | Message::Respond(..) => MAX_LOGIN,
         _ => MAX_MESSAGE,
     }
 }
-
-fn code(kind: Kind) -> u8 {
-    let place = KINDS.iter().position(|&known| known == kind);
-    place
-        .and_then(|place| u8::try_from(place).ok())
-        .unwrap_or(u8::MAX)
-}
-
-/// All messages; the place is the code.
-pub const KINDS: &[Kind] = &[
-    Kind::Settings,
-    Kind::Stop,
-    Kind::Certificate,
-    Kind::ClientAuthority,
-    Kind::Listener,
-    Kind::Unlisten,
-    Kind::Client,
-    Kind::UseCertificates,
-    Kind::Serve,
-    Kind::VerdictChallenge,
-    Kind::VerdictRefused,
-    Kind::VerdictAdmitted,
-    Kind::Login,
-    Kind::Respond,
-    Kind::GiveUp,
-    Kind::HandOver,
-    Kind::Relay,
-    Kind::Ended,
-    Kind::Counted,
-    Kind::Account,
-    Kind::Connection,
-    Kind::Drop,
-    Kind::Closed,
-    Kind::Idle,
-    Kind::JudgedChallenge,
-    Kind::JudgedRefused,
-    Kind::JudgedAdmitted,
-    Kind::Started,
-    Kind::Start,
-    Kind::Log,
-];
-
-/// What a password may have been shown by; both ends have the same list, so the name itself is not sent.
-const MECHANISMS: &[&str] = &["PLAIN", "LOGIN"];
 
 #[cfg(test)]
 mod tests;

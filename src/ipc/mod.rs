@@ -2,7 +2,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `mod` | the messages |
+//! | `mod` | what is in the messages |
+//! | `message` | the messages: each is declared here, once |
+//! | `declare` | how that is written |
 //! | `protocol` | what clients speak, and on which sockets |
 //! | `table` | who may say which of them to whom, in which state, how often |
 //! | `codec` | messages to octets and back |
@@ -12,95 +14,18 @@
 
 pub mod channel;
 pub mod codec;
+mod declare;
+mod message;
 pub mod protocol;
 pub mod table;
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 
 pub use crate::config::Location;
+pub use message::{KINDS, Kind, Message};
 pub use protocol::{ListenerKind, Protocol};
 
 use crate::mail::Secret;
-
-/// One message with the descriptor that goes with it.
-#[derive(Debug)]
-pub enum Message {
-    // From the monitor to every child.
-    /// First of all: the configuration, one `NAME=VALUE` a line (`config::Config::lines`).
-    Settings(String),
-    /// Say goodbye to your clients, finish what was promised, and end.
-    Stop,
-
-    // From the monitor to the front.
-    /// A certificate chain and its private key, both PEM, for the names in the certificate.  The first is
-    /// for clients that name none.
-    Certificate {
-        chain: Vec<u8>,
-        key: Secret,
-    },
-    /// Who may sign certificates of clients, PEM.
-    ClientAuthority(Vec<u8>),
-    /// A listening socket.
-    Listener(ListenerKind, OwnedFd),
-    /// Accept nothing from the listening sockets that you have; others follow.
-    Unlisten,
-    /// One client that is here already (inetd); when it has gone the front ends.
-    Client(ListenerKind, OwnedFd),
-    /// All certificates have been sent: use these from now on.
-    UseCertificates,
-    /// Serve from now on.
-    Serve,
-    /// What came of `Login` or `Respond`.
-    Verdict(Attempt, Verdict),
-
-    // From the front to the monitor.
-    /// A client says who it is.
-    Login(Attempt, LoginRequest),
-    /// The client's answer to `Verdict::Challenge`.
-    Respond(Attempt, Secret),
-    /// The client has gone; nobody waits for a verdict.
-    GiveUp(Attempt),
-    /// The connection that was admitted: its socket, or the end of a pair under TLS.
-    HandOver(Attempt, HandOver, OwnedFd),
-    /// The pair of this connection is gone, whatever its session says.
-    Ended(Attempt),
-    /// What has been counted since the last such message.
-    Counted(FrontCounters),
-
-    // From the monitor to a session.
-    /// Whose session it is; comes after `Settings`.
-    Account(Account),
-    /// One more client.
-    Connection(Connection, OwnedFd),
-    /// Send this client away (`roost kick`).
-    Drop(ConnectionNumber),
-
-    // From a session to the monitor.
-    /// The client has gone.
-    Closed(ConnectionNumber, SessionCounters),
-    /// There has been no client for a while, after so many `Connection` messages.  If no further one has been sent
-    /// the monitor closes the channel, and the session ends.
-    Idle {
-        connections: u64,
-    },
-
-    // From a login child to the monitor.
-    /// What came of the attempt.
-    Judged(Judgement),
-    /// The user's process is there and has become the user: it is the child itself, or a child of the child if
-    /// that keeps a PAM session open.  Without this message, nobody is admitted.
-    Started {
-        pid: u32,
-    },
-
-    // From the monitor to a login child.
-    /// Become the session; the channel to the monitor.
-    Start(OwnedFd),
-
-    // From the front and from sessions, if the log is not standard error.
-    Log(Level, String),
-}
 
 /// A login attempt, numbered by the front; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -271,79 +196,6 @@ pub enum Level {
     Debug,
 }
 
-/// Which message it is, as the table tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    Settings,
-    Stop,
-    Certificate,
-    ClientAuthority,
-    Listener,
-    Unlisten,
-    Client,
-    UseCertificates,
-    Serve,
-    VerdictChallenge,
-    VerdictRefused,
-    VerdictAdmitted,
-    Login,
-    Respond,
-    GiveUp,
-    HandOver,
-    /// `HandOver` of a connection that is relayed.
-    Relay,
-    Ended,
-    Counted,
-    Account,
-    Connection,
-    Drop,
-    Closed,
-    Idle,
-    JudgedChallenge,
-    JudgedRefused,
-    JudgedAdmitted,
-    Started,
-    Start,
-    Log,
-}
-
-impl Message {
-    pub fn kind(&self) -> Kind {
-        match self {
-            Message::Settings(_) => Kind::Settings,
-            Message::Stop => Kind::Stop,
-            Message::Certificate { .. } => Kind::Certificate,
-            Message::ClientAuthority(_) => Kind::ClientAuthority,
-            Message::Listener(..) => Kind::Listener,
-            Message::Unlisten => Kind::Unlisten,
-            Message::Client(..) => Kind::Client,
-            Message::UseCertificates => Kind::UseCertificates,
-            Message::Serve => Kind::Serve,
-            Message::Verdict(_, Verdict::Challenge(_)) => Kind::VerdictChallenge,
-            Message::Verdict(_, Verdict::Refused(_)) => Kind::VerdictRefused,
-            Message::Verdict(_, Verdict::Admitted { .. }) => Kind::VerdictAdmitted,
-            Message::Login(..) => Kind::Login,
-            Message::Respond(..) => Kind::Respond,
-            Message::GiveUp(_) => Kind::GiveUp,
-            Message::HandOver(_, HandOver { relayed: true, .. }, _) => Kind::Relay,
-            Message::HandOver(..) => Kind::HandOver,
-            Message::Ended(_) => Kind::Ended,
-            Message::Counted(_) => Kind::Counted,
-            Message::Account(_) => Kind::Account,
-            Message::Connection(..) => Kind::Connection,
-            Message::Drop(_) => Kind::Drop,
-            Message::Closed(..) => Kind::Closed,
-            Message::Idle { .. } => Kind::Idle,
-            Message::Judged(Judgement::Challenge(_)) => Kind::JudgedChallenge,
-            Message::Judged(Judgement::Refused(_)) => Kind::JudgedRefused,
-            Message::Judged(Judgement::Admitted { .. }) => Kind::JudgedAdmitted,
-            Message::Started { .. } => Kind::Started,
-            Message::Start(_) => Kind::Start,
-            Message::Log(..) => Kind::Log,
-        }
-    }
-}
-
 impl Limit {
     /// The setting that limits it.
     pub fn setting(self) -> &'static str {
@@ -352,21 +204,6 @@ impl Limit {
             Limit::User => "limits.connections_per_user",
             Limit::All => "limits.connections",
         }
-    }
-}
-
-impl Kind {
-    /// Whether a descriptor goes with it: exactly one, or none.
-    pub fn has_descriptor(self) -> bool {
-        matches!(
-            self,
-            Kind::Listener
-                | Kind::Client
-                | Kind::HandOver
-                | Kind::Relay
-                | Kind::Connection
-                | Kind::Start
-        )
     }
 }
 

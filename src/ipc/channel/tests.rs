@@ -17,10 +17,11 @@ fn every_message_arrives_with_its_descriptor() {
     let (mut ours, mut theirs) = pair();
     for message in samples(null) {
         let (kind, shown) = (message.kind(), format!("{message:?}"));
+        let has_descriptor = shown.contains("OwnedFd");
         ours.send(message).unwrap();
         let received = theirs.receive().unwrap().unwrap();
         assert_eq!(received.kind(), kind);
-        if !kind.has_descriptor() {
+        if !has_descriptor {
             assert_eq!(format!("{received:?}"), shown);
         }
     }

@@ -1,9 +1,8 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use super::super::codec::KINDS;
 use super::super::tests::samples;
-use super::super::{Attempt, ConnectionNumber, Message, SessionCounters};
+use super::super::{Attempt, ConnectionNumber, KINDS, Message, SessionCounters};
 use super::*;
 
 /// Gates in every state that a conversation can be in, each with the thing number 5 in every state it can be in.
