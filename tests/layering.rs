@@ -107,8 +107,7 @@ const LAYERS: &[Layer] = &[
         may_name: &["mail", "config", "ipc", "log", "sys"],
         may_touch: &[Io],
         files: &[
-            ("modules.rs", &[Files]),
-            ("passwd_file.rs", &[Files]),
+            ("source/", &[Files]),
             ("reach.rs", &[Files]),
             ("files.rs", &[Files, Processes]),
         ],

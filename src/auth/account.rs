@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::passwd_file::Entry;
+use super::source::passwd_file::Entry;
 use super::trace::Trace;
 use super::{Admission, Identity};
 use crate::config::{AuthSource, Config, Location, LocationError};
@@ -18,7 +18,7 @@ pub(super) fn refuse_root(config: &Config, user: &str, trace: &mut Trace) -> Res
             // fail2ban looks for these words.
             if config.auth_sources.contains(&AuthSource::Pam) {
                 let text = "pam_authenticate() failed: Permission denied";
-                trace.failure(super::pam::SOURCE, text);
+                trace.failure(super::source::pam::SOURCE, text);
             }
             trace.failure(SOURCE, ROOT);
             Err(Refusal::NotPermitted)

@@ -12,10 +12,10 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use super::passwd_file::{Entry, Extent};
 use super::password::{SOURCE, find, normalise, permit, stored};
 use super::scheme::Stored;
 use super::scram::{ClientFirst, ScramError};
+use super::source::passwd_file::{Entry, Extent};
 use super::trace::Trace;
 use super::verifier::{ITERATIONS, Key, Verifier, made_up_salt};
 use super::{Admission, Denial, Dialogue, account, files};

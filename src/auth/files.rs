@@ -10,8 +10,8 @@ use aws_lc_rs::rand;
 
 use super::account;
 use super::cache::{Stamp, Stamps};
-use super::modules::{self, Facility, Look, Missing};
-use super::passwd_file::{self, Entry};
+use super::source::pam::modules::{self, Facility, Look, Missing};
+use super::source::passwd_file::{self, Entry};
 use super::verifier::Key;
 use crate::config::{AuthSource, Config};
 

@@ -9,9 +9,7 @@
 //! | `password` | LOGIN, SASL PLAIN and LOGIN, EXTERNAL: the sources one by one |
 //! | `exchange` | SASL SCRAM-SHA-256, in several steps |
 //! | `account` | what a session needs of a user, and which users are never let in |
-//! | `pam` | PAM as a source |
-//! | `modules` | which modules of a PAM service cannot be loaded |
-//! | `passwd_file` | Dovecot's passwd-file |
+//! | `source` | where users and passwords are kept: PAM and password files |
 //! | `scheme`, `verifier` | passwords as they are kept |
 //! | `scram` | the messages of SCRAM |
 //! | `files` | the files around it |
@@ -32,20 +30,18 @@ mod account;
 pub mod cache;
 mod exchange;
 mod files;
-mod modules;
-mod pam;
-pub mod passwd_file;
 mod password;
 mod reach;
 mod report;
 pub mod scheme;
 pub mod scram;
+pub mod source;
 mod trace;
 pub mod verifier;
 
 pub use files::{check, stamps};
-pub use pam::PamSession;
 pub use report::{Report, test};
+pub use source::pam::PamSession;
 
 use crate::config::{ClientCertificate, Config, Mechanism};
 use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal};

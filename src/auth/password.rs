@@ -6,10 +6,11 @@
 
 use std::path::Path;
 
-use super::passwd_file::{self, Entry, Extent, Found};
 use super::scheme::{self, SchemeError, Stored};
+use super::source::pam;
+use super::source::passwd_file::{self, Entry, Extent, Found};
 use super::trace::Trace;
-use super::{Denial, Dialogue, Identity, account, pam};
+use super::{Denial, Dialogue, Identity, account};
 use crate::config::{AuthSource, Config};
 use crate::ipc::{Origin, Refusal};
 use crate::mail::Secret;

@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use roost::auth::passwd_file::{Entry, Extent, each, find_in};
 use roost::auth::scheme::Stored;
 use roost::auth::scram::{ClientFirst, name_in};
+use roost::auth::source::passwd_file::{Entry, Extent, each, find_in};
 use roost::auth::verifier::Verifier;
 use roost::ipc::Binding;
 

@@ -1,12 +1,18 @@
 //! PAM as a source of logins.
+//!
+//! | file | what |
+//! |---|---|
+//! | `modules` | which modules of a PAM service cannot be loaded |
 
-use super::modules::{self, Facility, Look, Missing};
-use super::trace::{Trace, address};
-use super::{Denial, Identity};
+pub(in crate::auth) mod modules;
+
+use crate::auth::trace::{Trace, address};
+use crate::auth::{Denial, Identity};
 use crate::config::Config;
 use crate::ipc::{Origin, Refusal};
 use crate::mail::Secret;
 use crate::sys::pam::{Failure, Pam, PamError};
+use modules::{Facility, Look, Missing};
 
 /// A PAM handle after authentication, whose credentials are established.  Dropping it closes its session if
 /// one is open, deletes the credentials and ends PAM.
@@ -41,7 +47,7 @@ impl PamSession {
     }
 
     /// Calls `pam_setcred`, which ends every successful login.
-    pub(super) fn establish(&mut self, trace: &mut Trace) -> Result<(), Refusal> {
+    pub(in crate::auth) fn establish(&mut self, trace: &mut Trace) -> Result<(), Refusal> {
         self.pam.establish().map_err(|error| {
             let text = format!("pam_setcred() failed: {error}");
             match error.failure() {
@@ -60,7 +66,7 @@ impl PamSession {
 
 /// Asks PAM.  Without a password, it asks only whether the account may be used, because another
 /// source knows the user.
-pub(super) fn login(
+pub(in crate::auth) fn login(
     config: &Config,
     origin: &Origin,
     user: &str,
@@ -200,4 +206,4 @@ fn tell_missing(config: &Config, facility: Facility, trace: &mut Trace) -> bool 
     !missing.is_empty()
 }
 
-pub(super) const SOURCE: &str = "pam";
+pub(in crate::auth) const SOURCE: &str = "pam";

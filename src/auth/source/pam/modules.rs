@@ -12,21 +12,21 @@ use crate::sys::pam::can_load;
 
 /// A module of the service that a login depends on, and why it cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Missing {
+pub(in crate::auth) struct Missing {
     pub module: String,
     pub why: String,
 }
 
 /// What a module is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Facility {
+pub(in crate::auth) enum Facility {
     Auth,
     Account,
 }
 
 /// How closely modules are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(in crate::auth) enum Look {
     /// Whether there is such a file.
     Exists,
     /// They are loaded.  Only a process that serves one login does so, since it has PAM's modules
@@ -35,7 +35,7 @@ pub(super) enum Look {
 }
 
 /// The modules of a service that are missing.
-pub(super) fn missing(service: &str, facility: Facility, look: Look) -> Vec<Missing> {
+pub(in crate::auth) fn missing(service: &str, facility: Facility, look: Look) -> Vec<Missing> {
     let directories: Vec<PathBuf> = directories().filter(|path| has_modules(path)).collect();
     if directories.is_empty() {
         // The modules are in a place that is not known here, so nothing can be said of them.
@@ -207,7 +207,7 @@ const DIRECTORIES: &[&str] = &[
     "/usr/lib64/security",
 ];
 
-pub(super) const FOLDERS: &[&str] = &["/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d"];
+pub(in crate::auth) const FOLDERS: &[&str] = &["/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d"];
 
 /// As deep as Linux-PAM follows.
 const MAX_DEPTH: usize = 16;

@@ -16,7 +16,7 @@ use std::path::Path;
 use memchr::{memchr, memmem, memrchr};
 use zeroize::Zeroizing;
 
-use super::scheme::{SchemeError, Stored};
+use crate::auth::scheme::{SchemeError, Stored};
 
 /// A user's line.
 #[derive(Clone, PartialEq, Eq)]
