@@ -49,7 +49,7 @@ impl Loop {
         }
     }
 
-    /// A connection that cannot be served is told of and gone at once: whoever added it must know.
+    /// If the connection cannot be served, the service that added it is told so at once.
     fn add_for(&mut self, stream: Stream, context: u64, service: &mut dyn Service) {
         let now = Now::read();
         match self.insert(stream) {

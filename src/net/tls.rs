@@ -207,8 +207,8 @@ impl TlsStream {
             match flush(tls, &mut self.socket) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 _ if taken > 0 || bytes.is_empty() => return Ok(taken),
-                // There was no room.  If the socket took what was in the way there is some now, and
-                // nobody would tell us that the socket can be written to: it could be all the time.
+                // There was no room.  If the socket has taken data there is room now, and the loop
+                // would not tell us, because the socket was writable all the time.
                 Ok(()) => {}
                 Err(error) => return Err(error),
             }

@@ -14,7 +14,7 @@ pub fn has_address(address: IpAddr) -> bool {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
     };
-    // A datagram socket takes no port from anybody.
+    // A datagram socket does not occupy a port.
     let Ok(socket) = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None) else {
         return false;
     };

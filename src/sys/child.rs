@@ -1,11 +1,11 @@
-//! For tests: what is given up for good is given up in a child.
+//! For tests: rights that are given up for good are given up in a child.
 
 use nix::libc;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
-/// How a child ended that did not say that all is well.
+/// How a child ended that has not reported success.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Death {
     Step(i32),

@@ -1,8 +1,8 @@
 //! Who we are, who owns a directory, and becoming that user for good.
 //!
-//! Becoming somebody is one function that does all of it or fails, and that looks afterwards at
-//! what has become of us rather than trust that each step did what its name says.  After a failure
-//! the process is half one user and half another: it must end.
+//! One function does all that it takes to become a user, or fails.  Afterwards it looks at the
+//! result, and does not trust that each step did what its name says.  After a failure the process
+//! is half one user and half another: it must end.
 
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
@@ -40,7 +40,7 @@ pub enum BecomeError {
     Name,
     /// This step failed.
     Call(&'static str, Errno),
-    /// All steps succeeded, and yet this is not as it should be.
+    /// All steps succeeded, but the result is wrong.
     Unverified(&'static str),
 }
 
@@ -139,7 +139,8 @@ impl Account {
     /// What this user sees: the code that `look` gives in a child with the user's rights, which
     /// ends with it.  An error also if there is no code.
     pub fn look_as(&self, look: impl FnOnce() -> u8) -> io::Result<u8> {
-        // Here, for the child must not wait for what another thread has locked.
+        // The groups are looked up here, because the child must not wait for what another thread
+        // has locked.
         let groups = match self.is_known {
             true => getgrouplist(&CString::new(self.name.as_str())?, self.gid)?,
             false => vec![self.gid],
@@ -172,7 +173,7 @@ impl Account {
         step("setresuid", setresuid(uid, uid, uid))?;
         step("capset", capabilities::drop_all())?;
         step("no_new_privs", set_no_new_privs())?;
-        // Passwords may still lie in memory; it shall be nobody's to look at (until the next exec).
+        // Passwords may still be in memory, so nobody may look at it (until the next exec).
         step("dumpable", set_dumpable(false))?;
         if !step("bounding set", capabilities::are_bound_to_none())? {
             return Err(BecomeError::Unverified("the bounding set is not empty"));
@@ -209,8 +210,8 @@ impl Account {
     }
 }
 
-/// Whether the number is this user's by the user database, and no other's there.  If not, there may
-/// be more users of mail who have it: then what belongs to it may be any one's of them.
+/// Whether the number is this user's by the user database, and no other's there.  If not, several
+/// users of mail may share it, and a file that belongs to it may be any of theirs.
 pub fn is_own_uid(name: &str, uid: u32) -> bool {
     let uid = Uid::from_raw(uid);
     let by_name = User::from_name(name).ok().flatten();
@@ -221,8 +222,8 @@ pub fn is_own_uid(name: &str, uid: u32) -> bool {
     }
 }
 
-/// Sees that this process is one of that user, can become no other and gain nothing: for a program
-/// that was executed by whoever became the user.
+/// Makes sure that this process is the user's, cannot become another's, and cannot gain rights.
+/// This is for a program that was executed after a process became the user.
 pub fn verify(uid: u32, gid: u32) -> Result<(), BecomeError> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     if uid.is_root() {
@@ -248,8 +249,8 @@ pub fn may_work_in(directory: &Path, reads: bool) -> bool {
     directory.is_dir() && access(directory, flags).is_ok()
 }
 
-/// Makes an empty directory our root.  It has no name any more by then, so that nothing can ever be
-/// put into it.
+/// Makes an empty directory our root.  The directory has no name any more by then, so nothing can
+/// ever be put into it.
 fn enter_empty_root() -> Result<(), BecomeError> {
     let made = ROOT_TEMPLATES.iter().find_map(|&name| mkdtemp(name).ok());
     let path = made.ok_or(BecomeError::Call("empty directory", Errno::EROFS))?;

@@ -1,4 +1,4 @@
-//! What a role is given by whoever starts it.
+//! What a role gets from the program that starts it.
 
 use std::fs::File;
 use std::io;
@@ -29,7 +29,7 @@ pub fn channel() -> Option<OwnedFd> {
     match sockopt::SockType.get(&fd) {
         Ok(SockType::SeqPacket) => {}
         _ => {
-            // It is somebody else's, who will look after it.
+            // It belongs to other code, which closes it.
             let _ = fd.into_raw_fd();
             return None;
         }

@@ -1,4 +1,4 @@
-//! What the kernel lets a user watch, to be named when it is used up.
+//! How much the kernel lets a user watch, for the log when it is used up.
 //!
 //! A process that is confined cannot read it any more, so it is read before.
 
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use nix::unistd::{Uid, geteuid};
 
-/// What there is only so much of for one user.
+/// What the kernel limits for each user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// A descriptor of inotify(7), of which a process that watches has one.

@@ -1,8 +1,7 @@
 //! The heap, and its end.
 //!
 //! A process whose memory is limited and that cannot get what it needs ends at once with a code of
-//! its own, so that whoever started it can say why.  Rust would abort, which looks like any other
-//! fault.
+//! its own, so that its parent can say why.  Rust would abort, which looks like any other fault.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +16,7 @@ static HEAP: Heap = Heap;
 
 static ENDS: AtomicBool = AtomicBool::new(false);
 
-/// From now on the process ends with [`OUT_OF_MEMORY`] when it gets none.
+/// From now on the process ends with [`OUT_OF_MEMORY`] when it gets no memory.
 pub fn end_when_out() {
     ENDS.store(true, Ordering::Relaxed);
 }
@@ -62,7 +61,7 @@ fn end() -> ! {
     unsafe { libc::_exit(OUT_OF_MEMORY) }
 }
 
-/// The exit code: no other end of ours has it.
+/// The exit code.  Nothing else ends with it.
 pub const OUT_OF_MEMORY: i32 = 88;
 
 const TEXT: &[u8] =

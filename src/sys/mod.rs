@@ -17,7 +17,7 @@
 //! | `packet` | packets with descriptors between processes |
 //! | `path` | whose a directory is that root was told to work on |
 //! | `pam` | logins through PAM |
-//! | `inherited` | what a role is given by whoever starts it |
+//! | `inherited` | what a role gets from the program that starts it |
 //! | `process` | signals as a descriptor, limits, memory given back |
 //! | `sandbox` | Landlock, seccomp and limits for each role |
 //! | `spawn` | fork, exec of another role, children that have ended |

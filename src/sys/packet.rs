@@ -41,7 +41,7 @@ pub fn dead_end() -> io::Result<OwnedFd> {
     Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, flag)?.0)
 }
 
-/// Ends the conversation for whoever holds the other end.
+/// Ends the conversation, for the other end as well.
 pub fn shut(fd: BorrowedFd<'_>) {
     // It may have ended already.
     let _ = shutdown(fd.as_raw_fd(), Shutdown::Both);

@@ -236,7 +236,7 @@ impl Pam {
 impl Drop for Pam {
     fn drop(&mut self) {
         if !self.handle.is_null() {
-            // What cannot be closed is as gone as it gets.
+            // Nothing more can be done if it cannot be closed.
             let _ = self.close_session();
             let _ = self.delete_credentials();
             // SAFETY: the handle is live, and not used again.
@@ -287,8 +287,9 @@ impl fmt::Display for PamError {
 
 impl std::error::Error for PamError {}
 
-/// Whether this module can be loaded; else what the linker has to say.  Its code may run: only in a
-/// process that would have had it loaded by PAM.  It stays loaded, as it may be PAM's already.
+/// Whether this module can be loaded; the error is the linker's text.  The module's code may run,
+/// so only a process in which PAM would load it may call this.  It stays loaded, because it may be
+/// PAM's already.
 pub fn can_load(module: &Path) -> Result<(), String> {
     let Ok(path) = CString::new(module.as_os_str().as_bytes()) else {
         return Err(String::from("its name has a NUL in it"));
@@ -315,7 +316,8 @@ unsafe extern "C" fn no_delay(_status: c_int, _microseconds: c_uint, _talk: *mut
 
 type DelayFunction = unsafe extern "C" fn(c_int, c_uint, *mut c_void);
 
-/// An account without a password is nobody's.  Nothing is said to the user, who would not see it.
+/// Nobody can log in to an account without a password.  Modules say nothing to the user, who would
+/// not see it.
 const AUTHENTICATE_FLAGS: c_int = ffi::PAM_DISALLOW_NULL_AUTHTOK;
 
 const ACCOUNT_FLAGS: c_int = ffi::PAM_DISALLOW_NULL_AUTHTOK;

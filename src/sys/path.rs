@@ -2,9 +2,9 @@
 //! elsewhere.
 //!
 //! The path is walked once, component by component and link by link, each opened by name in the one
-//! before and looked at by its descriptor.  Whoever may change one of them decides what the path
-//! means, so that must be root, or the user whose directory it leads to and whom root becomes: then
-//! nobody gets more than they have.
+//! before and looked at by its descriptor.  A user who may change a component decides what the path
+//! means.  So this may only be root, or the owner of the directory, whom root becomes.  Then nobody
+//! gains rights.
 
 use std::fs::File;
 use std::io;
@@ -53,7 +53,7 @@ pub fn owner(path: &Path) -> Result<Owner, PathError> {
         gid: facts.gid(),
     };
     if owner.uid == 0 {
-        // Who can make a link in it can lead root from there.
+        // A user who can make a link in it can lead root elsewhere.
         walk.note_directory(&facts, path);
     }
     let wrong = walk
@@ -88,7 +88,7 @@ impl Walk {
             let entry = open_in(&here, &component)?;
             let entry_facts = entry.metadata()?;
             match facts.mode() & STICKY {
-                // In it nobody changes what is another one's.
+                // In such a directory nobody changes what belongs to others.
                 STICKY => self.note_user(facts.uid(), &shown),
                 _ => self.note_directory(&facts, &shown),
             }
@@ -135,8 +135,8 @@ impl Walk {
     }
 }
 
-/// The users that there are where this process is.  In a user namespace, what belongs to somebody
-/// outside of it is shown as somebody's who is not there, and who could do anything in it anyway.
+/// The users of the user namespace that this process is in.  Files of users outside are shown as
+/// those of a user who does not exist, and those users could do anything inside anyway.
 struct Users(Vec<(u32, u32)>);
 
 impl Users {

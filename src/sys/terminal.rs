@@ -1,4 +1,4 @@
-//! A password from somebody at a terminal.
+//! A password that a user types at a terminal.
 
 use std::io::{self, BufRead, Read, Write};
 use std::os::fd::AsFd;

@@ -31,7 +31,7 @@ use super::x509::Facts;
 pub struct Certificates {
     /// The first is for clients that name none of them.
     identities: Vec<Arc<Identity>>,
-    /// What was made of which policy: sessions are only resumed where nothing else would come out.
+    /// The policy that the identities were made with.  Sessions are resumed only if it is the same.
     policy: Policy,
     tickets: Arc<dyn ProducesTickets>,
     provider: Arc<CryptoProvider>,
@@ -64,7 +64,7 @@ pub enum MinVersion {
 pub enum Clients {
     #[default]
     Anonymous,
-    /// A client may have none; one that is not right ends the handshake all the same.
+    /// A client may have no certificate, but one that is not valid ends the handshake.
     MayCertify(Vec<u8>),
     MustCertify(Vec<u8>),
 }
@@ -125,7 +125,7 @@ impl Certificates {
         Certificates::build(keys, policy, provider, before)
     }
 
-    /// A certificate made on the spot that nobody but the server itself vouches for; also in DER.
+    /// Makes a certificate that only the server itself vouches for; also in DER.
     pub fn self_signed(names: &[&str]) -> io::Result<(Arc<Certificates>, Vec<u8>)> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
@@ -208,9 +208,10 @@ impl Certificates {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.ticketer = Arc::clone(&self.tickets);
-        // Tickets are all that is needed: clients without them are of another time.
+        // Tickets are enough, because clients of today use them.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        // No client could be sure that what it sent early is obeyed only once (RFC 8446 8).
+        // A client could not be sure that a command sent early is carried out only once (RFC 8446
+        // 8).
         config.max_early_data_size = 0;
         let mut imap_config = config.clone();
         imap_config.alpn_protocols = vec![IMAP.to_vec()];
@@ -225,8 +226,9 @@ impl Certificates {
         })
     }
 
-    /// The certificate for a client: of those for the name it asks for, else of those for the name
-    /// of the first, one with which it can do, and rather one that is cheap for us to sign with.
+    /// The certificate for a client: one that it understands, of those for the name it asks for, or
+    /// else of those for the name of the first certificate.  Of several, the cheapest for us to
+    /// sign with.
     pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<&Arc<Identity>> {
         let first = self.identities.first()?;
         let asked = hello.server_name().map(str::to_ascii_lowercase);
@@ -285,8 +287,8 @@ impl Identity {
     }
 }
 
-/// A certificate for `names` that nobody but the server itself vouches for, and its key, both PEM;
-/// for ten years from `now`.
+/// A certificate for `names` that only the server itself vouches for, and its key, both PEM.  It is
+/// valid for ten years from `now`.
 pub fn make_self_signed(
     names: &[&str],
     now: SystemTime,

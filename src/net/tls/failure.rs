@@ -1,4 +1,4 @@
-//! Why TLS has failed, in words for whoever reads the log: what the client most probably wants, or
+//! Why TLS has failed, in words for the reader of the log: what the client most probably wants or
 //! lacks.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io;
 
 use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
-/// An error of the TLS library, explained; its own words stand behind, for whoever looks them up.
+/// An error of the TLS library with an explanation before the library's own words.
 #[derive(Debug)]
 pub(super) struct Failure(Error);
 

@@ -1,4 +1,4 @@
-//! What can be seen in a chain of certificates, without asking anybody, that will keep clients out.
+//! What in a chain of certificates will keep clients out, as far as the chain itself shows it.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -22,7 +22,7 @@ pub enum Oddity {
     WeakSignature(String),
     /// It names no host in the way that clients look at today.
     NoNames(String),
-    /// It says what it is for, and that is no server.
+    /// It says that it is not for servers.
     NotForServers(String),
 }
 
@@ -42,7 +42,7 @@ pub(super) fn find(chain: &[CertificateDer<'_>], now: SystemTime) -> Vec<Oddity>
             }
             _ => {}
         }
-        // What a certificate says of itself nobody verifies.
+        // Nobody verifies the signature of a certificate that has signed itself.
         if !certificate.is_issued_by(certificate) && certificate.has_weak_signature() {
             found.push(Oddity::WeakSignature(certificate.subject()));
         }
@@ -72,8 +72,8 @@ fn link(facts: &[Facts]) -> Option<Oddity> {
         if facts.iter().any(|other| certificate.is_issued_by(other)) {
             return Some(Oddity::Disordered(certificate.subject()));
         }
-        // The issuer of the last one is who the clients know by themselves; of the server's own it
-        // hardly ever is.
+        // Clients know the issuer of the last certificate, but hardly ever that of the server's
+        // own.
         if place == 0 {
             let (name, issuer) = (certificate.subject(), certificate.issuer());
             return Some(Oddity::NoIssuer(name, issuer));

@@ -71,8 +71,8 @@ impl Facts {
         Some((moment(validity.not_before), moment(validity.not_after)))
     }
 
-    /// Whether that one has signed this one, by the names and, where they are there, the numbers of
-    /// their keys: another key of an authority has its name too.
+    /// Whether the other has signed this one, by the names and, if they are given, by the
+    /// identifiers of the keys, because an authority can have several keys.
     pub fn is_issued_by(&self, other: &Facts) -> bool {
         let (own, theirs) = (
             self.certificate.tbs_certificate(),
