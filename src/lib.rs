@@ -9,6 +9,7 @@
 //! | [`message`] | RFC 5322 and MIME: offsets into a text | nothing: it is pure |
 //! | [`config`] | every setting, defined once | nothing: it is pure |
 //! | [`maildir`] | folders, UIDs, flags, the index; what other programs do to them | mail files, and it alone |
+//! | [`store`] | the mail of one user: mailboxes, listeners, questions; no protocol | nothing itself |
 //! | [`session`] | THE USER.  Everything after login: the user's connections and open mailboxes | nothing itself |
 //! | [`front`] | NOBODY.  Everything before login, and TLS after it | nothing itself |
 //! | [`monitor`] | ROOT.  Who is let in, which process serves whom | sockets before they are listened on, configuration and key files, processes |
@@ -74,9 +75,9 @@
 //! drained.
 //!
 //! From outside: another program renames a file; `maildir/disk/watch.rs` wakes the loop;
-//! `session/mailboxes.rs` hands the event to the mailbox; `maildir/folder/scan.rs` looks at that
-//! one name; `session/mailbox.rs` passes the change to each `session/view.rs`, which tells its
-//! client when the protocol allows.
+//! `store/mod.rs` hands the event to the mailbox; `maildir/folder/scan.rs` looks at that one name;
+//! `store/mailbox.rs` notes the change in each listener's `store/cursor.rs`, and `session/view.rs` tells
+//! the client when the protocol allows.
 
 #![deny(unsafe_code)]
 // Nothing that a client sends or that is found on disk may make us panic.
@@ -107,5 +108,6 @@ pub mod monitor;
 pub mod net;
 pub mod session;
 pub mod solo;
+pub mod store;
 #[allow(unsafe_code)]
 pub mod sys;

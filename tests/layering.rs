@@ -119,9 +119,15 @@ const LAYERS: &[Layer] = &[
         files: &[],
     },
     Layer {
+        name: "store",
+        may_name: &["config", "log", "mail", "maildir", "message", "net"],
+        may_touch: &[Io],
+        files: &[],
+    },
+    Layer {
         name: "session",
         may_name: &[
-            "imap", "mail", "message", "maildir", "net", "ipc", "config", "log", "sys",
+            "imap", "mail", "message", "maildir", "store", "net", "ipc", "config", "log", "sys",
         ],
         may_touch: &[Io],
         files: &[],

@@ -430,7 +430,7 @@ mod tests {
     #[test]
     fn an_address_that_has_failed_is_judged_once_at_a_time() {
         let (mut desk, mut now) = start();
-        let askers: Vec<Asker> = (10..15).map(|id| asker(id)).collect();
+        let askers: Vec<Asker> = (10..15).map(asker).collect();
         // Nothing is held against it yet.
         for &asker in &askers {
             desk.ask(asker, request("192.0.2.1", "guess"), true, now);
@@ -467,7 +467,7 @@ mod tests {
     fn those_behind_one_that_is_given_up_or_succeeds_come_next() {
         let (mut desk, now) = start();
         fail(&mut desk, "192.0.2.1", now);
-        let askers: Vec<Asker> = (10..14).map(|id| asker(id)).collect();
+        let askers: Vec<Asker> = (10..14).map(asker).collect();
         for &asker in &askers {
             desk.ask(asker, request("192.0.2.1", "right"), true, now);
         }

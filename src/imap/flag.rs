@@ -1,6 +1,6 @@
 //! How flags and keywords are written (RFC 9051 9: flag, flag-list).
 
-use crate::mail::{Flags, Keyword, System};
+use crate::mail::{Flags, Keyword, NamedFlags, System};
 
 use super::syntax::{Parsed, Reader, fail, is_astring_char};
 
@@ -13,6 +13,19 @@ pub enum Flag {
     Recent,
     /// A word that cannot be a keyword, or a `\Word` nobody knows: to be refused.
     Unknown(String),
+}
+
+/// The flags that these name; `None` if a client may not set one of them (RFC 9051 2.3.2).
+pub fn settable(flags: &[Flag]) -> Option<NamedFlags> {
+    let mut named = NamedFlags::default();
+    for flag in flags {
+        match flag {
+            Flag::System(system) => named.system = named.system | *system,
+            Flag::Keyword(keyword) => named.keywords.push(keyword.clone()),
+            Flag::Recent | Flag::Unknown(_) => return None,
+        }
+    }
+    Some(named)
 }
 
 impl Reader<'_> {
@@ -155,6 +168,16 @@ mod tests {
             let name = String::from(char::from(byte));
             let is_atom = byte.is_ascii() && is_atom_char(byte);
             assert_eq!(Keyword::new(&name).is_some(), is_atom, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_cannot_set_is_refused() {
+        let named = settable(&[Flag::System(System::DRAFT), keyword("x")]).unwrap();
+        assert_eq!(named.system, System::DRAFT);
+        assert_eq!(named.keywords, [Keyword::new("X").unwrap()]);
+        for flag in [Flag::Recent, Flag::Unknown("\\Foo".to_owned())] {
+            assert_eq!(settable(&[flag]), None);
         }
     }
 

@@ -38,6 +38,13 @@ impl From<System> for Flags {
     }
 }
 
+/// Flags of one message with their keywords by name, as they are outside of any mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedFlags {
+    pub system: System,
+    pub keywords: Vec<Keyword>,
+}
+
 /// The system flags of RFC 9051 2.3.2 as bits; `\Recent` is not one of them: it belongs to a
 /// session, not to a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

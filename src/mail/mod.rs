@@ -16,7 +16,7 @@ mod uid;
 pub mod utf7;
 
 pub use date_time::DateTime;
-pub use flags::{Flags, Keyword, System};
+pub use flags::{Flags, Keyword, NamedFlags, System};
 pub use keeping::{Fsync, Layout};
 pub use mailbox_name::{MailboxName, NameError, is_in_inbox};
 pub use ranges::Ranges;

@@ -179,7 +179,7 @@ const CHANGE_MAX: usize = 1 << 16;
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::courier::*;
+    use super::*;
     use crate::maildir::disk::dir::scratch::Scratch;
 
     const BASE: [&str; 3] = [

@@ -1,11 +1,11 @@
 //! A literal on its way to the client, read from the message as the client's buffer drains.
 
-use super::text::Text;
 use crate::log::ONCE;
 use crate::maildir::disk::dir::DiskResult;
 use crate::message::crlf::{Span, ToCrlf};
 use crate::message::transfer::Decoder;
 use crate::net::Buffer;
+use crate::store::text::Text;
 
 /// A literal whose size has been announced.  Exactly so many octets must follow.
 pub struct Body {

@@ -4,11 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Standing;
-use super::command::fetch::Memo;
 use super::command::{self, Command, Context, Progress, Start};
 use super::counters::{Counters, Departure};
-use super::mailbox::Effort;
-use super::mailboxes::{MailboxKey, Mailboxes};
 use super::reply::{self, About, Reply, ReplyCode};
 use super::view::{self, Manner, Tell};
 use crate::config::Config;
@@ -21,6 +18,9 @@ use crate::mail::Ranges;
 use crate::maildir::disk::report;
 use crate::maildir::folder::{FolderError, Step};
 use crate::net::{Buffer, ConnectionId, Now, Run};
+use crate::store::mailbox::Effort;
+use crate::store::text::Memo;
+use crate::store::{MailboxKey, Mailboxes};
 
 /// What commands see of the client.
 pub struct Client {

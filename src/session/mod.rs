@@ -1,8 +1,8 @@
 //! Everything after login: all connections of one user and the mailboxes they have open.
 //!
 //! Runs as that user.  It does no input or output of its own: `net` moves the bytes, `maildir`
-//! touches the files.  Connections share open mailboxes (`mailbox`), of which each client has a
-//! `view`; a change one of them makes is told to the others in the same turn of the loop.
+//! touches the files, `store` has the mailboxes.  Connections share open mailboxes; a change one of
+//! them makes is told to the others in the same turn of the loop.
 //!
 //! | file | what |
 //! |---|---|
@@ -13,13 +13,7 @@
 //! | `connection` | one client: commands run one after the other, responses |
 //! | `command` | the commands |
 //! | `reply` | tagged responses, and what each kind of failure is to the client |
-//! | `mailboxes` | which are open, and the watch over them |
-//! | `mailbox` | an open one, shared by all who have it selected |
-//! | `view` | what one client has been told of it |
-//! | `flags` | flags as the client names them |
-//! | `given` | what the configuration says of mailboxes |
-//! | `summary` | what lists of messages show, worked out once |
-//! | `text` | one message's text, piece by piece |
+//! | `view` | how a client is told what it has not heard of its mailbox |
 //! | `body` | a part of it on its way to the client |
 //! | `counters` | what a client did, for the log |
 
@@ -28,17 +22,10 @@ pub mod command;
 pub mod confine;
 mod connection;
 mod counters;
-mod cursor;
-mod flags;
-mod given;
-mod mailbox;
-mod mailboxes;
 pub mod place;
 mod reply;
 pub mod role;
 mod service;
-mod summary;
-mod text;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +37,6 @@ use std::time::Instant;
 
 use connection::Connection;
 use counters::Departure;
-use mailboxes::Mailboxes;
 use reply::{Reply, ReplyCode};
 
 use crate::config::Config;
@@ -61,9 +47,8 @@ use crate::imap::response::{self, Code};
 use crate::imap::{self, LoggedIn};
 use crate::ipc::{HandOver, Protocol};
 use crate::log::on_behalf;
-use crate::maildir::tree::Tree;
-use crate::maildir::{self, Maildir};
 use crate::net::{Buffer, ConnectionId, Now, Run};
+use crate::store::Mailboxes;
 use crate::sys::process;
 
 /// All connections of one user.  Driven by a [`net::Service`](crate::net::Service), whose contract
@@ -114,17 +99,13 @@ impl Session {
     ) -> io::Result<Session> {
         let whose = Arc::from(format!("imap({user}): "));
         let _logged = on_behalf(&whose);
-        let tree = Tree::open(&root, config.layout)?
-            .with_indexes(config.index_dir.clone())
-            .with_given(given::mailboxes(config));
-        let maildir = Maildir::new(root, settings(config));
         let separator = config.separator.octet();
         let namespaces = Namespaces::new(&config.prefix, &config.hidden_prefix, separator)
             .map_err(|error| io::Error::other(error.as_str()))?;
         Ok(Session {
             config: config.clone(),
             namespaces: Rc::new(namespaces),
-            mailboxes: Mailboxes::new(config, maildir, tree, wake),
+            mailboxes: Mailboxes::new(config, root, wake)?,
             connections: BTreeMap::new(),
             ready: BTreeSet::new(),
             deadline: None,
@@ -311,12 +292,5 @@ impl Session {
 
     fn note_deadline(&mut self, deadline: Instant) {
         self.deadline = Some(self.deadline.map_or(deadline, |known| known.min(deadline)));
-    }
-}
-
-fn settings(config: &Config) -> maildir::Settings {
-    maildir::Settings {
-        fsync: config.fsync,
-        index_dir: config.index_dir.clone(),
     }
 }

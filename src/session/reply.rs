@@ -9,18 +9,19 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use super::flags::FlagsError;
-use super::mailboxes::{Mailboxes, OpenError};
 use crate::imap::command::Tag;
+use crate::imap::flag::{self, Flag};
 use crate::imap::mailbox::Dialect;
 use crate::imap::response::{self, Code, Status};
 use crate::log::ONCE;
-use crate::mail::{MailboxName, NameError, Ranges};
+use crate::mail::{MailboxName, NameError, NamedFlags, Ranges};
 use crate::maildir::disk::dir::DiskError;
 use crate::maildir::disk::report;
 use crate::maildir::folder::save::SaveError;
 use crate::maildir::folder::{FolderError, MessageError};
 use crate::maildir::tree::TreeError;
+use crate::store::flags::FlagsError;
+use crate::store::{Mailboxes, OpenError};
 
 /// What a tagged response says.
 #[derive(Clone, Debug)]
@@ -240,10 +241,15 @@ impl From<SaveError> for Reply {
     }
 }
 
+/// The flags that a client named.
+pub fn settable(flags: &[Flag]) -> Result<NamedFlags, Reply> {
+    let refused = || Reply::bad("These flags cannot be set by a client.");
+    flag::settable(flags).ok_or_else(refused)
+}
+
 impl From<FlagsError> for Reply {
     fn from(error: FlagsError) -> Reply {
         match error {
-            FlagsError::NotForClients => Reply::bad("These flags cannot be set by a client."),
             FlagsError::NoLetter(keyword) => Reply::fault(
                 Code::Limit,
                 format!(

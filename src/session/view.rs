@@ -1,12 +1,12 @@
 //! How a client is told what changed in the mailbox it has selected.
 
-use super::cursor::{Counted, Cursor};
-use super::flags::KeywordNames;
-use super::mailbox::Mailbox;
 use crate::imap::fetch::FetchLine;
 use crate::imap::response::{self, Code, Status};
 use crate::maildir::folder::Folder;
 use crate::net::{Buffer, ConnectionId};
+use crate::store::cursor::{Counted, Cursor};
+use crate::store::flags::KeywordNames;
+use crate::store::mailbox::Mailbox;
 
 /// Which changes may be told (RFC 3501 7.4.1, RFC 9051 7.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

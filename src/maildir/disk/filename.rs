@@ -222,7 +222,7 @@ fn is_known(letter: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::filename::*;
+    use super::*;
     use proptest::prelude::*;
     use std::time::Duration;
 

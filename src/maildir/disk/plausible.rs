@@ -54,7 +54,7 @@ const RECORD: u64 = 512;
 
 #[cfg(test)]
 mod tests {
-    use super::super::plausible::*;
+    use super::*;
     use crate::maildir::disk::dir::scratch::Scratch;
 
     #[test]

@@ -416,7 +416,7 @@ const SIZE_MAX: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::keywords::*;
+    use super::*;
     use crate::maildir::disk::dir::fault;
     use crate::maildir::disk::dir::scratch::Scratch;
     use crate::maildir::disk::lock::Dotlock;

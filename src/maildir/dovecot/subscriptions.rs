@@ -251,7 +251,7 @@ const HEADER_CRLF: &[u8] = b"V\t2\r\n\r\n";
 
 #[cfg(test)]
 mod tests {
-    use super::super::subscriptions::*;
+    use super::*;
     use crate::maildir::disk::dir::fault;
     use crate::maildir::disk::dir::scratch::Scratch;
     use proptest::prelude::*;

@@ -159,7 +159,7 @@ const MARKER: Access = Access {
 
 #[cfg(test)]
 mod tests {
-    use super::super::uidvalidity::*;
+    use super::*;
     use crate::maildir::disk::dir::fault;
     use crate::maildir::disk::dir::scratch::Scratch;
     use std::time::Duration;

@@ -51,7 +51,7 @@ const AT_ONCE: usize = 1000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::sweep::*;
+    use super::*;
     use crate::maildir::disk::dir::scratch::Scratch;
 
     #[test]

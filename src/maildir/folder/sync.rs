@@ -257,7 +257,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::state::table::NewRow;
-    use super::super::sync::*;
+    use super::*;
 
     /// A file: number of its base name, place, info.
     type File = (u8, Place, &'static str);

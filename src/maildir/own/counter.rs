@@ -507,7 +507,7 @@ const STEP: u64 = 1000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::counter::*;
+    use super::*;
     use crate::maildir::disk::dir::scratch::Scratch;
 
     fn open(scratch: &Scratch) -> (Counter, Found) {

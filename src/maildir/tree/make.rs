@@ -33,7 +33,7 @@ pub fn make(root: &Path) -> DiskResult<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::super::make::*;
+    use super::*;
     use crate::maildir::disk::dir::scratch::Scratch;
 
     #[test]

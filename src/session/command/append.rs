@@ -5,16 +5,15 @@
 use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::append::{AppendMessage, AppendStart};
-use crate::imap::flag::Flag;
 use crate::imap::response::Code;
-use crate::mail::{Flags, MailboxName};
+use crate::mail::{Flags, MailboxName, NamedFlags};
 use crate::maildir::folder::save::{Batch, Commit, Incoming, SaveError};
 use crate::maildir::folder::{FolderError, Step};
 use crate::message::crlf::ToLf;
 use crate::session::connection::Patience;
-use crate::session::flags::{self, NewKeywords};
-use crate::session::mailbox::{Effort, Hold, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
+use crate::store::flags::{self, NewKeywords};
+use crate::store::mailbox::{Effort, Hold, Mailbox};
 
 pub fn start(request: AppendStart, context: &mut Context<'_>) -> Start {
     let begun = Append::begin(request, context);
@@ -49,6 +48,7 @@ enum Stage {
 
 struct Message {
     about: AppendMessage,
+    flags: NamedFlags,
     file: Incoming,
     line_ends: ToLf,
 }
@@ -121,8 +121,8 @@ impl Append {
     ) -> Result<Option<Flags>, Reply> {
         let now = context.now.time;
         let folder = &mut destination(&self.name, context)?.folder;
-        let named = &message.about.flags;
-        if !named.iter().any(|flag| matches!(flag, Flag::Keyword(_))) {
+        let named = &message.flags;
+        if named.keywords.is_empty() {
             let letters = flags::to_letters(folder, named, NewKeywords::LeftOut, now);
             return Ok(Some(letters?));
         }
@@ -195,12 +195,13 @@ fn begin_message(
         // RFC 3502 5: this is how a client gives a MULTIAPPEND up.
         return Err(Reply::no("A message without octets is none."));
     }
-    flags::check(&about.flags)?;
+    let flags = reply::settable(&about.flags)?;
     let now = context.now.time;
     let file = Incoming::begin(&destination(name, context)?.folder, now)?;
     context.client.imap.accept(context.client.out.writer());
     Ok(Box::new(Message {
         about,
+        flags,
         file,
         line_ends: ToLf::default(),
     }))

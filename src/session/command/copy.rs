@@ -9,20 +9,19 @@ use std::time::SystemTime;
 use super::append::lose_if_gone;
 use super::{Command, Context, Progress, Start, refuse_read_only, uids_of};
 use crate::imap::command::Copy as Request;
-use crate::imap::flag::Flag;
 use crate::imap::response::{self, Code, Status};
-use crate::mail::{Flags, MailboxName, Ranges, Uid};
+use crate::mail::{Flags, MailboxName, NamedFlags, Ranges, Uid};
 use crate::maildir::folder::save::{Batch, Commit, SaveError};
 use crate::maildir::folder::state::messages::Message;
 use crate::maildir::folder::{Folder, FolderError, MessageError, Step};
 use crate::net::Now;
 use crate::session::connection::Patience;
 use crate::session::counters::Counters;
-use crate::session::cursor::{Walk, next_message};
-use crate::session::flags::{self, NewKeywords};
-use crate::session::mailbox::{Effort, Hold, Mailbox};
-use crate::session::mailboxes::{MailboxKey, Mailboxes};
 use crate::session::reply::{self, Reply, ReplyCode};
+use crate::store::cursor::{Walk, next_message};
+use crate::store::flags::{self, NewKeywords};
+use crate::store::mailbox::{Effort, Hold, Mailbox};
+use crate::store::{MailboxKey, Mailboxes};
 
 pub fn start(request: Request, remove: bool, context: &mut Context<'_>) -> Start {
     let name = match request.mailbox {
@@ -444,7 +443,7 @@ impl Command for Copy {
 fn amend_copy(
     folder: &mut Folder,
     uid: Uid,
-    (added, removed): (&[Flag], &[Flag]),
+    (added, removed): (&NamedFlags, &NamedFlags),
     now: SystemTime,
 ) -> Result<(), Reply> {
     let added = flags::to_letters(folder, added, NewKeywords::MadeIfPossible { held: 0 }, now)?;

@@ -9,9 +9,9 @@ use crate::mail::{MailboxName, SpecialUse};
 use crate::maildir::disk::report;
 use crate::maildir::tree::TreeError;
 use crate::net::Now;
-use crate::session::mailbox::Effort;
-use crate::session::mailboxes::{Mailboxes, OpenError};
 use crate::session::reply::{self, Reply, ReplyCode};
+use crate::store::mailbox::Effort;
+use crate::store::{Mailboxes, OpenError};
 
 pub fn create(
     mailbox: MailboxArgument,

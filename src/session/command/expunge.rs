@@ -6,9 +6,9 @@ use crate::imap::sequence::Set;
 use crate::mail::{Ranges, System};
 use crate::maildir::folder::{MessageError, Step};
 use crate::session::connection::{Patience, look};
-use crate::session::cursor::{Walk, next_message};
-use crate::session::mailbox::Effort;
 use crate::session::reply::{self, Reply};
+use crate::store::cursor::{Walk, next_message};
+use crate::store::mailbox::Effort;
 
 pub fn start(uids: Option<Set>, context: &mut Context<'_>) -> Start {
     if context.client.is_read_only() {

@@ -5,9 +5,9 @@ use crate::imap::Event;
 use crate::imap::command::Tag;
 use crate::maildir::folder::Step;
 use crate::session::connection::{LOCK_WAIT, handle_folder_error, look, tell_news};
-use crate::session::mailbox::Effort;
 use crate::session::reply::Reply;
 use crate::session::view::Tell;
+use crate::store::mailbox::Effort;
 
 pub fn start(tag: &Tag, context: &mut Context<'_>) -> Start {
     let client = &mut *context.client;

@@ -21,8 +21,6 @@ mod store;
 use std::time::Duration;
 
 use super::connection::Client;
-use super::mailbox::{Effort, Mailbox};
-use super::mailboxes::{MailboxKey, Mailboxes};
 use super::reply::{self, About, Reply};
 use super::view::Tell;
 use crate::config::Config;
@@ -35,6 +33,8 @@ use crate::log::ONCE;
 use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::{FolderError, MessageError};
 use crate::net::Now;
+use crate::store::mailbox::{Effort, Mailbox};
+use crate::store::{MailboxKey, Mailboxes};
 
 /// What a command works with.
 pub struct Context<'a> {

@@ -10,12 +10,12 @@ use crate::mail::{MailboxName, Ranges};
 use crate::maildir::disk::report;
 use crate::maildir::folder::{FolderError, Step};
 use crate::session::connection::{Patience, Selected};
-use crate::session::cursor::Walk;
-use crate::session::flags::KeywordNames;
-use crate::session::mailbox::{Effort, Hold, Mailbox};
-use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
 use crate::session::view::{write_flags, write_flags_of_mailbox};
+use crate::store::MailboxKey;
+use crate::store::cursor::Walk;
+use crate::store::flags::KeywordNames;
+use crate::store::mailbox::{Effort, Hold, Mailbox};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     leave(context);

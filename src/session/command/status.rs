@@ -12,9 +12,9 @@ use crate::log::ONCE;
 use crate::mail::MailboxName;
 use crate::maildir::folder::{Folder, Look, MessageError, Status, Step};
 use crate::session::connection::Patience;
-use crate::session::mailbox::Effort;
-use crate::session::mailboxes::{Glance, OpenError};
 use crate::session::reply::{About, Reply};
+use crate::store::mailbox::Effort;
+use crate::store::{Glance, OpenError};
 
 pub fn start(mailbox: MailboxArgument, items: Vec<StatusItem>, context: &mut Context<'_>) -> Start {
     let name = match mailbox {

@@ -10,23 +10,24 @@ use super::{
 };
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
-use crate::mail::{Flags, Ranges, System, Uid};
+use crate::mail::{Flags, NamedFlags, Ranges, System, Uid};
 use crate::maildir::folder::{FolderError, MessageError, Met};
 use crate::net::ConnectionId;
 use crate::session::connection::{Client, Patience, look};
-use crate::session::cursor::{Counted, Walk};
-use crate::session::flags::{self, KeywordNames, NewKeywords};
-use crate::session::mailbox::{Effort, Mailbox};
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::session::view;
+use crate::store::cursor::{Counted, Walk};
+use crate::store::flags::{self, KeywordNames, NewKeywords};
+use crate::store::mailbox::{Effort, Mailbox};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     if context.client.is_read_only() {
         return Start::Done(refuse_read_only(context));
     }
-    if let Err(error) = flags::check(&request.flags) {
-        return Start::Done(error.into());
-    }
+    let named = match reply::settable(&request.flags) {
+        Ok(named) => named,
+        Err(reply) => return Start::Done(reply),
+    };
     if request.unchanged_since.is_some() {
         use_condstore(context);
     }
@@ -36,6 +37,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
             uids,
             walk: Walk::default(),
             request,
+            named,
             modified: Ranges::new(),
             silent: Ranges::new(),
             gone: false,
@@ -49,6 +51,8 @@ struct Store {
     uids: Ranges,
     walk: Walk,
     request: Request,
+    /// The flags that it names.
+    named: NamedFlags,
     /// UIDs or sequence numbers, as the command has them, that failed UNCHANGEDSINCE.
     modified: Ranges,
     /// Messages that were changed and the client not told.
@@ -96,7 +100,7 @@ impl Store {
             How::Remove => NewKeywords::LeftOut,
             How::Add | How::Replace => NewKeywords::Made,
         };
-        let named = flags::to_letters(&mut mailbox.folder, &self.request.flags, new, now.time);
+        let named = flags::to_letters(&mut mailbox.folder, &self.named, new, now.time);
         let named = match named {
             Ok(named) => named,
             Err(error) => return Progress::Done(error.into()),

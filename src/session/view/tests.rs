@@ -12,8 +12,8 @@ use crate::maildir::folder::Step;
 use crate::maildir::folder::state::messages::Message;
 use crate::maildir::{Maildir, Settings};
 use crate::net::{ConnectionId, Now};
-use crate::session::cursor::Walk;
-use crate::session::mailbox::{Effort, Mailbox};
+use crate::store::cursor::Walk;
+use crate::store::mailbox::{Effort, Mailbox};
 
 #[test]
 fn numbers_close_up_when_an_expunge_is_told_and_not_before() {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use proptest::prelude::*;
 
-use super::super::compressed::*;
+use super::*;
 use crate::maildir::disk::dir::scratch::Scratch;
 use crate::maildir::dovecot::modseq::lab::Lab;
 

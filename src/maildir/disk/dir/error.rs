@@ -141,7 +141,7 @@ impl<'a> At<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::*;
+    use super::*;
 
     #[test]
     fn an_error_says_what_failed_where_and_why() {

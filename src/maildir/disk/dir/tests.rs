@@ -1,5 +1,5 @@
-use super::super::dir::*;
 use super::scratch::Scratch;
+use super::*;
 use nix::unistd::mkfifo;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};

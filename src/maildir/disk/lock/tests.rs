@@ -1,4 +1,4 @@
-use super::super::lock::*;
+use super::*;
 use crate::maildir::disk::dir::fault;
 use crate::maildir::disk::dir::scratch::Scratch;
 use nix::errno::Errno;

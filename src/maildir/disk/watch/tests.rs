@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::super::watch::*;
+use super::*;
 use crate::maildir::disk::dir::scratch::Scratch;
 
 struct Watched {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use proptest::prelude::*;
 
-use super::super::modseq::*;
 use super::lab::{Lab, number};
+use super::*;
 use crate::maildir::disk::dir::scratch::Scratch;
 
 fn highest(log: &mut DovecotLog) -> u64 {

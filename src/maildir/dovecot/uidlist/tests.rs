@@ -1,6 +1,6 @@
 mod damage;
 
-use super::super::uidlist::*;
+use super::*;
 use crate::maildir::disk::dir::scratch::Scratch;
 use crate::maildir::disk::dir::{Access, Time, fault};
 use crate::maildir::disk::lock::{Dotlock, Lock};

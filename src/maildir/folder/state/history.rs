@@ -109,7 +109,7 @@ const LIMIT: usize = 8192;
 
 #[cfg(test)]
 mod tests {
-    use super::super::history::*;
+    use super::*;
 
     #[test]
     fn neighbours_of_one_batch_share_an_entry() {

@@ -454,7 +454,7 @@ fn narrow(number: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::*;
+    use super::*;
 
     fn push(table: &mut Table, uid: u32, base: &str, guid: Option<&str>) -> bool {
         table.push(NewRow {

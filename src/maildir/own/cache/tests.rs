@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::cache::*;
+use super::*;
 use crate::maildir::disk::dir::scratch::Scratch;
 
 fn text(uid: u32) -> Vec<u8> {

@@ -12,14 +12,14 @@ use crate::message::transfer::{Decoder, Encoding};
 use crate::message::{HEADER_MAX, header};
 use crate::session::body::{Body, up_to};
 use crate::session::command::{Context, Progress};
-use crate::session::cursor::Cursor;
-use crate::session::flags::KeywordNames;
-use crate::session::mailbox::Mailbox;
-use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::Reply;
-use crate::session::summary::Summary;
-use crate::session::text::Text;
 use crate::session::view::Manner;
+use crate::store::MailboxKey;
+use crate::store::cursor::Cursor;
+use crate::store::flags::KeywordNames;
+use crate::store::mailbox::Mailbox;
+use crate::store::summary::Summary;
+use crate::store::text::Text;
 
 /// Whether the section is answered from the summary.
 pub fn is_in_summary(item: &SectionItem) -> bool {

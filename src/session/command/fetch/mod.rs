@@ -22,12 +22,12 @@ use crate::maildir::disk::report;
 use crate::maildir::folder::{Folder, MessageError, Opening};
 use crate::session::body::Body;
 use crate::session::connection::Patience;
-use crate::session::cursor::{Counted, Walk};
-use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
-use crate::session::summary::Summary;
-use crate::session::text::Text;
 use crate::session::view;
+use crate::store::MailboxKey;
+use crate::store::cursor::{Counted, Walk};
+use crate::store::summary::Summary;
+use crate::store::text::{Memo, Text};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     let Some(selected) = context.client.selected else {
@@ -401,7 +401,7 @@ impl Fetch {
         let incomplete = asks && current.summary.is_none();
         if (self.needs.text || incomplete) && current.text.is_none() {
             current.text = Some(match memo {
-                Some(memo) => memo.text,
+                Some(memo) => memo.into_text(),
                 None => {
                     let opening = match &mut current.opening {
                         Some(opening) => opening,
@@ -605,24 +605,6 @@ impl Stop {
 impl From<MessageError> for Stop {
     fn from(error: MessageError) -> Stop {
         Stop::Failed(error)
-    }
-}
-
-/// A large text that a client fetches in parts, kept between commands.
-pub struct Memo {
-    mailbox: MailboxKey,
-    uid: Uid,
-    text: Text,
-}
-
-impl Memo {
-    fn new(mailbox: MailboxKey, uid: Uid, mut text: Text) -> Memo {
-        text.release();
-        Memo { mailbox, uid, text }
-    }
-
-    fn is_of(&self, mailbox: MailboxKey, uid: Uid) -> bool {
-        self.mailbox == mailbox && self.uid == uid
     }
 }
 

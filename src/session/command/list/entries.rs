@@ -8,7 +8,7 @@ use crate::imap::namespace::Namespaces;
 use crate::mail::MailboxName;
 use crate::maildir::tree::{Mailbox, Role};
 use crate::session::command::Context;
-use crate::session::mailboxes::OpenError;
+use crate::store::OpenError;
 
 /// One response.
 pub struct Entry {

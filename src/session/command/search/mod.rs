@@ -4,9 +4,9 @@
 //! fields in the cache, and only if that does not decide it by reading its file, once for all strings
 //! that are looked for.
 
-mod program;
+mod compile;
 
-use program::{Known, Program, Source};
+use compile::compile;
 
 use super::{Command, Context, Progress, Start, report_unread, use_condstore};
 use crate::imap::command::Tag;
@@ -15,11 +15,12 @@ use crate::imap::search::{Search as Request, SearchReturn};
 use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::{MessageError, Opening};
 use crate::message::search::Searcher;
-use crate::session::cursor::Walk;
-use crate::session::mailboxes::MailboxKey;
 use crate::session::reply::{self, Reply};
-use crate::session::summary::Summary;
-use crate::session::text::Text;
+use crate::store::MailboxKey;
+use crate::store::cursor::Walk;
+use crate::store::query::{Known, Program, Source};
+use crate::store::summary::Summary;
+use crate::store::text::Text;
 
 pub fn start(tag: Tag, request: &Request, context: &mut Context<'_>) -> Start {
     let Some(selected) = context.client.selected else {
@@ -28,7 +29,7 @@ pub fn start(tag: Tag, request: &Request, context: &mut Context<'_>) -> Start {
     if request.key.has_modseq() {
         use_condstore(context);
     }
-    let program = match Program::compile(request, context) {
+    let program = match compile(request, context) {
         Ok(program) => program,
         Err(reply) => {
             // RFC 5182 2.1: a SEARCH that fails leaves nothing behind.

@@ -1,6 +1,6 @@
 //! Broken files, full disks and crashes.
 
-use super::super::tests::*;
+use super::*;
 
 #[test]
 fn half_a_line_is_left_for_later_and_cleared_away_by_the_next_writer() {

@@ -1,9 +1,8 @@
-//! Flags between the client's names and the Maildir's letters.
+//! Flags between their names and the letters that a folder has for them.
 
 use std::time::SystemTime;
 
-use crate::imap::flag::Flag;
-use crate::mail::{Flags, Keyword};
+use crate::mail::{Flags, Keyword, NamedFlags};
 use crate::maildir::dovecot::keywords::{LETTERS, Room};
 use crate::maildir::folder::{Folder, FolderError};
 
@@ -33,20 +32,9 @@ impl<'f> KeywordNames<'f> {
 /// Why a list of flags cannot be given to a message.
 #[derive(Debug)]
 pub enum FlagsError {
-    /// One of them is \Recent, or none that this server knows (RFC 9051 2.3.2).
-    NotForClients,
     /// All 26 keywords of the mailbox are in use.
     NoLetter(Keyword),
     Folder(FolderError),
-}
-
-/// Whether a client may set all of these.
-pub fn check(flags: &[Flag]) -> Result<(), FlagsError> {
-    let foreign = |flag: &Flag| matches!(flag, Flag::Recent | Flag::Unknown(_));
-    if flags.iter().any(foreign) {
-        return Err(FlagsError::NotForClients);
-    }
-    Ok(())
 }
 
 /// What becomes of keywords that a folder does not have yet.  Giving them letters needs its lock.
@@ -61,22 +49,15 @@ pub enum NewKeywords {
     MadeIfPossible { held: u32 },
 }
 
-/// The flags a client named, in the letters of `folder`.
+/// The flags in the letters of `folder`.
 pub fn to_letters(
     folder: &mut Folder,
-    flags: &[Flag],
+    named: &NamedFlags,
     new: NewKeywords,
     now: SystemTime,
 ) -> Result<Flags, FlagsError> {
-    let mut letters = Flags::default();
-    let mut keywords = Vec::new();
-    for flag in flags {
-        match flag {
-            Flag::System(system) => letters.system = letters.system | *system,
-            Flag::Recent | Flag::Unknown(_) => return Err(FlagsError::NotForClients),
-            Flag::Keyword(keyword) => keywords.push(keyword),
-        }
-    }
+    let keywords: Vec<&Keyword> = named.keywords.iter().collect();
+    let mut letters = Flags::from(named.system);
     let given = match new {
         NewKeywords::LeftOut => {
             let known = keywords.iter().map(|name| folder.keyword_letter(name));
@@ -99,15 +80,17 @@ pub fn to_letters(
     Ok(letters)
 }
 
-/// The flags of a message of `source` in the letters of another folder, given its keywords by name.
-pub fn names_of(source: &Folder, flags: Flags) -> Vec<Flag> {
-    let mut names = vec![Flag::System(flags.system)];
-    for (letter, keyword) in source.keywords() {
-        if flags.keywords & bit(letter) != 0 {
-            names.push(Flag::Keyword(keyword.clone()));
-        }
+/// The names of flags that a message of `source` has.
+pub fn names_of(source: &Folder, flags: Flags) -> NamedFlags {
+    let set = |&(letter, _): &(u32, _)| flags.keywords & bit(letter) != 0;
+    NamedFlags {
+        system: flags.system,
+        keywords: source
+            .keywords()
+            .filter(set)
+            .map(|(_, keyword)| keyword.clone())
+            .collect(),
     }
-    names
 }
 
 fn bit(letter: u32) -> u32 {
@@ -128,26 +111,35 @@ mod tests {
 
     fn letters_of(
         folder: &mut Folder,
-        flags: &[Flag],
+        named: &NamedFlags,
         new: NewKeywords,
     ) -> Result<Flags, FlagsError> {
         let now = SystemTime::now();
         assert!(folder.lock(now).unwrap());
-        let letters = to_letters(folder, flags, new, now);
+        let letters = to_letters(folder, named, new, now);
         folder.unlock();
         letters
     }
 
-    fn keyword(name: &str) -> Flag {
-        Flag::Keyword(Keyword::new(name).unwrap())
+    fn keywords<N: AsRef<str>>(names: &[N]) -> NamedFlags {
+        NamedFlags {
+            system: System::default(),
+            keywords: names
+                .iter()
+                .map(|name| Keyword::new(name.as_ref()).unwrap())
+                .collect(),
+        }
     }
 
     #[test]
     fn keywords_keep_their_names_from_one_folder_to_another() {
         let (here, there) = (Scratch::new(), Scratch::new());
         let (mut here, mut there) = (folder(&here), folder(&there));
-        letters_of(&mut there, &[keyword("Other")], NewKeywords::Made).unwrap();
-        let named = [Flag::System(System::SEEN), keyword("b"), keyword("a")];
+        letters_of(&mut there, &keywords(&["Other"]), NewKeywords::Made).unwrap();
+        let named = NamedFlags {
+            system: System::SEEN,
+            ..keywords(&["b", "a"])
+        };
         let flags = letters_of(&mut here, &named, NewKeywords::Made).unwrap();
         assert_eq!((flags.system, flags.keywords), (System::SEEN, 0b11));
 
@@ -163,7 +155,7 @@ mod tests {
     fn a_keyword_without_a_letter_is_made_only_if_that_is_wanted() {
         let scratch = Scratch::new();
         let mut folder = folder(&scratch);
-        let flags = letters_of(&mut folder, &[keyword("x")], NewKeywords::LeftOut).unwrap();
+        let flags = letters_of(&mut folder, &keywords(&["x"]), NewKeywords::LeftOut).unwrap();
         assert_eq!(flags, Flags::default());
         assert_eq!(folder.keywords().count(), 0);
     }
@@ -172,9 +164,8 @@ mod tests {
     fn what_finds_no_letter_is_refused_or_left_out() {
         let scratch = Scratch::new();
         let mut folder = folder(&scratch);
-        let many: Vec<Flag> = (0..=LETTERS)
-            .map(|number| keyword(&format!("k{number}")))
-            .collect();
+        let many: Vec<String> = (0..=LETTERS).map(|number| format!("k{number}")).collect();
+        let many = keywords(&many);
         let refused = letters_of(&mut folder, &many, NewKeywords::Made);
         assert!(matches!(refused, Err(FlagsError::NoLetter(_))));
         assert_eq!(folder.keywords().count(), 0);
@@ -184,16 +175,8 @@ mod tests {
         let held = (1 << LETTERS) - 1 - (1 << 7);
         for (name, expected) in [("x", 1 << 7), ("k3", 1 << 3), ("y", 1 << 7)] {
             let new = NewKeywords::MadeIfPossible { held };
-            let letters = letters_of(&mut folder, &[keyword(name)], new).unwrap();
+            let letters = letters_of(&mut folder, &keywords(&[name]), new).unwrap();
             assert_eq!(letters.keywords, expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_a_client_cannot_set_is_refused() {
-        assert!(check(&[Flag::System(System::DRAFT), keyword("x")]).is_ok());
-        for flag in [Flag::Recent, Flag::Unknown("\\Foo".to_owned())] {
-            assert!(matches!(check(&[flag]), Err(FlagsError::NotForClients)));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::MailboxKey;
+use crate::mail::Uid;
 use crate::maildir::disk::dir::DiskResult;
 use crate::maildir::folder::MessageFile;
 use crate::message::HEADER_MAX;
@@ -178,6 +180,28 @@ impl Text {
             self.whole = Some(counter.span());
         }
         Ok(self.whole)
+    }
+}
+
+/// A large text that a client fetches in parts, kept between commands.
+pub struct Memo {
+    mailbox: MailboxKey,
+    uid: Uid,
+    text: Text,
+}
+
+impl Memo {
+    pub fn new(mailbox: MailboxKey, uid: Uid, mut text: Text) -> Memo {
+        text.release();
+        Memo { mailbox, uid, text }
+    }
+
+    pub fn into_text(self) -> Text {
+        self.text
+    }
+
+    pub fn is_of(&self, mailbox: MailboxKey, uid: Uid) -> bool {
+        self.mailbox == mailbox && self.uid == uid
     }
 }
 

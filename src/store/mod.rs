@@ -1,19 +1,36 @@
-//! The mailboxes that are open, and the watch over them.
+//! The mail of one user: which mailboxes there are, which are open, and who listens to what.
 //!
-//! A mailbox stays open for a while after the last client left it, so that coming back costs
-//! nothing: the watch goes on telling what changes.
+//! Knows no protocol: what a client may do, and in which words it is told, is the session's.  Here a client is
+//! a listener of a mailbox, with a cursor that says what it has not heard yet.
+//!
+//! A mailbox stays open for a while after the last listener left it, so that coming back costs nothing:
+//! the watch goes on telling what changes.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mailbox` | an open one, shared by all who listen to it |
+//! | `cursor` | what one listener has not heard of it |
+//! | `flags` | flags by name, and the letters that a folder has for them |
+//! | `query` | a question put to one message after the other |
+//! | `given` | what the configuration says of mailboxes |
+//! | `summary` | what lists of messages show, worked out once |
+//! | `text` | one message's text, piece by piece |
+
+pub mod cursor;
+pub mod flags;
+pub mod given;
+pub mod mailbox;
+pub mod query;
+pub mod summary;
+pub mod text;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::command::fetch::Memo;
-use super::given;
-use super::mailbox::{Effort, Hold, Mailbox};
 use crate::config::Config;
 use crate::log::ONCE;
 use crate::mail::{Fsync, Layout, MailboxName, SpecialUse};
-use crate::maildir::Maildir;
 use crate::maildir::courier;
 use crate::maildir::disk::dir::{Dir, DiskResult};
 use crate::maildir::disk::report;
@@ -21,8 +38,12 @@ use crate::maildir::disk::watch::{Event, Watcher, Watching};
 use crate::maildir::dovecot::subscriptions::Subscriptions;
 use crate::maildir::folder::{self, Folder, FolderError, Status, Step, Told};
 use crate::maildir::tree::{Mailbox as Listed, Tree, TreeError};
+use crate::maildir::{Maildir, Settings};
 use crate::net::{ConnectionId, Now};
+use mailbox::{Effort, Hold, Mailbox};
+use text::Memo;
 
+/// The mailboxes of one user.
 pub struct Mailboxes {
     maildir: Maildir,
     tree: Tree,
@@ -63,13 +84,19 @@ pub enum Glance {
 }
 
 impl Mailboxes {
-    /// `wake` is called from another thread when `handle_wake` has something to do.
+    /// Those in the Maildir `root`.  `wake` is called from another thread when `handle_wake` has something to do.
     pub fn new(
         config: &Config,
-        maildir: Maildir,
-        tree: Tree,
+        root: PathBuf,
         wake: Box<dyn Fn() + Send>,
-    ) -> Mailboxes {
+    ) -> DiskResult<Mailboxes> {
+        let tree = Tree::open(&root, config.layout)?
+            .with_indexes(config.index_dir.clone())
+            .with_given(given::mailboxes(config));
+        let settings = Settings {
+            fsync: config.fsync,
+            index_dir: config.index_dir.clone(),
+        };
         let watcher = config.watch.then(|| Watcher::new(wake));
         if let Some(Err(error)) = &watcher {
             log::warn!(
@@ -78,8 +105,8 @@ impl Mailboxes {
                 config.poll_interval
             );
         }
-        Mailboxes {
-            maildir,
+        Ok(Mailboxes {
+            maildir: Maildir::new(root, settings),
             tree,
             open: BTreeMap::new(),
             by_name: HashMap::new(),
@@ -91,7 +118,7 @@ impl Mailboxes {
             poll_interval: config.poll_interval,
             woken: BTreeSet::new(),
             expanded: None,
-        }
+        })
     }
 
     /// Opens a mailbox, or finds it open.  Its table may be out of date: `look` first.
@@ -493,7 +520,6 @@ const INDEX_AGE: Duration = Duration::from_secs(15);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maildir::Settings;
     use crate::maildir::disk::dir::scratch::Scratch;
 
     #[test]
@@ -502,9 +528,8 @@ mod tests {
             let mut config = Config::default();
             config.set(watch).unwrap();
             let scratch = Scratch::new();
-            let maildir = Maildir::new(scratch.path().to_owned(), Settings::default());
-            let tree = Tree::open(scratch.path(), Layout::MaildirPlusPlus).unwrap();
-            let mut mailboxes = Mailboxes::new(&config, maildir, tree, Box::new(|| {}));
+            let root = scratch.path().to_owned();
+            let mut mailboxes = Mailboxes::new(&config, root, Box::new(|| {})).unwrap();
             let now = Now::read();
             let key = mailboxes.open(&MailboxName::inbox(), now).unwrap();
             let mailbox = mailboxes.get(key).unwrap();

@@ -78,7 +78,7 @@ impl Mailbox {
 
     /// Brings the table up to date with the directory: the part of `Mailboxes::look` that is the
     /// mailbox's own.
-    pub(super) fn look(
+    pub fn look(
         &mut self,
         effort: Effort,
         now: Now,
@@ -417,13 +417,11 @@ const RECENT_WRITTEN_MAX: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Flags;
+    use crate::mail::{Flags, System};
     use crate::maildir::disk::dir::scratch::Scratch;
     use crate::maildir::disk::watch::Place;
     use crate::maildir::folder::save::Incoming;
     use crate::maildir::{Maildir, Settings};
-    use crate::net::Buffer;
-    use crate::session::view::{self, Manner, Tell};
 
     const OLD: &str = "cur/1.host:2,";
     const NEW: &str = "cur/1.host:2,S";
@@ -472,16 +470,11 @@ mod tests {
             mailbox.commit(&mut batch, Now::read(), &|| false).unwrap(),
             Commit::Done(_)
         ) {}
-        let mut out = Buffer::new();
-        assert!(view::tell(
-            &mut mailbox,
-            client,
-            Tell::All,
-            Manner::default(),
-            &mut out
-        ));
-        let told = std::str::from_utf8(out.pending()).unwrap();
-        assert!(told.contains("* 1 FETCH (FLAGS (\\Seen "), "{told}");
+        let (folder, cursor) = mailbox.folder_and_cursor(client).unwrap();
+        assert!(cursor.begin_changed());
+        let changed = cursor.take_changed(folder.messages()).unwrap();
+        assert_eq!(changed.number, 1);
+        assert!(changed.message.flags().system.contains(System::SEEN));
     }
 
     fn watched(scratch: &Scratch) -> Mailbox {
