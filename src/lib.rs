@@ -76,8 +76,8 @@
 //!
 //! From outside: another program renames a file; `maildir/disk/watch.rs` wakes the loop;
 //! `store/mod.rs` hands the event to the mailbox; `maildir/folder/scan.rs` looks at that one name;
-//! `store/mailbox.rs` notes the change in each listener's `store/cursor.rs`, and `session/view.rs` tells
-//! the client when the protocol allows.
+//! `store/mailbox.rs` notes the change in each listener's `store/cursor.rs`, and `session/view.rs`
+//! tells the client when the protocol allows.
 
 #![deny(unsafe_code)]
 // Nothing that a client sends or that is found on disk may make us panic.

@@ -1,4 +1,5 @@
-//! Logins that were right a moment ago (`auth.cache_time`).  PURE: time and the state of files are arguments.
+//! Logins that were right a moment ago (`auth.cache_time`).  PURE: time and the state of files are
+//! arguments.
 //!
 //! A login is kept under an HMAC of protocol, address, user and password.  Its key is made anew at
 //! each start, so what is in memory can be compared with a password, but not turned into one.  Only

@@ -74,8 +74,8 @@ pub(super) fn run(
     Ok(admission)
 }
 
-/// The verifier of that user, or one that is made up.  One is derived in either case, so that both take the
-/// same time.
+/// The verifier of that user, or one that is made up.  One is derived in either case, so that both
+/// take the same time.
 fn choose(
     config: &Config,
     user: &str,

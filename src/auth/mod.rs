@@ -1,7 +1,7 @@
 //! Who somebody is: PAM and password files, asked in the order of `auth.sources`.
 //!
-//! Runs in a login child only: everything here may block, and what it links to (PAM modules, NSS) may
-//! do anything.  It never sees a socket.
+//! Runs in a login child only: everything here may block, and what it links to (PAM modules, NSS)
+//! may do anything.  It never sees a socket.
 //!
 //! | file | what |
 //! |---|---|
@@ -20,11 +20,11 @@
 //!
 //! # What the client may learn
 //!
-//! A wrong password and an unknown user are one [`Refusal::Mismatch`], and cost the same as far as it is in our
-//! hands: if no source compared a password, one is compared with nobody's.  (The front makes the rest
-//! equal: it answers all failures after the same time.)  That an account has expired or is disabled is told only
-//! to who knows its password.  Root is refused before anybody looks at the password: no answer tells whether
-//! it was right.
+//! A wrong password and an unknown user are one [`Refusal::Mismatch`], and cost the same as far as
+//! it is in our hands: if no source compared a password, one is compared with nobody's.  (The front
+//! makes the rest equal: it answers all failures after the same time.)  That an account has expired
+//! or is disabled is told only to who knows its password.  Root is refused before anybody looks at
+//! the password: no answer tells whether it was right.
 
 mod account;
 pub mod cache;

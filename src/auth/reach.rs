@@ -1,4 +1,5 @@
-//! Whether a user who is let in can get at the mail: seen with the user's own eyes, in a child that becomes the user.
+//! Whether a user who is let in can get at the mail: seen with the user's own eyes, in a child that
+//! becomes the user.
 
 use std::path::{Path, PathBuf};
 

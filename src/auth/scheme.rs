@@ -1,4 +1,5 @@
-//! Passwords as they are kept in files: `{SCHEME}data`, in Dovecot's notation.  PURE but for crypt(3).
+//! Passwords as they are kept in files: `{SCHEME}data`, in Dovecot's notation.  PURE but for
+//! crypt(3).
 //!
 //! | scheme | what is kept |
 //! |---|---|
@@ -10,9 +11,10 @@
 //! | `SSHA512` `SSHA256` `SHA512` `SHA256` | a hash and perhaps its salt in base64; after `.HEX` in hexadecimal |
 //! | `PLAIN` `CLEAR` `CLEARTEXT` | the password |
 //!
-//! DES, MD5 and SHA-1 without rounds are refused, as Dovecot 2.4 does: a file with such hashes is as good as
-//! one of passwords.  So is what would cost the host more than about two seconds or 256 MiB for a login:
-//! the cost stands in the file, and whoever may write a line of it shall not be able to stop everybody's mail.
+//! DES, MD5 and SHA-1 without rounds are refused, as Dovecot 2.4 does: a file with such hashes is
+//! as good as one of passwords.  So is what would cost the host more than about two seconds or 256
+//! MiB for a login:  the cost stands in the file, and whoever may write a line of it shall not be
+//! able to stop everybody's mail.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -313,7 +315,8 @@ fn crypt_cost(method: &str, rest: &str) -> Option<u64> {
             let _flavour = yescrypt_number(&mut digits)?;
             let log = yescrypt_number(&mut digits)?.checked_add(1)?;
             let block = yescrypt_number(&mut digits)?.checked_add(1)?;
-            // Anything more (parallelism, time) is not made by any program, and multiplies the cost.
+            // Anything more (parallelism, time) is not made by any program, and multiplies the
+            // cost.
             match digits.next()? {
                 b'$' => Some(share(kibibytes(log, block), MAX_CRYPT_MEMORY)),
                 _ => Some(u64::MAX),

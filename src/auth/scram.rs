@@ -1,5 +1,5 @@
-//! SASL SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the server's side (RFC 5802, RFC 7677).  PURE: messages in,
-//! messages out; what is random is an argument.
+//! SASL SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the server's side (RFC 5802, RFC 7677).  PURE:
+//! messages in, messages out; what is random is an argument.
 //!
 //! ```text
 //! C: n,,n=user,r=CLIENT                    ClientFirst::parse

@@ -1,6 +1,7 @@
 //! What is remembered of a client before login, for the log.
 //!
-//! The lines have the words of Dovecot 2.3, because outside programs (fail2ban above all) read them.
+//! The lines have the words of Dovecot 2.3, because outside programs (fail2ban above all) read
+//! them.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -9,7 +9,8 @@ use x509_cert::der::{Any, Decode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// The mail address in the certificate (rfc822Name, RFC 5280 4.2.1.6), else the subject's common name.
+/// The mail address in the certificate (rfc822Name, RFC 5280 4.2.1.6), else the subject's common
+/// name.
 pub(super) fn name(der: &[u8]) -> Option<Vec<u8>> {
     let certificate = Certificate::from_der(der).ok()?;
     let name = mail_address(&certificate).or_else(|| common_name(&certificate))?;

@@ -1,7 +1,8 @@
 //! What the front asks of a conversation before login, whatever its protocol.
 //!
-//! Octets of the client come in, and [`Step`]s come out: the conversation waits, wants TLS, asks whether somebody is
-//! let in, or is over.  What it says is in its output.  It does not decide who is let in, and does no input or output.
+//! Octets of the client come in, and [`Step`]s come out: the conversation waits, wants TLS, asks
+//! whether somebody is let in, or is over.  What it says is in its output.  It does not decide who
+//! is let in, and does no input or output.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,8 @@ use crate::ipc::{HandOver, LoginRequest, Origin, Refusal};
 use crate::mail::Secret;
 use crate::net::{Buffer, Now, Secured};
 
-/// One client that has not logged in.  [`protocols`](super::protocols) says which conversation belongs to which
-/// protocol.
+/// One client that has not logged in.  [`protocols`](super::protocols) says which conversation
+/// belongs to which protocol.
 pub(super) trait Conversation {
     // What comes from the client.
 

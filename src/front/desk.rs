@@ -5,8 +5,9 @@
 //! exchange whose client has to answer does not count, because the client may take as long as it
 //! likes; but its answer waits like an attempt.
 //!
-//! A refusal is passed on with the time when it may be told: `auth.failure_delay` after the monitor was asked,
-//! however long the monitor took, so that a user who is not there cannot be told from a wrong password.
+//! A refusal is passed on with the time when it may be told: `auth.failure_delay` after the monitor
+//! was asked, however long the monitor took, so that a user who is not there cannot be told from a
+//! wrong password.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};

@@ -1,7 +1,8 @@
 //! How many clients may wait to log in, overall and from one address.
 //!
-//! When all places are taken, the newcomer gets the place of the client that has waited longest among
-//! those from the address with the most: a flood from one address pushes out itself, and others are served.
+//! When all places are taken, the newcomer gets the place of the client that has waited longest
+//! among those from the address with the most: a flood from one address pushes out itself, and
+//! others are served.
 
 use std::collections::{BTreeSet, VecDeque};
 

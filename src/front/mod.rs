@@ -1,5 +1,5 @@
-//! Everything before login, with the limits that hold for somebody unknown.  It never sees mail, and it does not
-//! decide who is let in: it [asks](Step::Ask), and whoever owns it answers.
+//! Everything before login, with the limits that hold for somebody unknown.  It never sees mail,
+//! and it does not decide who is let in: it [asks](Step::Ask), and whoever owns it answers.
 //!
 //! A protocol is a folder with its [`Conversation`], and a row in `protocols`.
 //!
@@ -51,14 +51,15 @@ use protocols::{Clients, reception};
 
 pub use conversation::{Admitted, Ask, Entry, Question, Step};
 
-/// All clients that have not logged in.  Its methods have the contract of those of the same names in
-/// [`net::Service`](crate::net::Service).
+/// All clients that have not logged in.  Its methods have the contract of those of the same names
+/// in [`net::Service`](crate::net::Service).
 pub struct Front {
     settings: Rc<Settings>,
     guests: HashMap<ConnectionId, Guest>,
     /// How many there are of each protocol.
     counts: HashMap<Protocol, usize>,
-    /// Of those who have to log in, in order of time, as everybody has the same time.  Holds some who have left.
+    /// Of those who have to log in, in order of time, as everybody has the same time.  Holds some
+    /// who have left.
     deadlines: VecDeque<(Instant, ConnectionId)>,
     ready: VecDeque<ConnectionId>,
     /// The output of a client that is not here.
@@ -314,7 +315,8 @@ impl Front {
         self.deadlines.front().map(|&(deadline, _)| deadline)
     }
 
-    /// See [`net::Service::read_size`](crate::net::Service::read_size): nobody before login has much to say.
+    /// See [`net::Service::read_size`](crate::net::Service::read_size): nobody before login has
+    /// much to say.
     pub fn read_size(&self) -> usize {
         READ_SIZE
     }

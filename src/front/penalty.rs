@@ -7,12 +7,12 @@
 //! login from the address ends it.  Loopback is an address like any other; a client without one (a
 //! unix socket) is not penalised.
 //!
-//! Unlike there the time is counted from the failure, not from the next attempt: who thinks for a while does not
-//! wait again.  And what has been forgotten after half a minute there goes step by step here, so that a patient
-//! guesser has no advantage.
+//! Unlike there the time is counted from the failure, not from the next attempt: who thinks for a
+//! while does not wait again.  And what has been forgotten after half a minute there goes step by
+//! step here, so that a patient guesser has no advantage.
 //!
-//! Several attempts at the same time from an address that has failed are judged one after the other (`desk.rs`);
-//! their number is bounded by `limits.waiting_connections_per_address`.
+//! Several attempts at the same time from an address that has failed are judged one after the other
+//! (`desk.rs`); their number is bounded by `limits.waiting_connections_per_address`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};

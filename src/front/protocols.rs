@@ -19,10 +19,11 @@ pub(super) type Begin = fn(Rc<Settings>, ConnectionId, Peer, Now) -> Box<dyn Con
 
 /// Who the clients are.
 pub(super) enum Clients {
-    /// Anybody.  They have to log in within `auth.login_timeout`, and places are counted; whoever finds none has the
-    /// conversation `turn_away`.
+    /// Anybody.  They have to log in within `auth.login_timeout`, and places are counted; whoever
+    /// finds none has the conversation `turn_away`.
     Strangers { turn_away: Begin },
-    /// Programs that the mode of the socket lets in.  More than `most` are not served, which is `complaint` in the log.
+    /// Programs that the mode of the socket lets in.  More than `most` are not served, which is
+    /// `complaint` in the log.
     Programs {
         most: usize,
         complaint: &'static str,

@@ -1,12 +1,12 @@
 //! After login under TLS: octets from the client to its session and back, unread.
 //!
-//! Each side is a connection of the loop: what comes in at one goes into the output of the other.  A side
-//! is read from only while the output of the other has room, so neither can make the front hold more than
-//! two buffers; and an idle pair holds none.
+//! Each side is a connection of the loop: what comes in at one goes into the output of the other.
+//! A side is read from only while the output of the other has room, so neither can make the front
+//! hold more than two buffers; and an idle pair holds none.
 //!
-//! When the client ends, its session is told so after everything that came before, and may go on to answer.
-//! When the session ends it is done with the client.  A side that is gone takes the other one with it, after
-//! that has been sent what it was to get.
+//! When the client ends, its session is told so after everything that came before, and may go on to
+//! answer.  When the session ends it is done with the client.  A side that is gone takes the other
+//! one with it, after that has been sent what it was to get.
 
 use std::collections::VecDeque;
 
@@ -62,8 +62,8 @@ impl Relay {
         self.sides.len().div_ceil(2)
     }
 
-    /// A client whose session's side comes soon; it is not read from before.  `output` is still to be
-    /// sent to it.
+    /// A client whose session's side comes soon; it is not read from before.  `output` is still to
+    /// be sent to it.
     pub fn expect(&mut self, client: ConnectionId, output: Buffer) {
         self.sides
             .insert(client, Side::new(Kind::Client, None, output));

@@ -1,6 +1,6 @@
-//! The role `roost front`: the process that talks to everybody.  The list of what happens is [`run`]: hear
-//! the settings, become a user who owns nothing in a directory that has nothing, give up every system call
-//! that moving bytes does not need, serve.
+//! The role `roost front`: the process that talks to everybody.  The list of what happens is
+//! [`run`]: hear the settings, become a user who owns nothing in a directory that has nothing, give
+//! up every system call that moving bytes does not need, serve.
 //!
 //! Not a byte of a client is read before that.  The monitor sends what the front serves, as
 //! descriptors, and decides who is let in.  So a front that is taken over can lie to its clients,
@@ -35,8 +35,8 @@ pub enum FrontError {
     System(&'static str, io::Error),
 }
 
-/// Serves until the monitor says that it is enough, or is gone.  Why that cannot be done is told to the monitor, which
-/// writes the log.
+/// Serves until the monitor says that it is enough, or is gone.  Why that cannot be done is told to
+/// the monitor, which writes the log.
 pub fn run(channel: OwnedFd) -> Result<(), FrontError> {
     process::set_private_umask();
     spawn::die_of_faults();
@@ -98,8 +98,8 @@ fn give_up_rights(config: &Config) -> Result<(), FrontError> {
     Ok(())
 }
 
-/// Descriptors that are no connections: the channel, the log, the loop's own, listening sockets, and the
-/// pairs that are on their way to a session.
+/// Descriptors that are no connections: the channel, the log, the loop's own, listening sockets,
+/// and the pairs that are on their way to a session.
 const SPARE_FILES: usize = 128;
 
 impl From<ChannelError> for FrontError {

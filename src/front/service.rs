@@ -1,4 +1,5 @@
-//! The service of the front's loop: to whom each connection belongs, before login, on its way to a session, or relayed.
+//! The service of the front's loop: to whom each connection belongs, before login, on its way to a
+//! session, or relayed.
 //!
 //! | file | what |
 //! |---|---|
@@ -122,7 +123,8 @@ impl Server {
         self.front.handle_connect(protocol, id, peer, now);
     }
 
-    /// Whether there is a place for one more client from there; another client may have to go for it.
+    /// Whether there is a place for one more client from there; another client may have to go for
+    /// it.
     fn find_place(&mut self, id: ConnectionId, peer: Peer) -> bool {
         let from = peer.address.map(|address| Prefix::of(address.ip()));
         match from.map_or(Place::Free, |from| self.places.enter(id, from)) {

@@ -1,8 +1,8 @@
 //! Messages and descriptors over a socket pair (`SOCK_SEQPACKET`), without blocking.
 //!
-//! A packet is a message: the kernel keeps them apart, and a descriptor goes with its own.  What the kernel
-//! does not take at once waits here, in order.  Octets are wiped when they are gone, for there are passwords and keys
-//! among them.
+//! A packet is a message: the kernel keeps them apart, and a descriptor goes with its own.  What
+//! the kernel does not take at once waits here, in order.  Octets are wiped when they are gone, for
+//! there are passwords and keys among them.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -108,7 +108,8 @@ impl Channel {
         self.flush()
     }
 
-    /// Sends what is queued, as far as the kernel takes it; to be called when the descriptor is ready.
+    /// Sends what is queued, as far as the kernel takes it; to be called when the descriptor is
+    /// ready.
     pub fn flush(&mut self) -> Result<(), ChannelError> {
         while let Some(waiting) = self.queue.front() {
             let descriptor = waiting.descriptor.as_ref().map(AsFd::as_fd);

@@ -1,13 +1,13 @@
 //! Messages to octets and back.
 //!
-//! One octet says which message it is; its parts follow in the order in which `message.rs` names them, and
-//! theirs in the order of `parts.rs`.  Numbers are big-endian; octets and text have their length before
-//! them, in four octets; what may be missing has 0 or 1 before it.  Both ends are the same program, so there
-//! is no version.
+//! One octet says which message it is; its parts follow in the order in which `message.rs` names
+//! them, and theirs in the order of `parts.rs`.  Numbers are big-endian; octets and text have their
+//! length before them, in four octets; what may be missing has 0 or 1 before it.  Both ends are the
+//! same program, so there is no version.
 //!
-//! What is decoded comes from a process that may have been taken over: every length is checked against what is
-//! there, nothing may be left over, text is UTF-8, and a choice is one of those that exist.  Nothing is allocated
-//! that the sender has not sent.
+//! What is decoded comes from a process that may have been taken over: every length is checked
+//! against what is there, nothing may be left over, text is UTF-8, and a choice is one of those
+//! that exist.  Nothing is allocated that the sender has not sent.
 
 pub(super) mod part;
 mod parts;
@@ -19,8 +19,9 @@ use zeroize::Zeroizing;
 use super::Message;
 use part::{Part, Reader, Writer};
 
-/// A message of more octets is not sent: a certificate chain with its key must fit, and the kernel must
-/// take it in one piece (twice `net.core.wmem_max`, which is 212,992 if nobody has changed it).
+/// A message of more octets is not sent: a certificate chain with its key must fit, and the kernel
+/// must take it in one piece (twice `net.core.wmem_max`, which is 212,992 if nobody has changed
+/// it).
 pub const MAX_MESSAGE: usize = 384 * 1024;
 
 /// Four times what the front takes from a client before login.

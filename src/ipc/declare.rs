@@ -1,7 +1,7 @@
 //! How a message, and what is in one, is declared: once, with its octets.
 //!
-//! [`structure!`] and [`choice!`] say in which order the parts of a type go through a channel; the compiler sees to it
-//! that none is left out.  [`messages!`] declares the messages themselves.
+//! [`structure!`] and [`choice!`] say in which order the parts of a type go through a channel; the
+//! compiler sees to it that none is left out.  [`messages!`] declares the messages themselves.
 
 /// `Name { first, second }`: the parts of a structure, one after the other.
 macro_rules! structure {
@@ -31,8 +31,8 @@ macro_rules! structure {
     };
 }
 
-/// `Name { This, That(part), Other { first, second } }`: an octet that says which it is, 0 for the first, then its
-/// parts.
+/// `Name { This, That(part), Other { first, second } }`: an octet that says which it is, 0 for the
+/// first, then its parts.
 macro_rules! choice {
     ($name:ident {
         $($variant:ident $(($($part:ident),*))? $({ $($field:ident),* })?),* $(,)?
@@ -67,8 +67,9 @@ macro_rules! choice {
     };
 }
 
-/// Declares [`Message`](super::Message), its octets, and its [`Kind`](super::Kind): which message it is, as the table
-/// tells them apart.  Where one message has several kinds, the part that decides comes after `by`.
+/// Declares [`Message`](super::Message), its octets, and its [`Kind`](super::Kind): which message
+/// it is, as the table tells them apart.  Where one message has several kinds, the part that
+/// decides comes after `by`.
 macro_rules! messages {
     (
         one kind each {

@@ -19,8 +19,8 @@ messages! {
         Stop;
 
         // From the monitor to the front.
-        /// A certificate chain and its private key, both PEM, for the names in the certificate.  The first is
-        /// for clients that name none.
+        /// A certificate chain and its private key, both PEM, for the names in the certificate.
+        /// The first is for clients that name none.
         Certificate { chain: Vec<u8>, key: Secret };
         /// Who may sign certificates of clients, PEM.
         ClientAuthority(authority: Vec<u8>);
@@ -58,13 +58,14 @@ messages! {
         // From a session to the monitor.
         /// The client has gone.
         Closed(connection: ConnectionNumber, counters: SessionCounters);
-        /// There has been no client for a while, after so many `Connection` messages.  If no further one has been sent
-        /// the monitor closes the channel, and the session ends.
+        /// There has been no client for a while, after so many `Connection` messages.  If no
+        /// further one has been sent the monitor closes the channel, and the session ends.
         Idle { connections: u64 };
 
         // From a login child to the monitor.
-        /// The user's process is there and has become the user: it is the child itself, or a child of the child if
-        /// that keeps a PAM session open.  Without this message, nobody is admitted.
+        /// The user's process is there and has become the user: it is the child itself, or a child
+        /// of the child if that keeps a PAM session open.  Without this message, nobody is
+        /// admitted.
         Started { pid: u32 };
 
         // From the monitor to a login child.

@@ -61,10 +61,11 @@ pub enum Proof {
         user: Vec<u8>,
         password: Secret,
     },
-    /// SASL SCRAM-SHA-256 (RFC 7677): the client's first message.  `binding` is what the server knows of the channel.
+    /// SASL SCRAM-SHA-256 (RFC 7677): the client's first message.  `binding` is what the server
+    /// knows of the channel.
     Scram { first: Secret, binding: Binding },
-    /// SASL EXTERNAL (RFC 4422 A): TLS has verified a client certificate for this name.  `authorize` is
-    /// who the client wants to be, or empty.
+    /// SASL EXTERNAL (RFC 4422 A): TLS has verified a client certificate for this name.
+    /// `authorize` is who the client wants to be, or empty.
     External {
         certified: Vec<u8>,
         authorize: Vec<u8>,
@@ -129,7 +130,8 @@ pub enum Limit {
 pub enum Judgement {
     Challenge(Secret),
     Refused(Refusal),
-    /// Who it is.  If there is to be a session the child waits for `Start`, or for the channel to close.
+    /// Who it is.  If there is to be a session the child waits for `Start`, or for the channel to
+    /// close.
     Admitted {
         account: Account,
     },
@@ -149,14 +151,15 @@ pub struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandOver {
     pub origin: Origin,
-    /// What the conversation before login leaves to the service after it; only these two can read it.
+    /// What the conversation before login leaves to the service after it; only these two can read
+    /// it.
     pub state: Vec<u8>,
     /// What the client sent after it had asked to log in.
     pub input: Vec<u8>,
     /// What was not sent to the client yet.
     pub output: Vec<u8>,
-    /// It is the end of a pair, of which the front keeps the other and tells when it has `Ended`.  The session
-    /// need not know.
+    /// It is the end of a pair, of which the front keeps the other and tells when it has `Ended`.
+    /// The session need not know.
     pub relayed: bool,
 }
 

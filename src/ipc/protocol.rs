@@ -1,7 +1,8 @@
 //! What clients speak, and on which sockets.
 //!
-//! A protocol has one row here, and a place of the same name wherever something of it is done: its words (`imap`), its
-//! conversation before login (`front/protocols.rs`), its service after login (`session`).
+//! A protocol has one row here, and a place of the same name wherever something of it is done: its
+//! words (`imap`), its conversation before login (`front/protocols.rs`), its service after login
+//! (`session`).
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,12 +1,14 @@
 //! Who may send which message to whom, in which state, how often: one table, [`TABLE`].
 //!
-//! The monitor is at one end of every channel.  A [`Gate`] follows one of them from what goes through it in either
-//! direction, so both ends know the state of the conversation; the monitor asks the gate about each message before it
-//! does anything with it, and kills the peer that sent what may not come now.
+//! The monitor is at one end of every channel.  A [`Gate`] follows one of them from what goes
+//! through it in either direction, so both ends know the state of the conversation; the monitor
+//! asks the gate about each message before it does anything with it, and kills the peer that sent
+//! what may not come now.
 //!
-//! Besides the state of the conversation there is that of each thing numbered in it: the front's login attempts, the
-//! session's connections.  A message of the front and one of the monitor may cross on their way; where that can happen
-//! the table permits what comes late, and the monitor passes over it.
+//! Besides the state of the conversation there is that of each thing numbered in it: the front's
+//! login attempts, the session's connections.  A message of the front and one of the monitor may
+//! cross on their way; where that can happen the table permits what comes late, and the monitor
+//! passes over it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -313,8 +315,8 @@ impl Gate {
         }
     }
 
-    /// A session may say that it has no connection when it has closed all that it can have got: later ones
-    /// are on their way.
+    /// A session may say that it has no connection when it has closed all that it can have got:
+    /// later ones are on their way.
     fn is_quiet(&self, message: &Message) -> bool {
         let Message::Idle { connections } = message else {
             return false;

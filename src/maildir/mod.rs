@@ -6,9 +6,9 @@
 //! `dovecot-uidvalidity` and `subscriptions`) and our own (`roost.index`, `roost.cache`,
 //! `roost.modseq`).  What they are to other programs is in roost-maildir(5).
 //!
-//! File-system calls on mail are made in [`disk::dir`], so that the crash tests can break off at each.
-//! Time is an argument.  Nothing here blocks on another process, and what takes long is done in
-//! slices: `over()` says that the time is up, and the operation is called again.
+//! File-system calls on mail are made in [`disk::dir`], so that the crash tests can break off at
+//! each.  Time is an argument.  Nothing here blocks on another process, and what takes long is done
+//! in slices: `over()` says that the time is up, and the operation is called again.
 //!
 //! | module | whose |
 //! |---|---|
@@ -30,34 +30,35 @@
 //!
 //! # Names move while we look
 //!
-//! A message is its base name; what follows in the file name, and in which of the two directories it
-//! is, changes under us.  So a name that we have in memory, or from a listing, or from an inotify
-//! event, is a hint.  Four rules follow:
+//! A message is its base name; what follows in the file name, and in which of the two directories
+//! it is, changes under us.  So a name that we have in memory, or from a listing, or from an
+//! inotify event, is a hint.  Four rules follow:
 //!
-//! 1. *Whoever finds no file under a name looks again* (`folder/seek.rs`): the names that one change of a
-//!    flag would have given, then the directories.  A listing during which something was renamed
-//!    proves nothing, so only one with nothing going on says that the message is gone; until then a
-//!    command says that it cannot have it now, and expunges nothing.
+//! 1. *Whoever finds no file under a name looks again* (`folder/seek.rs`): the names that one
+//!    change of a flag would have given, then the directories.  A listing during which something
+//!    was renamed proves nothing, so only one with nothing going on says that the message is gone;
+//!    until then a command says that it cannot have it now, and expunges nothing.
 //! 2. *Whoever acts on a message acts on what its name says at that moment*, under the lock
-//!    (`folder/update.rs`, `folder/batch.rs`). There is no look first and then a deed, for another rename would
-//!    fit in between: a flag is set by renaming from the name that shows the flags it is added to,
-//!    EXPUNGE unlinks a name that says \Deleted, COPY links a name and the copy gets the flags
-//!    which that name shows, MOVE removes a name with the flags that the copy has.  Each of these
-//!    fails if the name is not there any more, and begins again with the name that is.  What is
-//!    found that way the table and the clients learn at once.  Where nothing is to be done, a
-//!    `stat` says that the name is still there.
-//! 3. *Whoever finds something new looks at the file before acting* (`folder/resolve.rs`), under the
-//!    lock: a name that is not there any more is dropped, for whatever replaced it will be seen too.
-//!    A new message is looked for under all names that flags can give, lest it come after younger
-//!    ones.  All events that wait are taken in before anything is done about them, so that a thousand
-//!    renames of one file cost one look.
+//!    (`folder/update.rs`, `folder/batch.rs`). There is no look first and then a deed, for another
+//!    rename would fit in between: a flag is set by renaming from the name that shows the flags it
+//!    is added to, EXPUNGE unlinks a name that says \Deleted, COPY links a name and the copy gets
+//!    the flags which that name shows, MOVE removes a name with the flags that the copy has.  Each
+//!    of these fails if the name is not there any more, and begins again with the name that is.
+//!    What is found that way the table and the clients learn at once.  Where nothing is to be done,
+//!    a `stat` says that the name is still there.
+//! 3. *Whoever finds something new looks at the file before acting* (`folder/resolve.rs`), under
+//!    the lock: a name that is not there any more is dropped, for whatever replaced it will be seen
+//!    too.  A new message is looked for under all names that flags can give, lest it come after
+//!    younger ones.  All events that wait are taken in before anything is done about them, so that
+//!    a thousand renames of one file cost one look.
 //! 4. *A file that a listing did not show is not gone.*  While a directory is read, a rename can
 //!    hide a file that is there all the time.  If the directory was changed during the listing, or
 //!    so shortly before that its time cannot tell, it is listed a second time, under the lock.  So
 //!    is a folder that is listed for the first time: what the listing did not show would get a
 //!    later UID than younger messages.  If names were moving again, whatever is missing is doubted:
 //!    only what the next scan misses too, and what has none of the names that flags can give, is
-//!    expunged.  From the watch a vanished name is a suspicion, which the new name behind it clears.
+//!    expunged.  From the watch a vanished name is a suspicion, which the new name behind it
+//!    clears.
 //!
 //! `new/` is listed before `cur/`, as that is the way mail moves: on its way it is seen once or
 //! twice, never not at all.
@@ -92,10 +93,10 @@
 //!
 //! Between a scan and what follows from it others may write the uidlist.  So it is read again under
 //! the lock, and a file that was about to get a UID is looked up first: it may have one by now
-//! (`folder/sync.rs`).  If the list was written anew, what the scan saw of its records is kept, as nothing
-//! tells of those files again.  If a live message's file has a new record, its old UID is expunged
-//! at once, before anybody acts on it.  A record that was appended counts whatever fails after it:
-//! the list need not be made smaller.
+//! (`folder/sync.rs`).  If the list was written anew, what the scan saw of its records is kept, as
+//! nothing tells of those files again.  If a live message's file has a new record, its old UID is
+//! expunged at once, before anybody acts on it.  A record that was appended counts whatever fails
+//! after it:  the list need not be made smaller.
 //!
 //! Where no uidlist can be written, UIDVALIDITY is the second in which something last came or went,
 //! and the UIDs follow from the names, so that every process finds the same; what comes later has
@@ -108,9 +109,9 @@
 //!
 //! # Modseqs
 //!
-//! No modseq is used twice, or told and then forgotten: see `own/counter.rs`.  A batch of changes has
-//! one; changes found in the files get a new one, so that a client may hear of something twice but
-//! never misses it.  While Dovecot has an index of the folder the two counters go in step
+//! No modseq is used twice, or told and then forgotten: see `own/counter.rs`.  A batch of changes
+//! has one; changes found in the files get a new one, so that a client may hear of something twice
+//! but never misses it.  While Dovecot has an index of the folder the two counters go in step
 //! (`folder/modseqs.rs`).
 //!
 //! What other processes gave is read before anything is done under the lock, and before
@@ -138,11 +139,11 @@
 //!
 //! # Files beside the messages
 //!
-//! Only `dovecot-uidlist` is needed to serve a folder, and Courier's where there is no other.  Whatever else cannot be
-//! read, for whatever reason, costs what it is for and nothing more: keywords have stand-ins for names, modseqs
-//! come from the clock, nothing is subscribed.  `disk/report.rs` says so once.  What such a file says of sizes is
-//! believed as far as the folder bears it out (`disk/plausible.rs`), and a file whose content is not known is not
-//! written over.
+//! Only `dovecot-uidlist` is needed to serve a folder, and Courier's where there is no other.
+//! Whatever else cannot be read, for whatever reason, costs what it is for and nothing more:
+//! keywords have stand-ins for names, modseqs come from the clock, nothing is subscribed.
+//! `disk/report.rs` says so once.  What such a file says of sizes is believed as far as the folder
+//! bears it out (`disk/plausible.rs`), and a file whose content is not known is not written over.
 //!
 //! # After a crash
 //!

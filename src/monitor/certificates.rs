@@ -188,7 +188,8 @@ impl CertificateFiles {
         Ok(read)
     }
 
-    /// Whether a file is another one now, or is gone.  A file that is gone is not read again before it is back.
+    /// Whether a file is another one now, or is gone.  A file that is gone is not read again before
+    /// it is back.
     pub fn have_changed(&self) -> bool {
         self.stamps.iter().any(|(path, stamp)| {
             let now = Stamp::of(path);

@@ -4,11 +4,11 @@
 //! has now, not those of the monitor's start, and nothing of the monitor's memory.  Its task, with
 //! the password, comes through its channel.
 //!
-//! It finds out who it is (`auth`, where PAM may block, crash or hang), says so, and waits.  If the channel closes,
-//! that was all: somebody else serves this user, or nobody does.
-//! `Start` means: become the session.  That is one way only: become the user for good, say `Started`, execute
-//! `roost session`.  With `auth.pam_session` the child stays root, and its own child becomes the session:
-//! somebody has to close what PAM has opened.
+//! It finds out who it is (`auth`, where PAM may block, crash or hang), says so, and waits.  If the
+//! channel closes, that was all: somebody else serves this user, or nobody does.  `Start` means:
+//! become the session.  That is one way only: become the user for good, say `Started`, execute
+//! `roost session`.  With `auth.pam_session` the child stays root, and its own child becomes the
+//! session:  somebody has to close what PAM has opened.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! The control socket: one line of command in, text out, closed.
 //!
-//! Its mode lets root alone connect (0600, in a directory of root's), and who is not root gets no other answer
-//! than that.  The answer begins with a line `OK`, or
-//! `NO` and the reason.  A client that is slow or silent costs a buffer and, after [`PATIENCE`], nothing.
+//! Its mode lets root alone connect (0600, in a directory of root's), and who is not root gets no
+//! other answer than that.  The answer begins with a line `OK`, or `NO` and the reason.  A client
+//! that is slow or silent costs a buffer and, after [`PATIENCE`], nothing.
 //!
 //! | command | answer |
 //! |---|---|
@@ -27,8 +27,8 @@ pub(super) enum Command {
     Metrics,
 }
 
-/// The conversations on the control socket.  The methods have the contract of those of the same names in
-/// [`net::Service`](crate::net::Service); `poll_command` and `answer` are for the monitor.
+/// The conversations on the control socket.  The methods have the contract of those of the same
+/// names in [`net::Service`](crate::net::Service); `poll_command` and `answer` are for the monitor.
 #[derive(Default)]
 pub(super) struct Control {
     conversations: BTreeMap<ConnectionId, Conversation>,

@@ -220,7 +220,8 @@ fn bind_to(address: SocketAddr, only_v6: bool) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// To an address that this host does not have yet: clients are served from the moment on when it has it.
+/// To an address that this host does not have yet: clients are served from the moment on when it
+/// has it.
 fn bind_ahead(socket: &OwnedFd, address: SocketAddr) -> Result<(), Errno> {
     let permitted = bind_options::permit_absent_address(socket, address.is_ipv6());
     permitted.map_err(|_| Errno::EADDRNOTAVAIL)?;
@@ -232,8 +233,9 @@ fn bind_ahead(socket: &OwnedFd, address: SocketAddr) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The directory must be there, and may be somebody else's, Postfix's: what is ours is looked at by its descriptor
-/// before it is given to anybody, for a name can be made to mean something else meanwhile.
+/// The directory must be there, and may be somebody else's, Postfix's: what is ours is looked at by
+/// its descriptor before it is given to anybody, for a name can be made to mean something else
+/// meanwhile.
 fn bind_sasl(path: &Path, config: &Config) -> io::Result<OwnedFd> {
     let (uid, gid) = owner(&config.sasl_owner)?;
     remove_stale(path)?;

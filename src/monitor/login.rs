@@ -1,12 +1,13 @@
 //! Login attempts: who waits, who is being asked about, what came of it.
 //!
-//! At most `auth.processes` login children work at a time, and at most a quarter of them for one address, so
-//! that a flood from there leaves others served.  Who finds no child free waits in a queue, of which the
-//! same holds.  `child.rs` is what runs in a child.
+//! At most `auth.processes` login children work at a time, and at most a quarter of them for one
+//! address, so that a flood from there leaves others served.  Who finds no child free waits in a
+//! queue, of which the same holds.  `child.rs` is what runs in a child.
 //!
-//! A child whose client has to answer a challenge does not work, and takes no place from those that do.  Such
-//! children are counted apart (`patience.rs`): a client that says nothing delays nobody.  An answer is passed on
-//! at once, so for a moment more children may work than `auth.processes` says.
+//! A child whose client has to answer a challenge does not work, and takes no place from those that
+//! do.  Such children are counted apart (`patience.rs`): a client that says nothing delays nobody.
+//! An answer is passed on at once, so for a moment more children may work than `auth.processes`
+//! says.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! The monitor: root, and therefore as little as possible.
 //!
 //! Binds, reads the configuration and key files, starts the front, answers what the table of `ipc`
-//! permits, starts login children and sessions, reaps, reloads.  Reads no byte that came from the network
-//! except inside those messages; knows no IMAP, no MIME, no TLS; opens no mail.
+//! permits, starts login children and sessions, reaps, reloads.  Reads no byte that came from the
+//! network except inside those messages; knows no IMAP, no MIME, no TLS; opens no mail.
 //!
 //! | file | what |
 //! |---|---|

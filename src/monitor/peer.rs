@@ -86,8 +86,8 @@ impl Peer {
         self.gate.end(number);
     }
 
-    /// Writes what the child wants in the log, if it is not too much.  Whose line it is, is not for the child to
-    /// say: others act on what is in the log.
+    /// Writes what the child wants in the log, if it is not too much.  Whose line it is, is not for
+    /// the child to say: others act on what is in the log.
     pub fn log(&mut self, whose: &str, level: Level, line: &str, now: Instant) {
         let lost = self.log.take(now);
         if let Some(lost @ 1..) = lost {

@@ -1,5 +1,5 @@
-//! The process that is root.  The list of what happens is [`run`]: read the configuration and the keys, bind the
-//! sockets, start the front, serve.
+//! The process that is root.  The list of what happens is [`run`]: read the configuration and the
+//! keys, bind the sockets, start the front, serve.
 
 use std::fmt;
 use std::io;

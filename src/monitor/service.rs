@@ -1,4 +1,5 @@
-//! The service of the monitor's loop: does with files, sockets and processes what [`Monitor`] decides.
+//! The service of the monitor's loop: does with files, sockets and processes what [`Monitor`]
+//! decides.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -188,7 +189,8 @@ impl Daemon {
         }
     }
 
-    /// Puts a changed configuration into force, if nothing is wrong with it.  Otherwise nothing changes.
+    /// Puts a changed configuration into force, if nothing is wrong with it.  Otherwise nothing
+    /// changes.
     fn reload(&mut self) -> Result<(), String> {
         let result = self.try_reload();
         if let Err(text) = &result {
@@ -270,8 +272,8 @@ impl Daemon {
         }
     }
 
-    /// Roles are executed from `/proc/self/exe`, which is this very file though its name may be another's now: so
-    /// never do two versions speak with each other.
+    /// Roles are executed from `/proc/self/exe`, which is this very file though its name may be
+    /// another's now: so never do two versions speak with each other.
     fn check_program(&mut self) {
         if !self.is_outdated && process::is_replaced() {
             self.is_outdated = true;

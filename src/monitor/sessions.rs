@@ -1,7 +1,8 @@
 //! Sessions: which process serves which user, and which connections it has.
 //!
-//! A session is known by the user's name; the first admitted login of a user starts it (`login.rs`).  It ends
-//! when the monitor closes the channel: after `Idle`, unless a further connection has been sent.
+//! A session is known by the user's name; the first admitted login of a user starts it
+//! (`login.rs`).  It ends when the monitor closes the channel: after `Idle`, unless a further
+//! connection has been sent.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write;
@@ -72,8 +73,8 @@ struct Session {
     is_idle: bool,
 }
 
-/// A connection.  It counts until nobody has it any more: under TLS the front says so too, for a session that
-/// has been taken over may call closed what it keeps.
+/// A connection.  It counts until nobody has it any more: under TLS the front says so too, for a
+/// session that has been taken over may call closed what it keeps.
 struct Client {
     origin: Origin,
     since: Instant,
@@ -358,8 +359,8 @@ impl Monitor {
         }
     }
 
-    /// A session writes the last line of each of its connections.  For one that has ended before, it is written here,
-    /// when it is known how it ended.
+    /// A session writes the last line of each of its connections.  For one that has ended before,
+    /// it is written here, when it is known how it ended.
     fn keep_lost(&mut self, session: &Session) {
         let Some(pid) = session.pid else {
             return;
@@ -423,8 +424,9 @@ impl Monitor {
         }
     }
 
-    /// The channel is closed from here: somebody else, who was given the other end, is not the session.  What it said
-    /// before is still heard.  The number of the process means nothing from now on.
+    /// The channel is closed from here: somebody else, who was given the other end, is not the
+    /// session.  What it said before is still heard.  The number of the process means nothing from
+    /// now on.
     pub(super) fn handle_session_exit(&mut self, user: &str, pid: u32, exit: Exit) {
         self.sessions.ending.retain(|ending| ending.pid != pid);
         let mut sessions = self.sessions.all.values_mut();
@@ -541,8 +543,8 @@ impl Sessions {
         self.all.get_mut(&source).map(|session| &mut session.peer)
     }
 
-    /// The session of this user, and its process if it is at work.  One that serves the same name as another
-    /// user, or other mail, is none.
+    /// The session of this user, and its process if it is at work.  One that serves the same name
+    /// as another user, or other mail, is none.
     pub fn find(&self, account: &Account) -> Option<(SourceId, Option<u32>)> {
         let source = *self.by_user.get(&account.user)?;
         let session = self.all.get(&source)?;
@@ -602,5 +604,6 @@ fn tell_lost(lost: &[Lost], exit: Option<Exit>) {
     }
 }
 
-/// How long a session may take to end when its channel is closed; a message is being written, perhaps.
+/// How long a session may take to end when its channel is closed; a message is being written,
+/// perhaps.
 const PATIENCE: Duration = Duration::from_secs(60);

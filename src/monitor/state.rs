@@ -283,7 +283,8 @@ impl Monitor {
         }
     }
 
-    /// Sends, and does what is to be done if the peer is none any more.  Says whether it was permitted.
+    /// Sends, and does what is to be done if the peer is none any more.  Says whether it was
+    /// permitted.
     pub fn send(&mut self, kind: Kind, source: SourceId, message: Message) -> bool {
         let Some(peer) = self.peer(kind, source) else {
             return false;

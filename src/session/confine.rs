@@ -1,9 +1,10 @@
-//! What a session gives up before it hears a client, whoever started it: the daemon, inetd, `roost --preauth` and
-//! `roost try` go this one way, so that each test of a session is one of a confined session too.
+//! What a session gives up before it hears a client, whoever started it: the daemon, inetd, `roost
+//! --preauth` and `roost try` go this one way, so that each test of a session is one of a confined
+//! session too.
 //!
-//! The three steps are in this order because of threads: what is done about files holds for the calling thread and
-//! those that it starts, so it comes before the watch on the mail, which has two; what is done about system calls holds
-//! for all threads, and comes after it.
+//! The three steps are in this order because of threads: what is done about files holds for the
+//! calling thread and those that it starts, so it comes before the watch on the mail, which has
+//! two; what is done about system calls holds for all threads, and comes after it.
 
 use std::path::Path;
 

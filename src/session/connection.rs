@@ -378,8 +378,8 @@ fn settle(context: &mut Context<'_>) {
     }
 }
 
-/// What a watch has told is known before a command acts or answers; an error is met again by the look
-/// that comes after it.
+/// What a watch has told is known before a command acts or answers; an error is met again by the
+/// look that comes after it.
 fn hear(context: &mut Context<'_>) {
     let selected = context.client.selected;
     let mailbox = selected.and_then(|selected| context.mailboxes.get(selected.mailbox));

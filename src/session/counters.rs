@@ -1,5 +1,5 @@
-//! What a client did, for the line in the log when it goes (the words of Dovecot 2.3, which programs that
-//! read logs know).
+//! What a client did, for the line in the log when it goes (the words of Dovecot 2.3, which
+//! programs that read logs know).
 
 use std::fmt;
 

@@ -89,8 +89,8 @@ pub enum Standing {
 }
 
 impl Session {
-    /// `root` is the Maildir of `user`.  `wake` may be called from any thread, and makes the loop call
-    /// `handle_wake` soon.
+    /// `root` is the Maildir of `user`.  `wake` may be called from any thread, and makes the loop
+    /// call `handle_wake` soon.
     pub fn new(
         user: &str,
         config: &Config,
@@ -147,8 +147,8 @@ impl Session {
         self.connections.insert(id, Box::new(connection));
     }
 
-    /// Takes over a client that has logged in, from the conversation of its protocol before that.  False: what that
-    /// has left behind cannot be understood.
+    /// Takes over a client that has logged in, from the conversation of its protocol before that.
+    /// False: what that has left behind cannot be understood.
     pub fn take_over(
         &mut self,
         id: ConnectionId,

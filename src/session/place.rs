@@ -18,8 +18,8 @@ pub struct Place {
     root: Root,
 }
 
-/// The Maildir, to see whether another one takes its place: a process that is kept to the directory that it found
-/// (Landlock) cannot serve a backup that is put there.
+/// The Maildir, to see whether another one takes its place: a process that is kept to the directory
+/// that it found (Landlock) cannot serve a backup that is put there.
 #[derive(Clone)]
 pub struct Root {
     path: PathBuf,
@@ -41,8 +41,8 @@ impl Root {
 }
 
 impl Place {
-    /// Finds the mail of the account and sets its place in `config`.  Somebody who has got no mail yet
-    /// gets a Maildir.  The error is a text for the log.
+    /// Finds the mail of the account and sets its place in `config`.  Somebody who has got no mail
+    /// yet gets a Maildir.  The error is a text for the log.
     pub fn find(account: &Account, config: &mut Config) -> Result<Place, String> {
         let Location {
             maildir,

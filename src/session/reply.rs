@@ -1,9 +1,9 @@
 //! Tagged responses, and how each kind of failure becomes one (RFC 5530): the only place that maps
 //! errors to response codes.
 //!
-//! A client learns which mailbox it is about and whose fault it is, and no path.  What is the fault of the server or of
-//! the host has a cause, which goes into the log: [`Reply::report`].  There is no other way to the codes that
-//! say so.
+//! A client learns which mailbox it is about and whose fault it is, and no path.  What is the fault
+//! of the server or of the host has a cause, which goes into the log: [`Reply::report`].  There is
+//! no other way to the codes that say so.
 
 use std::borrow::Cow;
 use std::fmt;

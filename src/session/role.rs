@@ -1,8 +1,8 @@
 //! The role `roost session`: one user's connections, as the monitor hands them over.
 //!
-//! It is executed by a login child that has become the user, with the channel to the monitor.  The list of
-//! what happens is [`run`]: hear whose session this is, see that we are nobody else, find the mail, give up
-//! every file and system call that mail does not need, serve.
+//! It is executed by a login child that has become the user, with the channel to the monitor.  The
+//! list of what happens is [`run`]: hear whose session this is, see that we are nobody else, find
+//! the mail, give up every file and system call that mail does not need, serve.
 //!
 //! What a client sent is read only after that.  A client whose user cannot be served, because the
 //! Maildir cannot be opened, is told so.  The session stays, so that such a user is not let in over
@@ -40,7 +40,8 @@ pub enum SessionError {
     System(&'static str, io::Error),
 }
 
-/// Serves until the monitor closes the channel.  Why that cannot be done is told to the monitor, which writes the log.
+/// Serves until the monitor closes the channel.  Why that cannot be done is told to the monitor,
+/// which writes the log.
 pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
     process::set_private_umask();
     spawn::die_of_faults();
@@ -68,7 +69,8 @@ fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), SessionError> {
     // Without a place there is no file at all.
     confinement.to_files(place.iter().flat_map(Place::directories))?;
 
-    // Signals before threads, and the thread that watches the mail before there are no more of them.
+    // Signals before threads, and the thread that watches the mail before there are no more of
+    // them.
     let mut event_loop = Loop::new().map_err(|error| SessionError::System("event loop", error))?;
     let session = place.and_then(|place| {
         let opened = Session::new(

@@ -27,8 +27,8 @@ pub struct Manner {
     pub rev2: bool,
 }
 
-/// Writes what the client of `connection` may be told now, as far as there is room; true when all of it is
-/// written.
+/// Writes what the client of `connection` may be told now, as far as there is room; true when all
+/// of it is written.
 pub fn tell(
     mailbox: &mut Mailbox,
     connection: ConnectionId,
@@ -90,8 +90,8 @@ fn tell_news(
     true
 }
 
-/// FLAGS and PERMANENTFLAGS, if there are keywords that the client has not heard of: a keyword is named there
-/// before it is used.
+/// FLAGS and PERMANENTFLAGS, if there are keywords that the client has not heard of: a keyword is
+/// named there before it is used.
 pub fn tell_keywords(mailbox: &mut Mailbox, connection: ConnectionId, out: &mut Vec<u8>) {
     if let Some((folder, cursor)) = mailbox.folder_and_cursor(connection) {
         tell_new_keywords(folder, cursor, out);

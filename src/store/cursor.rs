@@ -29,7 +29,8 @@ pub struct Cursor {
     modseq_told: u64,
     exists_due: bool,
     recent_due: bool,
-    /// There are new messages, and the client was not told the modseq that it knows everything up to.
+    /// There are new messages, and the client was not told the modseq that it knows everything up
+    /// to.
     modseq_due: bool,
 }
 
@@ -79,8 +80,8 @@ impl Cursor {
     /// The row of the message with sequence number `number`.
     pub fn index_of_number(&self, messages: &[Message], number: u32) -> Option<usize> {
         let wanted = usize::try_from(number).ok()?.checked_sub(1)?;
-        // A hidden row is before the wanted one if no more rows that count are before it than before
-        // that one.
+        // A hidden row is before the wanted one if no more rows that count are before it than
+        // before that one.
         let (mut low, mut high) = (0, self.hidden.len());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -109,8 +110,8 @@ impl Cursor {
         Some(Ranges::from_unsorted(uids))
     }
 
-    /// The next message of a walk over `uids` that the client counts, tombstones it has not been told
-    /// of included.
+    /// The next message of a walk over `uids` that the client counts, tombstones it has not been
+    /// told of included.
     pub fn next<'m>(
         &self,
         messages: &'m [Message],
@@ -165,7 +166,8 @@ impl Cursor {
         self.modseq_told = self.modseq_told.max(modseq);
     }
 
-    /// The greatest modseq below those of the removals that could not be told yet, if there are any.
+    /// The greatest modseq below those of the removals that could not be told yet, if there are
+    /// any.
     pub fn below_gone(&self, messages: &[Message]) -> Option<u64> {
         let gone = self.gone.iter().filter_map(|&uid| {
             let message = messages.get(row_at(messages, uid))?;
@@ -231,9 +233,9 @@ impl Cursor {
         std::mem::take(&mut self.recent_due).then(|| self.recent_count(messages))
     }
 
-    /// Whether the client has new messages, and may now hear up to which modseq it knows everything: not before it
-    /// has heard of all that happened up to there. An expunge that may not be told yet must not be passed over
-    /// (RFC 7162 3.2).
+    /// Whether the client has new messages, and may now hear up to which modseq it knows
+    /// everything: not before it has heard of all that happened up to there. An expunge that may
+    /// not be told yet must not be passed over (RFC 7162 3.2).
     pub fn take_modseq_due(&mut self) -> bool {
         self.gone.is_empty() && std::mem::take(&mut self.modseq_due)
     }
@@ -244,7 +246,8 @@ impl Cursor {
         std::mem::replace(&mut self.keywords_told, changes) != changes
     }
 
-    /// Begins a walk over the messages whose flags the client has not heard of; false: there are none.
+    /// Begins a walk over the messages whose flags the client has not heard of; false: there are
+    /// none.
     pub fn begin_changed(&mut self) -> bool {
         // Descending, so that what is told can be cut off the end.
         self.changed.sort_unstable_by(|a, b| b.cmp(a));

@@ -44,8 +44,8 @@ pub enum NewKeywords {
     LeftOut,
     /// All are given letters, or none.
     Made,
-    /// They are given letters as far as there are some, but not those in `held`: a message is not refused for a
-    /// keyword that it loses (RFC 3501 6.4.7 says SHOULD).
+    /// They are given letters as far as there are some, but not those in `held`: a message is not
+    /// refused for a keyword that it loses (RFC 3501 6.4.7 says SHOULD).
     MadeIfPossible { held: u32 },
 }
 

@@ -133,8 +133,8 @@ impl Mailbox {
         self.caught_up = self.watched.then_some(now.time);
     }
 
-    /// Acts on what the watch saw if that is little: what is left is found when the folder is opened
-    /// again.
+    /// Acts on what the watch saw if that is little: what is left is found when the folder is
+    /// opened again.
     pub fn handle_events(&mut self, now: Now) {
         for _ in 0..EVENTS_AT_ONCE {
             match self.look(Effort::Watch, now, &|| true) {
@@ -225,8 +225,8 @@ impl Mailbox {
         std::mem::take(&mut self.news)
     }
 
-    /// What may be told of modseqs while removals wait that could not be told yet: a client that was told
-    /// more would never ask for them again (RFC 7162 3.2).
+    /// What may be told of modseqs while removals wait that could not be told yet: a client that
+    /// was told more would never ask for them again (RFC 7162 3.2).
     pub fn take_held_back(&mut self, connection: ConnectionId) -> Option<u64> {
         let cursor = self.cursors.get_mut(&connection)?;
         cursor.take_held_back(self.folder.messages())
@@ -255,8 +255,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts the batch into the folder, which may have to look for what others did first. That is news
-    /// to every client, also to the one whose messages these are.
+    /// Puts the batch into the folder, which may have to look for what others did first. That is
+    /// news to every client, also to the one whose messages these are.
     pub fn commit(
         &mut self,
         batch: &mut Batch,
@@ -400,7 +400,8 @@ impl Mailbox {
     }
 }
 
-/// More events than a folder has messages, and a few, are not looked at one by one: a scan costs less.
+/// More events than a folder has messages, and a few, are not looked at one by one: a scan costs
+/// less.
 const EVENTS_FEW: usize = 64;
 
 /// Nor are more than this.

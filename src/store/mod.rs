@@ -1,10 +1,10 @@
 //! The mail of one user: which mailboxes there are, which are open, and who listens to what.
 //!
-//! Knows no protocol: what a client may do, and in which words it is told, is the session's.  Here a client is
-//! a listener of a mailbox, with a cursor that says what it has not heard yet.
+//! Knows no protocol: what a client may do, and in which words it is told, is the session's.  Here
+//! a client is a listener of a mailbox, with a cursor that says what it has not heard yet.
 //!
-//! A mailbox stays open for a while after the last listener left it, so that coming back costs nothing:
-//! the watch goes on telling what changes.
+//! A mailbox stays open for a while after the last listener left it, so that coming back costs
+//! nothing:  the watch goes on telling what changes.
 //!
 //! | file | what |
 //! |---|---|
@@ -84,7 +84,8 @@ pub enum Glance {
 }
 
 impl Mailboxes {
-    /// Those in the Maildir `root`.  `wake` is called from another thread when `handle_wake` has something to do.
+    /// Those in the Maildir `root`.  `wake` is called from another thread when `handle_wake` has
+    /// something to do.
     pub fn new(
         config: &Config,
         root: PathBuf,
@@ -206,8 +207,8 @@ impl Mailboxes {
         folder.unwrap_or_else(|| self.maildir.root().to_owned())
     }
 
-    /// A mailbox that is not open, for a question that its counts may answer.  `sizes`: that of all messages is
-    /// asked for.
+    /// A mailbox that is not open, for a question that its counts may answer.  `sizes`: that of all
+    /// messages is asked for.
     pub fn glance(
         &mut self,
         name: &MailboxName,
@@ -267,8 +268,9 @@ impl Mailboxes {
         Ok(names)
     }
 
-    /// Only a mailbox that exists can be subscribed to, as with Dovecot; the subscription stays when it is deleted
-    /// (RFC 9051 6.3.7).  `Ok(None)`: another program holds the lock; else whether that changed anything.
+    /// Only a mailbox that exists can be subscribed to, as with Dovecot; the subscription stays
+    /// when it is deleted (RFC 9051 6.3.7).  `Ok(None)`: another program holds the lock; else
+    /// whether that changed anything.
     pub fn subscribe(
         &mut self,
         name: &MailboxName,

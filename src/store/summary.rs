@@ -1,8 +1,8 @@
 //! What list views ask of a message, worked out once and kept in `roost.cache`: the header fields
 //! clients fetch, and the text of ENVELOPE, BODY and BODYSTRUCTURE.
 //!
-//! The bytes in the cache are a mark and four pieces, each with its length before it; an absent piece
-//! has a length that no piece can have.
+//! The bytes in the cache are a mark and four pieces, each with its length before it; an absent
+//! piece has a length that no piece can have.
 
 use crate::message::body_structure::{
     tells_global, write_body_structure, write_body_structure_rev2,
@@ -125,8 +125,9 @@ fn take_piece<'b>(bytes: &mut &'b [u8]) -> Option<Option<&'b [u8]>> {
 
 const ABSENT: u32 = u32::MAX;
 
-/// Changed whenever the same message gets other texts than before, so that those kept by an older version
-/// are made anew. Its first octets were a length in the first one: they are none that a piece can have.
+/// Changed whenever the same message gets other texts than before, so that those kept by an older
+/// version are made anew. Its first octets were a length in the first one: they are none that a
+/// piece can have.
 const MARK: [u8; 4] = (ABSENT - 2).to_le_bytes();
 
 /// What mail programs were seen to ask for in their message lists.

@@ -22,7 +22,8 @@ pub struct Text {
     scan: Option<(Scanner, u64)>,
     count: Option<(Counter, u64)>,
     whole: Option<Span>,
-    /// Where the conversion of a piece stood when it was last left: the piece's start and the place.
+    /// Where the conversion of a piece stood when it was last left: the piece's start and the
+    /// place.
     left_off: Option<(u64, Checkpoint)>,
 }
 

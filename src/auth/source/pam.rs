@@ -14,8 +14,8 @@ use crate::mail::Secret;
 use crate::sys::pam::{Failure, Pam, PamError};
 use modules::{Facility, Look, Missing};
 
-/// A PAM handle after authentication, whose credentials are established.  Dropping it closes its session if
-/// one is open, deletes the credentials and ends PAM.
+/// A PAM handle after authentication, whose credentials are established.  Dropping it closes its
+/// session if one is open, deletes the credentials and ends PAM.
 pub struct PamSession {
     pam: Pam,
 }
@@ -137,7 +137,8 @@ fn ask(
         Failure::Unavailable => return Err(no_answer("pam_acct_mgmt", &error, config, trace)),
         _ if tell_missing(config, Facility::Account, trace) => return Err(Denial::Unavailable),
         Failure::UnknownUser => Denial::Unknown,
-        // The password was right: pam_nologin says "authentication failure", pam_access "permission denied".
+        // The password was right: pam_nologin says "authentication failure", pam_access "permission
+        // denied".
         Failure::Mismatch | Failure::Denied => Denial::Disabled,
     };
     trace.failure(SOURCE, format!("pam_acct_mgmt() failed: {error}"));

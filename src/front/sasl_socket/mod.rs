@@ -1,10 +1,10 @@
-//! The auth socket: the server of the Dovecot auth protocol (version 1.3, of which it needs nothing new),
-//! which Postfix, Exim and others speak to have their users' passwords checked.
+//! The auth socket: the server of the Dovecot auth protocol (version 1.3, of which it needs nothing
+//! new), which Postfix, Exim and others speak to have their users' passwords checked.
 //!
-//! Everything that a client has to know is sent when it connects, and the mechanisms before SPID and CUID:
-//! Postfix takes another order for another protocol.  A client may ask many things at a time; each has a
-//! number of the client's choice.  Who gets at the socket is the file's mode to say: what comes through it
-//! is believed, the address of somebody else's client above all.
+//! Everything that a client has to know is sent when it connects, and the mechanisms before SPID
+//! and CUID:  Postfix takes another order for another protocol.  A client may ask many things at a
+//! time; each has a number of the client's choice.  Who gets at the socket is the file's mode to
+//! say: what comes through it is believed, the address of somebody else's client above all.
 //!
 //! | file | what |
 //! |---|---|
@@ -87,8 +87,8 @@ impl SaslClient {
         client
     }
 
-    /// VERSION, MECH.., SPID, CUID, COOKIE, DONE.  Nobody asks us about a cookie: it is not secret, only
-    /// different each time.
+    /// VERSION, MECH.., SPID, CUID, COOKIE, DONE.  Nobody asks us about a cookie: it is not secret,
+    /// only different each time.
     fn greet(&mut self) {
         let random = || RandomState::new().hash_one(self.number);
         let cookie = format!("{:016x}{:016x}", random(), random());
@@ -267,8 +267,8 @@ impl SaslClient {
 
 impl Conversation for SaslClient {
     fn handle_input(&mut self, bytes: &[u8]) {
-        // What has been dealt with is wiped; what is left is moved to a place of its own when there is no
-        // room, so that the vector does not leave a copy behind.
+        // What has been dealt with is wiped; what is left is moved to a place of its own when there
+        // is no room, so that the vector does not leave a copy behind.
         let unread = self.input.len() - self.start;
         if self.start > 0 || self.input.capacity() - self.input.len() < bytes.len() {
             let mut input = Zeroizing::new(Vec::with_capacity(unread + bytes.len()));
@@ -418,7 +418,8 @@ fn fail_code(why: Refusal) -> Option<&'static str> {
 /// Whoever is at the other end speaks another protocol.
 struct Foreign;
 
-/// How a password reaches us through the socket: from this machine, whatever it was sent through before.
+/// How a password reaches us through the socket: from this machine, whatever it was sent through
+/// before.
 const GROUND: Ground<'static> = Ground {
     is_private: true,
     is_usable: true,

@@ -52,7 +52,8 @@ impl Server {
         may_send
     }
 
-    /// A connection that was given to the loop: the only client, or the session's side of a relayed one.
+    /// A connection that was given to the loop: the only client, or the session's side of a relayed
+    /// one.
     pub(super) fn add(&mut self, id: ConnectionId, context: u64, now: Now) {
         match self.only_client.take() {
             Some((protocol, peer)) if context == ONLY_CLIENT => {

@@ -1,4 +1,5 @@
-//! The front as a whole, in a thread of its own, with real sockets; the test is its monitor and its clients.
+//! The front as a whole, in a thread of its own, with real sockets; the test is its monitor and its
+//! clients.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -229,7 +230,8 @@ fn bad_certificates_change_nothing_and_good_ones_are_used_from_then_on() {
     daemon.use_certificate();
     client.send("a NOOP\r\n");
     assert!(client.line().starts_with("a OK"));
-    // The order of messages is kept, so whoever connects after a later one was heard of gets the new one.
+    // The order of messages is kept, so whoever connects after a later one was heard of gets the
+    // new one.
     daemon.settle();
     daemon.connect_tls().line();
     daemon.stop();

@@ -179,7 +179,8 @@ impl Part for SocketAddr {
     }
 }
 
-/// The name of a mechanism that shows a password.  Both ends have the same list, so only its place is sent.
+/// The name of a mechanism that shows a password.  Both ends have the same list, so only its place
+/// is sent.
 impl Part for &'static str {
     fn write(self, writer: &mut Writer) {
         let place = MECHANISMS.iter().position(|&known| known == self);

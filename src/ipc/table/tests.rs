@@ -5,7 +5,8 @@ use super::super::tests::samples;
 use super::super::{Attempt, ConnectionNumber, KINDS, Message, SessionCounters};
 use super::*;
 
-/// Gates in every state that a conversation can be in, each with the thing number 5 in every state it can be in.
+/// Gates in every state that a conversation can be in, each with the thing number 5 in every state
+/// it can be in.
 fn gates(child: Role) -> Vec<Gate> {
     let phases: &[Phase] = match child {
         Role::Login => &[Preparing, Working, Challenged, Admitted, Starting, Ending],

@@ -5,8 +5,8 @@
 //! slices, like all long work.
 //!
 //! The text goes to a temporary file without a name, so that everything else (sizes, MIME offsets,
-//! partial fetches) works on it as on any message, and a message that is small on disk cannot use up
-//! the memory.  Encrypted messages are told apart so that a client gets a clear text.
+//! partial fetches) works on it as on any message, and a message that is small on disk cannot use
+//! up the memory.  Encrypted messages are told apart so that a client gets a clear text.
 //!
 //! A message may begin like a compressed file by chance.  For all formats but zlib's two bytes that
 //! is out of the question for text; what looks like zlib but is not is served as it is.

@@ -2,8 +2,9 @@
 //!
 //! Everything is done relative to an open directory, so that a folder that is renamed or replaced
 //! under us is either the one we opened or gone, never another.  Names are single path components
-//! as raw bytes; a name with a NUL fails with `InvalidInput`.  Errors say which call failed on which path:
-//! see [`DiskError`].  Which symbolic links are followed is said in [`links`].  Whose fault it was the caller says; [`is_full`] and [`is_gone`] help.
+//! as raw bytes; a name with a NUL fails with `InvalidInput`.  Errors say which call failed on
+//! which path:  see [`DiskError`].  Which symbolic links are followed is said in [`links`].  Whose
+//! fault it was the caller says; [`is_full`] and [`is_gone`] help.
 //!
 //! The calls can be made to fail or to stop at any point by [`fault`], for the crash tests, and to
 //! wait for other processes of a [`world`] in which a test decides who goes next.
@@ -229,8 +230,8 @@ impl Dir {
         self.stat_at(name, AtFlags::AT_SYMLINK_NOFOLLOW)
     }
 
-    /// The stat of what an entry is or points to; `None` if there is nothing, or it is a link that is not followed.
-    /// `name` may be a path.
+    /// The stat of what an entry is or points to; `None` if there is nothing, or it is a link that
+    /// is not followed.  `name` may be a path.
     pub fn stat_target(&self, name: &[u8]) -> DiskResult<Option<Stat>> {
         if !name.contains(&b'/') {
             let stat = self.stat(name)?;

@@ -8,18 +8,20 @@
 //!
 //! - It names a process of this host that does not exist, and is older than two seconds.
 //! - It is of this process, but of none of the [`Lock`]s it holds: a former process had our number.
-//! - It is empty, older than two seconds, and nobody holds the file: we were killed between creating it and
-//!   writing to it, or had no room on the disk for our number.  Who has none holds the file by flock(2)
-//!   for as long as the lock is held, so that others see that somebody is there.
-//! - Neither the lock nor the file has changed for two minutes, by their times when first seen and by
-//!   our clock from then on.  A holder that needs longer touches its lock, see [`Lock::touch`].
+//! - It is empty, older than two seconds, and nobody holds the file: we were killed between
+//!   creating it and writing to it, or had no room on the disk for our number.  Who has none holds
+//!   the file by flock(2) for as long as the lock is held, so that others see that somebody is
+//!   there.
+//! - Neither the lock nor the file has changed for two minutes, by their times when first seen and
+//!   by our clock from then on.  A holder that needs longer touches its lock, see [`Lock::touch`].
 //!
 //! # Removing one
 //!
-//! Between the look at a lock and its removal another process may do the same and take the lock, and
-//! we would remove a live one.  So it is first renamed to a name of ours and looked at again, and if
-//! it is another it is put back.  After a removal the try fails; only the next one may take the lock.
-//! (Dovecot sleeps 0.1 s there, so that whoever saw the same left-over is through with it.)
+//! Between the look at a lock and its removal another process may do the same and take the lock,
+//! and we would remove a live one.  So it is first renamed to a name of ours and looked at again,
+//! and if it is another it is put back.  After a removal the try fails; only the next one may take
+//! the lock.  (Dovecot sleeps 0.1 s there, so that whoever saw the same left-over is through with
+//! it.)
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -173,8 +175,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Tells others that we are alive: to be called at least every 30 seconds while the lock is held; it
-    /// costs nothing when called often.  False: somebody took the lock from us, write no more.
+    /// Tells others that we are alive: to be called at least every 30 seconds while the lock is
+    /// held; it costs nothing when called often.  False: somebody took the lock from us, write no
+    /// more.
     pub fn touch(&mut self, now: SystemTime) -> DiskResult<bool> {
         if now
             .duration_since(self.touched)

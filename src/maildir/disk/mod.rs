@@ -1,7 +1,7 @@
 //! Files and directories as the kernel has them: what every format of mail files stands on.
 //!
-//! The only file-system calls on mail are in [`dir`], so that the crash tests can break off at each.
-//! Nothing here knows what a mailbox is.
+//! The only file-system calls on mail are in [`dir`], so that the crash tests can break off at
+//! each.  Nothing here knows what a mailbox is.
 
 pub mod compressed;
 pub mod dir;

@@ -1,5 +1,5 @@
-//! What the log says of files: which call failed on which path, what is missing to whom, what is gone
-//! without for the time being, and what to do about it.
+//! What the log says of files: which call failed on which path, what is missing to whom, what is
+//! gone without for the time being, and what to do about it.
 
 use super::dir::{self, DiskError};
 use crate::log::ONCE;

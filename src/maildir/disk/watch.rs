@@ -1,16 +1,16 @@
 //! Tells when another program changes an open folder: inotify through `notify`.
 //!
-//! notify has a thread.  It turns what the kernel says into [`Event`]s, puts them in
-//! a queue and calls `wake` when the queue was empty; the caller's loop then takes them with
-//! [`Watcher::poll`].  A second thread asks notify (`ask.rs`), so that the caller need not wait for it.  Events say what happened to a name, not what the folder looks like now: by
-//! the time one is read the file may be gone again.  A caller's own changes are told like anybody
-//! else's.
+//! notify has a thread.  It turns what the kernel says into [`Event`]s, puts them in a queue and
+//! calls `wake` when the queue was empty; the caller's loop then takes them with [`Watcher::poll`].
+//! A second thread asks notify (`ask.rs`), so that the caller need not wait for it.  Events say
+//! what happened to a name, not what the folder looks like now: by the time one is read the file
+//! may be gone again.  A caller's own changes are told like anybody else's.
 //!
 //! What is asked of the kernel is names coming and going in `new/` and `cur/`, and the fate of the
 //! directories themselves; not that files are opened or read, so that a client fetching 10,000
 //! messages causes no event.  To learn that a folder was moved away, its own directory is watched
-//! too, and those above it as long as they are Maildirs; what happens to other names in them (locks,
-//! indexes) is dropped on the watcher's thread.
+//! too, and those above it as long as they are Maildirs; what happens to other names in them
+//! (locks, indexes) is dropped on the watcher's thread.
 //!
 //! The queue is bounded: what does not fit is forgotten, and every folder gets [`Event::Rescan`],
 //! as it does when the kernel's own queue overflowed.
@@ -76,7 +76,8 @@ pub struct Watcher {
     shared: Arc<Mutex<Shared>>,
     /// The directories watched for each folder.
     folders: HashMap<u32, Vec<PathBuf>>,
-    /// Folders of which notify has not said yet that it watches them, by the number of the question.
+    /// Folders of which notify has not said yet that it watches them, by the number of the
+    /// question.
     coming: HashMap<Number, u32>,
 }
 

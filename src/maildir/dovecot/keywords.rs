@@ -1,11 +1,11 @@
 //! `dovecot-keywords`: the names of the letters a-z in file names.
 //!
-//! One line `<number> <name>` for each letter, 0 for `a`; gaps are allowed.  Readers, Dovecot's and ours,
-//! look at the file again only when its mtime has changed, and Dovecot's look at its seconds only:
-//! so it must grow by a second at every change, if need be ahead of the clock.
+//! One line `<number> <name>` for each letter, 0 for `a`; gaps are allowed.  Readers, Dovecot's and
+//! ours, look at the file again only when its mtime has changed, and Dovecot's look at its seconds
+//! only:  so it must grow by a second at every change, if need be ahead of the clock.
 //!
-//! All changes are made under the folder's uidlist lock.  `dovecot-keywords.lock` is the new file while it is
-//! written; one that is found there was left over by a crash.
+//! All changes are made under the folder's uidlist lock.  `dovecot-keywords.lock` is the new file
+//! while it is written; one that is found there was left over by a crash.
 
 use std::time::SystemTime;
 
@@ -91,8 +91,8 @@ impl Keywords {
         self.changes
     }
 
-    /// Letters that occur in file names (bit 0 is `a`) and have no name are called `unknown-<number>` for
-    /// as long as that cannot be written down; says whether one is new.
+    /// Letters that occur in file names (bit 0 is `a`) and have no name are called
+    /// `unknown-<number>` for as long as that cannot be written down; says whether one is new.
     pub fn stand_in(&mut self, used: u32) -> bool {
         let mut changed = false;
         for number in (0..LETTERS).filter(|number| used & 1 << number != 0) {
@@ -147,9 +147,10 @@ impl Keywords {
         self.unreadable || !self.letters.contains(&Letter::Free)
     }
 
-    /// The numbers of the letters of keywords, one after the other. One that has none gets the first free letter, or,
-    /// when all have names, the first that is not `in_use` (bit 0 is `a`): its old name goes. `None`: all are in use.
-    /// Then nothing is written if all or none are wanted.
+    /// The numbers of the letters of keywords, one after the other. One that has none gets the
+    /// first free letter, or, when all have names, the first that is not `in_use` (bit 0 is `a`):
+    /// its old name goes. `None`: all are in use.  Then nothing is written if all or none are
+    /// wanted.
     ///
     /// A free letter must not occur in some file name: see [`Keywords::name_unknown`].
     pub fn add(
@@ -206,8 +207,8 @@ impl Keywords {
         Ok(numbers)
     }
 
-    /// Gives letters that occur in file names (bit 0 is `a`) but have no name the name `unknown-<number>`,
-    /// as Dovecot does.  False: they all have one.
+    /// Gives letters that occur in file names (bit 0 is `a`) but have no name the name
+    /// `unknown-<number>`, as Dovecot does.  False: they all have one.
     pub fn name_unknown(
         &mut self,
         used: u32,

@@ -83,8 +83,8 @@ impl DovecotLog {
         }
     }
 
-    /// What the index says now; None: there is none, or none that can be understood.  Costs a `stat`
-    /// when nothing changed, and reads only what is new when the log grew.
+    /// What the index says now; None: there is none, or none that can be understood.  Costs a
+    /// `stat` when nothing changed, and reads only what is new when the log grew.
     pub fn read(&mut self) -> DiskResult<Option<&Summary>> {
         let directory = match Dir::open(&self.directory) {
             Err(e) if is_gone(&e) => {
@@ -191,8 +191,8 @@ impl DovecotLog {
     }
 }
 
-/// Where to begin in a log not seen before: at its start, or further on where `dovecot.index` already
-/// holds what comes before.
+/// Where to begin in a log not seen before: at its start, or further on where `dovecot.index`
+/// already holds what comes before.
 fn begin(directory: &Dir, header: &Header) -> DiskResult<Walk> {
     let mut walk = Walk::start(header);
     // One of another id is older than the log, which was begun anew.

@@ -1,10 +1,10 @@
 //! `subscriptions`: the mailboxes a user has subscribed to.
 //!
-//! Version 2 begins with `V`, TAB, `2` and an empty line; its lines have the levels of a name separated by
-//! TAB, each with Dovecot's TAB escapes.  Version 1 has no such beginning; its lines have the levels joined
-//! by the separator of the folders' names.  Levels are in modified UTF-7; one that is not, such as a raw `&`
-//! of an older server or of somebody's editor, stands for itself.  The version that a file has it
-//! keeps; a new file gets version 2.
+//! Version 2 begins with `V`, TAB, `2` and an empty line; its lines have the levels of a name
+//! separated by TAB, each with Dovecot's TAB escapes.  Version 1 has no such beginning; its lines
+//! have the levels joined by the separator of the folders' names.  Levels are in modified UTF-7;
+//! one that is not, such as a raw `&` of an older server or of somebody's editor, stands for
+//! itself.  The version that a file has it keeps; a new file gets version 2.
 //!
 //! The new file is written into `subscriptions.lock` and renamed over the old one.
 
@@ -34,8 +34,9 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Reads the file in the root's control directory.  `separator` is the one of the folders' names:
-    /// `.` in Maildir++, `/` in the fs layout.  One that cannot be read says that nothing is subscribed.
+    /// Reads the file in the root's control directory.  `separator` is the one of the folders'
+    /// names:  `.` in Maildir++, `/` in the fs layout.  One that cannot be read says that nothing
+    /// is subscribed.
     pub fn read(root: &Dir, separator: u8) -> Subscriptions {
         let mut subscriptions = Subscriptions {
             lock: Dotlock::new(root.clone(), FILE, STALE),
@@ -72,8 +73,8 @@ impl Subscriptions {
         self.lines.iter().filter_map(|line| line.name.as_ref())
     }
 
-    /// Subscribes or unsubscribes a name, whether or not there is such a mailbox (RFC 3501 6.3.6), and says
-    /// if that changed anything.  `None`: another program has the lock, try again.
+    /// Subscribes or unsubscribes a name, whether or not there is such a mailbox (RFC 3501 6.3.6),
+    /// and says if that changed anything.  `None`: another program has the lock, try again.
     pub fn set(
         &mut self,
         root: &Dir,

@@ -6,31 +6,32 @@
 //! 4 W2481 :1700000000.M1P1.host
 //! ```
 //!
-//! The file belongs to every program that serves this Maildir; the law is that no UID ever changes hands.
+//! The file belongs to every program that serves this Maildir; the law is that no UID ever changes
+//! hands.
 //!
 //! # Reading
 //!
-//! Anybody may read at any time without a lock.  A writer either appends whole lines or puts a new file in
-//! place of the old one, so a reader sees a state that was, at worst with half a line at the end, which
-//! is left for the next look.  The next UID is the larger of the header's `N` and what follows the last
-//! record, as appending does not touch the header.
+//! Anybody may read at any time without a lock.  A writer either appends whole lines or puts a new
+//! file in place of the old one, so a reader sees a state that was, at worst with half a line at
+//! the end, which is left for the next look.  The next UID is the larger of the header's `N` and
+//! what follows the last record, as appending does not touch the header.
 //!
-//! A broken file is read as far as it goes (see `records`) and written anew at the next
-//! occasion, a copy kept as `dovecot-uidlist.damaged`.  If UIDVALIDITY or next UID are lost, the records
-//! mean nothing by themselves: [`Uidlist::uid_validity`] is 0 then, and nothing can be written before
+//! A broken file is read as far as it goes (see `records`) and written anew at the next occasion, a
+//! copy kept as `dovecot-uidlist.damaged`.  If UIDVALIDITY or next UID are lost, the records mean
+//! nothing by themselves: [`Uidlist::uid_validity`] is 0 then, and nothing can be written before
 //! [`Uidlist::restore_header`] with numbers from elsewhere.
 //!
 //! # Writing
 //!
 //! Only under the folder's lock, which must still be ours, and only to the file that was read last.
 //!
-//! - [`Uidlist::append`] writes records at the end with one write and fdatasync.  A crash or a full disk
-//!   may leave half a line there; a write that is known to have failed is taken back.  Either way the
-//!   UIDs in it were told to nobody, as nobody was told that the append had worked.
-//! - [`Uidlist::rewrite`] writes `dovecot-uidlist.tmp`, fdatasync, rename over the file, fsync of the
-//!   directory.  Without the last, the old file could come back after a power failure, without
-//!   the records appended to the new one; so the first append after somebody else's rename syncs the
-//!   directory too.  A crash leaves the old file or the new one.
+//! - [`Uidlist::append`] writes records at the end with one write and fdatasync.  A crash or a full
+//!   disk may leave half a line there; a write that is known to have failed is taken back.  Either
+//!   way the UIDs in it were told to nobody, as nobody was told that the append had worked.
+//! - [`Uidlist::rewrite`] writes `dovecot-uidlist.tmp`, fdatasync, rename over the file, fsync of
+//!   the directory.  Without the last, the old file could come back after a power failure, without
+//!   the records appended to the new one; so the first append after somebody else's rename syncs
+//!   the directory too.  A crash leaves the old file or the new one.
 //! - Writes with [`Durable::No`] are on disk after [`Uidlist::settle`], all at once.
 
 mod header;
@@ -117,8 +118,8 @@ impl Uidlist {
         }
     }
 
-    /// A list from what another source knows: UIDs in ascending order with their names.  What cannot stand in
-    /// the file is left out.
+    /// A list from what another source knows: UIDs in ascending order with their names.  What
+    /// cannot stand in the file is left out.
     pub fn restored<'a>(
         uid_validity: u32,
         next_uid: Uid,
@@ -153,8 +154,8 @@ impl Uidlist {
         Uidlist::read_again(dir, None)
     }
 
-    /// The list as it was known when the file was `known`, without reading its records; `None` if it is
-    /// another by now.  Records appended later are read, the others are not there: see
+    /// The list as it was known when the file was `known`, without reading its records; `None` if
+    /// it is another by now.  Records appended later are read, the others are not there: see
     /// [`Uidlist::is_whole`].
     pub fn resume(dir: &Dir, known: &Known) -> DiskResult<Option<Uidlist>> {
         let file = match dir.open_file(FILE) {
@@ -212,7 +213,8 @@ impl Uidlist {
         self.records.total()
     }
 
-    /// Reads a file of the same format by another name, such as Courier's, to be written as our own.
+    /// Reads a file of the same format by another name, such as Courier's, to be written as our
+    /// own.
     pub fn read_from(dir: &Dir, name: &[u8]) -> DiskResult<Option<Uidlist>> {
         let Some((text, _)) = read_whole(dir, name)? else {
             return Ok(None);
@@ -222,8 +224,8 @@ impl Uidlist {
             .map_err(|version| dir.failure("read", name, version))
     }
 
-    /// Brings the list up to date.  Costs one stat when the file has not changed, and reads only what was
-    /// appended when it has grown.
+    /// Brings the list up to date.  Costs one stat when the file has not changed, and reads only
+    /// what was appended when it has grown.
     pub fn refresh(&mut self, dir: &Dir) -> DiskResult<Refreshed> {
         if let (Some(stat), Some(version)) = (dir.stat_target(FILE)?, &self.version) {
             if stat.is_same_version(&version.stat) {
@@ -305,14 +307,14 @@ impl Uidlist {
         self.records.find(base)
     }
 
-    /// Should the file be written anew: is it not there, of version 1, without a GUID, or in any way not as
-    /// Dovecot wants it?  The next [`Uidlist::append`] does it too.
+    /// Should the file be written anew: is it not there, of version 1, without a GUID, or in any
+    /// way not as Dovecot wants it?  The next [`Uidlist::append`] does it too.
     pub fn needs_rewrite(&self) -> bool {
         self.rewrite || self.version.is_none() || self.records.is_torn()
     }
 
-    /// Are so few of the records in use that the file should be written anew?  Below 75 % as in Dovecot,
-    /// but not for a handful.
+    /// Are so few of the records in use that the file should be written anew?  Below 75 % as in
+    /// Dovecot, but not for a handful.
     pub fn wants_compaction(&self, live: usize) -> bool {
         let dead = self.total().saturating_sub(live);
         dead >= COMPACTION_MIN && dead > self.total() / 4
@@ -328,7 +330,8 @@ impl Uidlist {
         }
     }
 
-    /// Gives a list whose header was lost the numbers that another source knows.  The records stand.
+    /// Gives a list whose header was lost the numbers that another source knows.  The records
+    /// stand.
     pub fn restore_header(&mut self, uid_validity: u32, next_uid: Uid) {
         self.numbers = Some(Numbers {
             uid_validity: uid_validity.max(1),
@@ -413,7 +416,8 @@ impl Uidlist {
         !met.reordered
     }
 
-    /// Reads what was appended to the file; `None` if more than that has changed, as far as can be seen.
+    /// Reads what was appended to the file; `None` if more than that has changed, as far as can be
+    /// seen.
     fn read_tail(&mut self, dir: &Dir, file: Arc<File>) -> DiskResult<Option<Refreshed>> {
         let stat = file.stat()?;
         let (header, taken) = (self.records.header(), self.records.taken());
@@ -435,7 +439,8 @@ impl Uidlist {
             settled,
         });
         if !self.take_in(dir, FILE) {
-            // Which of several records counts depends on all of them, also those not here or left out before.
+            // Which of several records counts depends on all of them, also those not here or left
+            // out before.
             return Ok(None);
         }
         Ok(Some(match self.len() {
@@ -444,8 +449,8 @@ impl Uidlist {
         }))
     }
 
-    /// Takes over what was read anew.  Within one UIDVALIDITY the next UID never goes down, and what the file
-    /// has lost since is known here.
+    /// Takes over what was read anew.  Within one UIDVALIDITY the next UID never goes down, and
+    /// what the file has lost since is known here.
     fn replace_by(&mut self, dir: &Dir, found: Uidlist) {
         let before = std::mem::replace(self, found);
         let next_uid = before.uid_next();

@@ -1,8 +1,8 @@
 //! `dovecot-uidvalidity`: the UIDVALIDITY of the next new mailbox.
 //!
-//! In the root lies an empty file `dovecot-uidvalidity.<8 hex digits>` with the value given last in its name.
-//! Renaming it to the next value takes that value: of two programs that try, one finds it gone.
-//! `dovecot-uidvalidity` itself only says where to look first.
+//! In the root lies an empty file `dovecot-uidvalidity.<8 hex digits>` with the value given last in
+//! its name.  Renaming it to the next value takes that value: of two programs that try, one finds
+//! it gone.  `dovecot-uidvalidity` itself only says where to look first.
 //!
 //! So a mailbox that is deleted and made again gets a higher UIDVALIDITY than before
 //! (RFC 3501 2.3.1.1), even within the same second.
@@ -14,8 +14,9 @@ use std::time::SystemTime;
 use crate::maildir::disk::dir::{Access, Dir, DiskResult, Kind, Target, is_gone, own_process};
 use crate::maildir::disk::report;
 
-/// Takes the next value.  If that cannot be written down, it is the time, as in Dovecot: a mailbox needs
-/// some value, and the time is larger than any that was given before, unless many were in a second.
+/// Takes the next value.  If that cannot be written down, it is the time, as in Dovecot: a mailbox
+/// needs some value, and the time is larger than any that was given before, unless many were in a
+/// second.
 pub fn next(root: &Dir, access: &Access, now: SystemTime) -> u32 {
     match take_next(root, access, now) {
         Ok(value) => value,

@@ -387,8 +387,8 @@ impl Folder {
             .all(|letter| self.keywords.name(letter).is_some())
     }
 
-    /// Puts the keywords that Courier kept beside the messages into their names; false: the slice is
-    /// over.
+    /// Puts the keywords that Courier kept beside the messages into their names; false: the slice
+    /// is over.
     pub(super) fn adopt_keywords(
         &mut self,
         round: &mut Round,

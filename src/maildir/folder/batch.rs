@@ -167,7 +167,8 @@ impl Batch {
         Ok(())
     }
 
-    /// The flags that each message of the batch had, in its own folder's letters, when it was copied.
+    /// The flags that each message of the batch had, in its own folder's letters, when it was
+    /// copied.
     pub fn copied(&self) -> &[Flags] {
         &self.copied
     }
@@ -234,8 +235,8 @@ impl Batch {
     }
 
     /// Adds a copy of a message of `source`, which may be the destination itself: a hard link if
-    /// possible.  It keeps EMAILID and INTERNALDATE, and gets the flags that the file's name shows when
-    /// it is linked; `flags` are those that the table has, in the letters of the destination.
+    /// possible.  It keeps EMAILID and INTERNALDATE, and gets the flags that the file's name shows
+    /// when it is linked; `flags` are those that the table has, in the letters of the destination.
     pub fn copy(
         &mut self,
         source: &mut Folder,
@@ -303,8 +304,8 @@ impl Batch {
 
     /// Gives the next file its name in cur/.
     ///
-    /// A link is made from a name that shows the flags which the copy gets; if the file has another name
-    /// by now, the caller says with `set_flags` what its flags are here.
+    /// A link is made from a name that shows the flags which the copy gets; if the file has another
+    /// name by now, the caller says with `set_flags` what its flags are here.
     pub(super) fn place_next(
         &mut self,
         now: SystemTime,

@@ -1,10 +1,10 @@
 //! Modseqs of a folder (RFC 7162): never twice, never back, and in step with Dovecot's.
 //!
 //! A client may come to us today and to a Dovecot on the same Maildir tomorrow, with the greatest
-//! modseq it was told by either.  So each modseq we give is above Dovecot's HIGHESTMODSEQ, and before
-//! a client is told it Dovecot's is raised above it.  Where Dovecot has no index it gets one that says nothing
-//! but that, or the way to it would lose changes.  Its log is raised by many modseqs at once, so that it stays
-//! short though nobody rotates it.
+//! modseq it was told by either.  So each modseq we give is above Dovecot's HIGHESTMODSEQ, and
+//! before a client is told it Dovecot's is raised above it.  Where Dovecot has no index it gets one
+//! that says nothing but that, or the way to it would lose changes.  Its log is raised by many
+//! modseqs at once, so that it stays short though nobody rotates it.
 
 use std::fmt;
 use std::path::Path;
@@ -94,7 +94,8 @@ impl Modseqs {
         self.counter.is_behind()
     }
 
-    /// The index that is about to be written has all that was ever given, and all that may have been.
+    /// The index that is about to be written has all that was ever given, and all that may have
+    /// been.
     pub fn close_ranks(&mut self) {
         self.highest = self.highest.max(self.counter.last());
     }
@@ -349,8 +350,8 @@ impl Folder {
     }
 
     /// Makes the UIDs durable that were given so far.  To be called before a client is told UIDs or
-    /// UIDNEXT after a sync; cheap when nothing is pending.  Modseqs are known to others, Dovecot too,
-    /// when the lock is released under which they were given.
+    /// UIDNEXT after a sync; cheap when nothing is pending.  Modseqs are known to others, Dovecot
+    /// too, when the lock is released under which they were given.
     pub fn settle(&mut self) -> Result<(), FolderError> {
         self.settle_uids()?;
         self.write_modseqs();

@@ -328,8 +328,8 @@ impl Folder {
         }
     }
 
-    /// The file is not where it was with `flags`.  Finds where it is; the table learns it with the next
-    /// sync, which also tells clients of other flags.
+    /// The file is not where it was with `flags`.  Finds where it is; the table learns it with the
+    /// next sync, which also tells clients of other flags.
     pub(super) fn find_file(
         &mut self,
         index: usize,

@@ -121,8 +121,8 @@ impl Folder {
         }
     }
 
-    /// Messages whose name vanished a while ago and which have not been seen since: renamed more than
-    /// once, or moved out of the folder.
+    /// Messages whose name vanished a while ago and which have not been seen since: renamed more
+    /// than once, or moved out of the folder.
     fn judge_suspects(
         &mut self,
         findings: &mut Findings,

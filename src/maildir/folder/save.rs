@@ -238,7 +238,8 @@ impl Folder {
         }
     }
 
-    /// Flags in the letters of another folder, in ours, but none of the letters `held`; needs the lock.
+    /// Flags in the letters of another folder, in ours, but none of the letters `held`; needs the
+    /// lock.
     fn letters_of(
         &mut self,
         source: &Source,

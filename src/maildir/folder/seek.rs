@@ -1,8 +1,8 @@
 //! Finds a message's file that is not where it was.
 //!
-//! First the names are tried that a change of flags would have given, which costs a `stat` each.  Then the
-//! directories are listed.  A listing during which something is renamed may miss a file that is there all
-//! the time, so only one with nothing going on says that there is none.
+//! First the names are tried that a change of flags would have given, which costs a `stat` each.
+//! Then the directories are listed.  A listing during which something is renamed may miss a file
+//! that is there all the time, so only one with nothing going on says that there is none.
 
 use std::time::SystemTime;
 

@@ -79,8 +79,8 @@ impl Findings {
         listed.set_name(index, place, file.info, flags);
     }
 
-    /// Names without a record in the uidlist when they were seen may have one now, also those that were
-    /// about to get one from us.
+    /// Names without a record in the uidlist when they were seen may have one now, also those that
+    /// were about to get one from us.
     pub fn look_up_strangers(&mut self, table: &mut Table, listed: &mut Table) {
         for (_, place, name) in std::mem::take(&mut self.ready).iter() {
             let base = Filename::parse(name).map_or(name, |file| file.base);

@@ -61,8 +61,8 @@ impl Mail {
         self.changed(to);
     }
 
-    /// Another program changed something in the directory of this file: that was now, by the clock of the
-    /// test, and no two changes leave the same time.
+    /// Another program changed something in the directory of this file: that was now, by the clock
+    /// of the test, and no two changes leave the same time.
     fn changed(&self, name: &str) {
         thread_local!(static CHANGES: Cell<u64> = const { Cell::new(0) });
         let Some((directory, _)) = name.split_once('/') else {
@@ -94,8 +94,8 @@ thread_local! {
     static CLOCK: Cell<Option<SystemTime>> = const { Cell::new(None) };
 }
 
-/// The time for the folders of this test.  It stands still: however slow the machine is, what changed was
-/// changed just now, until the test lets time pass.
+/// The time for the folders of this test.  It stands still: however slow the machine is, what
+/// changed was changed just now, until the test lets time pass.
 fn now() -> SystemTime {
     let now = CLOCK.get().unwrap_or_else(SystemTime::now);
     CLOCK.set(Some(now));

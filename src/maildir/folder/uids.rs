@@ -149,8 +149,8 @@ impl Folder {
         }
     }
 
-    /// Takes up the records of the list from `from` on.  Returns the rows of messages whose file has got
-    /// another UID by one of them.
+    /// Takes up the records of the list from `from` on.  Returns the rows of messages whose file
+    /// has got another UID by one of them.
     fn list_records(&mut self, from: usize) -> Vec<usize> {
         let mut superseded = Vec::new();
         let Some(list) = &self.uids.list else {
@@ -231,8 +231,8 @@ impl Folder {
         }
     }
 
-    /// Finds messages of the table without their record, and records that are new.  Returns the rows of
-    /// messages whose file has got another UID.
+    /// Finds messages of the table without their record, and records that are new.  Returns the
+    /// rows of messages whose file has got another UID.
     fn compare(&mut self, list: &Uidlist) -> Vec<usize> {
         self.uids
             .listed

@@ -47,8 +47,9 @@ impl Folder {
         Ok(true)
     }
 
-    /// As [`Folder::lock`], for a command that is about to act on messages: what other processes wrote
-    /// into uidlist, `roost.modseq` and dovecot-keywords since the last look is known when this returns.
+    /// As [`Folder::lock`], for a command that is about to act on messages: what other processes
+    /// wrote into uidlist, `roost.modseq` and dovecot-keywords since the last look is known when
+    /// this returns.
     pub fn lock_to_act(&mut self, now: SystemTime) -> Result<bool, FolderError> {
         if !self.lock(now)? {
             return Ok(false);
@@ -141,8 +142,8 @@ impl Folder {
         self.touched = false;
     }
 
-    /// Changes the message's flags; needs the lock.  `change` gets the flags that the file's name shows
-    /// at this moment, whatever the table has, so nothing that another program did is undone.
+    /// Changes the message's flags; needs the lock.  `change` gets the flags that the file's name
+    /// shows at this moment, whatever the table has, so nothing that another program did is undone.
     pub fn change_flags(
         &mut self,
         index: usize,
@@ -208,8 +209,8 @@ impl Folder {
         Err(self.lost())
     }
 
-    /// Renames the file if its name does not show these flags, or sees that it has the name; says what
-    /// it is called then.
+    /// Renames the file if its name does not show these flags, or sees that it has the name; says
+    /// what it is called then.
     fn put_flags(
         &mut self,
         place: Place,
@@ -240,8 +241,8 @@ impl Folder {
         Ok((place, name))
     }
 
-    /// The message's file was seen under this name, under the lock: the table and the clients learn the
-    /// flags that it shows.
+    /// The message's file was seen under this name, under the lock: the table and the clients learn
+    /// the flags that it shows.
     pub(super) fn learn_name(&mut self, index: usize, place: Place, name: &[u8], modseq: u64) {
         let known = self.table.rows().get(index).map(Message::flags);
         self.give_name(index, place, name);
@@ -283,15 +284,15 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes the message if its file's name says \\Deleted; needs the lock.  Works on a full disk.
-    /// False: it does not (any more), which the table and the clients learn.
+    /// Removes the message if its file's name says \\Deleted; needs the lock.  Works on a full
+    /// disk.  False: it does not (any more), which the table and the clients learn.
     pub fn expunge(&mut self, index: usize, modseq: u64) -> Result<bool, MessageError> {
         let is_deleted = |flags: Flags| flags.system.contains(System::DELETED);
         self.remove_if(index, &is_deleted, modseq)
     }
 
-    /// Removes the message, a copy of which was made when it had these flags; needs the lock.  False: it
-    /// has others by now, which the table and the clients learn.
+    /// Removes the message, a copy of which was made when it had these flags; needs the lock.
+    /// False: it has others by now, which the table and the clients learn.
     pub fn remove_copied(
         &mut self,
         index: usize,

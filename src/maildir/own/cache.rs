@@ -18,10 +18,10 @@
 //! over uid, size and bytes.  The tables make it possible to know what is in the file without
 //! reading all of it.  A later record for a UID replaces an earlier one.
 //!
-//! A batch is appended by one `write` to a descriptor with O_APPEND, so batches of several processes
-//! do not mix.  One that was torn by a full disk or a crash, with others after it, is stepped over by
-//! looking for the next marker.  Nothing is ever changed in place: a reader keeps the descriptor of
-//! a file that was replaced, and what it knew of it stays true.
+//! A batch is appended by one `write` to a descriptor with O_APPEND, so batches of several
+//! processes do not mix.  One that was torn by a full disk or a crash, with others after it, is
+//! stepped over by looking for the next marker.  Nothing is ever changed in place: a reader keeps
+//! the descriptor of a file that was replaced, and what it knew of it stays true.
 
 mod format;
 mod window;
@@ -179,8 +179,8 @@ impl Cache {
         }
     }
 
-    /// Rewrites the file if most of it is dead, in UID order, until done (true) or the time slice is
-    /// used up.  `live` says which messages there are.
+    /// Rewrites the file if most of it is dead, in UID order, until done (true) or the time slice
+    /// is used up.  `live` says which messages there are.
     pub fn compact(&mut self, live: &dyn Fn(Uid) -> bool, over: &dyn Fn() -> bool) -> bool {
         self.flush();
         let Some(mut compaction) = self.compaction.take().or_else(|| self.begin(live)) else {

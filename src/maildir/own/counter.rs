@@ -11,16 +11,16 @@
 //!   opens the folder while we have it open, or after we crashed, knows of changes that cannot be
 //!   seen in the files any more (a flag set and taken away again).
 //!
-//! A record is not forced to the disk when a modseq is given, as that would cost every STORE a wait for
-//! the disk: a power failure may take it, and with it the only trace of a flag that has fallen back.  So
-//! whoever has the file open holds a shared lock on it.  A file that has more than the record with which
-//! it began, and that nobody holds, was left by a crash: whatever was reserved there may have been told, of
-//! any message.
+//! A record is not forced to the disk when a modseq is given, as that would cost every STORE a wait
+//! for the disk: a power failure may take it, and with it the only trace of a flag that has fallen
+//! back.  So whoever has the file open holds a shared lock on it.  A file that has more than the
+//! record with which it began, and that nobody holds, was left by a crash: whatever was reserved
+//! there may have been told, of any message.
 //!
 //! When the index has been written the file begins anew, with one record that says up to where the
-//! index knows all; an index that knows less is not the one it was begun for.  If it is lost, or cannot
-//! be written because the disk is full, modseqs come from the clock: microseconds since 1970 are
-//! more than was ever counted.
+//! index knows all; an index that knows less is not the one it was begun for.  If it is lost, or
+//! cannot be written because the disk is full, modseqs come from the clock: microseconds since 1970
+//! are more than was ever counted.
 
 use std::io::{Read, Write};
 use std::time::{Duration, SystemTime};
@@ -137,8 +137,8 @@ impl Counter {
         self.last = self.last.max(microseconds(now));
     }
 
-    /// Holds the file so that others see that somebody uses it; true if nobody does who was there before,
-    /// though there is more in it than there is when an index has been written.
+    /// Holds the file so that others see that somebody uses it; true if nobody does who was there
+    /// before, though there is more in it than there is when an index has been written.
     fn hold(&mut self) -> bool {
         let Some(open) = &self.file else {
             return false;
@@ -294,8 +294,9 @@ impl Counter {
         Ok(())
     }
 
-    /// A new file with one record, in place of the old.  It need not be on the disk when this returns:
-    /// without it modseqs come from the clock, and the old one has reserved as much as was given.
+    /// A new file with one record, in place of the old.  It need not be on the disk when this
+    /// returns:  without it modseqs come from the clock, and the old one has reserved as much as
+    /// was given.
     fn create(&mut self, reserved: u64, access: &Access) -> DiskResult<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&Record::Reserved(reserved).to_bytes());

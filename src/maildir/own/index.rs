@@ -109,8 +109,8 @@ pub(in crate::maildir) fn read_header(directory: &Dir) -> DiskResult<Option<Head
     Ok(read_lengths(&mut file)?.map(|(header, _)| header))
 }
 
-/// The whole index, and what to compare later to see whether another process has written one.  `folder` is where
-/// the messages are: an index that speaks of more than there can be is damaged.
+/// The whole index, and what to compare later to see whether another process has written one.
+/// `folder` is where the messages are: an index that speaks of more than there can be is damaged.
 pub(in crate::maildir) fn read(
     directory: &Dir,
     folder: &[&Dir],

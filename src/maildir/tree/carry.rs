@@ -1,8 +1,9 @@
-//! RENAME of a folder that rename(2) cannot move: it lies in a lower layer of an overlay, or on a file system of
-//! its own.
+//! RENAME of a folder that rename(2) cannot move: it lies in a lower layer of an overlay, or on a
+//! file system of its own.
 //!
-//! Its files are moved one by one, by copying where need be: first the UIDs, then what else there is beside the
-//! messages, then the messages.  Broken off, each message is in one of the two folders, whole.
+//! Its files are moved one by one, by copying where need be: first the UIDs, then what else there
+//! is beside the messages, then the messages.  Broken off, each message is in one of the two
+//! folders, whole.
 
 use std::io::{self, Read};
 

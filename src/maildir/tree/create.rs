@@ -13,8 +13,8 @@ use crate::maildir::dovecot::uidlist::{Durable, Uidlist, UidlistError};
 use crate::maildir::dovecot::uidvalidity;
 
 impl Tree {
-    /// CREATE (RFC 9051 6.3.4): the folder, with its UIDVALIDITY.  The names above it need no folders.
-    /// `roles` are those of CREATE-SPECIAL-USE (RFC 6154 3).
+    /// CREATE (RFC 9051 6.3.4): the folder, with its UIDVALIDITY.  The names above it need no
+    /// folders.  `roles` are those of CREATE-SPECIAL-USE (RFC 6154 3).
     pub fn create(
         &self,
         name: &MailboxName,

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::list;
 use crate::maildir::disk::dir::{Dir, DiskError, DiskResult, Kind, is_gone};
 
-/// The directories outside of `root` that links in it lead to: folders, or with `cur`, `new` and `tmp` what
-/// has the same name elsewhere.  Other links are no mail's: whoever is kept to these directories
-/// shall not get out by making a link and starting anew.
+/// The directories outside of `root` that links in it lead to: folders, or with `cur`, `new` and
+/// `tmp` what has the same name elsewhere.  Other links are no mail's: whoever is kept to these
+/// directories shall not get out by making a link and starting anew.
 pub fn elsewhere(root: &Path) -> DiskResult<Vec<PathBuf>> {
     let real = root
         .canonicalize()
@@ -50,7 +50,8 @@ fn leads_to_mail(name: &[u8], target: &Dir) -> Option<PathBuf> {
     is_mail.then_some(path)
 }
 
-/// With `LAYOUT=fs` there are links further down; a folder of Maildir++ has none in it that anybody makes.
+/// With `LAYOUT=fs` there are links further down; a folder of Maildir++ has none in it that anybody
+/// makes.
 fn is_level(name: &[u8]) -> bool {
     list::is_no_part(name) && !name.starts_with(b".")
 }

@@ -27,8 +27,8 @@ pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> DiskResult<Ve
     Ok(folders)
 }
 
-/// With `LAYOUT=fs`: the directories in `directory`, which is at `path`, and in them.  `above` is the
-/// chain of directories down to it, so that a link to one of them is not followed for ever.
+/// With `LAYOUT=fs`: the directories in `directory`, which is at `path`, and in them.  `above` is
+/// the chain of directories down to it, so that a link to one of them is not followed for ever.
 fn add_below(
     directory: &Dir,
     path: &[u8],
@@ -76,8 +76,8 @@ fn add(path: Vec<u8>, layout: Layout, is_mailbox: bool, folders: &mut Vec<Folder
     }
 }
 
-/// Sorts; and where two directories have the same name to the reader, the one that the name leads to
-/// keeps it.
+/// Sorts; and where two directories have the same name to the reader, the one that the name leads
+/// to keeps it.
 fn tell_apart(folders: &mut [Folder], layout: Layout) {
     let leads_elsewhere =
         |folder: &Folder| names::path(&folder.name, layout).as_ref() != Ok(&folder.path);
@@ -162,8 +162,8 @@ pub(super) fn detect(root: &Path) -> DiskResult<Layout> {
     })
 }
 
-/// How many folders speak for a layout: those that were served, then those that there are.  One that was put
-/// there by hand does not make mailboxes of all others vanish.
+/// How many folders speak for a layout: those that were served, then those that there are.  One
+/// that was put there by hand does not make mailboxes of all others vanish.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Evidence {
     served: usize,
@@ -190,8 +190,8 @@ const SERVED: [&[u8]; 4] = [
     b"roost.index",
 ];
 
-/// Whether Dovecot keeps folders here under names of its own making (`LAYOUT=index`): 32 hexadecimal digits,
-/// and what they mean is in its list index.
+/// Whether Dovecot keeps folders here under names of its own making (`LAYOUT=index`): 32
+/// hexadecimal digits, and what they mean is in its list index.
 pub(super) fn is_indexed(root: &Path) -> DiskResult<bool> {
     let root = match Dir::open(root) {
         Err(e) if is_gone(&e) => return Ok(false),

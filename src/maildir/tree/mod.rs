@@ -1,19 +1,19 @@
-//! The hierarchy of one user's mailboxes: which folder is which mailbox, and CREATE, DELETE, RENAME.
+//! The hierarchy of one user's mailboxes: which folder is which mailbox, and CREATE, DELETE,
+//! RENAME.
 //!
-//! Two layouts, both Dovecot's: Maildir++, where mailbox `A/B` is the folder
-//! `.A.B` of the root, and `LAYOUT=fs`, where it is `A/B`.  The root itself is INBOX.  A name above a
-//! mailbox that has no folder is listed as not existing; with `LAYOUT=fs` it has a directory without
-//! `cur/`.
+//! Two layouts, both Dovecot's: Maildir++, where mailbox `A/B` is the folder `.A.B` of the root,
+//! and `LAYOUT=fs`, where it is `A/B`.  The root itself is INBOX.  A name above a mailbox that has
+//! no folder is listed as not existing; with `LAYOUT=fs` it has a directory without `cur/`.
 //!
 //! Nothing is kept in memory: other programs make and remove folders as they like, and a listing of
-//! 10,000 folders in Maildir++ is one directory read.  Changes are single renames, so that nobody sees
-//! half of one: a new folder is made complete under a name that is no mailbox's, and a deleted one is
-//! moved away before it is emptied.  Where one command takes several renames (RENAME with children)
-//! they are in an order that lets the command be given again after a crash.
+//! 10,000 folders in Maildir++ is one directory read.  Changes are single renames, so that nobody
+//! sees half of one: a new folder is made complete under a name that is no mailbox's, and a deleted
+//! one is moved away before it is emptied.  Where one command takes several renames (RENAME with
+//! children) they are in an order that lets the command be given again after a crash.
 //!
 //! Directories that other software made under names we would not give (8-bit, broken modified
-//! UTF-7, needlessly encoded) are listed under the most likely reading of their names and found by it.
-//! Files, and links that lead nowhere, are no folders; links to directories are.
+//! UTF-7, needlessly encoded) are listed under the most likely reading of their names and found by
+//! it.  Files, and links that lead nowhere, are no folders; links to directories are.
 
 mod carry;
 mod create;
@@ -176,9 +176,9 @@ impl Tree {
         Ok(mailboxes)
     }
 
-    /// DELETE (RFC 9051 6.3.5).  The mailbox is gone at once, its files when `sweep` was called until it
-    /// had nothing more to do.  Mailboxes below it stay, and its name then is one without a mailbox,
-    /// as in Dovecot; such a name cannot be deleted while there is something below it.
+    /// DELETE (RFC 9051 6.3.5).  The mailbox is gone at once, its files when `sweep` was called
+    /// until it had nothing more to do.  Mailboxes below it stay, and its name then is one without
+    /// a mailbox, as in Dovecot; such a name cannot be deleted while there is something below it.
     pub fn delete(&self, name: &MailboxName, _now: SystemTime) -> Result<(), TreeError> {
         if name.is_inbox() {
             return Err(TreeError::Refused("INBOX cannot be deleted."));
@@ -229,8 +229,8 @@ impl Tree {
         trash::throw(root, self.layout, above, name)
     }
 
-    /// Removes the files of deleted mailboxes until none are left (true) or the time slice is used up;
-    /// also what was left behind long ago by others.
+    /// Removes the files of deleted mailboxes until none are left (true) or the time slice is used
+    /// up; also what was left behind long ago by others.
     pub fn sweep(&self, now: SystemTime, over: &dyn Fn() -> bool) -> DiskResult<bool> {
         if let Some(indexes) = self.open_indexes()
             && !trash::sweep(&indexes, now, over)?

@@ -9,8 +9,8 @@ use crate::mail::{Layout, MailboxName};
 use crate::maildir::disk::dir::{Dir, Target};
 
 impl Tree {
-    /// RENAME (RFC 9051 6.3.6) of anything but INBOX, with all that is below it.  Returns (old, new)
-    /// folder of each mailbox moved, for whoever has one open.
+    /// RENAME (RFC 9051 6.3.6) of anything but INBOX, with all that is below it.  Returns (old,
+    /// new) folder of each mailbox moved, for whoever has one open.
     ///
     /// RENAME of INBOX moves its messages to a new mailbox and is for whoever knows how to do that.
     pub fn rename(

@@ -2,9 +2,9 @@
 //! configuration says, else what their names say.
 //!
 //! The first is in `roost.special-use` in the root: lines `\Sent`, a space, and the mailbox's name.
-//! A role that is not in it, or whose mailbox there is not any more, is given to the mailbox with the
-//! likeliest of the names that mail programs are known to use; of several that differ in case the
-//! one in its usual spelling (`Sent`) has it.  No role has two mailboxes, unless the
+//! A role that is not in it, or whose mailbox there is not any more, is given to the mailbox with
+//! the likeliest of the names that mail programs are known to use; of several that differ in case
+//! the one in its usual spelling (`Sent`) has it.  No role has two mailboxes, unless the
 //! configuration gives it to both, and no mailbox two roles.
 
 use std::collections::{HashMap, HashSet};
@@ -78,8 +78,8 @@ fn plain(name: &MailboxName) -> String {
     name.strip_prefix("INBOX/").unwrap_or(name).to_lowercase()
 }
 
-/// Where there are several that differ in case, as migrations leave them, the role stays with the usual one: at
-/// the top, `Sent`, and then `Sent Items` before `SENT`.
+/// Where there are several that differ in case, as migrations leave them, the role stays with the
+/// usual one: at the top, `Sent`, and then `Sent Items` before `SENT`.
 fn unusual(name: &MailboxName) -> (bool, u8) {
     let name = name.as_str();
     let level = name.strip_prefix("INBOX/").unwrap_or(name);
@@ -175,8 +175,8 @@ const FILE: &[u8] = b"roost.special-use";
 const TEMPORARY: &[u8] = b"roost.special-use.tmp";
 const SIZE_MAX: usize = 1 << 20;
 
-/// In small letters, the likelier ones first: of Thunderbird, Apple Mail, Outlook, Gmail's and other
-/// servers' folders, and of these programs in other languages.
+/// In small letters, the likelier ones first: of Thunderbird, Apple Mail, Outlook, Gmail's and
+/// other servers' folders, and of these programs in other languages.
 const KNOWN: [(Role, &str); 5] = [
     (
         Role::Drafts,

@@ -10,10 +10,11 @@ use crate::maildir::disk::dir::{
     Access, Dir, DiskError, DiskResult, Kind, Target, host_name, is_gone, own_process,
 };
 
-/// Takes the folder `name` in `above` away.  No new file or directory is needed, so a full disk does
-/// not prevent it.
+/// Takes the folder `name` in `above` away.  No new file or directory is needed, so a full disk
+/// does not prevent it.
 ///
-/// Where it cannot be moved (a file system of its own, or a layer of one below) it is emptied where it is.
+/// Where it cannot be moved (a file system of its own, or a layer of one below) it is emptied where
+/// it is.
 pub(super) fn throw(root: &Dir, layout: Layout, above: &Dir, name: &[u8]) -> DiskResult<()> {
     match move_away(root, layout, above, name) {
         Err(e) if is_apart(&e) => empty(above, name),

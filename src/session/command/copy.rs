@@ -1,8 +1,8 @@
 //! COPY and MOVE (RFC 9051 6.4.7, 6.4.8, RFC 6851, RFC 4315).
 //!
 //! MOVE is a copy of all messages, made durable, and then their removal: a crash between leaves a
-//! message twice, never nowhere.  Flags that another program gives to a message between the two are given to
-//! its copy before it is removed.
+//! message twice, never nowhere.  Flags that another program gives to a message between the two are
+//! given to its copy before it is removed.
 
 use std::time::SystemTime;
 
@@ -78,8 +78,8 @@ struct Copy {
 /// Messages that were copied and are to be removed.
 #[derive(Default)]
 struct Moved {
-    /// The UIDs of the originals and of the copies, and the flags that both had, in the letters of the
-    /// source.
+    /// The UIDs of the originals and of the copies, and the flags that both had, in the letters of
+    /// the source.
     messages: Vec<(u32, u32, Flags)>,
     /// How many messages are finished.
     removed: usize,
@@ -364,8 +364,8 @@ impl Copy {
         Ok(None)
     }
 
-    /// Another program has changed the flags of the next original since it was copied: the copy gets the
-    /// same changes.
+    /// Another program has changed the flags of the next original since it was copied: the copy
+    /// gets the same changes.
     fn amend(
         &mut self,
         destination: MailboxKey,

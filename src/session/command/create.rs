@@ -1,4 +1,5 @@
-//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 6.3.4 to 6.3.8, RFC 6154, RFC 8474 4.1).
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 6.3.4 to 6.3.8, RFC 6154, RFC 8474
+//! 4.1).
 
 use super::{Command, Context, Progress, Start, copy};
 use crate::imap::command::UnknownUse;

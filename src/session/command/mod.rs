@@ -280,7 +280,8 @@ fn selected_mailbox<'m>(context: &'m mut Context<'_>) -> Option<&'m mut Mailbox>
     context.mailboxes.get(selected.mailbox)
 }
 
-/// Works for a time slice under the lock of the selected mailbox; `None` if another program holds it.
+/// Works for a time slice under the lock of the selected mailbox; `None` if another program holds
+/// it.
 fn under_lock(
     context: &mut Context<'_>,
     work: impl FnOnce(&mut Context<'_>) -> Progress,

@@ -1,4 +1,5 @@
-//! SELECT, EXAMINE, CLOSE (RFC 9051 6.3.2, 6.3.3, 6.4.1) with CONDSTORE and QRESYNC (RFC 7162 3.2.5).
+//! SELECT, EXAMINE, CLOSE (RFC 9051 6.3.2, 6.3.3, 6.4.1) with CONDSTORE and QRESYNC (RFC 7162
+//! 3.2.5).
 
 use super::{Command, Context, Progress, Start, expunge};
 use crate::imap::command::{Qresync, Select as Request};
@@ -140,7 +141,8 @@ impl Select {
         Ok(step)
     }
 
-    /// The mailbox is open and up to date: the client becomes a listener and gets the untagged responses.
+    /// The mailbox is open and up to date: the client becomes a listener and gets the untagged
+    /// responses.
     fn select(&mut self, key: MailboxKey, context: &mut Context<'_>) -> Option<Stage> {
         let client = &mut *context.client;
         let mailbox = context.mailboxes.get(key)?;

@@ -1,7 +1,7 @@
 //! STATUS (RFC 9051 6.3.11), and the status of a mailbox in LIST (RFC 5819).
 //!
-//! A mailbox that nobody has open costs a look at its index's header and two `stat`; only if that is
-//! out of date it is opened and brought up to date.
+//! A mailbox that nobody has open costs a look at its index's header and two `stat`; only if that
+//! is out of date it is opened and brought up to date.
 
 use super::{Command, Context, Progress, Start, use_condstore};
 use crate::config::Config;

@@ -185,7 +185,8 @@ impl Store {
                 self.note_failure(error);
                 return Ok(());
             }
-            // Another program has been here since the table was made: the client hears of that, too.
+            // Another program has been here since the table was made: the client hears of that,
+            // too.
             Ok(Met::Others) => {
                 mailbox.note_flags(client.id, uid);
                 view::tell_keywords(mailbox, client.id, client.out.writer());

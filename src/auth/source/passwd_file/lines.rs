@@ -205,8 +205,8 @@ fn holds(network: &str, address: IpAddr) -> Option<bool> {
     }
 }
 
-/// Calls `look` with the text piece by piece, as long as it wants more; each begins with the end of a line, and
-/// ends before one.
+/// Calls `look` with the text piece by piece, as long as it wants more; each begins with the end of
+/// a line, and ends before one.
 fn each_piece(file: &mut impl Read, mut look: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     let mut buffer = Zeroizing::new(vec![b'\n'; PIECE]);
     let mut filled = 1;

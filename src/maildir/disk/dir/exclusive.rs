@@ -10,8 +10,8 @@ use nix::libc;
 use super::{DiskResult, File, fault};
 
 impl File {
-    /// Locks the file against those who lock it by fcntl(2) or flock(2), until it is closed; false if
-    /// somebody else has it.
+    /// Locks the file against those who lock it by fcntl(2) or flock(2), until it is closed; false
+    /// if somebody else has it.
     ///
     /// For fcntl it is an open file description lock: it excludes the process-bound ones of others,
     /// but is not lost when this process closes another descriptor of the same file.

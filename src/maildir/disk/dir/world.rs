@@ -24,7 +24,8 @@ pub trait World {
     fn changed(&self, inode: u64) -> Option<Time>;
     fn watch(&self, directory: &Path);
     fn unwatch(&self, directory: &Path);
-    /// What the kernel has told of watched directories by now; with `all`, everything that happened.
+    /// What the kernel has told of watched directories by now; with `all`, everything that
+    /// happened.
     fn told(&self, all: bool) -> Told;
 }
 

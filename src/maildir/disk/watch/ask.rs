@@ -1,9 +1,9 @@
 //! Questions to notify, with an end to the wait for its answer.
 //!
 //! notify's thread answers no question before it has read the kernel's queue to its end.  While a
-//! program renames files faster than the thread reads, there is no end.  So a thread of our own asks,
-//! which may wait as long as it takes; the caller waits a moment and goes on.  It does not wait at all
-//! while there is an older question that has no answer yet.
+//! program renames files faster than the thread reads, there is no end.  So a thread of our own
+//! asks, which may wait as long as it takes; the caller waits a moment and goes on.  It does not
+//! wait at all while there is an older question that has no answer yet.
 
 use std::io;
 use std::path::PathBuf;

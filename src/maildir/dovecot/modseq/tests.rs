@@ -388,7 +388,7 @@ const HEADER: usize = log::HEADER_SIZE;
 /// Makes Dovecot write its index often.
 const FREQUENT_INDEXES: &str =
     "mail_index_rewrite_min_log_bytes = 1k\nmail_index_rewrite_max_log_bytes = 4k\n";
-/// Makes it rotate its log often, too, however young it is: so often that with several sessions one may miss a log, of which it
-/// warns.
+/// Makes it rotate its log often, too, however young it is: so often that with several sessions one
+/// may miss a log, of which it warns.
 const SMALL_LOGS: &str = "mail_index_rewrite_min_log_bytes = 1k\nmail_index_rewrite_max_log_bytes = 4k\n\
     mail_index_log_rotate_min_size = 4k\nmail_index_log_rotate_max_size = 4k\n";

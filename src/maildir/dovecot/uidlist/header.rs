@@ -126,8 +126,8 @@ pub(super) fn guid(value: &[u8]) -> Option<String> {
     fits.then(|| text.to_ascii_lowercase())
 }
 
-/// A GUID that no mailbox had before.  It need not be secret: the keys that std draws from the system's
-/// random numbers for its hash tables are random enough.
+/// A GUID that no mailbox had before.  It need not be secret: the keys that std draws from the
+/// system's random numbers for its hash tables are random enough.
 pub(super) fn new_guid() -> String {
     let half = || RandomState::new().hash_one(());
     format!("{:016x}{:016x}", half(), half())

@@ -7,11 +7,12 @@
 //!
 //! Dovecot unlinks a file in which one line is broken.  Here a broken line costs only itself:
 //!
-//! - A line that is no record is left out, but a UID that it may have begun with is never given again.
-//! - A record that was cut off when the disk was full, with the next one written right after it, gives
-//!   the next one.
-//! - UIDs out of order are put in order.  Two names for one UID: neither is believed, as a client may have
-//!   seen either.
+//! - A line that is no record is left out, but a UID that it may have begun with is never given
+//!   again.
+//! - A record that was cut off when the disk was full, with the next one written right after it,
+//!   gives the next one.
+//! - UIDs out of order are put in order.  Two names for one UID: neither is believed, as a client
+//!   may have seen either.
 //! - Two UIDs for one name: the higher one counts, as in Dovecot.
 //!
 //! A line without its LF at the end of the file is left where it is: whoever writes it may not have
@@ -140,8 +141,8 @@ impl Records {
         self.text.get(..end)
     }
 
-    /// Records of a file that is known from elsewhere: its first line, and how many records there are
-    /// in how much text behind it, with which highest UID.
+    /// Records of a file that is known from elsewhere: its first line, and how many records there
+    /// are in how much text behind it, with which highest UID.
     pub fn known(header: &[u8], records: usize, text: usize, last: u32) -> Records {
         Records {
             text: header.to_vec(),
@@ -301,8 +302,8 @@ impl Records {
             .retain(|entry| claimed.binary_search(&entry.uid).is_err());
     }
 
-    /// Indexes the entries from `first` on by their names.  Where a name had an entry, the older entry is
-    /// left out; true if there was such a one.
+    /// Indexes the entries from `first` on by their names.  Where a name had an entry, the older
+    /// entry is left out; true if there was such a one.
     fn index(&mut self, first: usize) -> bool {
         if first == 0 {
             self.by_base.clear();
@@ -352,8 +353,8 @@ impl Met {
     }
 }
 
-/// A line that is no record may have begun with a UID that some client has seen.  A number far above all
-/// others is rather part of the damage, and would use up the UIDs.
+/// A line that is no record may have begun with a UID that some client has seen.  A number far
+/// above all others is rather part of the damage, and would use up the UIDs.
 fn highest_with(line: &[u8], highest: u32) -> u32 {
     match leading_uid(line) {
         Some((uid, _)) if uid < highest.saturating_add(BELIEVABLE_GAP) => highest.max(uid),
@@ -373,7 +374,8 @@ fn base_at<'a>(text: &'a [u8], entries: &[Entry], index: u32) -> &'a [u8] {
         .map_or(b"", |entry| base_of(text, entry))
 }
 
-/// The entries of a line that begins at `at`: one, or two if the first was cut off; with what is wrong.
+/// The entries of a line that begins at `at`: one, or two if the first was cut off; with what is
+/// wrong.
 fn read_line(
     line: &[u8],
     at: usize,
@@ -470,8 +472,9 @@ fn split_keys(text: &[u8]) -> Option<(&[u8], &[u8], bool)> {
     }
 }
 
-/// `101 :1795441023.M5873102 :1795441024.M1P1.vm`: record 101 was cut off, record 102 is whole.  It may also
-/// be 101 again, when the writer of the first learnt that it had failed.  The name begins at `at`.
+/// `101 :1795441023.M5873102 :1795441024.M1P1.vm`: record 101 was cut off, record 102 is whole.  It
+/// may also be 101 again, when the writer of the first learnt that it had failed.  The name begins
+/// at `at`.
 fn split_merged(uid: u32, name: &[u8], at: usize) -> Option<Entry> {
     let space = memchr(b' ', name)?;
     let (keys, base, _) = split_keys(name.get(space + 1..)?)?;

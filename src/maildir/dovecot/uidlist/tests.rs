@@ -372,8 +372,8 @@ fn a_list_can_be_restored_from_what_the_index_knows() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Two programs take turns; whatever they do, a name keeps its UID until it is dropped, and no UID is
-    /// ever given to two names.
+    /// Two programs take turns; whatever they do, a name keeps its UID until it is dropped, and no
+    /// UID is ever given to two names.
     #[test]
     fn uids_never_change_hands(steps in prop::collection::vec((any::<bool>(), 0u8..4, 0u8..6), 1..40)) {
         let scratch = folder("3 V9 N1 G\n");

@@ -30,8 +30,8 @@ pub enum Durable {
 }
 
 impl Uidlist {
-    /// Adds records with the UIDs from [`Uidlist::uid_next`] on, in the order given, and returns the first of
-    /// these UIDs.  The caller has refreshed the list under the same lock.
+    /// Adds records with the UIDs from [`Uidlist::uid_next`] on, in the order given, and returns
+    /// the first of these UIDs.  The caller has refreshed the list under the same lock.
     ///
     /// A base that had a record already gets the new UID; then indices change, else they stay.
     /// After an error the caller must refresh.
@@ -64,8 +64,8 @@ impl Uidlist {
         Ok(first)
     }
 
-    /// Writes the file anew with the records for which `live` (of index and record) says so; the others are
-    /// gone for good, and indices change.
+    /// Writes the file anew with the records for which `live` (of index and record) says so; the
+    /// others are gone for good, and indices change.
     pub fn rewrite(
         &mut self,
         dir: &Dir,

@@ -218,7 +218,8 @@ impl World {
                     if !path.exists() {
                         std::fs::write(path, text).unwrap();
                     }
-                    // Were the first deleted before we look, nothing would show that this is another.
+                    // Were the first deleted before we look, nothing would show that this is
+                    // another.
                     self.settle(&mut folder);
                 }
             }

@@ -1,8 +1,8 @@
 //! FETCH and UID FETCH (RFC 9051 6.4.5, RFC 3516, RFC 7162 3.1.4 and 3.2.6, RFC 8474, RFC 8514).
 //!
 //! Message by message, and item by item within a message: whatever is written next fits in the
-//! client's buffer, and a body is read from its file only as the buffer drains.  A message's file is
-//! opened before its response begins, so that one that is gone or cannot be read costs its own
+//! client's buffer, and a body is read from its file only as the buffer drains.  A message's file
+//! is opened before its response begins, so that one that is gone or cannot be read costs its own
 //! response and no other.
 
 mod item;
@@ -550,7 +550,8 @@ impl Fetch {
         match current.text {
             // The next FETCH will probably ask for the next part of the same text.
             Some(text) if partial && text.size() >= MEMO_SIZE => {
-                // An expanded text takes room on the disk, so there is one for all clients of the user.
+                // An expanded text takes room on the disk, so there is one for all clients of the
+                // user.
                 let memo = match text.is_expanded() {
                     true => &mut context.mailboxes.expanded,
                     false => &mut context.client.memo,

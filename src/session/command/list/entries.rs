@@ -107,8 +107,8 @@ impl Scope<'_> {
             (!subscribed || subscriptions.contains(&mailbox.shown))
                 && (!special_use || mailbox.role.is_some())
         };
-        // Names above a mailbox that is selected, and above one that is selected and not listed: those are listed
-        // themselves, the others would tell nothing new (RFC 5258 3.5).
+        // Names above a mailbox that is selected, and above one that is selected and not listed:
+        // those are listed themselves, the others would tell nothing new (RFC 5258 3.5).
         let (mut above, mut above_unlisted) = (HashSet::new(), HashSet::new());
         if subscribed && recursive_match {
             for mailbox in mailboxes.iter().filter(|mailbox| is_selected(mailbox)) {

@@ -1,8 +1,8 @@
 //! SEARCH and UID SEARCH (RFC 9051 6.4.4, RFC 4731, RFC 5182, RFC 5032, RFC 7162 3.1.5).
 //!
-//! Each message is judged by what costs least: first by the folder's table alone, then by the header
-//! fields in the cache, and only if that does not decide it by reading its file, once for all strings
-//! that are looked for.
+//! Each message is judged by what costs least: first by the folder's table alone, then by the
+//! header fields in the cache, and only if that does not decide it by reading its file, once for
+//! all strings that are looked for.
 
 mod compile;
 

@@ -207,8 +207,8 @@ fn a_file_that_vanished_is_written_again_with_the_same_uids() {
     assert_eq!(text, format!("3 V9 N4 G{GUID}\n1 :a\n2 :b\n3 :c\n"));
 }
 
-/// Runs `scenario` with the process dying, or one call failing, at each of its calls in turn, and lets
-/// `check` look at what is left.
+/// Runs `scenario` with the process dying, or one call failing, at each of its calls in turn, and
+/// lets `check` look at what is left.
 fn at_every_call(
     text: &str,
     scenario: &dyn Fn(&Scratch) -> Result<(), UidlistError>,
