@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # For the scripts of both kinds of package, and for packaging/run.
 
-# The user roost, whom the part becomes that talks to clients before login: a system user who cannot
-# log in, owns nothing and stays when the package goes, so that nobody else gets this uid.
+# Makes the user roost, as whom the process runs that talks to clients before login: a system user who
+# cannot log in, owns nothing, and stays when the package goes, so that nobody else gets this uid.
 make_user() {
     if getent passwd roost >/dev/null; then
         return 0
@@ -43,9 +43,9 @@ port_holder() {
     done
 }
 
-# Another IMAP server that is to be started with the host, though it does not run now: $holder and
-# $its_unit (empty if there is none). An upgrade of the host may have left it so, and its mail may be
-# where Roost does not look: clients that find nothing take that for the truth.
+# Another IMAP server that is enabled but does not run now: $holder and $its_unit (empty if there is
+# none). An upgrade of the host may have left it so. Its mail may be where Roost does not look, and
+# clients that find nothing would believe it.
 enabled_server() {
     holder='' pid='' port='' its_unit=''
     for unit in dovecot.service dovecot.socket courier-imap.service courier-imap-ssl.service \
@@ -99,6 +99,6 @@ how_to_go_over() {
         '') echo "roost:     start again what you stopped" ;;
         *) echo "roost:     systemctl enable --now $its_unit" ;;
     esac
-    echo "roost: If Postfix asks Dovecot for passwords, or gives it mail, read \"From Dovecot\" in"
-    echo "roost: /usr/share/doc/roost/README.md first."
+    echo "roost: First read \"From Dovecot\" in /usr/share/doc/roost/README.md: which separator keeps clients"
+    echo "roost: from downloading again, and what to do if Postfix asks Dovecot for passwords."
 }
