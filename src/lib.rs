@@ -62,7 +62,7 @@
 //! | parse | `imap/command.rs`, `imap/append.rs` | the command's arguments; the literal announced |
 //! | allow | `imap/connection.rs` | is it allowed in this state? |
 //! | begin | `session/connection.rs`, `session/command/mod.rs` | an event becomes a running command |
-//! | act | `session/command/append.rs` | pieces of the literal as they come, CRLF to LF |
+//! | act | `session/command/append.rs`, `store/deliver.rs` | pieces of the literal as they come, CRLF to LF |
 //! | write | `maildir/folder/save.rs`, `maildir/folder/batch.rs` | tmp/, fsync, a UID from `maildir/folder/uids.rs`, into cur/ |
 //!
 //! In `roost try` and `roost --preauth`, which are one process, `solo.rs` passes octets to the

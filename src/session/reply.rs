@@ -20,6 +20,7 @@ use crate::maildir::disk::report;
 use crate::maildir::folder::save::SaveError;
 use crate::maildir::folder::{FolderError, MessageError};
 use crate::maildir::tree::TreeError;
+use crate::store::deliver::DeliverError;
 use crate::store::flags::FlagsError;
 use crate::store::{Mailboxes, OpenError};
 
@@ -245,6 +246,16 @@ impl From<SaveError> for Reply {
 pub fn settable(flags: &[Flag]) -> Result<NamedFlags, Reply> {
     let refused = || Reply::bad("These flags cannot be set by a client.");
     flag::settable(flags).ok_or_else(refused)
+}
+
+impl From<DeliverError> for Reply {
+    fn from(error: DeliverError) -> Reply {
+        match error {
+            DeliverError::Mailbox(error) => no_destination(error),
+            DeliverError::Flags(error) => error.into(),
+            DeliverError::Save(error) => error.into(),
+        }
+    }
 }
 
 impl From<FlagsError> for Reply {

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `mailbox` | an open one, shared by all who listen to it |
 //! | `cursor` | what one listener has not heard of it |
+//! | `deliver` | messages on their way into a mailbox |
 //! | `flags` | flags by name, and the letters that a folder has for them |
 //! | `query` | a question put to one message after the other |
 //! | `given` | what the configuration says of mailboxes |
@@ -17,6 +18,7 @@
 //! | `text` | one message's text, piece by piece |
 
 pub mod cursor;
+pub mod deliver;
 pub mod flags;
 pub mod given;
 pub mod mailbox;

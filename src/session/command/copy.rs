@@ -6,7 +6,6 @@
 
 use std::time::SystemTime;
 
-use super::append::lose_if_gone;
 use super::{Command, Context, Progress, Start, refuse_read_only, uids_of};
 use crate::imap::command::Copy as Request;
 use crate::imap::response::{self, Code, Status};
@@ -19,6 +18,7 @@ use crate::session::connection::Patience;
 use crate::session::counters::Counters;
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::store::cursor::{Walk, next_message};
+use crate::store::deliver::lose_if_gone;
 use crate::store::flags::{self, NewKeywords};
 use crate::store::mailbox::{Effort, Hold, Mailbox};
 use crate::store::{MailboxKey, Mailboxes};
@@ -179,7 +179,9 @@ impl Copy {
                         self.restart(context);
                         return Ok(None);
                     }
-                    Err(error) => return Err(lose_if_gone(error, &self.name, context).into()),
+                    Err(error) => {
+                        return Err(lose_if_gone(error, &self.name, context.mailboxes, now).into());
+                    }
                 };
                 context.mailboxes.wake_listeners(key, id);
                 if !self.remove {
