@@ -371,20 +371,20 @@ impl std::fmt::Display for SoloError {
             SoloError::NoMaildir(path, error) => write!(f, "{}: {error}", path.display()),
             SoloError::NotMaildir(path) => write!(
                 f,
-                "{0} is not a Maildir: it has no directory cur in it (mkdir {0}/cur {0}/new \
-                 {0}/tmp makes one)",
+                "{0} is not a Maildir, because it has no directory cur (mkdir {0}/cur {0}/new \
+                 {0}/tmp makes it one)",
                 path.display()
             ),
             SoloError::RootsMaildir(path) => write!(
                 f,
-                "{} belongs to root, and root does not serve mail on a network; give it to the \
-                 user whose mail it is, or run roost as that user on that user's Maildir",
+                "{} belongs to root, and root does not serve mail; give it to the user whose mail it \
+                 is, or run roost as another user on a Maildir of that user",
                 path.display()
             ),
             SoloError::Changeable(path, component) => write!(
                 f,
-                "{}: root does not serve it, for {} can be changed by somebody else than root and the \
-                 owner of this Maildir; run roost as the user whose mail it is (setpriv, runuser)",
+                "{}: root does not serve it, because {} can be changed by somebody else than root and \
+                 the owner of this Maildir; run roost as the user whose mail it is (setpriv, runuser)",
                 path.display(),
                 component.display()
             ),
@@ -397,8 +397,8 @@ impl std::fmt::Display for SoloError {
             }
             SoloError::NotLoopback(text) => write!(
                 f,
-                "{text} is not an address and port of this machine's own (127.0.0.1:1143, \
-                 [::1]:1143, localhost:1143): roost try is for trying, not for the network"
+                "{text} is not a local address and port (127.0.0.1:1143, [::1]:1143, localhost:1143), and \
+                 roost try serves only this host"
             ),
             SoloError::Listen(address, error) => write!(
                 f,

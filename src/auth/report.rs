@@ -87,7 +87,7 @@ pub fn test(config: &Config, user: &str, password: Secret) -> Report {
                     report.line(
                         "result",
                         String::from(
-                            "let in, but the mail cannot be opened: the login comes to nothing",
+                            "let in, but the mail cannot be opened, so the login is of no use",
                         ),
                     );
                 }
@@ -155,8 +155,6 @@ fn why(refusal: Refusal) -> &'static str {
         Refusal::NotPermitted => "this user may not be served",
         Refusal::Unavailable => "whether the password is right cannot be found out now",
         Refusal::TooMany(_) => "there are too many connections",
-        Refusal::NoMail => {
-            "it is not known as whom, or where, the mail is to be served (see above)"
-        }
+        Refusal::NoMail => "the uid or the place of the mail is not known (see above)",
     }
 }

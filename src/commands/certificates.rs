@@ -97,7 +97,7 @@ impl Checker {
         let path = chain.display();
         let Some(why) = chain.parent().and_then(certificates::obstacle) else {
             self.warnings.push(format!(
-                "tls.certificate: there is none: one is made that no client can verify: {path}"
+                "tls.certificate: there is none, so Roost makes one that no client can verify: {path}"
             ));
             return;
         };

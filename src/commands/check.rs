@@ -96,7 +96,7 @@ impl Checker {
             // Root, as whom the daemon runs, may read what this user may not.
             Err(error) if error.kind() == ErrorKind::PermissionDenied && !process::is_root() => {
                 let path = path.display();
-                let text = format!("{setting}: {path}: not looked at, which takes root");
+                let text = format!("{setting}: {path}: not checked, because only root can read it");
                 self.warnings.push(text);
                 None
             }

@@ -21,8 +21,7 @@ impl Checker {
             let addresses = endpoints.iter().filter_map(|endpoint| endpoint.address);
             for address in addresses.filter(|&address| !has_address(address)) {
                 self.warnings.push(format!(
-                    "{setting}: this host has no address {address} now: nobody can connect there until \
-                     it has"
+                    "{setting}: this host has no address {address} now, so nobody can connect there yet"
                 ));
             }
         }

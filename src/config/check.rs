@@ -43,8 +43,8 @@ fn check_tls(config: &Config, findings: &mut Findings) {
     let (certificates, keys) = (config.tls_certificate.len(), config.tls_key.len());
     if certificates != keys {
         let text = format!(
-            "tls.certificate has {certificates} entries and tls.key has {keys}; there must be as many of \
-             each, in the same order"
+            "tls.certificate has {certificates} entries and tls.key has {keys}; each certificate needs its \
+             key, in the same order"
         );
         findings.wrong(&["tls.certificate", "tls.key"], text);
     }
@@ -53,7 +53,7 @@ fn check_tls(config: &Config, findings: &mut Findings) {
         let about = &["tls.client_certificate", "tls.client_ca"];
         findings.wrong(
             about,
-            "tls.client_certificate needs tls.client_ca: who may sign clients' certificates",
+            "tls.client_certificate needs tls.client_ca, the authorities that may sign clients' certificates",
         );
     }
     if !asks && config.tls_client_ca.is_some() {
@@ -92,8 +92,8 @@ fn check_listeners(config: &Config, findings: &mut Findings) {
     if behind > 0 && config.trusted_proxies.is_empty() {
         findings.wrong(
             about,
-            "listen.imap_proxy and listen.imaps_proxy need listen.trusted_proxies: a PROXY header \
-             from anybody else would be a lie about an address",
+            "listen.imap_proxy and listen.imaps_proxy need listen.trusted_proxies, because other peers \
+             could give a false address in a PROXY header",
         );
     }
     if behind == 0 && !config.trusted_proxies.is_empty() {
@@ -116,8 +116,8 @@ fn check_listeners(config: &Config, findings: &mut Findings) {
             let text = match *other == endpoint {
                 true => format!("{} is listened on twice", show(&endpoint)),
                 false => format!(
-                    "{} and {} overlap: a client of one could be meant for the other, and the kernel \
-                     does not allow both",
+                    "{} and {} overlap: the kernel does not allow both, because a client of one could be \
+                     meant for the other",
                     show(other),
                     show(&endpoint)
                 ),

@@ -33,7 +33,7 @@ impl fmt::Display for Welcome<'_> {
         match self.is_sample {
             true => writeln!(
                 f,
-                "There is no ~/Maildir, so here is a small one with a few messages:\n{maildir}\n"
+                "There is no ~/Maildir, so Roost has made a small one with a few messages:\n{maildir}\n"
             )?,
             false => writeln!(f, "Serving {maildir} as {}.\n", self.owner)?,
         }

@@ -84,7 +84,7 @@ fn a_login_whose_mail_cannot_be_opened_does_not_succeed() {
         text.contains(&told) && text.contains("pam_mkhomedir"),
         "{text}"
     );
-    assert!(text.contains("comes to nothing"), "{text}");
+    assert!(text.contains("the login is of no use"), "{text}");
     let (admitted, text) = of(&foreign);
     assert!(
         !admitted && text.contains("bob (uid 4711, gid 4711)"),

@@ -159,7 +159,7 @@ fn where_no_certificate_can_be_made_the_check_and_the_log_say_that_nobody_gets_i
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{error}");
     assert!(
-        error.contains("one is made that no client can verify"),
+        error.contains("Roost makes one that no client can verify"),
         "{error}"
     );
 }

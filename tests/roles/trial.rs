@@ -35,7 +35,7 @@ fn without_a_maildir_it_makes_a_small_one_and_says_so() {
     let home = mail.directory("empty");
     let mut trial = Trial::start_at(&mail, &home, &[]);
     let printed = trial.read_welcome();
-    assert!(printed.contains("here is a small one"), "{printed}");
+    assert!(printed.contains("has made a small one"), "{printed}");
     let made = PathBuf::from(line_with(&printed, "/roost-try-").trim());
     assert!(made.starts_with(mail.work()), "{printed}");
     assert!(made.join("cur").is_dir() && made.join("new").is_dir());
