@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
-use super::source::passwd_file::Entry;
+use super::source;
+use super::source::passwd_file::{self, Entry};
 use super::trace::Trace;
 use super::{Admission, Identity};
-use crate::config::{AuthSource, Config, Location, LocationError};
+use crate::config::{Config, Location, LocationError};
 use crate::ipc::{Account, Origin, Protocol, Refusal};
 use crate::mail::Layout;
 use crate::sys::users;
@@ -15,11 +16,7 @@ use crate::sys::users;
 pub(super) fn refuse_root(config: &Config, user: &str, trace: &mut Trace) -> Result<(), Refusal> {
     match users::named(user) {
         Ok(Some(found)) if found.uid == 0 => {
-            // fail2ban looks for these words.
-            if config.auth_sources.contains(&AuthSource::Pam) {
-                let text = "pam_authenticate() failed: Permission denied";
-                trace.failure(super::source::pam::SOURCE, text);
-            }
+            source::all(config).for_each(|source| source.refuse_root(trace));
             trace.failure(SOURCE, ROOT);
             Err(Refusal::NotPermitted)
         }
@@ -191,16 +188,16 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn find(config: &'a Config, identity: &'a Identity) -> Result<Known<'a>, String> {
-        let is_of_file = identity.source == super::password::SOURCE;
-        let default =
-            |text: &'a String| Some(text.as_str()).filter(|_| is_of_file && !text.is_empty());
+        let default = |text: &'a String| {
+            Some(text.as_str()).filter(|_| identity.takes_defaults && !text.is_empty())
+        };
         let default_uid = default(&config.auth_default_uid);
         let uid = identity.uid.as_deref().or(default_uid);
         let mut gid = identity.gid.as_deref();
         gid = gid.or_else(|| default(&config.auth_default_gid));
         let home = match &identity.home {
             Some(home) => Some(home.clone()),
-            None if is_of_file => config
+            None if identity.takes_defaults => config
                 .default_home(&identity.user)
                 .map_err(|error| format!("auth.default_home: {error}"))?,
             None => None,
@@ -225,7 +222,8 @@ pub(super) fn obstacle(config: &Config, entry: &Entry) -> Option<String> {
         gid: entry.gid.clone(),
         home: entry.home.clone(),
         mail: entry.mail.clone(),
-        ..Identity::of_system(entry.user.clone(), super::password::SOURCE)
+        takes_defaults: true,
+        ..Identity::of_system(entry.user.clone(), passwd_file::SOURCE)
     };
     match admit(config, Protocol::Imap, identity, &mut trace) {
         // Nothing is wrong with the line.

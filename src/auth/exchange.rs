@@ -12,14 +12,15 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use super::password::{SOURCE, find, normalise, permit, stored};
+use super::password::normalise;
 use super::scheme::Stored;
 use super::scram::{ClientFirst, ScramError};
-use super::source::passwd_file::{Entry, Extent};
+use super::source;
+use super::source::passwd_file::{Entry, SOURCE, permit, stored};
 use super::trace::Trace;
 use super::verifier::{ITERATIONS, Key, Verifier, made_up_salt};
 use super::{Admission, Denial, Dialogue, account, files};
-use crate::config::{AuthSource, Config};
+use crate::config::Config;
 use crate::ipc::{Binding, LoginRequest, Refusal};
 use crate::mail::Secret;
 
@@ -85,11 +86,11 @@ fn choose(
     let mut chosen = None;
     let mut iterations = None;
     let mut unavailable = false;
-    for source in &config.auth_sources {
-        let AuthSource::PasswdFile(path) = source else {
+    for source in source::all(config) {
+        let Some(found) = source.find(user, trace) else {
             continue;
         };
-        let Ok(found) = find(path, user, Extent::Whole, trace) else {
+        let Ok(found) = found else {
             unavailable = true;
             continue;
         };

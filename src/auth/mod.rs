@@ -9,7 +9,7 @@
 //! | `password` | LOGIN, SASL PLAIN and LOGIN, EXTERNAL: the sources one by one |
 //! | `exchange` | SASL SCRAM-SHA-256, in several steps |
 //! | `account` | what a session needs of a user, and which users are never let in |
-//! | `source` | where users and passwords are kept: PAM and password files |
+//! | `source` | where users and passwords are kept: PAM and password files, behind one trait |
 //! | `scheme`, `verifier` | passwords as they are kept |
 //! | `scram` | the messages of SCRAM |
 //! | `files` | the files around it |
@@ -39,8 +39,9 @@ pub mod source;
 mod trace;
 pub mod verifier;
 
-pub use files::{check, stamps};
+pub use files::stamps;
 pub use report::{Report, test};
+pub use source::check;
 pub use source::pam::PamSession;
 
 use crate::config::{ClientCertificate, Config, Mechanism};
@@ -74,6 +75,8 @@ struct Identity {
     home: Option<String>,
     /// A template for the user's mail location.
     mail: Option<String>,
+    /// `auth.default_uid` and its like stand for what is missing.
+    takes_defaults: bool,
     pam: Option<PamSession>,
 }
 
@@ -160,6 +163,7 @@ impl Identity {
             gid: None,
             home: None,
             mail: None,
+            takes_defaults: false,
             pam: None,
         }
     }

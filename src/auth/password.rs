@@ -4,14 +4,11 @@
 //! Dovecot.  If a password is right but may not be used now, no further source is asked.  If no
 //! source lets the user in, and one could not answer, the result is that nobody knows.
 
-use std::path::Path;
-
-use super::scheme::{self, SchemeError, Stored};
-use super::source::pam;
-use super::source::passwd_file::{self, Entry, Extent, Found};
+use super::scheme::{self, Stored};
+use super::source::{self, Source};
 use super::trace::Trace;
 use super::{Denial, Dialogue, Identity, account};
-use crate::config::{AuthSource, Config};
+use crate::config::Config;
 use crate::ipc::{Origin, Refusal};
 use crate::mail::Secret;
 
@@ -27,19 +24,8 @@ pub(super) fn check(
     let user = normalise(config, user, trace)?;
     account::refuse_root(config, &user, trace)?;
     let mut effort = Effort::default();
-    let result = each_source(config, dialogue, |source| match source {
-        AuthSource::Pam => {
-            let result = pam::login(config, origin, &user, Some(password), trace);
-            effort.compared |= !matches!(result, Err(Denial::Unknown));
-            result
-        }
-        AuthSource::PasswdFile(path) => {
-            let mut found = find(path, &user, Extent::Line, trace)?;
-            effort.sample = effort.sample.take().or(found.sample.take());
-            let entry = known(found, trace)?;
-            effort.compared = true;
-            check_entry(entry, origin, password, trace)
-        }
+    let result = each_source(config, dialogue, |source| {
+        source.check(&user, password, origin, &mut effort, trace)
     });
     if result.is_err() {
         effort.make_up(password);
@@ -63,13 +49,8 @@ pub(super) fn look_up(
         return Err(Refusal::Mismatch);
     }
     account::refuse_root(config, &user, trace)?;
-    each_source(config, dialogue, |source| match source {
-        AuthSource::Pam => pam::login(config, origin, &user, None, trace),
-        AuthSource::PasswdFile(path) => {
-            let entry = known(find(path, &user, Extent::Line, trace)?, trace)?;
-            refuse_odd(&entry, trace)?;
-            permit(entry, origin, trace)
-        }
+    each_source(config, dialogue, |source| {
+        source.look_up(&user, origin, trace)
     })
 }
 
@@ -85,114 +66,15 @@ pub(super) fn normalise(
     })
 }
 
-pub(super) fn find(
-    path: &Path,
-    user: &str,
-    extent: Extent,
-    trace: &mut Trace,
-) -> Result<Found, Denial> {
-    passwd_file::find(path, user, extent).map_err(|error| {
-        trace.problem(SOURCE, format!("{}: {error}", path.display()));
-        Denial::Unavailable
-    })
-}
-
-/// What is kept of the password, if it can be compared.
-pub(super) fn stored(entry: &Entry, trace: &mut Trace) -> Option<Stored> {
-    refuse_odd(entry, trace).ok()?;
-    match entry.password() {
-        Ok(stored) => Some(stored),
-        // As a locked password is marked.
-        Err(error @ (SchemeError::Empty | SchemeError::Form)) => {
-            trace.detail(SOURCE, error.to_string());
-            None
-        }
-        Err(error) => {
-            trace.problem(SOURCE, error.to_string());
-            None
-        }
-    }
-}
-
-/// Whether a user who has been identified may log in from this address.
-pub(super) fn permit(entry: Entry, origin: &Origin, trace: &mut Trace) -> Result<Identity, Denial> {
-    let address = origin.remote.map(|remote| remote.ip());
-    if !entry.allows(address) {
-        trace.failure(SOURCE, "allow_nets check failed: not in allowed networks");
-        return Err(Denial::Mismatch);
-    }
-    if entry.no_login {
-        trace.failure(SOURCE, "User not allowed to log in (nologin)");
-        return Err(Denial::Disabled);
-    }
-    for field in &entry.ignored {
-        trace.detail(SOURCE, format!("the field {field} means nothing here"));
-    }
-    Ok(Identity {
-        uid: entry.uid,
-        gid: entry.gid,
-        home: entry.home,
-        mail: entry.mail,
-        ..Identity::of_system(entry.user, SOURCE)
-    })
-}
-
-fn check_entry(
-    entry: Entry,
-    origin: &Origin,
-    password: &Secret,
-    trace: &mut Trace,
-) -> Result<Identity, Denial> {
-    if entry.uid.as_deref().is_some_and(account::is_root) {
-        trace.failure(SOURCE, account::ROOT);
-        return Err(Denial::NotPermitted);
-    }
-    let right = match stored(&entry, trace) {
-        Some(stored) => stored.admits(password.expose()),
-        None => {
-            scheme::spend(password.expose());
-            false
-        }
-    };
-    match right {
-        true => permit(entry, origin, trace),
-        false => {
-            trace.failure(SOURCE, "Password mismatch");
-            Err(Denial::Mismatch)
-        }
-    }
-}
-
-/// Fields that mean something else than a login here must not be passed over.
-fn refuse_odd(entry: &Entry, trace: &mut Trace) -> Result<(), Denial> {
-    match entry.unusable {
-        Some(field) => {
-            trace.problem(SOURCE, format!("the field {field} is not supported"));
-            Err(Denial::Unavailable)
-        }
-        None => Ok(()),
-    }
-}
-
-fn known(found: Found, trace: &mut Trace) -> Result<Entry, Denial> {
-    found.entry.ok_or_else(|| {
-        trace.failure(SOURCE, "unknown user");
-        Denial::Unknown
-    })
-}
-
 fn each_source(
     config: &Config,
     dialogue: &mut dyn Dialogue,
-    mut ask: impl FnMut(&AuthSource) -> Result<Identity, Denial>,
+    mut ask: impl FnMut(&dyn Source) -> Result<Identity, Denial>,
 ) -> Result<Identity, Refusal> {
     let mut refusal = Refusal::Mismatch;
-    for source in &config.auth_sources {
-        dialogue.turn_to(match source {
-            AuthSource::Pam => pam::SOURCE,
-            AuthSource::PasswdFile(_) => SOURCE,
-        });
-        match ask(source) {
+    for source in source::all(config) {
+        dialogue.turn_to(source.name());
+        match ask(source.as_ref()) {
             Ok(identity) => return Ok(identity),
             Err(Denial::Unknown | Denial::Mismatch) => {}
             Err(Denial::Unavailable) => refusal = Refusal::Unavailable,
@@ -206,10 +88,10 @@ fn each_source(
 
 /// What has been spent on comparing.
 #[derive(Default)]
-struct Effort {
-    compared: bool,
+pub(super) struct Effort {
+    pub compared: bool,
     /// What costs as much as a comparison would have.
-    sample: Option<Stored>,
+    pub sample: Option<Stored>,
 }
 
 impl Effort {
@@ -223,5 +105,3 @@ impl Effort {
         }
     }
 }
-
-pub(super) const SOURCE: &str = "passwd-file";

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use super::trace::{Kind, Trace};
-use super::{Dialogue, files, judge, reach};
-use crate::config::{AuthSource, Config};
+use super::{Dialogue, files, judge, reach, source};
+use crate::config::Config;
 use crate::ipc::{Account, LoginRequest, Origin, Proof, Protocol, Refusal};
 use crate::mail::Secret;
 use crate::sys::users;
@@ -23,20 +23,10 @@ pub fn test(config: &Config, user: &str, password: Secret) -> Report {
         admitted: false,
         lines: Vec::new(),
     };
-    for source in &config.auth_sources {
-        match source {
-            AuthSource::Pam => {
-                report.line(
-                    "source",
-                    format!("pam, service {}", config.auth_pam_service),
-                );
-                if let Some(text) = files::missing_service(&config.auth_pam_service) {
-                    report.line("warning", text);
-                }
-            }
-            AuthSource::PasswdFile(path) => {
-                report.line("source", format!("passwd-file {}", path.display()));
-            }
+    for source in source::all(config) {
+        report.line("source", source.describe());
+        if let Some(text) = source.warning() {
+            report.line("warning", text);
         }
     }
     let origin = Origin {

@@ -4,7 +4,12 @@
 //! |---|---|
 //! | `modules` | which modules of a PAM service cannot be loaded |
 
-pub(in crate::auth) mod modules;
+mod modules;
+
+use std::path::{Path, PathBuf};
+
+use super::Source;
+use crate::auth::password::Effort;
 
 use crate::auth::trace::{Trace, address};
 use crate::auth::{Denial, Identity};
@@ -13,6 +18,56 @@ use crate::ipc::{Origin, Refusal};
 use crate::mail::Secret;
 use crate::sys::pam::{Failure, Pam, PamError};
 use modules::{Facility, Look, Missing};
+
+pub(super) struct PamSource<'a> {
+    pub config: &'a Config,
+}
+
+impl Source for PamSource<'_> {
+    fn name(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn check(
+        &self,
+        user: &str,
+        password: &Secret,
+        origin: &Origin,
+        effort: &mut Effort,
+        trace: &mut Trace,
+    ) -> Result<Identity, Denial> {
+        let result = login(self.config, origin, user, Some(password), trace);
+        effort.compared |= !matches!(result, Err(Denial::Unknown));
+        result
+    }
+
+    fn look_up(&self, user: &str, origin: &Origin, trace: &mut Trace) -> Result<Identity, Denial> {
+        login(self.config, origin, user, None, trace)
+    }
+
+    fn refuse_root(&self, trace: &mut Trace) {
+        // fail2ban looks for these words.
+        trace.failure(SOURCE, "pam_authenticate() failed: Permission denied");
+    }
+
+    fn file(&self) -> PathBuf {
+        Path::new("/etc/pam.d").join(&self.config.auth_pam_service)
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut found: Vec<String> = self.warning().into_iter().collect();
+        found.extend(missing_modules(&self.config.auth_pam_service));
+        found
+    }
+
+    fn describe(&self) -> String {
+        format!("pam, service {}", self.config.auth_pam_service)
+    }
+
+    fn warning(&self) -> Option<String> {
+        missing_service(&self.config.auth_pam_service)
+    }
+}
 
 /// A PAM handle after authentication, whose credentials are established.  Dropping it closes its
 /// session if one is open, deletes the credentials and ends PAM.
@@ -66,7 +121,7 @@ impl PamSession {
 
 /// Asks PAM.  Without a password, it asks only whether the account may be used, because another
 /// source knows the user.
-pub(in crate::auth) fn login(
+fn login(
     config: &Config,
     origin: &Origin,
     user: &str,
@@ -207,4 +262,27 @@ fn tell_missing(config: &Config, facility: Facility, trace: &mut Trace) -> bool 
     !missing.is_empty()
 }
 
-pub(in crate::auth) const SOURCE: &str = "pam";
+/// A text if PAM has no rules for that service, and so takes those of `other`.
+fn missing_service(service: &str) -> Option<String> {
+    let exists = |folder: &&str| Path::new(folder).join(service).exists();
+    let ruled = modules::FOLDERS.iter().any(exists) || !Path::new("/etc/pam.d").exists();
+    (!ruled)
+        .then(|| format!("/etc/pam.d/{service} is missing: /etc/pam.d/other decides who logs in"))
+}
+
+/// Modules without which perhaps nobody gets in.  They are not loaded, because the monitor asks
+/// too.
+fn missing_modules(service: &str) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for facility in [Facility::Auth, Facility::Account] {
+        for Missing { module, why } in modules::missing(service, facility, Look::Exists) {
+            let text = format!("/etc/pam.d/{service}: {module}: {why}: logins may fail");
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+    }
+    texts
+}
+
+const SOURCE: &str = "pam";
