@@ -1,7 +1,7 @@
 //! Everything before login, with the limits that hold for somebody unknown.  It never sees mail,
 //! and it does not decide who is let in: it [asks](Step::Ask), and whoever owns it answers.
 //!
-//! A protocol is a folder with its [`Conversation`], and a row in `protocols`.
+//! A protocol is a folder with its `Conversation`, and a row in `protocols`.
 //!
 //! | file | what |
 //! |---|---|

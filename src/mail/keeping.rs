@@ -3,7 +3,7 @@
 /// How the name of a mailbox becomes that of a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// As the folders that are there have it; Maildir++ where there are none.
+    /// The layout of the folders that are there, and Maildir++ if there are none.
     #[default]
     Detect,
     /// `A/B` is `.A.B` in the root.

@@ -170,8 +170,7 @@ impl Default for Content {
     }
 }
 
-/// `mechanism` of Content-Transfer-Encoding. Words that nobody knows with others after them say
-/// nothing.
+/// `mechanism` of Content-Transfer-Encoding. Unknown words with others after them are ignored.
 fn mechanism(body: &[u8]) -> Option<Vec<u8>> {
     let mut lexer = Lexer::new(body);
     let name = token(&mut lexer);

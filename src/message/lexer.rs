@@ -72,8 +72,8 @@ impl<'a> Lexer<'a> {
         self.comment.take()
     }
 
-    /// `quoted-string` without its quotes and escapes. None where there is none, or only an open
-    /// quote, which has then become white space.
+    /// `quoted-string` without its quotes and escapes. None if there is none, or only an open
+    /// quote, which then counts as white space.
     pub fn quoted_string(&mut self) -> Option<Vec<u8>> {
         self.quoted().map(unescape)
     }

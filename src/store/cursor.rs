@@ -176,7 +176,8 @@ impl Cursor {
         gone.min().map(|modseq| modseq.saturating_sub(1))
     }
 
-    /// As above, if the client was told a greater modseq since this was last asked.
+    /// The modseq below the removals that wait, if the client was told a greater one since this was
+    /// last asked.
     pub fn take_held_back(&mut self, messages: &[Message]) -> Option<u64> {
         let told = std::mem::take(&mut self.modseq_told);
         self.below_gone(messages).filter(|&below| told > below)

@@ -166,12 +166,12 @@ impl Mailbox {
         self.watched
     }
 
-    /// When the folder should be looked at again because nobody tells when it changes.
+    /// When the folder should be looked at again, because no watch tells when it changes.
     pub fn next_poll(&self, interval: Duration) -> Option<Instant> {
         (!self.watched && !self.cursors.is_empty()).then(|| self.looked + interval)
     }
 
-    /// The folder is due to be polled, and whoever is interested has been woken.
+    /// Notes that the folder is due to be polled, and that its listeners have been woken.
     pub fn note_polled(&mut self, now: Now) {
         self.looked = now.instant;
     }
@@ -247,8 +247,8 @@ impl Mailbox {
         }
     }
 
-    /// This client has to hear of the message's flags, though it changed them itself: somebody else
-    /// did so too.
+    /// Notes that this client has to hear of the message's flags, though it changed them itself,
+    /// because another program did so too.
     pub fn note_flags(&mut self, connection: ConnectionId, uid: Uid) {
         if let Some(cursor) = self.cursors.get_mut(&connection) {
             cursor.note_flags(uid);

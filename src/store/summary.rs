@@ -125,9 +125,8 @@ fn take_piece<'b>(bytes: &mut &'b [u8]) -> Option<Option<&'b [u8]>> {
 
 const ABSENT: u32 = u32::MAX;
 
-/// Changed whenever the same message gets other texts than before, so that those kept by an older
-/// version are made anew. Its first octets were a length in the first one: they are none that a
-/// piece can have.
+/// It is changed whenever the same message gets other texts than before, so that those kept by an
+/// older version are made anew. The first version had a length here; no piece can have this length.
 const MARK: [u8; 4] = (ABSENT - 2).to_le_bytes();
 
 /// What mail programs were seen to ask for in their message lists.
