@@ -1,8 +1,9 @@
 //! Messages on their way into a mailbox, from any source of octets.
 //!
-//! A message streams to a file in `tmp/` as it comes, with LF at the ends of its lines.  All messages of a
-//! delivery become visible together or not at all.  A source may be slow, so the mailbox is found
-//! anew each time: it may have been replaced meanwhile, and what was begun for the old one fails.
+//! A message streams to a file in `tmp/` as it comes, with LF at the ends of its lines.  All
+//! messages of a delivery become visible together or not at all.  A source may be slow, so the
+//! mailbox is found anew each time: it may have been replaced meanwhile, and what was begun for the
+//! old one fails.
 
 use super::flags::{self, FlagsError, NewKeywords};
 use super::mailbox::{Effort, Hold, Mailbox};
@@ -110,7 +111,8 @@ impl Delivery {
         Ok(())
     }
 
-    /// Adds the message to those that come; false: another process holds the lock, which a new keyword needs.
+    /// Adds the message to those that come; false: another process holds the lock, which a new
+    /// keyword needs.
     pub fn add_message(
         &mut self,
         mailboxes: &mut Mailboxes,

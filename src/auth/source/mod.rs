@@ -1,6 +1,6 @@
 //! Where users and passwords are kept: each source is a file here, behind one trait.
 //!
-//! A further source is a file, a variant of `auth.sources`, and a line in [`of`].
+//! A further source is a file, a variant of `auth.sources`, and a line in `of`.
 //!
 //! | file | what |
 //! |---|---|
@@ -39,12 +39,14 @@ pub(super) trait Source {
     /// Who has this name.  Somebody else has verified that it is this user.
     fn look_up(&self, user: &str, origin: &Origin, trace: &mut Trace) -> Result<Identity, Denial>;
 
-    /// What is kept of this user and of others for SCRAM; `None` if the source wants to have the password itself.
+    /// What is kept of this user and of others for SCRAM; `None` if the source wants to have the
+    /// password itself.
     fn find(&self, _user: &str, _trace: &mut Trace) -> Option<Result<Found, Denial>> {
         None
     }
 
-    /// Root is refused before any source is asked: what other programs expect the source to say then.
+    /// Root is refused before any source is asked: what other programs expect the source to say
+    /// then.
     fn refuse_root(&self, _trace: &mut Trace) {}
 
     /// What was found in the source holds as long as this file is the same.
