@@ -45,14 +45,14 @@
 //!
 //! | step | file | what happens |
 //! |---|---|---|
-//! | accept | `net/listener.rs`, `net/mod.rs` | a listener of the front is readable: a connection begins |
+//! | accept | `net/listener.rs`, `net/accept.rs` | a listener of the front is readable: a connection begins |
 //! | unwrap | `net/arrival.rs`, `net/proxy.rs` | from a proxy: a header says who the client is |
 //! | read, decrypt | `net/stream.rs`, `net/tls.rs` | octets off the socket |
 //! | welcome | `front/service.rs`, `front/limits.rs`, `front/protocols.rs` | is there a place for this address? which conversation does it have? |
 //! | before login | `front/imap/mod.rs`, `front/imap/authenticate.rs`, `front/sasl.rs` | STARTTLS, LOGIN, AUTHENTICATE; what follows them waits as it is |
 //! | ask | `front/desk.rs`, `front/service/monitor.rs` | who this is, when the address has served its penalty |
 //! | permit | `monitor/peer.rs`, `ipc/table.rs` | may the front say this now? |
-//! | judge | `monitor/login.rs`, `monitor/child.rs`, `auth/password.rs`, `auth/source/pam.rs` | a login child finds it out |
+//! | judge | `monitor/login/queue.rs`, `monitor/child.rs`, `auth/password.rs`, `auth/source/pam.rs` | a login child finds it out |
 //! | become | `monitor/child.rs`, `sys/credentials.rs`, `sys/spawn.rs` | the child is this user's session from now on, unless there is one |
 //! | hand over | `front/service/monitor.rs`, `monitor/front.rs`, `monitor/sessions.rs` | the socket, with what was read from it and not yet done |
 //! | relay | `front/relay.rs` | under TLS the session gets one end of a pair, and the front moves octets between the other and the client |

@@ -94,7 +94,13 @@ const LAYERS: &[Layer] = &[
         name: "net",
         may_name: &["sys"],
         may_touch: &[Io, Network, EventLoop, System],
-        files: &[("mod.rs", &[Clock]), ("tls.rs", &[Tls]), ("tls/", &[Tls])],
+        files: &[
+            ("accept.rs", &[Clock]),
+            ("mod.rs", &[Clock]),
+            ("tls.rs", &[Tls]),
+            ("tls/", &[Tls]),
+            ("turns.rs", &[Clock]),
+        ],
     },
     Layer {
         name: "ipc",

@@ -157,7 +157,7 @@ impl Loop {
                 service.handle_connect(id, peer, Now::read());
                 self.enqueue(id);
             }
-            Err(error) => super::refused(&peer, &error),
+            Err(error) => super::accept::refused(&peer, &error),
         }
     }
 

@@ -22,12 +22,15 @@
 //! | `buffer` | bytes waiting to be sent |
 //! | `stream` | TCP, TLS, unix socket, standard input and output as one type |
 //! | `tls` | rustls over a TCP socket |
-//! | `listener` | accepting |
+//! | `accept` | connections that come |
+//! | `turns` | connections that have something to do, one after the other |
+//! | `listener` | a listening socket |
 //! | `arrival`, `proxy` | connections that come through a proxy |
 //! | `prefix` | what counts as one address |
 //! | `change` | what a service wants of the loop |
 //! | `token` | which event is whose |
 
+mod accept;
 mod arrival;
 mod buffer;
 mod change;
@@ -39,10 +42,10 @@ mod service;
 pub mod stream;
 pub mod tls;
 mod token;
+mod turns;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -58,8 +61,8 @@ pub use service::{Change, ConnectionId, Run, Secured, Service, SourceId};
 
 use crate::sys::process::{Signalled, Signals, Watched, trim_memory};
 use arrival::Arrival;
-use connection::{Connection, Turn};
-use listener::{Accepted, Kind, Listener};
+use connection::Connection;
+use listener::Listener;
 use stream::{Peer, Stream};
 use tls::Certificates;
 use token::Owner;
@@ -167,34 +170,6 @@ impl Loop {
     /// Holds no more than `limit` connections at a time; further ones wait to be accepted.
     pub fn set_connection_limit(&mut self, limit: usize) {
         self.limit = limit;
-    }
-
-    /// Accepts connections at `address`, which begin with TLS if `tls`.  Says where it really
-    /// listens, as the port may have been left open (0).
-    pub fn listen(&mut self, address: SocketAddr, tls: bool) -> io::Result<SocketAddr> {
-        let kind = Kind {
-            tls,
-            ..Kind::default()
-        };
-        let listener = Listener::bind(address, kind)?;
-        let address = listener.address()?;
-        self.add_listener(listener)?;
-        Ok(address)
-    }
-
-    fn add_listener(&mut self, mut listener: Listener) -> io::Result<()> {
-        let token = token::of_listener(self.listeners.len());
-        listener.register(self.poll.registry(), token)?;
-        self.listeners.push(listener);
-        Ok(())
-    }
-
-    /// Not only closed: another process may hold the same sockets open, and then the kernel would
-    /// go on to tell of them.
-    fn unlisten(&mut self) {
-        for mut listener in self.listeners.drain(..) {
-            let _ = listener.deregister(self.poll.registry());
-        }
     }
 
     /// Serves one more connection.
@@ -379,268 +354,16 @@ impl Loop {
             trim_memory();
         }
     }
-
-    fn may_accept(&self, now: Instant) -> bool {
-        self.accept_at.is_none_or(|time| time <= now)
-            && self.connections.len() + self.arrivals.len() < self.limit
-    }
-
-    fn accept(&mut self, service: &mut dyn Service) {
-        for index in 0..self.listeners.len() {
-            // Bounded, so that a flood of connections leaves time for those that are there.
-            for _ in 0..ACCEPTS {
-                let now = Instant::now();
-                if !self.may_accept(now) {
-                    return;
-                }
-                let Some(listener) = self.listeners.get_mut(index).filter(|l| l.ready) else {
-                    break;
-                };
-                match listener.accept() {
-                    Accepted::Connection(stream, peer) => {
-                        self.accept_at = None;
-                        let kind = listener.kind.clone();
-                        if let Err(error) = self.welcome(stream, peer, &kind, service) {
-                            refused(&peer, &error);
-                        }
-                    }
-                    Accepted::Nobody => break,
-                    Accepted::Lost => {}
-                    Accepted::Exhausted(error) => {
-                        if self.accept_at.is_none() {
-                            log::warn!(
-                                "imap-login: Cannot accept connections for now: {error}; they wait"
-                            );
-                        }
-                        self.accept_at = now.checked_add(ACCEPT_PAUSE);
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// A connection that was just accepted.
-    fn welcome(
-        &mut self,
-        stream: Stream,
-        peer: Peer,
-        kind: &Kind,
-        service: &mut dyn Service,
-    ) -> io::Result<()> {
-        match stream {
-            Stream::Tcp(socket) if kind.proxy.is_some() => {
-                self.await_header(socket, peer, kind, service)
-            }
-            stream => {
-                let stream = self.begin(stream, peer.tls)?;
-                self.add(stream, peer, service).map(drop)
-            }
-        }
-    }
-
-    /// What a new connection is read from.
-    fn begin(&self, stream: Stream, tls: bool) -> io::Result<Stream> {
-        match (tls, &self.certificates) {
-            (false, _) => Ok(stream),
-            (true, Some(certificates)) => stream.secured(certificates),
-            (true, None) => Err(io::Error::other(
-                "there is no certificate, see tls.certificate",
-            )),
-        }
-    }
-
-    fn enqueue(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(&id)
-            && !connection.queued
-        {
-            connection.queued = true;
-            match connection.is_handshaking() {
-                true => self.handshakes.push_back(id),
-                false => self.fresh.push_back(id),
-            }
-        }
-    }
-
-    /// The service has something to say on a connection.
-    fn name(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.named = true;
-            self.enqueue(id);
-        }
-    }
-
-    fn collect_ready(&mut self, service: &mut dyn Service) {
-        while let Some(id) = service.poll_ready() {
-            self.name(id);
-        }
-    }
-
-    fn has_turns(&self) -> bool {
-        !self.fresh.is_empty() || !self.again.is_empty() || !self.handshakes.is_empty()
-    }
-
-    /// One turn for each connection that something has happened to, then one for the
-    /// longest-waiting of those with much to do, then a little time for handshakes.
-    fn take_turns(&mut self, service: &mut dyn Service) {
-        if !self.has_turns() {
-            return;
-        }
-        self.trim_at = Instant::now().checked_add(TRIM_AFTER);
-        for _ in 0..self.fresh.len() {
-            if let Some(id) = self.fresh.pop_front() {
-                self.take_turn(id, service);
-            }
-        }
-        if let Some(id) = self.again.pop_front() {
-            self.take_turn(id, service);
-        }
-        let end = Instant::now().checked_add(HANDSHAKES);
-        for _ in 0..self.handshakes.len() {
-            if let Some(id) = self.handshakes.pop_front() {
-                self.take_turn(id, service);
-            }
-            if end.is_none_or(|end| Instant::now() >= end) {
-                break;
-            }
-        }
-    }
-
-    fn take_turn(&mut self, id: ConnectionId, service: &mut dyn Service) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        connection.queued = false;
-        let now = Now::read();
-        let end = now.instant.checked_add(service.slice(id));
-        let over = || end.is_none_or(|end| Instant::now() >= end);
-        let was_handshaking = connection.is_handshaking();
-        let certificates = self.certificates.as_ref();
-        let turn = connection.take_turn(id, service, now, &over, &mut self.scratch, certificates);
-        match turn {
-            Ok(Turn::Rest) => {
-                if !connection.is_lingering() {
-                    service.output(id).release();
-                }
-                self.set_timer(id);
-            }
-            Ok(Turn::Again) => {
-                connection.queued = true;
-                match connection.is_handshaking() {
-                    true => self.handshakes.push_back(id),
-                    false => self.again.push_back(id),
-                }
-            }
-            Ok(Turn::Finished) => self.finish(id, service, now),
-            Ok(Turn::Detached) => {
-                if let Some(stream) = self.forget(id) {
-                    service.handle_detached(id, stream);
-                }
-            }
-            Err(error) if connection.was_a_check() => self.remove(id, service, Some(error)),
-            Err(error) if was_handshaking || is_tls_failure(&error) => {
-                service.handle_tls_failure(id, &error.to_string());
-                // The alert that was sent must arrive.
-                self.finish(id, service, now);
-            }
-            Err(error) => self.remove(id, service, Some(error)),
-        }
-        self.apply_changes(service);
-        self.collect_ready(service);
-    }
-
-    /// Ends a connection from our side.
-    fn finish(&mut self, id: ConnectionId, service: &mut dyn Service, now: Now) {
-        service.handle_close(id, now);
-        let lingers = self
-            .connections
-            .get_mut(&id)
-            .is_some_and(|connection| connection.finish(now.instant));
-        match lingers {
-            true => self.enqueue(id),
-            false => drop(self.forget(id)),
-        }
-    }
-
-    /// Makes sure that the connection has a turn when it wants one.  An earlier timer stays: that
-    /// turn will find nothing to do and set the next one.
-    fn set_timer(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        let Some(time) = connection.next_timeout() else {
-            return;
-        };
-        match connection.timer {
-            Some(earlier) if earlier <= time => return,
-            Some(later) => drop(self.timers.remove(&(later, id))),
-            None => {}
-        }
-        connection.timer = Some(time);
-        self.timers.insert((time, id));
-    }
-
-    /// Ends a connection whose client is gone.
-    fn remove(&mut self, id: ConnectionId, service: &mut dyn Service, why: Option<io::Error>) {
-        let is_open = self
-            .connections
-            .get(&id)
-            .is_some_and(|connection| !connection.is_lingering());
-        if is_open {
-            if let Some(error) = why {
-                log::debug!("Connection {}: {error}", id.0);
-            }
-            service.handle_close(id, Now::read());
-        }
-        drop(self.forget(id));
-    }
-
-    /// The connection's stream, no longer watched.
-    fn forget(&mut self, id: ConnectionId) -> Option<Stream> {
-        let mut connection = self.connections.remove(&id)?;
-        if let Some(time) = connection.timer {
-            self.timers.remove(&(time, id));
-        }
-        let mut stream = connection.take_stream()?;
-        // Closing does it too, unless the socket, or what a standard stream is, is shared.
-        let _ = stream.deregister(self.poll.registry());
-        Some(stream)
-    }
-}
-
-/// A connection that was accepted and cannot be served.
-fn refused(peer: &Peer, error: &io::Error) {
-    let address = peer
-        .address
-        .map_or_else(String::new, |address| format!(" (rip={})", address.ip()));
-    log::warn!("imap-login: Disconnected: Cannot serve a connection{address}: {error}");
-}
-
-/// What `stream` says of a client that breaks the rules of TLS.
-fn is_tls_failure(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// How long one connection may work before the others have a turn.
 pub const SLICE: Duration = Duration::from_millis(10);
-
-/// How long handshakes may take, all together, before the others have a turn.
-const HANDSHAKES: Duration = Duration::from_millis(2);
 
 /// How much is read from a client at once.
 pub const READ_SIZE: usize = 64 * 1024;
 
 /// How long clients have to take the BYE when the process has been asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// How long no connection is accepted when the process has run out of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-
-/// How long after the last turn unused memory is given back.
-const TRIM_AFTER: Duration = Duration::from_secs(5);
-
-/// How many connections are accepted before those that are there have a turn.
-const ACCEPTS: usize = 64;
 
 /// How many events are taken from the kernel at once.
 const EVENTS: usize = 256;
