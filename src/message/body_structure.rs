@@ -3,7 +3,7 @@
 use super::address::ADDRESSES_MAX;
 use super::content::Content;
 use super::envelope::write_envelope_within;
-use super::mime::{Kind, Part, Structure};
+use super::mime::{Part, PartKind, Structure};
 use super::nstring::{write_nstring, write_string};
 use super::parameter::Parameter;
 
@@ -55,7 +55,7 @@ impl Writer<'_> {
         let content = part.content();
         self.out.push(b'(');
         match &part.kind {
-            Kind::Multipart(parts) => self.body_type_mpart(parts, &content),
+            PartKind::Multipart(parts) => self.body_type_mpart(parts, &content),
             _ => self.body_type_1part(part, &content),
         }
         self.out.push(b')');
@@ -83,9 +83,10 @@ impl Writer<'_> {
         self.text(b" ");
         self.body_fields(part, content);
         match &part.kind {
-            Kind::Message(_) | Kind::Other if content.is_global() && !self.tells_global => {}
+            PartKind::Message(_) | PartKind::Other if content.is_global() && !self.tells_global => {
+            }
             // It is encoded: nothing in it can be told.
-            Kind::Other if content.is_global() => {
+            PartKind::Other if content.is_global() => {
                 let nothing = Part::default();
                 self.text(b" ");
                 write_envelope_within(nothing.fields(), &mut self.addresses, self.out);
@@ -93,14 +94,14 @@ impl Writer<'_> {
                 self.body(&nothing);
                 self.number(part.body.lines);
             }
-            Kind::Message(message) => {
+            PartKind::Message(message) => {
                 self.text(b" ");
                 write_envelope_within(message.fields(), &mut self.addresses, self.out);
                 self.text(b" ");
                 self.body(message);
                 self.number(part.body.lines);
             }
-            Kind::Text => self.number(part.body.lines),
+            PartKind::Text => self.number(part.body.lines),
             _ => {}
         }
         if self.extended {
@@ -113,7 +114,7 @@ impl Writer<'_> {
     /// `body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP
     /// body-fld-octets`
     fn body_fields(&mut self, part: &Part, content: &Content) {
-        if part.kind == Kind::Text && content.parameter("charset").is_none() {
+        if part.kind == PartKind::Text && content.parameter("charset").is_none() {
             // RFC 2045 5.2: the default is told, too.
             let mut parameters = content.parameters.clone();
             parameters.push(Parameter {

@@ -13,7 +13,7 @@ pub fn is_known(label: &[u8]) -> bool {
 
 /// A whole string to UTF-8; None when the charset is unknown.
 pub fn decode(label: &[u8], text: &[u8]) -> Option<String> {
-    let mut decoder = Decoder::of(lookup(label)?);
+    let mut decoder = CharsetDecoder::of(lookup(label)?);
     let mut out = String::new();
     decoder.push(text, &mut out);
     decoder.finish(&mut out);
@@ -39,24 +39,24 @@ pub fn is_ascii_compatible(label: &[u8]) -> bool {
 }
 
 /// Text in some charset to UTF-8, in pieces cut anywhere; what is invalid becomes U+FFFD.
-pub struct Decoder {
+pub struct CharsetDecoder {
     decoder: encoding_rs::Decoder,
 }
 
-impl Decoder {
+impl CharsetDecoder {
     /// An unknown label is read as UTF-8, and so is US-ASCII: mail that says so and does not keep
     /// to it is mostly UTF-8.
-    pub fn new(label: &[u8]) -> Decoder {
-        Decoder::of(lookup(label).unwrap_or(UTF_8))
+    pub fn new(label: &[u8]) -> CharsetDecoder {
+        CharsetDecoder::of(lookup(label).unwrap_or(UTF_8))
     }
 
-    fn of(encoding: &'static Encoding) -> Decoder {
+    fn of(encoding: &'static Encoding) -> CharsetDecoder {
         let decoder = if encoding == UTF_16BE || encoding == UTF_16LE {
             encoding.new_decoder()
         } else {
             encoding.new_decoder_without_bom_handling()
         };
-        Decoder { decoder }
+        CharsetDecoder { decoder }
     }
 
     pub fn push(&mut self, input: &[u8], out: &mut String) {
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn text_cut_inside_a_character_is_decoded() {
         let mut out = String::new();
-        let mut decoder = Decoder::new(b"us-ascii");
+        let mut decoder = CharsetDecoder::new(b"us-ascii");
         for byte in "añb€".bytes() {
             decoder.push(&[byte], &mut out);
         }

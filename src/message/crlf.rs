@@ -1,7 +1,7 @@
 //! Line ends: files hold LF (or CRLF, or both), the wire has CRLF.
 //!
 //! A line end is LF or CRLF; a CR elsewhere is an ordinary octet and stays. All conversions and
-//! counts are incremental, and agree with each other: what [`Counter`] announces is what [`ToCrlf`]
+//! counts are incremental, and agree with each other: what [`CrlfCounter`] announces is what [`ToCrlf`]
 //! yields, so that a literal's size can be sent before its first octet.
 //!
 //! NUL may not be sent in a literal (RFC 3501 9, `CHAR8`). [`ToCrlf`] sends the octet 0x80 in its
@@ -73,12 +73,12 @@ impl Mark {
 
 /// Measures a text pushed in chunks.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counter {
+pub struct CrlfCounter {
     at: Mark,
     after_cr: bool,
 }
 
-impl Counter {
+impl CrlfCounter {
     pub fn push(&mut self, chunk: &[u8]) {
         let Some(last) = chunk.last() else { return };
         let mut crlf = u64::from(self.after_cr && chunk.starts_with(b"\n"));
@@ -386,7 +386,7 @@ mod tests {
         #[test]
         fn the_counter_announces_what_is_written(text in lines(), cut in 0usize..200) {
             let cut = cut.min(text.len());
-            let mut counter = Counter::default();
+            let mut counter = CrlfCounter::default();
             counter.push(&text[..cut]);
             counter.push(&text[cut..]);
             let span = counter.span();
@@ -416,7 +416,7 @@ mod tests {
     fn long_texts_are_counted_across_block_borders() {
         for line in [&b"x\n"[..], b"x\r\n", b"\n", b"\r\n", b"\r\r\n\n"] {
             let text: Vec<u8> = line.iter().copied().cycle().take(30_000).collect();
-            let mut counter = Counter::default();
+            let mut counter = CrlfCounter::default();
             counter.push(&text);
             assert_eq!(counter.span().crlf_size(), crlf(&text).len() as u64);
         }

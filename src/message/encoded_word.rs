@@ -8,7 +8,7 @@ use memchr::{memchr3, memmem};
 
 use super::charset;
 use super::header::unfold;
-use super::transfer::{Decoder, Encoding, hex};
+use super::transfer::{Encoding, TransferDecoder, hex};
 
 /// A field's value as text: unfolded, encoded words decoded, other octets read as
 /// [`charset::guess`] does.
@@ -139,7 +139,7 @@ const LABEL_MAX: usize = 100;
 impl Word<'_> {
     fn decode(&self, out: &mut Vec<u8>) {
         if self.base64 {
-            let mut decoder = Decoder::new(Encoding::Base64, false);
+            let mut decoder = TransferDecoder::new(Encoding::Base64, false);
             decoder.push(self.text, out);
             decoder.finish(out);
             return;

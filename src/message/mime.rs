@@ -8,17 +8,17 @@ use super::content::Content;
 use super::crlf::{Mark, Span};
 use super::envelope;
 use super::transfer::Encoding;
-use super::walk::{Head, Holds, Visitor, Walk};
+use super::walk::{Head, Holds, LineWalk, Visitor};
 
 /// Reads a message and builds its [`Structure`].
 pub struct Scanner {
-    walk: Walk<Builder>,
+    walk: LineWalk<Builder>,
 }
 
 impl Scanner {
     pub fn new() -> Scanner {
         Scanner {
-            walk: Walk::new(Builder::default()),
+            walk: LineWalk::new(Builder::default()),
         }
     }
 
@@ -53,14 +53,14 @@ pub struct Part {
     pub header: Span,
     /// Body without the line end that belongs to the boundary.
     pub body: Span,
-    pub kind: Kind,
+    pub kind: PartKind,
     /// The fields about the content, and those of the envelope if it is a message.
     fields: Box<[u8]>,
     in_digest: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum PartKind {
     /// text/*, which tells its lines in BODYSTRUCTURE.
     #[default]
     Text,
@@ -76,7 +76,7 @@ pub enum Kind {
 
 /// What a section's part numbers lead to.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct FoundPart<'a> {
     pub part: &'a Part,
     /// What `BODY[n.MIME]` shows.
     pub mime: Span,
@@ -87,24 +87,24 @@ pub struct Found<'a> {
 impl Structure {
     /// The part that a section's numbers name (RFC 3501 6.4.5). A message that is no multipart is
     /// its own part 1.
-    pub fn find(&self, numbers: &[u32]) -> Option<Found<'_>> {
+    pub fn find(&self, numbers: &[u32]) -> Option<FoundPart<'_>> {
         let mut message = Some(&self.root); // what the next number counts in
         let mut part = None;
         for &number in numbers {
             let parent = message?;
             let found = match &parent.kind {
-                Kind::Multipart(parts) => parts.get((number as usize).checked_sub(1)?)?,
+                PartKind::Multipart(parts) => parts.get((number as usize).checked_sub(1)?)?,
                 _ if number == 1 => parent,
                 _ => return None,
             };
             message = match &found.kind {
-                Kind::Multipart(_) => Some(found),
-                Kind::Message(inner) => Some(inner),
+                PartKind::Multipart(_) => Some(found),
+                PartKind::Message(inner) => Some(inner),
                 _ => None,
             };
             part = Some(found);
         }
-        part.map(|part| Found {
+        part.map(|part| FoundPart {
             part,
             mime: part.header,
             text: part.body,
@@ -122,11 +122,11 @@ impl Structure {
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundPart<'a> {
     /// The message inside, if the part is one: what n.HEADER, n.TEXT and n.HEADER.FIELDS are about.
     pub fn message(&self) -> Option<&'a Part> {
         match &self.part.kind {
-            Kind::Message(inner) => Some(inner),
+            PartKind::Message(inner) => Some(inner),
             _ => None,
         }
     }
@@ -135,7 +135,7 @@ impl<'a> Found<'a> {
     /// 6.4), and is told as it stands.
     pub fn encoding(&self) -> Encoding {
         match self.part.kind {
-            Kind::Multipart(_) | Kind::Message(_) => Encoding::Identity,
+            PartKind::Multipart(_) | PartKind::Message(_) => Encoding::Identity,
             _ => self.part.content().encoding(),
         }
     }
@@ -145,7 +145,7 @@ impl Part {
     /// What its header says about its body.
     pub fn content(&self) -> Content {
         let mut content = Content::read(&self.fields, self.in_digest);
-        if self.kind == Kind::Opaque {
+        if self.kind == PartKind::Opaque {
             content.media_type = b"application".to_vec();
             content.subtype = b"octet-stream".to_vec();
         }
@@ -220,10 +220,10 @@ impl Unfinished {
         part.fields = head.fields.into_boxed_slice();
         part.in_digest = head.in_digest;
         part.kind = match head.holds {
-            Holds::Opaque => Kind::Opaque,
-            Holds::Message => Kind::Message(Box::new(self.parts.pop().unwrap_or_default())),
-            Holds::Text if head.content.is_type("text") => Kind::Text,
-            Holds::Text if !head.content.is_type("multipart") => Kind::Other,
+            Holds::Opaque => PartKind::Opaque,
+            Holds::Message => PartKind::Message(Box::new(self.parts.pop().unwrap_or_default())),
+            Holds::Text if head.content.is_type("text") => PartKind::Text,
+            Holds::Text if !head.content.is_type("multipart") => PartKind::Other,
             Holds::Text | Holds::Parts => {
                 if self.parts.is_empty() {
                     self.parts.push(Part {
@@ -232,7 +232,7 @@ impl Unfinished {
                         ..Part::default()
                     });
                 }
-                Kind::Multipart(self.parts)
+                PartKind::Multipart(self.parts)
             }
         };
         part

@@ -15,7 +15,7 @@ use super::crlf::Mark;
 use super::needle::Matcher;
 pub use super::needle::Needle;
 use super::transfer::{self, Encoding};
-use super::walk::{Head, Holds, Visitor, Walk};
+use super::walk::{Head, Holds, LineWalk, Visitor};
 
 /// Which part of a message a needle is looked for in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Scope {
 
 /// Looks for all strings of a SEARCH in one pass over a message. One is made for each message.
 pub struct Searcher {
-    walk: Walk<Reader>,
+    walk: LineWalk<Reader>,
 }
 
 impl Searcher {
@@ -40,7 +40,7 @@ impl Searcher {
             found: needle.is_empty(),
         });
         Searcher {
-            walk: Walk::new(Reader {
+            walk: LineWalk::new(Reader {
                 keys: keys.collect(),
                 open: Vec::new(),
                 found_before: None,
@@ -155,7 +155,7 @@ impl Visitor for Reader {
 /// How a body becomes text.
 struct Body {
     /// None where octets stand for themselves.
-    transfer: Option<transfer::Decoder>,
+    transfer: Option<transfer::TransferDecoder>,
     text: Text,
 }
 
@@ -175,7 +175,7 @@ impl Body {
         }
         let transfer = match content.encoding() {
             Encoding::Identity | Encoding::Unknown => None,
-            encoding => Some(transfer::Decoder::new(encoding, false)),
+            encoding => Some(transfer::TransferDecoder::new(encoding, false)),
         };
         Some(Body {
             transfer,
@@ -187,7 +187,7 @@ impl Body {
 /// Text in a charset on its way to the matchers. What is ASCII in charsets that leave it alone is
 /// passed by.
 struct Text {
-    charset: charset::Decoder,
+    charset: charset::CharsetDecoder,
     skips_ascii: bool,
     /// Whether the decoder may hold the beginning of a character.
     within: bool,
@@ -206,7 +206,7 @@ impl Text {
         let label = content.parameter("charset");
         let label = label.as_deref().unwrap_or(b"us-ascii");
         Text {
-            charset: charset::Decoder::new(label),
+            charset: charset::CharsetDecoder::new(label),
             skips_ascii: charset::is_ascii_compatible(label),
             within: false,
             unicode: String::new(),

@@ -8,7 +8,7 @@ use super::body_structure::write_body_structure;
 use super::header::{HeaderEnd, fields, select_fields};
 use super::mime::Scanner;
 use super::search::{Needle, Scope, Searcher};
-use super::transfer::{Decoder, Encoding};
+use super::transfer::{Encoding, TransferDecoder};
 use super::{address, charset, date, encoded_word, envelope};
 
 /// Everything that can be done with a message.
@@ -24,7 +24,7 @@ fn read(text: &[u8]) {
     for numbers in [&[1][..], &[2], &[1, 1], &[0], &[u32::MAX, 1]] {
         if let Some(found) = structure.find(numbers) {
             let body = &text[found.text.start as usize..found.text.end as usize];
-            let mut decoder = Decoder::new(found.encoding(), true);
+            let mut decoder = TransferDecoder::new(found.encoding(), true);
             decoder.push(body, &mut out);
             decoder.finish(&mut out);
         }
@@ -123,7 +123,7 @@ proptest! {
             prop_assert!(charset::decode(label.as_bytes(), &text).is_some());
         }
         for encoding in [Encoding::Base64, Encoding::QuotedPrintable, Encoding::Unknown] {
-            let mut decoder = Decoder::new(encoding, false);
+            let mut decoder = TransferDecoder::new(encoding, false);
             let mut out = Vec::new();
             decoder.push(&text, &mut out);
             decoder.finish(&mut out);

@@ -39,7 +39,7 @@ impl Encoding {
 
 /// Decodes a body in pieces cut anywhere.
 #[derive(Clone, Debug)]
-pub struct Decoder {
+pub struct TransferDecoder {
     state: State,
 }
 
@@ -56,10 +56,10 @@ enum State {
     },
 }
 
-impl Decoder {
+impl TransferDecoder {
     /// Text lines come out as they are in the file, or with CRLF where `crlf` is set (BINARY): what
     /// was encoded with base64 is never changed.
-    pub fn new(encoding: Encoding, crlf: bool) -> Decoder {
+    pub fn new(encoding: Encoding, crlf: bool) -> TransferDecoder {
         let convert = crlf.then(ToCrlf::binary);
         let state = match (encoding, convert) {
             (Encoding::Base64, _) => State::Base64(Base64::default()),
@@ -70,7 +70,7 @@ impl Decoder {
             (_, Some(convert)) => State::ToCrlf(convert),
             (_, None) => State::Identity,
         };
-        Decoder { state }
+        TransferDecoder { state }
     }
 
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
@@ -325,7 +325,7 @@ mod tests {
 
     fn decoded(encoding: Encoding, crlf: bool, pieces: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut decoder = Decoder::new(encoding, crlf);
+        let mut decoder = TransferDecoder::new(encoding, crlf);
         for piece in pieces {
             decoder.push(piece, &mut out);
         }

@@ -19,7 +19,7 @@ use memchr::memchr;
 use memchr::memmem::Finder;
 
 use super::content::Content;
-use super::crlf::{Counter, Mark};
+use super::crlf::{CrlfCounter, Mark};
 use super::envelope::is_in_envelope;
 use super::header::{Field, is_wsp};
 use super::{HEADER_MAX, NESTING_MAX, PARTS_MAX};
@@ -67,7 +67,7 @@ pub(super) enum Holds {
     Opaque,
 }
 
-pub(super) struct Walk<V> {
+pub(super) struct LineWalk<V> {
     pub visitor: V,
     open: Vec<Open>,
     /// Length of the longest boundary that a line may be; `None` where none can be.
@@ -79,7 +79,7 @@ pub(super) struct Walk<V> {
     /// Octets of the line end before the line the walk is in, if a boundary line can claim it.
     line_end: u64,
     after_cr: bool,
-    counter: Counter,
+    counter: CrlfCounter,
     field: Vec<u8>,
     fields: Vec<u8>,
     /// Octets of `fields` of all parts.
@@ -118,9 +118,9 @@ struct Delimiter {
 /// RFC 2046 allows 70. One that is longer than this is no boundary.
 const BOUNDARY_MAX: usize = 1000;
 
-impl<V: Visitor> Walk<V> {
-    pub fn new(visitor: V) -> Walk<V> {
-        let mut walk = Walk {
+impl<V: Visitor> LineWalk<V> {
+    pub fn new(visitor: V) -> LineWalk<V> {
+        let mut walk = LineWalk {
             visitor,
             open: Vec::new(),
             longest: None,
@@ -129,7 +129,7 @@ impl<V: Visitor> Walk<V> {
             head: Vec::new(),
             line_end: 0,
             after_cr: false,
-            counter: Counter::default(),
+            counter: CrlfCounter::default(),
             field: Vec::new(),
             fields: Vec::new(),
             kept: 0,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 
 use super::listener::Kind;
-use super::proxy::{self, Header, LONGEST};
+use super::proxy::{self, LONGEST, ProxyHeader};
 use super::stream::{Peer, Stream};
 use super::{ConnectionId, Loop, Now, Service};
 
@@ -25,7 +25,7 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// The header, if it has come.
-    fn advance(&mut self) -> io::Result<Option<Header>> {
+    fn advance(&mut self) -> io::Result<Option<ProxyHeader>> {
         let Some(header) = self.peek()? else {
             return match self.ended {
                 true => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -39,7 +39,7 @@ impl Arrival {
         Ok(Some(header))
     }
 
-    fn peek(&self) -> io::Result<Option<Header>> {
+    fn peek(&self) -> io::Result<Option<ProxyHeader>> {
         let mut octets = [0; LONGEST];
         loop {
             match self.socket.peek(&mut octets) {
@@ -138,7 +138,7 @@ impl Loop {
         &mut self,
         id: ConnectionId,
         arrival: Arrival,
-        header: Header,
+        header: ProxyHeader,
         service: &mut dyn Service,
     ) {
         let mut peer = arrival.peer;

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct ProxyHeader {
     /// How many octets it has.
     pub length: usize,
     /// None: the proxy speaks for itself, or does not know the client's addresses.  Then the
@@ -51,7 +51,7 @@ pub enum ProxyError {
 }
 
 /// Octets from the beginning of a connection; none if the header is not complete.
-pub fn parse(input: &[u8]) -> Result<Option<Header>, ProxyError> {
+pub fn parse(input: &[u8]) -> Result<Option<ProxyHeader>, ProxyError> {
     if input.starts_with(SIGNATURE) {
         return parse_binary(input);
     }
@@ -65,7 +65,7 @@ pub fn parse(input: &[u8]) -> Result<Option<Header>, ProxyError> {
 }
 
 /// 2.1: `PROXY TCP4 192.0.2.1 198.51.100.2 56324 143`, CRLF.
-fn parse_line(input: &[u8]) -> Result<Option<Header>, ProxyError> {
+fn parse_line(input: &[u8]) -> Result<Option<ProxyHeader>, ProxyError> {
     let line = input.get(..LONGEST_LINE).unwrap_or(input);
     let Some(end) = memchr::memmem::find(line, b"\r\n") else {
         return match line.len() < LONGEST_LINE {
@@ -82,7 +82,7 @@ fn parse_line(input: &[u8]) -> Result<Option<Header>, ProxyError> {
     let addresses = match words.next() {
         // "The receiver must ignore anything presented before the CRLF."
         Some("UNKNOWN") => {
-            return Ok(Some(Header {
+            return Ok(Some(ProxyHeader {
                 length,
                 addresses: None,
                 tls: false,
@@ -95,7 +95,7 @@ fn parse_line(input: &[u8]) -> Result<Option<Header>, ProxyError> {
         _ => None,
     };
     let addresses = addresses.ok_or(ProxyError::BadLine)?;
-    Ok(Some(Header {
+    Ok(Some(ProxyHeader {
         length,
         addresses: Some(addresses),
         tls: false,
@@ -129,7 +129,7 @@ fn read_port(word: &str) -> Option<u16> {
 }
 
 /// 2.2: signature, version and command, family, length, addresses, extensions.
-fn parse_binary(input: &[u8]) -> Result<Option<Header>, ProxyError> {
+fn parse_binary(input: &[u8]) -> Result<Option<ProxyHeader>, ProxyError> {
     let Some(&[command, family, high, low]) = input.get(SIGNATURE.len()..FIXED) else {
         return Ok(None);
     };
@@ -162,7 +162,7 @@ fn parse_binary(input: &[u8]) -> Result<Option<Header>, ProxyError> {
         (Family::None, Err(ProxyError::BadExtension)) => false,
         (_, tls) => tls?,
     };
-    Ok(Some(Header {
+    Ok(Some(ProxyHeader {
         length,
         addresses: addresses.read(body),
         tls,

@@ -3,7 +3,7 @@
 use crate::log::ONCE;
 use crate::maildir::disk::dir::DiskResult;
 use crate::message::crlf::{Span, ToCrlf};
-use crate::message::transfer::Decoder;
+use crate::message::transfer::TransferDecoder;
 use crate::net::Buffer;
 use crate::store::text::Text;
 
@@ -28,7 +28,7 @@ enum Source {
     Decoded {
         at: u64,
         end: u64,
-        decoder: Decoder,
+        decoder: TransferDecoder,
         skip: u64,
         decoded: Vec<u8>,
     },
@@ -58,7 +58,7 @@ impl Body {
     }
 
     /// `length` octets from `first` of the decoded piece.
-    pub fn decoded(span: Span, decoder: Decoder, first: u64, length: u64) -> Body {
+    pub fn decoded(span: Span, decoder: TransferDecoder, first: u64, length: u64) -> Body {
         let decoded = Vec::new();
         let (at, end) = (span.start, span.end);
         let source = Source::Decoded {

@@ -2,11 +2,11 @@
 
 use crate::config::{AutoCreate, Config, MailboxSetting};
 use crate::mail::{MailboxName, SpecialUse};
-use crate::maildir::tree::Given;
+use crate::maildir::tree::GivenMailbox;
 
-pub fn mailboxes(config: &Config) -> Vec<Given> {
+pub fn mailboxes(config: &Config) -> Vec<GivenMailbox> {
     let given = config.mailboxes.iter().filter_map(|setting| {
-        Some(Given {
+        Some(GivenMailbox {
             name: name(setting)?,
             is_there: setting.auto != AutoCreate::No,
             role: setting.special_use.as_deref().and_then(SpecialUse::parse),

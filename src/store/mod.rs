@@ -38,8 +38,8 @@ use crate::maildir::disk::dir::{Dir, DiskResult};
 use crate::maildir::disk::report;
 use crate::maildir::disk::watch::{Event, Watcher, Watching};
 use crate::maildir::dovecot::subscriptions::Subscriptions;
-use crate::maildir::folder::{self, Folder, FolderError, Status, Step, Told};
-use crate::maildir::tree::{Mailbox as Listed, Tree, TreeError};
+use crate::maildir::folder::{self, Folder, FolderError, FolderStatus, Step, Told};
+use crate::maildir::tree::{ListedMailbox, Tree, TreeError};
 use crate::maildir::{Maildir, Settings};
 use crate::net::{ConnectionId, Now};
 use mailbox::{Effort, Hold, Mailbox};
@@ -80,7 +80,7 @@ pub enum OpenError {
 /// What a look at a mailbox that is not open gave.
 pub enum Glance {
     /// The counts of its index, which are true.
-    Status(Status),
+    Status(FolderStatus),
     /// Its counts have to be found out.
     Folder(Box<Folder>),
 }
@@ -160,7 +160,7 @@ impl Mailboxes {
     }
 
     /// Every mailbox there is, in the order in which LIST shows them.
-    pub fn list(&self) -> Result<Vec<Listed>, TreeError> {
+    pub fn list(&self) -> Result<Vec<ListedMailbox>, TreeError> {
         self.tree.list()
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::mail::{Flags, Ranges, Uid};
-use crate::maildir::folder::Facts;
+use crate::maildir::folder::FileFacts;
 use crate::maildir::folder::state::messages::Message;
 use crate::message::search::{Needle, Scope};
 use crate::message::{date, header};
@@ -13,12 +13,12 @@ pub struct Program {
     /// UIDs of the messages that may match.
     pub candidates: Ranges,
     needles: Vec<(Rc<Needle>, Scope)>,
-    wants: Vec<Source>,
+    wants: Vec<AnswerSource>,
 }
 
 /// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum AnswerSource {
     Facts,
     Size,
     EmailId,
@@ -28,25 +28,25 @@ pub enum Source {
     Text,
 }
 
-impl Source {
-    pub const BY_COST: [Source; 6] = [
-        Source::Facts,
-        Source::EmailId,
-        Source::Summary,
-        Source::Size,
-        Source::Header,
-        Source::Text,
+impl AnswerSource {
+    pub const BY_COST: [AnswerSource; 6] = [
+        AnswerSource::Facts,
+        AnswerSource::EmailId,
+        AnswerSource::Summary,
+        AnswerSource::Size,
+        AnswerSource::Header,
+        AnswerSource::Text,
     ];
 }
 
 /// What is known of one message so far.
-pub struct Known {
+pub struct KnownMessage {
     pub uid: Uid,
     flags: Flags,
     recent: bool,
     modseq: u64,
     pub size: Option<u64>,
-    pub facts: Option<Facts>,
+    pub facts: Option<FileFacts>,
     pub email_id: Option<String>,
     /// The fields that the cache has.
     pub fields: Option<Vec<u8>>,
@@ -55,17 +55,17 @@ pub struct Known {
     pub found: Option<Vec<bool>>,
 }
 
-impl Known {
-    pub fn of(message: &Message, recent: bool) -> Known {
+impl KnownMessage {
+    pub fn of(message: &Message, recent: bool) -> KnownMessage {
         let dates = message.internal_date().zip(message.save_date());
         let facts = dates
             .zip(message.size())
-            .map(|((internal_date, save_date), size)| Facts {
+            .map(|((internal_date, save_date), size)| FileFacts {
                 internal_date,
                 save_date,
                 size,
             });
-        Known {
+        KnownMessage {
             uid: message.uid(),
             flags: message.flags(),
             recent,
@@ -100,7 +100,7 @@ pub enum Test {
     ModSeq(u64),
     EmailId(String),
     /// Of INTERNALDATE or SAVEDATE.
-    Day(Stamp, Comparison, i64),
+    Day(DateKind, Comparison, i64),
     /// Of INTERNALDATE: at or after this second.
     Since(i64),
     /// Of the Date field.
@@ -113,12 +113,12 @@ pub struct HeaderTest {
     pub name: Vec<u8>,
     /// `None`: the field need only be there.
     pub needle: Option<Needle>,
-    pub kind: Field,
+    pub kind: FieldKind,
     pub in_summary: bool,
 }
 
 #[derive(Clone, Copy)]
-pub enum Stamp {
+pub enum DateKind {
     Internal,
     Save,
 }
@@ -141,13 +141,13 @@ impl Comparison {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Field {
+pub enum FieldKind {
     Addresses,
     Text,
 }
 
 impl Program {
-    pub fn new(test: Test, needles: Vec<(Rc<Needle>, Scope)>, wants: Vec<Source>) -> Program {
+    pub fn new(test: Test, needles: Vec<(Rc<Needle>, Scope)>, wants: Vec<AnswerSource>) -> Program {
         let mut candidates = Ranges::all();
         narrow(&test, &mut candidates);
         Program {
@@ -163,12 +163,12 @@ impl Program {
         &self.needles
     }
 
-    pub fn wants(&self, source: Source) -> bool {
+    pub fn wants(&self, source: AnswerSource) -> bool {
         self.wants.contains(&source)
     }
 
     /// Whether the message matches; `None`: that depends on what is not known yet.
-    pub fn judge(&self, known: &Known) -> Option<bool> {
+    pub fn judge(&self, known: &KnownMessage) -> Option<bool> {
         self.test.judge(known)
     }
 }
@@ -183,7 +183,7 @@ fn narrow(test: &Test, candidates: &mut Ranges) {
 }
 
 impl Test {
-    fn judge(&self, known: &Known) -> Option<bool> {
+    fn judge(&self, known: &KnownMessage) -> Option<bool> {
         match self {
             Test::Constant(verdict) => Some(*verdict),
             Test::All(tests) => {
@@ -204,8 +204,8 @@ impl Test {
             Test::EmailId(id) => known.email_id.as_ref().map(|known| known == id),
             Test::Day(stamp, comparison, day) => known.facts.map(|facts| {
                 let seconds = match stamp {
-                    Stamp::Internal => facts.internal_date,
-                    Stamp::Save => facts.save_date,
+                    DateKind::Internal => facts.internal_date,
+                    DateKind::Save => facts.save_date,
                 };
                 comparison.holds(seconds.div_euclid(SECONDS_PER_DAY), *day)
             }),
@@ -223,14 +223,14 @@ impl Test {
 }
 
 impl HeaderTest {
-    fn judge(&self, known: &Known) -> Option<bool> {
+    fn judge(&self, known: &KnownMessage) -> Option<bool> {
         let block = known.fields_for(self.in_summary)?;
         let mut values = header::values(block, &self.name);
         Some(match &self.needle {
             None => values.next().is_some(),
             Some(needle) => values.any(|value| match self.kind {
-                Field::Addresses => needle.is_in_addresses(value),
-                Field::Text => needle.is_in_field(value),
+                FieldKind::Addresses => needle.is_in_addresses(value),
+                FieldKind::Text => needle.is_in_field(value),
             }),
         })
     }

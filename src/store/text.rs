@@ -7,7 +7,7 @@ use crate::mail::Uid;
 use crate::maildir::disk::dir::DiskResult;
 use crate::maildir::folder::MessageFile;
 use crate::message::HEADER_MAX;
-use crate::message::crlf::{Checkpoint, Counter, Span, ToCrlf};
+use crate::message::crlf::{Checkpoint, CrlfCounter, Span, ToCrlf};
 use crate::message::header::HeaderEnd;
 use crate::message::mime::{Scanner, Structure};
 
@@ -20,7 +20,7 @@ pub struct Text {
     structure: Option<Structure>,
     /// How far a scan that takes several time slices has come.
     scan: Option<(Scanner, u64)>,
-    count: Option<(Counter, u64)>,
+    count: Option<(CrlfCounter, u64)>,
     whole: Option<Span>,
     /// Where the conversion of a piece stood when it was last left: the piece's start and the
     /// place.

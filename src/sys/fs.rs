@@ -27,7 +27,7 @@ pub fn read_directory(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize
 
 /// One record: a name and its type (`DT_REG` and so on, `DT_UNKNOWN` = 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub struct DirectoryEntry<'a> {
     pub name: &'a [u8],
     pub kind: u8,
 }
@@ -37,9 +37,9 @@ pub struct Entry<'a> {
 pub struct Entries<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Entries<'a> {
-    type Item = Entry<'a>;
+    type Item = DirectoryEntry<'a>;
 
-    fn next(&mut self) -> Option<Entry<'a>> {
+    fn next(&mut self) -> Option<DirectoryEntry<'a>> {
         let length: [u8; 2] = self.0.get(LENGTH..LENGTH + 2)?.try_into().ok()?;
         let (record, rest) = self
             .0
@@ -47,7 +47,7 @@ impl<'a> Iterator for Entries<'a> {
         let name = record.get(NAME..)?;
         let end = name.iter().position(|&byte| byte == 0)?;
         self.0 = rest;
-        Some(Entry {
+        Some(DirectoryEntry {
             name: name.get(..end)?,
             kind: *record.get(KIND)?,
         })

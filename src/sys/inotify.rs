@@ -10,7 +10,7 @@ use nix::unistd::{Uid, geteuid};
 
 /// What the kernel limits for each user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
+pub enum WatchLimit {
     /// A descriptor of inotify(7), of which a process that watches has one.
     Instances,
     /// A watched directory.
@@ -66,7 +66,7 @@ fn user(uid: Uid) -> String {
     )
 }
 
-/// Whether inotify_init1(2) failed so for want of [`Limit::Instances`], and not because the process
+/// Whether inotify_init1(2) failed so for want of [`WatchLimit::Instances`], and not because the process
 /// has too many files open, of which the kernel says the same.
 pub fn is_out_of_instances(error: &std::io::Error) -> bool {
     let may_have_more = || std::io::stdin().as_fd().try_clone_to_owned().is_ok();
@@ -74,12 +74,12 @@ pub fn is_out_of_instances(error: &std::io::Error) -> bool {
 }
 
 /// A sentence for the log, without its end.
-impl fmt::Display for Limit {
+impl fmt::Display for WatchLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = KNOWN.get_or_init(Known::read);
         let (name, values) = match self {
-            Limit::Instances => ("instances", &known.instances),
-            Limit::Watches => ("watches", &known.watches),
+            WatchLimit::Instances => ("instances", &known.instances),
+            WatchLimit::Watches => ("watches", &known.watches),
         };
         write!(f, "fs.inotify.max_user_{name}")?;
         if let Some(host) = values.host {
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_limit_is_named_with_its_value_and_whose_it_is() {
         let value = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").unwrap();
-        let text = Limit::Watches.to_string();
+        let text = WatchLimit::Watches.to_string();
         let expected = format!("fs.inotify.max_user_watches = {}", value.trim());
         assert!(text.starts_with(&expected), "{text}");
         assert!(text.contains(&format!("uid {}", geteuid())), "{text}");

@@ -48,7 +48,7 @@ pub struct PamError {
 
 /// What it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum PamFailure {
     Mismatch,
     UnknownUser,
     /// The account or the password.
@@ -248,16 +248,18 @@ impl Drop for Pam {
 }
 
 impl PamError {
-    pub fn failure(&self) -> Failure {
+    pub fn failure(&self) -> PamFailure {
         match self.code {
-            ffi::PAM_AUTH_ERR | ffi::PAM_MAXTRIES | ffi::PAM_CRED_INSUFFICIENT => Failure::Mismatch,
-            ffi::PAM_USER_UNKNOWN => Failure::UnknownUser,
+            ffi::PAM_AUTH_ERR | ffi::PAM_MAXTRIES | ffi::PAM_CRED_INSUFFICIENT => {
+                PamFailure::Mismatch
+            }
+            ffi::PAM_USER_UNKNOWN => PamFailure::UnknownUser,
             ffi::PAM_ACCT_EXPIRED
             | ffi::PAM_NEW_AUTHTOK_REQD
             | ffi::PAM_CRED_EXPIRED
-            | ffi::PAM_AUTHTOK_EXPIRED => Failure::Expired,
-            ffi::PAM_PERM_DENIED => Failure::Denied,
-            _ => Failure::Unavailable,
+            | ffi::PAM_AUTHTOK_EXPIRED => PamFailure::Expired,
+            ffi::PAM_PERM_DENIED => PamFailure::Denied,
+            _ => PamFailure::Unavailable,
         }
     }
 
@@ -336,7 +338,7 @@ mod tests {
         let mut pam = Pam::start("other", "bob").unwrap();
         for password in [&b""[..], &[b'x'; 512], b"a\0b"] {
             let error = pam.authenticate(password).unwrap_err();
-            assert_eq!(error.failure(), Failure::Mismatch);
+            assert_eq!(error.failure(), PamFailure::Mismatch);
         }
     }
 }

@@ -157,7 +157,7 @@ mod message {
     use roost::message::header::select_fields;
     use roost::message::mime::{Scanner, Structure};
     use roost::message::search::{Needle, Scope, Searcher};
-    use roost::message::transfer::{Decoder, Encoding};
+    use roost::message::transfer::{Encoding, TransferDecoder};
     use std::rc::Rc;
 
     const PIECE: usize = 64 << 10;
@@ -261,7 +261,7 @@ mod message {
             .counter(BytesCount::of_slice(&text))
             .bench_local(|| {
                 let mut out = Vec::new();
-                let mut decoder = Decoder::new(encoding, false);
+                let mut decoder = TransferDecoder::new(encoding, false);
                 for piece in text.chunks(PIECE) {
                     out.clear();
                     decoder.push(piece, &mut out);
@@ -277,7 +277,7 @@ mod message {
             .counter(BytesCount::of_slice(&text))
             .bench_local(|| {
                 let mut out = String::new();
-                let mut decoder = charset::Decoder::new(label.as_bytes());
+                let mut decoder = charset::CharsetDecoder::new(label.as_bytes());
                 for piece in text.chunks(PIECE) {
                     out.clear();
                     decoder.push(piece, &mut out);

@@ -16,7 +16,7 @@ use crate::auth::{Denial, Identity};
 use crate::config::Config;
 use crate::ipc::{Origin, Refusal};
 use crate::mail::Secret;
-use crate::sys::pam::{Failure, Pam, PamError};
+use crate::sys::pam::{Pam, PamError, PamFailure};
 use modules::{Facility, Look, Missing};
 
 pub(super) struct PamSource<'a> {
@@ -106,7 +106,7 @@ impl PamSession {
         self.pam.establish().map_err(|error| {
             let text = format!("pam_setcred() failed: {error}");
             match error.failure() {
-                Failure::Expired => {
+                PamFailure::Expired => {
                     trace.failure(SOURCE, text);
                     Refusal::Expired
                 }
@@ -188,13 +188,13 @@ fn ask(
         return Ok(());
     };
     let denial = match error.failure() {
-        Failure::Expired => Denial::Expired,
-        Failure::Unavailable => return Err(no_answer("pam_acct_mgmt", &error, config, trace)),
+        PamFailure::Expired => Denial::Expired,
+        PamFailure::Unavailable => return Err(no_answer("pam_acct_mgmt", &error, config, trace)),
         _ if tell_missing(config, Facility::Account, trace) => return Err(Denial::Unavailable),
-        Failure::UnknownUser => Denial::Unknown,
+        PamFailure::UnknownUser => Denial::Unknown,
         // The password was right: pam_nologin says "authentication failure", pam_access "permission
         // denied".
-        Failure::Mismatch | Failure::Denied => Denial::Disabled,
+        PamFailure::Mismatch | PamFailure::Denied => Denial::Disabled,
     };
     trace.failure(SOURCE, format!("pam_acct_mgmt() failed: {error}"));
     Err(denial)
@@ -203,23 +203,23 @@ fn ask(
 fn not_authenticated(error: &PamError, config: &Config, trace: &mut Trace) -> Denial {
     let text = format!("pam_authenticate() failed: {error}");
     match error.failure() {
-        Failure::Unavailable => no_answer("pam_authenticate", error, config, trace),
-        Failure::Expired => {
+        PamFailure::Unavailable => no_answer("pam_authenticate", error, config, trace),
+        PamFailure::Expired => {
             trace.failure(SOURCE, text);
             Denial::Expired
         }
         _ if tell_missing(config, Facility::Auth, trace) => Denial::Unavailable,
-        Failure::Mismatch => {
+        PamFailure::Mismatch => {
             trace.failure(SOURCE, format!("{text} (password mismatch?)"));
             Denial::Mismatch
         }
-        Failure::UnknownUser => {
+        PamFailure::UnknownUser => {
             trace.failure(SOURCE, "unknown user");
             Denial::Unknown
         }
         // A rule that did not ask for the password has refused, so whether the password was right
         // must not show.
-        Failure::Denied => {
+        PamFailure::Denied => {
             trace.failure(SOURCE, text);
             Denial::Mismatch
         }

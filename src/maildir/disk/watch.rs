@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dir::world::{self, Happened, World};
 use super::dir::{Dir, DiskError, is_loop};
-use crate::sys::inotify::{Limit, is_out_of_instances};
+use crate::sys::inotify::{WatchLimit, is_out_of_instances};
 use ask::{Answered, Asker, Number, Question};
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, EventKindMask, INotifyWatcher, Watcher as _};
@@ -63,7 +63,7 @@ pub enum Place {
 #[derive(Debug)]
 pub enum WatchError {
     /// The user may watch no more: poll instead.
-    Limit(Limit),
+    Limit(WatchLimit),
     /// Not supported here, or an error, with the reason: poll instead.
     Unavailable(String),
     /// The folder is not there.
@@ -388,7 +388,7 @@ impl From<notify::Error> for WatchError {
         match e.kind {
             notify::ErrorKind::PathNotFound => WatchError::NotFound,
             notify::ErrorKind::Io(e) => e.into(),
-            notify::ErrorKind::MaxFilesWatch => WatchError::Limit(Limit::Watches),
+            notify::ErrorKind::MaxFilesWatch => WatchError::Limit(WatchLimit::Watches),
             _ => WatchError::Unavailable(e.to_string()),
         }
     }
@@ -412,7 +412,7 @@ impl From<io::Error> for WatchError {
 fn not_begun(error: notify::Error) -> WatchError {
     match error.kind {
         notify::ErrorKind::Io(error) if is_out_of_instances(&error) => {
-            WatchError::Limit(Limit::Instances)
+            WatchError::Limit(WatchLimit::Instances)
         }
         kind => notify::Error::new(kind).into(),
     }

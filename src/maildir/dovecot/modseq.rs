@@ -31,8 +31,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::maildir::disk::dir::{Dir, DiskResult, File, Stat, is_gone, is_loop, own_process};
-use index::Index;
-use log::{Header, Walk};
+use index::DovecotIndex;
+use log::{LogHeader, LogWalk};
 
 /// `dovecot.index`, `dovecot.index.log` and `dovecot.index.log.2` of one folder.
 pub struct DovecotLog {
@@ -43,7 +43,7 @@ pub struct DovecotLog {
 
 /// What Dovecot's index says of the whole mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct LogSummary {
     /// 0: never counted
     pub highest_modseq: u64,
     /// 0: unknown
@@ -69,8 +69,8 @@ pub enum Raised {
 /// A log, walked as far as it went when last looked at.
 struct Seen {
     stat: Stat,
-    header: Header,
-    walk: Walk,
+    header: LogHeader,
+    walk: LogWalk,
 }
 
 impl DovecotLog {
@@ -85,7 +85,7 @@ impl DovecotLog {
 
     /// What the index says now; None: there is none, or none that can be understood.  Costs a
     /// `stat` when nothing changed, and reads only what is new when the log grew.
-    pub fn read(&mut self) -> DiskResult<Option<&Summary>> {
+    pub fn read(&mut self) -> DiskResult<Option<&LogSummary>> {
         let directory = match Dir::open(&self.directory) {
             Err(e) if is_gone(&e) => {
                 self.seen = None;
@@ -193,8 +193,8 @@ impl DovecotLog {
 
 /// Where to begin in a log not seen before: at its start, or further on where `dovecot.index`
 /// already holds what comes before.
-fn begin(directory: &Dir, header: &Header) -> DiskResult<Walk> {
-    let mut walk = Walk::start(header);
+fn begin(directory: &Dir, header: &LogHeader) -> DiskResult<LogWalk> {
+    let mut walk = LogWalk::start(header);
     // One of another id is older than the log, which was begun anew.
     let index = read_index(directory)?.filter(|index| index.id == header.index_id);
     let Some(index) = index else {
@@ -219,11 +219,11 @@ fn begin(directory: &Dir, header: &Header) -> DiskResult<Walk> {
             && old.file_seq == index.log_seq
         {
             let start = u64::from(index.log_head_offset.max(old.header_size));
-            let mut past = Walk::start(&old);
+            let mut past = LogWalk::start(&old);
             past.offset = start;
             past.summary = std::mem::take(&mut walk.summary);
             walk_on(&file, &mut past, &old, file.stat()?.size)?;
-            walk.summary = Summary {
+            walk.summary = LogSummary {
                 highest_modseq: header.initial_modseq,
                 ..past.summary
             };
@@ -249,7 +249,7 @@ fn make_log(directory: &Dir, to: u64, now: SystemTime) -> DiskResult<bool> {
     }
 }
 
-fn read_index(directory: &Dir) -> DiskResult<Option<Index>> {
+fn read_index(directory: &Dir) -> DiskResult<Option<DovecotIndex>> {
     let file = match directory.open_file(INDEX) {
         Ok(file) => file,
         Err(e) if is_gone(&e) => return Ok(None),
@@ -258,17 +258,17 @@ fn read_index(directory: &Dir) -> DiskResult<Option<Index>> {
     let mut start = [0; index::SIZES];
     read_at(&file, &mut start, 0)?;
     let bytes = read_from(&file, 0, u64::from(index::header_size(&start)))?;
-    Ok(Index::parse(&bytes))
+    Ok(DovecotIndex::parse(&bytes))
 }
 
-fn read_header(file: &File) -> DiskResult<Option<Header>> {
+fn read_header(file: &File) -> DiskResult<Option<LogHeader>> {
     let mut bytes = [0; log::HEADER_SIZE];
     let got = read_at(file, &mut bytes, 0)?;
-    Ok(Header::parse(bytes.get(..got).unwrap_or_default()))
+    Ok(LogHeader::parse(bytes.get(..got).unwrap_or_default()))
 }
 
 /// Takes in the records up to `end`, piece by piece: how long a log is must not decide memory.
-fn walk_on(file: &File, walk: &mut Walk, header: &Header, end: u64) -> DiskResult<()> {
+fn walk_on(file: &File, walk: &mut LogWalk, header: &LogHeader, end: u64) -> DiskResult<()> {
     if end.saturating_sub(walk.offset) > READ_MAX {
         let why = "it is larger than any index of Dovecot's";
         let cause = io::Error::new(ErrorKind::FileTooLarge, why);

@@ -44,16 +44,16 @@ use std::sync::Arc;
 use crate::mail::Uid;
 use crate::maildir::disk::dir::{Dir, DiskResult, File, Stat, Time, is_gone};
 use crate::maildir::disk::plausible::can_fill;
-use header::{Header, Layout, Numbers, UnknownVersion};
+use header::{Numbers, RecordForm, UidlistHeader, UnknownVersion};
 use records::Records;
 
-pub use records::Record;
+pub use records::UidlistRecord;
 pub use write::{Durable, New, UidlistError};
 
 /// The file in memory, records in ascending order of UID.
 #[derive(Clone, Debug)]
 pub struct Uidlist {
-    layout: Layout,
+    layout: RecordForm,
     /// `None`: lost.
     numbers: Option<Numbers>,
     guid: String,
@@ -80,7 +80,7 @@ struct Version {
 
 /// A file as it was known at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownUidlist {
     pub inode: u64,
     pub size: u64,
     pub mtime: Time,
@@ -104,7 +104,7 @@ impl Uidlist {
     /// A list for a folder that has none; the first write creates the file.
     pub fn new(uid_validity: u32, next_uid: Uid) -> Uidlist {
         Uidlist {
-            layout: Layout::Keyed,
+            layout: RecordForm::Keyed,
             numbers: Some(Numbers {
                 uid_validity: uid_validity.max(1),
                 next_uid: next_uid.0.max(1),
@@ -144,7 +144,7 @@ impl Uidlist {
         }
         let next_uid = self.uid_next();
         self.records = Records::new(lines);
-        self.records.take_in(Layout::Keyed);
+        self.records.take_in(RecordForm::Keyed);
         self.raise_uid_next(next_uid);
         self.rewrite = true;
     }
@@ -157,7 +157,7 @@ impl Uidlist {
     /// The list as it was known when the file was `known`, without reading its records; `None` if
     /// it is another by now.  Records appended later are read, the others are not there: see
     /// [`Uidlist::is_whole`].
-    pub fn resume(dir: &Dir, known: &Known) -> DiskResult<Option<Uidlist>> {
+    pub fn resume(dir: &Dir, known: &KnownUidlist) -> DiskResult<Option<Uidlist>> {
         let file = match dir.open_file(FILE) {
             Err(error) if is_gone(&error) => return Ok(None),
             other => Arc::new(other?),
@@ -168,9 +168,9 @@ impl Uidlist {
         }
         let start = read_from(&file, 0, HEADER_MAX)?;
         let mut first = Records::new(start);
-        let header = Header::parse(first.take_header().unwrap_or_default())
+        let header = UidlistHeader::parse(first.take_header().unwrap_or_default())
             .map_err(|version| dir.failure("read", FILE, version))?;
-        let (Some(numbers), Some(guid), Layout::Keyed) =
+        let (Some(numbers), Some(guid), RecordForm::Keyed) =
             (header.numbers, header.guid, header.layout)
         else {
             return Ok(None);
@@ -289,11 +289,13 @@ impl Uidlist {
         self.len() == 0
     }
 
-    pub fn record(&self, index: usize) -> Option<Record<'_>> {
+    pub fn record(&self, index: usize) -> Option<UidlistRecord<'_>> {
         self.records.get(index)
     }
 
-    pub fn records(&self) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
+    pub fn records(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = UidlistRecord<'_>> + ExactSizeIterator {
         self.records.iter()
     }
 
@@ -365,11 +367,11 @@ impl Uidlist {
         known_guid: Option<&str>,
     ) -> Result<Uidlist, UnknownVersion> {
         let mut records = Records::new(text);
-        let header = Header::parse(records.take_header().unwrap_or_default())?;
+        let header = UidlistHeader::parse(records.take_header().unwrap_or_default())?;
         let mut list = Uidlist {
             layout: header.layout,
             numbers: header.numbers,
-            rewrite: header.layout != Layout::Keyed || header.guid.is_none(),
+            rewrite: header.layout != RecordForm::Keyed || header.guid.is_none(),
             guid: header
                 .guid
                 .or_else(|| known_guid.map(str::to_owned))
@@ -384,7 +386,7 @@ impl Uidlist {
         }
         list.take_in(dir, name);
         // In version 1 a writer raises the header first.
-        let raised = header.layout == Layout::Keyed
+        let raised = header.layout == RecordForm::Keyed
             || header
                 .numbers
                 .is_some_and(|numbers| list.records.next_uid() <= numbers.next_uid);

@@ -19,7 +19,7 @@ use crate::maildir::dovecot::keywords::Room;
 /// nothing behind.
 #[derive(Debug)]
 pub struct Batch {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<BatchEntry>,
     pub(super) cur: Dir,
     tmp: Dir,
     access: Access,
@@ -40,7 +40,7 @@ pub struct Batch {
 }
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct BatchEntry {
     origin: Origin,
     /// The new base name.
     pub(super) base: Vec<u8>,
@@ -60,7 +60,7 @@ enum Origin {
     },
     /// A message of a folder, to be linked.
     Other {
-        source: Source,
+        source: BatchSource,
         place: Place,
         name: Vec<u8>,
     },
@@ -68,7 +68,7 @@ enum Origin {
 
 /// The folder that a message is copied from.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(super) struct BatchSource {
     pub dir: Dir,
     cur: Dir,
     new: Dir,
@@ -83,7 +83,7 @@ pub(super) enum Placing {
     /// The slice is over.
     Again,
     /// Another program has given it these flags, in the letters of its folder.
-    Renamed(Source, Flags),
+    Renamed(BatchSource, Flags),
 }
 
 /// A text that cannot be linked and is copied, in slices.
@@ -222,7 +222,7 @@ impl Batch {
         {
             file.sync()?;
         }
-        self.entries.push(Entry {
+        self.entries.push(BatchEntry {
             base: filename::with_sizes(&draft.name, size, virtual_size),
             origin: Origin::Written { draft, file },
             guid: None,
@@ -255,9 +255,9 @@ impl Batch {
             _ => fresh,
         };
         let dirs = &source.dirs;
-        self.entries.push(Entry {
+        self.entries.push(BatchEntry {
             origin: Origin::Other {
-                source: Source {
+                source: BatchSource {
                     dir: dirs.dir.clone(),
                     cur: dirs.cur.clone(),
                     new: dirs.new.clone(),
@@ -395,7 +395,7 @@ impl Drop for Batch {
     }
 }
 
-impl Entry {
+impl BatchEntry {
     pub(super) fn target(&self) -> Vec<u8> {
         let base = &self.base;
         Filename { base, info: b"" }.with_flags(self.flags)
@@ -441,7 +441,7 @@ impl Copying {
     }
 }
 
-impl Source {
+impl BatchSource {
     fn at(&self, place: Place) -> &Dir {
         match place {
             Place::Cur => &self.cur,

@@ -49,14 +49,14 @@ use super::folder::sync::Findings;
 use super::folder::uids::Uids;
 use super::folder::update::Unforced;
 use super::own::cache::Cache;
-use super::own::index::{self, DirState, FileState, Header, Index};
+use super::own::index::{self, DirState, FileState, Index, IndexHeader};
 use crate::mail::{Fsync, Keyword, Ranges, Uid};
 
 pub use super::folder::error::{FolderError, MessageError};
 pub use super::folder::persist::status;
-pub use super::folder::read::{Facts, MessageFile, Opening};
+pub use super::folder::read::{FileFacts, MessageFile, Opening};
 pub use super::folder::scan::{Look, Step};
-pub use super::folder::state::counts::{Counts, Status};
+pub use super::folder::state::counts::{Counts, FolderStatus};
 pub use super::folder::update::Met;
 
 /// One folder, opened.  All connections of the user share it.
@@ -268,7 +268,7 @@ impl Folder {
     }
 
     fn take_over(&mut self, index: Index) {
-        let Header {
+        let IndexHeader {
             uid_validity,
             uid_next,
             first_recent,

@@ -16,11 +16,11 @@ use super::{Folder, FolderError};
 use crate::mail::{Fsync, Ranges};
 use crate::maildir::disk::dir::{Access, DiskResult};
 use crate::maildir::disk::report;
-use crate::maildir::dovecot::modseq::{DovecotLog, Raised, Summary};
-use crate::maildir::own::counter::{Counter, Found, Given, Heard};
+use crate::maildir::dovecot::modseq::{DovecotLog, LogSummary, Raised};
+use crate::maildir::own::counter::{FoundCounter, GivenModseq, Heard, ModseqCounter};
 
 pub(super) struct Modseqs {
-    counter: Counter,
+    counter: ModseqCounter,
     dovecot: DovecotLog,
     /// There was an index of Dovecot's at the last look.
     has_dovecot: bool,
@@ -51,8 +51,8 @@ impl Modseqs {
         dirs: &Dirs,
         directory: &Path,
         fsync: Fsync,
-    ) -> Result<(Modseqs, Found), FolderError> {
-        let (counter, found) = Counter::open(dirs.index.clone(), fsync != Fsync::Never);
+    ) -> Result<(Modseqs, FoundCounter), FolderError> {
+        let (counter, found) = ModseqCounter::open(dirs.index.clone(), fsync != Fsync::Never);
         let modseqs = Modseqs {
             counter,
             dovecot: DovecotLog::new(directory),
@@ -77,7 +77,7 @@ impl Modseqs {
     }
 
     /// What Dovecot's index says, if there is one that can be read.
-    pub fn dovecot(&mut self) -> Option<&Summary> {
+    pub fn dovecot(&mut self) -> Option<&LogSummary> {
         let summary = match self.dovecot.read() {
             Ok(summary) => summary,
             Err(error) => {
@@ -166,7 +166,7 @@ impl Modseqs {
 }
 
 /// The UIDs of all these, each once.
-fn uids_of(given: &[Given]) -> Ranges {
+fn uids_of(given: &[GivenModseq]) -> Ranges {
     Ranges::from_unsorted(
         given
             .iter()
@@ -177,11 +177,11 @@ fn uids_of(given: &[Given]) -> Ranges {
 
 impl Folder {
     /// Finds out where to go on, after the index has been read.
-    pub(super) fn start_modseqs(&mut self, found: Found, now: SystemTime) {
+    pub(super) fn start_modseqs(&mut self, found: FoundCounter, now: SystemTime) {
         let have_index = self.uids.uid_validity != 0;
         match (found, have_index) {
             (
-                Found::Records {
+                FoundCounter::Records {
                     given,
                     base,
                     abandoned,
@@ -200,12 +200,12 @@ impl Folder {
                     self.modseqs.take_over(given.modseq);
                 }
             }
-            (Found::Records { last, .. }, false) => self.modseqs.take_over(last),
-            (Found::Nothing, true) => {
+            (FoundCounter::Records { last, .. }, false) => self.modseqs.take_over(last),
+            (FoundCounter::Nothing, true) => {
                 self.modseqs.counter.lose(now);
                 self.modseqs.doubtful = vec![(1, u32::MAX)];
             }
-            (Found::Nothing, false) => self.modseqs.unfounded = true,
+            (FoundCounter::Nothing, false) => self.modseqs.unfounded = true,
         }
     }
 
@@ -271,7 +271,7 @@ impl Folder {
             self.warn("cannot read the index that another process wrote", &error);
         }
         self.stale |= !given.is_empty();
-        for Given {
+        for GivenModseq {
             modseq,
             first,
             last,

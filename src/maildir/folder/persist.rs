@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use super::dirs::Dirs;
 use super::error::FolderError;
 use super::scan::must_list;
-use super::state::counts::Status;
+use super::state::counts::FolderStatus;
 use super::state::messages::Message;
 use super::{Folder, Held};
 use crate::log::ONCE;
 use crate::maildir::Maildir;
 use crate::maildir::disk::dir::{self, Dir, DiskResult};
 use crate::maildir::disk::report;
-use crate::maildir::own::index::{self, FileState, Header};
+use crate::maildir::own::index::{self, FileState, IndexHeader};
 
 impl Folder {
     /// Writes the index if anything changed.  Failure is logged only: it is a cache.
@@ -93,12 +93,12 @@ impl Folder {
         Ok(())
     }
 
-    fn header(&mut self) -> Header {
+    fn header(&mut self) -> IndexHeader {
         let counts = self.counts();
         let rows = self.table.rows();
         let from = rows.partition_point(|row| row.uid().0 < self.first_recent);
         let recent = rows.get(from..).unwrap_or_default().iter();
-        Header {
+        IndexHeader {
             uid_validity: self.uids.uid_validity,
             uid_next: self.uids.next,
             first_recent: self.first_recent,
@@ -123,7 +123,7 @@ pub fn status(
     maildir: &Maildir,
     directory: &Path,
     now: SystemTime,
-) -> Result<Option<Status>, FolderError> {
+) -> Result<Option<FolderStatus>, FolderError> {
     let dir = match Dir::open_below(maildir.root(), directory) {
         Err(error) if dir::is_gone(&error) => return Err(FolderError::Missing),
         other => other?,

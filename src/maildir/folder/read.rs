@@ -16,7 +16,7 @@ use crate::maildir::disk::watch::Place;
 
 /// What a look at the file adds to a [`Message`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct FileFacts {
     /// INTERNALDATE, seconds since 1970.
     pub internal_date: i64,
     /// SAVEDATE (RFC 8514), seconds since 1970.
@@ -160,19 +160,19 @@ impl BareLf {
 
 impl Folder {
     /// What the table lacks of the message's dates and size is found by `stat` and kept.
-    pub fn facts(&mut self, index: usize) -> Result<Facts, MessageError> {
+    pub fn facts(&mut self, index: usize) -> Result<FileFacts, MessageError> {
         let row = *self.live_row(index)?;
         if let (Some(internal_date), Some(save_date), Some(size)) =
             (row.internal_date(), row.save_date(), row.size())
         {
-            return Ok(Facts {
+            return Ok(FileFacts {
                 internal_date,
                 save_date,
                 size,
             });
         }
         let stat = self.stat_message(index)?;
-        let facts = Facts {
+        let facts = FileFacts {
             internal_date: row.internal_date().unwrap_or(stat.mtime.seconds),
             save_date: row.save_date().unwrap_or(stat.ctime.seconds),
             size: row.size().unwrap_or(stat.size),

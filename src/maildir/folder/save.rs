@@ -28,7 +28,7 @@ use crate::maildir::disk::watch::Place;
 use crate::maildir::dovecot::keywords::{Keywords, Room};
 use crate::maildir::dovecot::uidlist::New;
 
-use super::batch::{Placing, Source};
+use super::batch::{BatchSource, Placing};
 
 pub use super::batch::Batch;
 pub use super::error::SaveError;
@@ -242,7 +242,7 @@ impl Folder {
     /// lock.
     fn letters_of(
         &mut self,
-        source: &Source,
+        source: &BatchSource,
         flags: Flags,
         held: u32,
         now: SystemTime,

@@ -18,7 +18,7 @@ use crate::maildir::courier;
 use crate::maildir::disk::dir::{Dir, DiskError, DiskResult, Time};
 use crate::maildir::disk::report;
 use crate::maildir::dovecot::uidlist::{
-    Durable, Known, New, Record, Refreshed, Uidlist, UidlistError,
+    Durable, KnownUidlist, New, Refreshed, Uidlist, UidlistError, UidlistRecord,
 };
 use crate::maildir::dovecot::uidvalidity;
 use crate::maildir::own::index::FileState;
@@ -489,7 +489,7 @@ impl Folder {
         }
         let dir = self.dirs.dir.clone();
         if self.uids.list.is_none() {
-            let known = Known {
+            let known = KnownUidlist {
                 inode: self.uids.state.inode,
                 size: self.uids.state.size,
                 mtime: self.uids.state.mtime,
@@ -517,7 +517,7 @@ impl Folder {
         self.uids.unsettled = true;
         if list.needs_rewrite() || list.wants_compaction(self.table.len() + new.len()) {
             let (table, listed) = (&self.table, &self.uids.listed);
-            let mut live = |_, record: Record<'_>| {
+            let mut live = |_, record: UidlistRecord<'_>| {
                 let uid = record.uid.0;
                 uid >= first.0 || table.index_of(uid).is_ok() || listed.index_of(uid).is_ok()
             };
@@ -576,7 +576,7 @@ impl Folder {
     }
 }
 
-fn list_record(listed: &mut Table, next: u32, record: &Record<'_>) {
+fn list_record(listed: &mut Table, next: u32, record: &UidlistRecord<'_>) {
     if record.uid.0 < next {
         return;
     }

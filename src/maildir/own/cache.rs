@@ -32,7 +32,7 @@ use std::io::Write;
 use crate::mail::Uid;
 use crate::maildir::disk::dir::{Access, Dir, DiskResult, File, Stat, Target};
 use crate::maildir::disk::report;
-use format::{Batch, BatchHeader};
+use format::{BatchHeader, CacheBatch};
 use window::Window;
 
 /// The cache of one folder: UID -> bytes.
@@ -44,7 +44,7 @@ pub struct Cache {
     /// The file of this name, if it is no cache of this mailbox.
     stranger: Option<Stat>,
     /// What was put and is not written yet.
-    pending: Batch,
+    pending: CacheBatch,
     /// Positions in `pending`.
     unwritten: HashMap<u32, u32>,
     /// The disk is full, or the file as large as it may be.
@@ -76,7 +76,7 @@ struct Compaction {
     file: File,
     size: u64,
     positions: HashMap<u32, u32>,
-    batch: Batch,
+    batch: CacheBatch,
     /// Records of the batch, at positions from its records' start.
     in_batch: Vec<(u32, u32)>,
     batches: usize,
@@ -92,7 +92,7 @@ impl Cache {
             uid_validity,
             open: None,
             stranger: None,
-            pending: Batch::default(),
+            pending: CacheBatch::default(),
             unwritten: HashMap::new(),
             given_up: false,
             compaction: None,
@@ -215,7 +215,7 @@ impl Cache {
             file: self.new_file().ok()?,
             size: format::FILE_HEADER as u64,
             positions: HashMap::with_capacity(living),
-            batch: Batch::default(),
+            batch: CacheBatch::default(),
             in_batch: Vec::new(),
             batches: 0,
             todo,
@@ -259,7 +259,7 @@ impl Cache {
     }
 
     /// Appends `batch`, whose records are at these positions in it.  None: it cannot be written.
-    fn write(&mut self, batch: &Batch, records: HashMap<u32, u32>) -> Option<()> {
+    fn write(&mut self, batch: &CacheBatch, records: HashMap<u32, u32>) -> Option<()> {
         if self.open.is_none() {
             let file = self.new_file().ok()?;
             self.directory
@@ -466,7 +466,7 @@ impl Compaction {
         }
         self.size += encoded.len() as u64;
         self.batches += 1;
-        self.batch = Batch::default();
+        self.batch = CacheBatch::default();
         Some(())
     }
 }

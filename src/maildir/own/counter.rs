@@ -30,7 +30,7 @@ use crate::maildir::disk::report;
 
 /// The modseq was given to these UIDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::maildir) struct Given {
+pub(in crate::maildir) struct GivenModseq {
     pub modseq: u64,
     pub first: u32,
     pub last: u32,
@@ -39,13 +39,13 @@ pub(in crate::maildir) struct Given {
 /// What has been found out of other processes.
 #[derive(Debug, Default)]
 pub(in crate::maildir) struct Heard {
-    pub given: Vec<Given>,
+    pub given: Vec<GivenModseq>,
     /// Another process has begun the file anew and written what had been given into the index.
     pub begun_anew: bool,
 }
 
 #[derive(Debug)]
-pub(in crate::maildir) struct Counter {
+pub(in crate::maildir) struct ModseqCounter {
     dir: Dir,
     file: Option<Open>,
     /// The greatest modseq given, by anyone.
@@ -57,7 +57,7 @@ pub(in crate::maildir) struct Counter {
     /// The greatest UID in the file.
     last_uid: u32,
     /// Given by us and not yet in the file.
-    unwritten: Vec<Given>,
+    unwritten: Vec<GivenModseq>,
     /// There is no file, so modseqs come from the clock.
     from_clock: bool,
     durable: bool,
@@ -75,7 +75,7 @@ struct Open {
 
 /// What the file said when it was opened.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::maildir) enum Found {
+pub(in crate::maildir) enum FoundCounter {
     /// The file says nothing of earlier modseqs.
     Nothing,
     Records {
@@ -83,16 +83,16 @@ pub(in crate::maildir) enum Found {
         last: u64,
         /// The index that goes with the file has all up to here.
         base: u64,
-        given: Vec<Given>,
+        given: Vec<GivenModseq>,
         /// The process that wrote it ended without writing an index.
         abandoned: bool,
     },
 }
 
-impl Counter {
+impl ModseqCounter {
     /// A file that cannot be read counts as none.
-    pub fn open(dir: Dir, durable: bool) -> (Counter, Found) {
-        let mut counter = Counter {
+    pub fn open(dir: Dir, durable: bool) -> (ModseqCounter, FoundCounter) {
+        let mut counter = ModseqCounter {
             dir,
             file: None,
             last: 0,
@@ -110,14 +110,14 @@ impl Counter {
         let found = match reopened {
             Some(given) => {
                 counter.last = counter.last.max(counter.reserved);
-                Found::Records {
+                FoundCounter::Records {
                     last: counter.last,
                     base: counter.base,
                     given,
                     abandoned: counter.hold(),
                 }
             }
-            None => Found::Nothing,
+            None => FoundCounter::Nothing,
         };
         (counter, found)
     }
@@ -226,7 +226,7 @@ impl Counter {
             Some(given) if given.modseq == modseq && given.last.checked_add(1) == Some(first) => {
                 given.last = last;
             }
-            _ => self.unwritten.push(Given {
+            _ => self.unwritten.push(GivenModseq {
                 modseq,
                 first,
                 last,
@@ -357,7 +357,7 @@ impl Counter {
     }
 
     /// Opens the file and reads it from the start; `None`: there is none that makes sense.
-    fn reopen(&mut self) -> DiskResult<Option<Vec<Given>>> {
+    fn reopen(&mut self) -> DiskResult<Option<Vec<GivenModseq>>> {
         self.file = None;
         let file = match self.dir.open_append(NAME) {
             Err(error) if dir::is_gone(&error) => return Ok(None),
@@ -391,7 +391,7 @@ impl Counter {
         Ok(Some(self.take_in(records)))
     }
 
-    fn take_in(&mut self, records: Vec<Record>) -> Vec<Given> {
+    fn take_in(&mut self, records: Vec<Record>) -> Vec<GivenModseq> {
         let mut all = Vec::new();
         for record in records {
             match record {
@@ -437,7 +437,7 @@ impl Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Record {
     Reserved(u64),
-    Given(Given),
+    Given(GivenModseq),
 }
 
 impl Record {
@@ -476,7 +476,7 @@ impl Record {
         let modseq = u64::from_le_bytes(modseq);
         Some(match first {
             0 => Record::Reserved(modseq),
-            _ => Record::Given(Given {
+            _ => Record::Given(GivenModseq {
                 modseq,
                 first,
                 last,
@@ -511,11 +511,11 @@ mod tests {
     use super::*;
     use crate::maildir::disk::dir::scratch::Scratch;
 
-    fn open(scratch: &Scratch) -> (Counter, Found) {
-        Counter::open(scratch.dir.clone(), true)
+    fn open(scratch: &Scratch) -> (ModseqCounter, FoundCounter) {
+        ModseqCounter::open(scratch.dir.clone(), true)
     }
 
-    fn issue(counter: &mut Counter) -> u64 {
+    fn issue(counter: &mut ModseqCounter) -> u64 {
         let _ = counter.refresh();
         counter.issue(&Access::PRIVATE, SystemTime::now())
     }
@@ -524,17 +524,17 @@ mod tests {
     fn after_a_crash_it_goes_on_above_all_that_was_reserved() {
         let scratch = Scratch::new();
         let (mut counter, found) = open(&scratch);
-        assert_eq!(found, Found::Nothing);
+        assert_eq!(found, FoundCounter::Nothing);
         let told = issue(&mut counter);
         counter.give(7, told);
         counter.give(8, told);
         counter.write(&Access::PRIVATE);
         drop(counter);
         let (mut counter, found) = open(&scratch);
-        let Found::Records { last, given, .. } = found else {
+        let FoundCounter::Records { last, given, .. } = found else {
             panic!("{found:?}");
         };
-        let expected = Given {
+        let expected = GivenModseq {
             modseq: told,
             first: 7,
             last: 8,
@@ -556,7 +556,7 @@ mod tests {
         drop(counter);
         let (mut counter, found) = open(&scratch);
         let given = Vec::new();
-        let records = Found::Records {
+        let records = FoundCounter::Records {
             last: told,
             base: told,
             given,
@@ -579,7 +579,7 @@ mod tests {
         for length in 28..whole.len() {
             scratch.write("roost.modseq", &whole[..length]);
             let (mut counter, found) = open(&scratch);
-            let Found::Records { last, .. } = found else {
+            let FoundCounter::Records { last, .. } = found else {
                 panic!("cut to {length}");
             };
             let modseq = issue(&mut counter);
@@ -587,7 +587,7 @@ mod tests {
             counter.give(9, modseq);
             counter.write(&Access::PRIVATE);
             let (_, found) = open(&scratch);
-            let Found::Records { given, .. } = found else {
+            let FoundCounter::Records { given, .. } = found else {
                 panic!("cut to {length}");
             };
             assert_eq!(given.last().map(|given| given.first), Some(9));
@@ -620,8 +620,8 @@ mod tests {
     fn a_file_that_nobody_holds_and_nobody_closed_was_left_by_a_crash() {
         let scratch = Scratch::new();
         let is_abandoned = |found| match found {
-            Found::Records { abandoned, .. } => abandoned,
-            Found::Nothing => panic!("no file"),
+            FoundCounter::Records { abandoned, .. } => abandoned,
+            FoundCounter::Nothing => panic!("no file"),
         };
         let (mut ours, _) = open(&scratch);
         let modseq = issue(&mut ours);
@@ -647,7 +647,7 @@ mod tests {
                 _ => nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
             }
             let (mut counter, found) = open(&scratch);
-            assert_eq!(found, Found::Nothing, "{kind}");
+            assert_eq!(found, FoundCounter::Nothing, "{kind}");
             counter.lose(SystemTime::now());
             let told = issue(&mut counter);
             counter.give(1, told);
@@ -662,14 +662,14 @@ mod tests {
         for content in [&b""[..], b"RoostMS1", b"something else entirely", &[0; 200]] {
             scratch.write("roost.modseq", content);
             let (mut counter, found) = open(&scratch);
-            assert_eq!(found, Found::Nothing);
+            assert_eq!(found, FoundCounter::Nothing);
             counter.lose(SystemTime::now());
             let told = issue(&mut counter);
             assert!(told > 1_700_000_000_000_000);
             counter.give(1, told);
             counter.write(&Access::PRIVATE);
             let (_, found) = open(&scratch);
-            assert!(matches!(found, Found::Records { last, .. } if last >= told));
+            assert!(matches!(found, FoundCounter::Records { last, .. } if last >= told));
         }
     }
 }

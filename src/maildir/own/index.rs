@@ -15,14 +15,14 @@ use crate::mail::Uid;
 use crate::maildir::disk::dir::{self, Access, Dir, DiskResult, File, Stat, Target, Time};
 use crate::maildir::disk::plausible::can_have;
 use crate::maildir::disk::report;
-use crate::maildir::folder::state::counts::{Counts, Status};
+use crate::maildir::folder::state::counts::{Counts, FolderStatus};
 use crate::maildir::folder::state::history::{Expunged, History};
 use crate::maildir::folder::state::messages::{Message, ROW};
 use crate::maildir::folder::state::table::Table;
 
 /// Everything in the header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::maildir) struct Header {
+pub(in crate::maildir) struct IndexHeader {
     pub uid_validity: u32,
     /// Every UID below is decided: in the rows, or gone for good.
     pub uid_next: u32,
@@ -83,14 +83,14 @@ impl FileState {
 
 /// The whole file.
 pub(in crate::maildir) struct Index {
-    pub header: Header,
+    pub header: IndexHeader,
     pub table: Table,
     pub history: History,
 }
 
-impl Header {
-    pub fn status(&self) -> Status {
-        Status {
+impl IndexHeader {
+    pub fn status(&self) -> FolderStatus {
+        FolderStatus {
             uid_validity: self.uid_validity,
             uid_next: self.uid_next,
             highest_modseq: self.highest_modseq,
@@ -102,7 +102,7 @@ impl Header {
 }
 
 /// The header, if there is an index that looks whole.
-pub(in crate::maildir) fn read_header(directory: &Dir) -> DiskResult<Option<Header>> {
+pub(in crate::maildir) fn read_header(directory: &Dir) -> DiskResult<Option<IndexHeader>> {
     let Some(mut file) = open(directory)? else {
         return Ok(None);
     };
@@ -135,7 +135,7 @@ pub(in crate::maildir) fn read(
 pub(in crate::maildir) fn write(
     directory: &Dir,
     access: &Access,
-    header: &Header,
+    header: &IndexHeader,
     table: &Table,
     history: &History,
 ) -> DiskResult<FileState> {
@@ -179,7 +179,7 @@ struct Lengths {
     floor: u64,
 }
 
-fn read_lengths(file: &mut File) -> DiskResult<Option<(Header, Lengths)>> {
+fn read_lengths(file: &mut File) -> DiskResult<Option<(IndexHeader, Lengths)>> {
     let mut bytes = [0; HEADER];
     match file.read_exact(&mut bytes) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -253,7 +253,7 @@ fn read_body(file: &mut File, folder: &[&Dir]) -> io::Result<Option<Index>> {
 
 fn write_body(
     file: File,
-    header: &Header,
+    header: &IndexHeader,
     table: &Table,
     history: &History,
 ) -> io::Result<FileState> {
@@ -336,7 +336,7 @@ impl<T: Write> Write for Checked<T> {
     }
 }
 
-fn encode_header(header: &Header, lengths: &Lengths) -> Vec<u8> {
+fn encode_header(header: &IndexHeader, lengths: &Lengths) -> Vec<u8> {
     let counts = &header.counts;
     let mut bytes = MAGIC.to_vec();
     for number in [
@@ -378,7 +378,7 @@ fn encode_header(header: &Header, lengths: &Lengths) -> Vec<u8> {
     bytes
 }
 
-fn decode_header(bytes: &[u8; HEADER]) -> Option<(Header, Lengths)> {
+fn decode_header(bytes: &[u8; HEADER]) -> Option<(IndexHeader, Lengths)> {
     let (checked, crc) = bytes.split_last_chunk::<4>()?;
     let rest = checked.strip_prefix(MAGIC)?;
     if crc32fast::hash(checked) != u32::from_le_bytes(*crc) {
@@ -391,9 +391,9 @@ fn decode_header(bytes: &[u8; HEADER]) -> Option<(Header, Lengths)> {
         names: rest.size(),
         floor: rest.u64(),
     };
-    let mut header = Header {
+    let mut header = IndexHeader {
         highest_modseq: rest.u64(),
-        ..Header::default()
+        ..IndexHeader::default()
     };
     header.counts.size = rest.u64();
     header.uidlist = FileState {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use super::{Folder, Given, Mailbox, names};
+use super::{Folder, GivenMailbox, ListedMailbox, names};
 use crate::mail::{Layout, MailboxName};
 use crate::maildir::disk::dir::{self, Dir, DiskResult, Kind, Stat, is_gone};
 
@@ -101,7 +101,7 @@ fn tell_apart(folders: &mut [Folder], layout: Layout) {
 }
 
 /// What LIST shows: INBOX, the folders, what is there without a folder, and the names above them.
-pub(super) fn with_parents(folders: Vec<Folder>, given: &[Given]) -> Vec<Mailbox> {
+pub(super) fn with_parents(folders: Vec<Folder>, given: &[GivenMailbox]) -> Vec<ListedMailbox> {
     /// (there is a folder, there is something below)
     type Found = (bool, bool);
     let mut found: HashMap<MailboxName, Found> = HashMap::with_capacity(folders.len() + 1);
@@ -123,9 +123,9 @@ pub(super) fn with_parents(folders: Vec<Folder>, given: &[Given]) -> Vec<Mailbox
             }
         }
     }
-    let mut mailboxes: Vec<Mailbox> = found
+    let mut mailboxes: Vec<ListedMailbox> = found
         .into_iter()
-        .map(|(name, (exists, children))| Mailbox {
+        .map(|(name, (exists, children))| ListedMailbox {
             name,
             exists,
             children,

@@ -37,7 +37,7 @@ pub use links::elsewhere;
 
 /// One line of a LIST answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mailbox {
+pub struct ListedMailbox {
     pub name: MailboxName,
     /// False: there is no folder of this name, only below it (`\NonExistent`).
     pub exists: bool,
@@ -47,7 +47,7 @@ pub struct Mailbox {
 
 /// A mailbox that the configuration speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct GivenMailbox {
     pub name: MailboxName,
     /// It is there for everybody: where it has no folder it gets one when it is needed.
     pub is_there: bool,
@@ -81,7 +81,7 @@ pub struct Tree {
     inbox: Vec<u8>,
     /// A tree of the same shape with our own indexes, whose folders go where those of the mail go.
     indexes: Option<PathBuf>,
-    given: Vec<Given>,
+    given: Vec<GivenMailbox>,
 }
 
 /// A directory that is a mailbox, or with `LAYOUT=fs` one above mailboxes.
@@ -122,7 +122,7 @@ impl Tree {
     }
 
     /// Knows what the configuration says of mailboxes.
-    pub fn with_given(self, given: Vec<Given>) -> Tree {
+    pub fn with_given(self, given: Vec<GivenMailbox>) -> Tree {
         Tree { given, ..self }
     }
 
@@ -165,7 +165,7 @@ impl Tree {
     }
 
     /// Every mailbox, and every name above one that has no folder, sorted by name with INBOX first.
-    pub fn list(&self) -> Result<Vec<Mailbox>, TreeError> {
+    pub fn list(&self) -> Result<Vec<ListedMailbox>, TreeError> {
         let root = match self.open_root() {
             // INBOX is always there (RFC 9051 5.1).
             Err(TreeError::NotFound) => return Ok(list::with_parents(Vec::new(), &self.given)),

@@ -9,13 +9,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Given, Mailbox, Role};
+use super::{GivenMailbox, ListedMailbox, Role};
 use crate::mail::MailboxName;
 use crate::maildir::disk::dir::{Dir, DiskResult, Target};
 use crate::maildir::disk::report;
 
 /// Gives their roles to the mailboxes that have one.
-pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox], configured: &[Given]) {
+pub(super) fn assign(root: &Dir, mailboxes: &mut [ListedMailbox], configured: &[GivenMailbox]) {
     let stored = read(root).unwrap_or_else(|error| {
         report::without(&error, "mailboxes have the roles that their names tell");
         Vec::new()
@@ -49,7 +49,7 @@ pub(super) fn assign(root: &Dir, mailboxes: &mut [Mailbox], configured: &[Given]
         }
     }
     let by_client = given.len();
-    for Given { name, role, .. } in configured {
+    for GivenMailbox { name, role, .. } in configured {
         if let Some(role) = role
             && let Some(mailbox) = said.get(name).and_then(|&p| mailboxes.get_mut(p))
             && mailbox.role.is_none()

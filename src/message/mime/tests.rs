@@ -2,7 +2,7 @@ use super::*;
 use crate::message::body_structure::{
     tells_global, write_body_structure, write_body_structure_rev2,
 };
-use crate::message::crlf::Counter;
+use crate::message::crlf::CrlfCounter;
 use crate::message::{NESTING_MAX, PARTS_MAX};
 use proptest::prelude::*;
 
@@ -77,7 +77,7 @@ fn a_message_without_parts_is_its_own_part_1() {
 fn sizes_are_those_on_the_wire() {
     let parts = |text: &str| -> Vec<u64> {
         let root = scan(&[text.as_bytes()]).root;
-        let Kind::Multipart(parts) = root.kind else {
+        let PartKind::Multipart(parts) = root.kind else {
             panic!()
         };
         parts.iter().map(|part| part.body.crlf_size()).collect()
@@ -251,7 +251,7 @@ fn parts_beyond_the_limit_stay_in_the_last() {
         "Content-Type: multipart/mixed; boundary=x\n\n{}",
         "--x\n".repeat(50_000)
     );
-    let Kind::Multipart(parts) = scan(&[text.as_bytes()]).root.kind else {
+    let PartKind::Multipart(parts) = scan(&[text.as_bytes()]).root.kind else {
         panic!()
     };
     assert_eq!(parts.len(), PARTS_MAX - 1);
@@ -295,7 +295,7 @@ fn mail() -> impl Strategy<Value = Vec<u8>> {
 
 fn check_part(text: &[u8], part: &Part) {
     for span in [part.header, part.body] {
-        let mut counter = Counter::default();
+        let mut counter = CrlfCounter::default();
         counter.push(&text[span.start as usize..span.end as usize]);
         let counted = counter.span();
         assert_eq!(
@@ -305,8 +305,8 @@ fn check_part(text: &[u8], part: &Part) {
     }
     assert_eq!(part.header.end, part.body.start);
     let inner = match &part.kind {
-        Kind::Multipart(parts) => parts.as_slice(),
-        Kind::Message(message) => std::slice::from_ref(&**message),
+        PartKind::Multipart(parts) => parts.as_slice(),
+        PartKind::Message(message) => std::slice::from_ref(&**message),
         _ => &[],
     };
     let mut start = part.body.start;

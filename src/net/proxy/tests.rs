@@ -281,7 +281,7 @@ fn a_network_is_so_many_bits_of_an_address() {
 
 /// The header says so, whatever follows, and nothing before it is complete.
 fn holds(header: &[u8], addresses: Option<Addresses>) {
-    let expected = Header {
+    let expected = ProxyHeader {
         length: header.len(),
         addresses,
         tls: false,

@@ -25,7 +25,7 @@ use rustls::{RootCertStore, ServerConfig, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
 use super::oddity::{self, Oddity};
-use super::x509::Facts;
+use super::x509::CertificateFacts;
 
 /// All certificates of the server.
 pub struct Certificates {
@@ -151,7 +151,7 @@ impl Certificates {
     }
 
     fn build(
-        keys: Vec<(CertifiedKey, Facts)>,
+        keys: Vec<(CertifiedKey, CertificateFacts)>,
         policy: Policy,
         provider: Arc<CryptoProvider>,
         before: Option<&Certificates>,
@@ -180,7 +180,7 @@ impl Certificates {
     }
 
     /// Whether these are its certificates, in this order.
-    fn has(&self, keys: &[(CertifiedKey, Facts)]) -> bool {
+    fn has(&self, keys: &[(CertifiedKey, CertificateFacts)]) -> bool {
         let own = self.identities.iter().map(|identity| Some(&identity.leaf));
         own.eq(keys.iter().map(|(key, _)| key.cert.first()))
     }
@@ -188,7 +188,7 @@ impl Certificates {
     fn identity(
         &self,
         certified: CertifiedKey,
-        facts: &Facts,
+        facts: &CertificateFacts,
         verifier: Arc<dyn ClientCertVerifier>,
     ) -> Result<Identity, TlsError> {
         let leaf = certified
@@ -307,7 +307,10 @@ pub fn make_self_signed(
     Ok((certificate.pem(), Zeroizing::new(key.serialize_pem())))
 }
 
-fn read_pair(pair: Pair<'_>, provider: &CryptoProvider) -> Result<(CertifiedKey, Facts), TlsError> {
+fn read_pair(
+    pair: Pair<'_>,
+    provider: &CryptoProvider,
+) -> Result<(CertifiedKey, CertificateFacts), TlsError> {
     let chain = CertificateDer::pem_slice_iter(pair.chain)
         .collect::<Result<Vec<_>, _>>()
         .map_err(TlsError::Chain)?;
@@ -325,9 +328,9 @@ fn join(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
-) -> Result<(CertifiedKey, Facts), TlsError> {
+) -> Result<(CertifiedKey, CertificateFacts), TlsError> {
     let leaf = chain.first().ok_or(TlsError::EmptyChain)?;
-    let facts = Facts::read(leaf).ok_or(TlsError::BadCertificate)?;
+    let facts = CertificateFacts::read(leaf).ok_or(TlsError::BadCertificate)?;
     let key = provider
         .key_provider
         .load_private_key(key)
@@ -336,7 +339,7 @@ fn join(
         (Some(of_key), Some(certified)) if of_key.as_ref() != certified => {
             let mut others = chain
                 .iter()
-                .filter_map(|der| Facts::read(der)?.public_key());
+                .filter_map(|der| CertificateFacts::read(der)?.public_key());
             Err(match others.any(|other| other == of_key.as_ref()) {
                 true => TlsError::NotFirst,
                 false => TlsError::Mismatch,

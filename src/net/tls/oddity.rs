@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 
-use super::x509::Facts;
+use super::x509::CertificateFacts;
 
 /// Something odd about a chain that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,10 @@ pub enum Oddity {
 
 /// All that is odd of a chain whose first certificate is the server's.
 pub(super) fn find(chain: &[CertificateDer<'_>], now: SystemTime) -> Vec<Oddity> {
-    let facts: Vec<Facts> = chain.iter().filter_map(|der| Facts::read(der)).collect();
+    let facts: Vec<CertificateFacts> = chain
+        .iter()
+        .filter_map(|der| CertificateFacts::read(der))
+        .collect();
     let mut found = Vec::new();
     let Some(leaf) = facts.first() else {
         return found;
@@ -59,7 +62,7 @@ pub(super) fn find(chain: &[CertificateDer<'_>], now: SystemTime) -> Vec<Oddity>
 
 /// Whether each certificate is followed by its issuer, as RFC 5246 7.4.2 wants it and as clients of
 /// today still need it for the first one.
-fn link(facts: &[Facts]) -> Option<Oddity> {
+fn link(facts: &[CertificateFacts]) -> Option<Oddity> {
     for (place, certificate) in facts.iter().enumerate() {
         let rest = facts.get(place + 1..).unwrap_or_default();
         let is_linked = certificate.is_issued_by(certificate)

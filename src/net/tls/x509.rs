@@ -15,15 +15,15 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 use x509_cert::time::Time;
 
 /// A certificate, decoded.  How it is profiled does not matter here: clients judge that.
-pub(super) struct Facts {
+pub(super) struct CertificateFacts {
     certificate: CertificateInner<Raw>,
 }
 
-impl Facts {
+impl CertificateFacts {
     /// None if it is no certificate.
-    pub fn read(der: &[u8]) -> Option<Facts> {
+    pub fn read(der: &[u8]) -> Option<CertificateFacts> {
         let certificate = CertificateInner::from_der(der).ok()?;
-        Some(Facts { certificate })
+        Some(CertificateFacts { certificate })
     }
 
     /// The DNS names it is for, in lower case; `*.` may stand for one label (RFC 6125 6.4.3).
@@ -73,7 +73,7 @@ impl Facts {
 
     /// Whether the other has signed this one, by the names and, if they are given, by the
     /// identifiers of the keys, because an authority can have several keys.
-    pub fn is_issued_by(&self, other: &Facts) -> bool {
+    pub fn is_issued_by(&self, other: &CertificateFacts) -> bool {
         let (own, theirs) = (
             self.certificate.tbs_certificate(),
             other.certificate.tbs_certificate(),

@@ -56,7 +56,7 @@ fn a_file_that_became_shorter_is_made_up_for_with_spaces() {
     text.release();
     let body = Body::of_file(&text, span, 0, span.crlf_size());
     assert_eq!(sent(body, &mut text, 4), b"01234       ");
-    let body = Body::decoded(span, Decoder::new(Encoding::Base64, true), 0, 6);
+    let body = Body::decoded(span, TransferDecoder::new(Encoding::Base64, true), 0, 6);
     assert_eq!(sent(body, &mut text, 100).len(), 6);
 }
 
@@ -74,7 +74,7 @@ fn no_octet_is_written_past_the_time_slice() {
 fn a_decoded_part_is_cut_where_the_client_asked() {
     let mut text = text_of(b"aGVsbG8s\nIHdvcmxk\n");
     let span = whole(&mut text);
-    let decoder = || Decoder::new(Encoding::Base64, true);
+    let decoder = || TransferDecoder::new(Encoding::Base64, true);
     let body = Body::decoded(span, decoder(), 0, 12);
     assert_eq!(sent(body, &mut text, 5), b"hello, world");
     let body = Body::decoded(span, decoder(), 7, 3);

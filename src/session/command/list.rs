@@ -7,7 +7,7 @@ use super::{Command, Context, Progress, Start};
 use crate::imap::list::{Attributes, List as Request, Pattern};
 use crate::imap::response::{self, Listed};
 use crate::session::reply::Reply;
-use entries::Entry;
+use entries::ListEntry;
 
 pub fn list(request: Request, context: &mut Context<'_>) -> Start {
     if request.patterns.iter().all(Pattern::is_empty) {
@@ -51,7 +51,7 @@ fn tell_root(reference: Option<&Pattern>, lsub: bool, context: &mut Context<'_>)
 }
 
 struct List {
-    entries: std::vec::IntoIter<Entry>,
+    entries: std::vec::IntoIter<ListEntry>,
     /// `None`: this is LSUB.
     request: Option<Request>,
     /// The status of the mailbox listed last.
@@ -97,7 +97,7 @@ impl Command for List {
 }
 
 impl List {
-    fn write(&mut self, entry: Entry, context: &mut Context<'_>) {
+    fn write(&mut self, entry: ListEntry, context: &mut Context<'_>) {
         let dialect = context.client.imap.dialect();
         let attributes = entry.attributes;
         let listed = Listed {

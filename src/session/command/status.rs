@@ -10,7 +10,7 @@ use crate::imap::mailbox::MailboxArgument;
 use crate::imap::response::{self, StatusValue};
 use crate::log::ONCE;
 use crate::mail::MailboxName;
-use crate::maildir::folder::{Folder, Look, MessageError, Status, Step};
+use crate::maildir::folder::{Folder, FolderStatus, Look, MessageError, Step};
 use crate::session::connection::Patience;
 use crate::session::reply::{About, Reply};
 use crate::store::mailbox::Effort;
@@ -185,7 +185,7 @@ impl Inquiry {
 
 /// A mailbox's status, or why it is not known yet.
 enum Found {
-    Status(Status),
+    Status(FolderStatus),
     /// The time slice is used up.
     Again,
     /// Another program holds a lock.
@@ -203,12 +203,12 @@ impl Found {
     }
 }
 
-fn status_of(folder: &Folder) -> Status {
+fn status_of(folder: &Folder) -> FolderStatus {
     let first_recent = folder.first_recent();
     let recent = folder.messages().iter().rev();
     let recent = recent.take_while(|message| message.uid() >= first_recent);
     let recent = recent.filter(|message| !message.is_gone()).count();
-    Status {
+    FolderStatus {
         uid_validity: folder.uid_validity(),
         uid_next: folder.uid_next(),
         highest_modseq: folder.highest_modseq(),
@@ -218,7 +218,7 @@ fn status_of(folder: &Folder) -> Status {
     }
 }
 
-fn value<'s>(item: StatusItem, status: &'s Status, config: &Config) -> StatusValue<'s> {
+fn value<'s>(item: StatusItem, status: &'s FolderStatus, config: &Config) -> StatusValue<'s> {
     let number = |n: u32| StatusValue::Number(n.into());
     match item {
         StatusItem::Messages => number(status.counts.messages),

@@ -102,7 +102,7 @@ pub fn uidlist(input: &[u8]) {
     }
     let lock = scratch.lock();
     let before = Told::by(&list);
-    let all = &mut |_, _: roost::maildir::dovecot::uidlist::Record<'_>| true;
+    let all = &mut |_, _: roost::maildir::dovecot::uidlist::UidlistRecord<'_>| true;
     list.rewrite(&scratch.dir, &lock, &Access::PRIVATE, all, Durable::Never)
         .expect("it can be written");
     assert_eq!(Told::by(&list), before);

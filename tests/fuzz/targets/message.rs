@@ -6,14 +6,14 @@ use roost::message::address::{address_text, parse_addresses};
 use roost::message::body_structure::write_body_structure;
 use roost::message::charset;
 use roost::message::content::Content;
-use roost::message::crlf::{Counter, Span, ToCrlf, ToLf};
+use roost::message::crlf::{CrlfCounter, Span, ToCrlf, ToLf};
 use roost::message::date::parse_date;
 use roost::message::encoded_word;
 use roost::message::envelope::write_envelope;
 use roost::message::header::{FieldFilter, HeaderEnd, fields, unfold};
-use roost::message::mime::{Kind, Part, Scanner, Structure};
+use roost::message::mime::{Part, PartKind, Scanner, Structure};
 use roost::message::search::{Needle, Scope, Searcher};
-use roost::message::transfer::{Decoder, Encoding};
+use roost::message::transfer::{Encoding, TransferDecoder};
 use std::rc::Rc;
 
 /// The tree of parts. It does not depend on the cuts, lies within the message, and makes legal
@@ -62,7 +62,7 @@ fn within(part: &Part, outer: Span, input: &[u8]) {
     measured(part.header, input);
     measured(part.body, input);
     match &part.kind {
-        Kind::Multipart(parts) => {
+        PartKind::Multipart(parts) => {
             assert!(!parts.is_empty());
             let mut rest = part.body;
             for inner in parts {
@@ -70,8 +70,8 @@ fn within(part: &Part, outer: Span, input: &[u8]) {
                 rest.start = inner.body.end;
             }
         }
-        Kind::Message(message) => within(message, part.body, input),
-        Kind::Text | Kind::Other | Kind::Opaque => {}
+        PartKind::Message(message) => within(message, part.body, input),
+        PartKind::Text | PartKind::Other | PartKind::Opaque => {}
     }
 }
 
@@ -174,7 +174,7 @@ pub fn transfer(input: &[u8]) {
     for encoding in [Identity, Base64, QuotedPrintable, Unknown] {
         for crlf in [false, true] {
             same_for_all_cuts(input, |pieces| {
-                let mut decoder = Decoder::new(encoding, crlf);
+                let mut decoder = TransferDecoder::new(encoding, crlf);
                 let mut out = Vec::new();
                 pieces
                     .iter()
@@ -193,7 +193,7 @@ pub fn transfer(input: &[u8]) {
         "none",
     ] {
         same_for_all_cuts(input, |pieces| {
-            let mut decoder = charset::Decoder::new(label.as_bytes());
+            let mut decoder = charset::CharsetDecoder::new(label.as_bytes());
             let mut out = String::new();
             pieces
                 .iter()
@@ -222,7 +222,7 @@ pub fn transfer(input: &[u8]) {
         out
     });
     let size = same_for_all_cuts(input, |pieces| {
-        let mut counter = Counter::default();
+        let mut counter = CrlfCounter::default();
         pieces.iter().for_each(|piece| counter.push(piece));
         counter.span().crlf_size()
     });

@@ -4,7 +4,7 @@ use super::log::{LITTLE_ENDIAN, NEXT_UID_OFFSET, UID_VALIDITY_OFFSET, u16_at, u3
 
 /// What the header says; the messages' records are not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Index {
+pub(super) struct DovecotIndex {
     pub id: u32,
     pub uid_validity: u32,
     pub next_uid: u32,
@@ -28,10 +28,10 @@ pub(super) fn header_size(start: &[u8; SIZES]) -> u32 {
     u32_at(start, 4).unwrap_or(0).min(HEADER_MAX)
 }
 
-impl Index {
+impl DovecotIndex {
     /// `bytes` is the header, as long as it says itself.  None: not an index, marked broken by
     /// Dovecot, or of a kind that is not understood here.
-    pub fn parse(bytes: &[u8]) -> Option<Index> {
+    pub fn parse(bytes: &[u8]) -> Option<DovecotIndex> {
         let base = usize::from(u16_at(bytes, 2)?);
         let known = *bytes.first()? == MAJOR_VERSION
             && *bytes.get(12)? == LITTLE_ENDIAN
@@ -42,7 +42,7 @@ impl Index {
         if !known {
             return None;
         }
-        let mut index = Index {
+        let mut index = DovecotIndex {
             id: u32_at(bytes, 16)?,
             uid_validity: u32_at(bytes, usize::from(UID_VALIDITY_OFFSET))?,
             next_uid: u32_at(bytes, usize::from(NEXT_UID_OFFSET))?,

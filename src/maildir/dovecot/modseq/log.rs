@@ -1,10 +1,10 @@
 //! The records of `dovecot.index.log`.
 
-use super::Summary;
+use super::LogSummary;
 
 /// What the first 40 bytes of a log say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct LogHeader {
     pub header_size: u32,
     pub index_id: u32,
     pub file_seq: u32,
@@ -12,10 +12,10 @@ pub(super) struct Header {
     minor_version: u8,
 }
 
-impl Header {
+impl LogHeader {
     /// None: not a log, marked broken by Dovecot, or of a kind that is not understood here.
-    pub fn parse(bytes: &[u8]) -> Option<Header> {
-        let header = Header {
+    pub fn parse(bytes: &[u8]) -> Option<LogHeader> {
+        let header = LogHeader {
             header_size: u32::from(u16_at(bytes, 2)?),
             index_id: u32_at(bytes, 4)?,
             file_seq: u32_at(bytes, 8)?,
@@ -89,21 +89,21 @@ pub(super) fn push_record(records: &mut Vec<u8>, kind: u32, body: &[u8]) {
 
 /// A walk along the records of one log.
 #[derive(Clone, Debug)]
-pub(super) struct Walk {
+pub(super) struct LogWalk {
     /// Where the next record begins.
     pub offset: u64,
-    pub summary: Summary,
+    pub summary: LogSummary,
     /// Modseqs of records that begin before this are already in `summary`.
     count_from: u64,
 }
 
-impl Walk {
-    pub fn start(header: &Header) -> Walk {
-        Walk {
+impl LogWalk {
+    pub fn start(header: &LogHeader) -> LogWalk {
+        LogWalk {
             offset: u64::from(header.header_size),
-            summary: Summary {
+            summary: LogSummary {
                 highest_modseq: header.initial_modseq,
-                ..Summary::default()
+                ..LogSummary::default()
             },
             count_from: 0,
         }
@@ -115,7 +115,7 @@ impl Walk {
     }
 
     /// Takes in the whole records among `bytes`, which begin at `offset` of the file.
-    pub fn feed(&mut self, header: &Header, mut bytes: &[u8]) {
+    pub fn feed(&mut self, header: &LogHeader, mut bytes: &[u8]) {
         while let Some(size) = bytes.first_chunk().and_then(|&size| decode_size(size)) {
             let Some((record, rest)) = bytes.split_at_checked(size as usize) else {
                 break;
@@ -134,7 +134,7 @@ impl Walk {
         }
     }
 
-    fn take(&mut self, header: &Header, kind: u32, body: &[u8]) {
+    fn take(&mut self, header: &LogHeader, kind: u32, body: &[u8]) {
         if self.offset >= self.count_from {
             count(
                 &mut self.summary.highest_modseq,

@@ -324,11 +324,11 @@ fn a_held_lock_is_busy_and_a_broken_log_is_left_alone() {
 #[test]
 fn a_log_cut_anywhere_tells_what_is_whole() {
     let mut file = log::new_header(7, 1);
-    let header = Header::parse(&file).unwrap();
+    let header = LogHeader::parse(&file).unwrap();
     file.extend(log::raising_records(100, false));
     file.extend(log::raising_records(200, false));
     for cut in HEADER..=file.len() {
-        let mut walk = Walk::start(&header);
+        let mut walk = LogWalk::start(&header);
         walk.feed(&header, &file[HEADER..cut]);
         let expected = [7, 100, 200][(cut - HEADER) / 20];
         assert_eq!(walk.summary.highest_modseq, expected);
@@ -349,9 +349,9 @@ proptest! {
             file.clear();
         }
         file.extend(&bytes);
-        let _ = Index::parse(&file);
-        if let Some(header) = Header::parse(&file) {
-            let mut walk = Walk::start(&header);
+        let _ = DovecotIndex::parse(&file);
+        if let Some(header) = LogHeader::parse(&file) {
+            let mut walk = LogWalk::start(&header);
             walk.feed(&header, file.get(HEADER..).unwrap_or_default());
             prop_assert!(walk.offset <= file.len() as u64);
         }
@@ -367,8 +367,8 @@ proptest! {
             log::push_record(&mut bytes, kind, &body);
         }
         for start in [0, 1] {
-            let header = Header::parse(&log::new_header(start, 1)).unwrap();
-            let mut walk = Walk::start(&header);
+            let header = LogHeader::parse(&log::new_header(start, 1)).unwrap();
+            let mut walk = LogWalk::start(&header);
             walk.feed(&header, &bytes);
             prop_assert!(walk.offset - 40 <= bytes.len() as u64);
         }

@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 
 /// What the first line says, of either version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub layout: Layout,
+pub(super) struct UidlistHeader {
+    pub layout: RecordForm,
     /// Both are above 0, or the line is lost.
     pub numbers: Option<Numbers>,
     /// 32 lower-case hexadecimal digits.
@@ -24,7 +24,7 @@ pub(super) struct Numbers {
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum RecordForm {
     /// Version 1: `<uid> <name>`
     Plain,
     /// Version 3: `<uid>[ <key><value>...] :<name>`
@@ -35,16 +35,16 @@ pub(super) enum Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnknownVersion(pub u8);
 
-impl Header {
-    pub fn parse(line: &[u8]) -> Result<Header, UnknownVersion> {
+impl UidlistHeader {
+    pub fn parse(line: &[u8]) -> Result<UidlistHeader, UnknownVersion> {
         // A file that passed a Windows host is none the worse for it.
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match line.split_at_checked(2) {
-            Some((b"1 ", rest)) => Ok(Header::parse_plain(rest)),
-            Some((b"3 ", rest)) => Ok(Header::parse_keyed(rest)),
+            Some((b"1 ", rest)) => Ok(UidlistHeader::parse_plain(rest)),
+            Some((b"3 ", rest)) => Ok(UidlistHeader::parse_keyed(rest)),
             Some(([version @ b'0'..=b'9', b' '], _)) => Err(UnknownVersion(version - b'0')),
-            _ => Ok(Header::lost(Layout::Keyed)),
+            _ => Ok(UidlistHeader::lost(RecordForm::Keyed)),
         }
     }
 
@@ -62,8 +62,8 @@ impl Header {
         line
     }
 
-    fn lost(layout: Layout) -> Header {
-        Header {
+    fn lost(layout: RecordForm) -> UidlistHeader {
+        UidlistHeader {
             layout,
             numbers: None,
             guid: None,
@@ -73,8 +73,8 @@ impl Header {
     }
 
     /// `<uidvalidity> <nextuid>`
-    fn parse_plain(line: &[u8]) -> Header {
-        let mut header = Header::lost(Layout::Plain);
+    fn parse_plain(line: &[u8]) -> UidlistHeader {
+        let mut header = UidlistHeader::lost(RecordForm::Plain);
         let mut fields = fields(line);
         let numbers = (
             fields.next().and_then(number),
@@ -85,8 +85,8 @@ impl Header {
         header
     }
 
-    fn parse_keyed(line: &[u8]) -> Header {
-        let mut header = Header::lost(Layout::Keyed);
+    fn parse_keyed(line: &[u8]) -> UidlistHeader {
+        let mut header = UidlistHeader::lost(RecordForm::Keyed);
         let (mut numbers, mut guids) = ((None, None), 0);
         for field in fields(line) {
             match field {

@@ -23,13 +23,13 @@ use hashbrown::hash_table::{Entry as Slot, HashTable};
 use memchr::{memchr, memchr3, memrchr};
 use std::hash::BuildHasher;
 
-use super::header::Layout;
+use super::header::RecordForm;
 use crate::mail::Uid;
 use crate::maildir::disk::filename;
 
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct UidlistRecord<'a> {
     pub uid: Uid,
     /// The file's base name.
     pub base: &'a [u8],
@@ -37,7 +37,7 @@ pub struct Record<'a> {
     pub keys: &'a [u8],
 }
 
-impl<'a> Record<'a> {
+impl<'a> UidlistRecord<'a> {
     /// Key `G`: the message's GUID where it is not the base name.
     pub fn guid(&self) -> Option<&'a [u8]> {
         self.value(b'G')
@@ -115,7 +115,7 @@ struct Entry {
 
 /// What [`Records::take_in`] met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Met {
+pub(super) struct MetRecord {
     /// How many things were wrong, and what and where (which byte of the text) the first was.
     pub flaws: usize,
     pub first: Option<(usize, &'static str)>,
@@ -185,8 +185,8 @@ impl Records {
     }
 
     /// Takes in all whole lines that are new.
-    pub fn take_in(&mut self, layout: Layout) -> Met {
-        let (mut met, old) = (Met::default(), self.entries.len());
+    pub fn take_in(&mut self, layout: RecordForm) -> MetRecord {
+        let (mut met, old) = (MetRecord::default(), self.entries.len());
         // The last entry need not have it: some have been left out.
         let mut last = self.highest;
         let mut ordered = true;
@@ -252,11 +252,11 @@ impl Records {
         self.entries.len()
     }
 
-    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+    pub fn get(&self, index: usize) -> Option<UidlistRecord<'_>> {
         self.entries.get(index).map(|entry| self.record(entry))
     }
 
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = UidlistRecord<'_>> + ExactSizeIterator {
         self.entries.iter().map(|entry| self.record(entry))
     }
 
@@ -272,11 +272,11 @@ impl Records {
         self.by_base.find(hash, same).map(|&index| index as usize)
     }
 
-    fn record(&self, entry: &Entry) -> Record<'_> {
+    fn record(&self, entry: &Entry) -> UidlistRecord<'_> {
         let base = entry.base as usize;
         let keys = base.saturating_sub(usize::from(entry.keys_length))..base;
         let keys = self.text.get(keys).unwrap_or_default();
-        Record {
+        UidlistRecord {
             uid: Uid(entry.uid),
             base: base_of(&self.text, entry),
             keys: keys.strip_suffix(b":").unwrap_or(keys).trim_ascii(),
@@ -346,7 +346,7 @@ impl Records {
     }
 }
 
-impl Met {
+impl MetRecord {
     fn note(&mut self, at: usize, flaw: &'static str) {
         self.flaws += 1;
         self.first.get_or_insert((at, flaw));
@@ -379,7 +379,7 @@ fn base_at<'a>(text: &'a [u8], entries: &[Entry], index: u32) -> &'a [u8] {
 fn read_line(
     line: &[u8],
     at: usize,
-    layout: Layout,
+    layout: RecordForm,
 ) -> impl Iterator<Item = (Option<Entry>, Option<&'static str>)> {
     let (first, second) = match read_record(line, at, layout) {
         Ok(Line::Sound(entry)) => ((Some(entry), None), None),
@@ -401,7 +401,7 @@ enum Line {
 /// record of version 1 = uid SP name
 /// record of version 3 = uid *(SP key value) SP ":" name
 /// ```
-fn read_record(line: &[u8], at: usize, layout: Layout) -> Result<Line, &'static str> {
+fn read_record(line: &[u8], at: usize, layout: RecordForm) -> Result<Line, &'static str> {
     let mut flaw = None;
     // A crashed system may leave NULs where data should have been written.
     let blank = |byte: &u8| *byte == 0 || byte.is_ascii_whitespace();
@@ -412,8 +412,8 @@ fn read_record(line: &[u8], at: usize, layout: Layout) -> Result<Line, &'static 
     let text = line.get(begin..).unwrap_or_default();
     let (uid, rest) = leading_uid(text).ok_or("no UID")?;
     let (keys, name) = match (layout, rest.strip_prefix(b" ").ok_or("no record")?) {
-        (Layout::Plain, name) => (&b""[..], name.trim_ascii_start()),
-        (Layout::Keyed, rest) => {
+        (RecordForm::Plain, name) => (&b""[..], name.trim_ascii_start()),
+        (RecordForm::Keyed, rest) => {
             let (keys, name, sound) = split_keys(rest).ok_or("no name")?;
             if !sound {
                 flaw = Some("a key that is none");

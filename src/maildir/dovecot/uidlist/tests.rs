@@ -49,7 +49,7 @@ fn append(scratch: &Scratch, list: &mut Uidlist, names: &[&str]) -> Result<u32, 
 
 fn rewrite(scratch: &Scratch, list: &mut Uidlist, dead: &[u32]) -> Result<(), UidlistError> {
     let lock = lock(scratch);
-    let mut live = |_: usize, record: Record<'_>| !dead.contains(&record.uid.0);
+    let mut live = |_: usize, record: UidlistRecord<'_>| !dead.contains(&record.uid.0);
     list.rewrite(
         &scratch.dir,
         &lock,
@@ -323,7 +323,7 @@ fn the_data_is_on_disk_before_the_rename_and_the_rename_before_the_return() {
     let mut list = read(&scratch);
     let lock = lock(&scratch);
     fault::count();
-    let mut live = |_: usize, _: Record<'_>| true;
+    let mut live = |_: usize, _: UidlistRecord<'_>| true;
     list.rewrite(
         &scratch.dir,
         &lock,

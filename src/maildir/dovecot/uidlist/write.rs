@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::header::{Header, Layout, Numbers};
-use super::records::{Record, Records, UID_MAX};
+use super::header::{Numbers, RecordForm, UidlistHeader};
+use super::records::{Records, UID_MAX, UidlistRecord};
 use super::{FILE, Uidlist, Version, place};
 use crate::mail::Uid;
 use crate::maildir::disk::dir::{
@@ -71,7 +71,7 @@ impl Uidlist {
         dir: &Dir,
         lock: &Lock,
         access: &Access,
-        live: &mut dyn FnMut(usize, Record<'_>) -> bool,
+        live: &mut dyn FnMut(usize, UidlistRecord<'_>) -> bool,
         durable: Durable,
     ) -> Result<(), UidlistError> {
         self.check(dir, lock)?;
@@ -178,7 +178,7 @@ impl Uidlist {
         &mut self,
         dir: &Dir,
         access: &Access,
-        live: &mut dyn FnMut(usize, Record<'_>) -> bool,
+        live: &mut dyn FnMut(usize, UidlistRecord<'_>) -> bool,
         (new, next_uid): (&[u8], u32),
         durable: Durable,
     ) -> Result<(), UidlistError> {
@@ -189,7 +189,7 @@ impl Uidlist {
             uid_validity: self.uid_validity(),
             next_uid,
         };
-        let mut text = Header::format(numbers, &self.guid, &self.others);
+        let mut text = UidlistHeader::format(numbers, &self.guid, &self.others);
         text.reserve(self.records.taken() + new.len());
         for (index, record) in self.records.iter().enumerate() {
             if live(index, record) {
@@ -204,7 +204,7 @@ impl Uidlist {
         let mut records = Records::new(text);
         records.take_header();
         self.records = records;
-        self.layout = Layout::Keyed;
+        self.layout = RecordForm::Keyed;
         self.numbers = Some(numbers);
         (self.rewrite, self.damaged) = (false, false);
         self.take_in(dir, FILE);
@@ -274,7 +274,7 @@ impl New<'_> {
             .filter(|guid| *guid != self.base && !guid.is_empty() && guid.len() <= NAME_MAX)
             .filter(|guid| !guid.iter().any(|byte| ends_it(byte) || *byte == b' '))
             .map(|guid| [b"G", guid].concat());
-        let record = Record {
+        let record = UidlistRecord {
             uid,
             base: self.base,
             keys: keys.as_deref().unwrap_or_default(),

@@ -23,7 +23,7 @@ pub struct Counts {
 
 /// What STATUS asks of a folder that is not open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
+pub struct FolderStatus {
     pub uid_validity: u32,
     pub uid_next: u32,
     pub highest_modseq: u64,

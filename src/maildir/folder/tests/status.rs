@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn status(mail: &Mail) -> Option<Status> {
+fn status(mail: &Mail) -> Option<FolderStatus> {
     super::super::status(&mail.maildir, mail.scratch.path(), now()).unwrap()
 }
 
@@ -26,7 +26,7 @@ fn status_comes_from_the_header_as_long_as_nothing_changed() {
         unmeasured: 0,
         first_unseen: Some(Uid(2)),
     };
-    let expected = Status {
+    let expected = FolderStatus {
         uid_validity: validity,
         uid_next: 3,
         highest_modseq: highest,

@@ -14,12 +14,12 @@ pub(super) fn is_file_header(bytes: &[u8], uid_validity: u32) -> bool {
 
 /// Records to be written together.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(super) struct CacheBatch {
     table: Vec<u8>,
     records: Vec<u8>,
 }
 
-impl Batch {
+impl CacheBatch {
     /// Adds a record; returns where it begins among the records.  `bytes` is no longer than
     /// `BYTES_MAX`.
     pub fn push(&mut self, uid: u32, bytes: &[u8]) -> u32 {

@@ -142,7 +142,7 @@ fn a_torn_batch_is_stepped_over() {
             .unwrap();
         // One who appends without having looked, as a write that was under way.
         let [batch, next] = [30, 40].map(|uid| {
-            let mut batch = Batch::default();
+            let mut batch = CacheBatch::default();
             batch.push(uid, &text(uid));
             batch.encode()
         });

@@ -9,7 +9,7 @@ use super::*;
 fn the_hash_of_a_certificate_is_that_of_its_signature_but_no_broken_one() {
     for (text, hash) in CERTIFICATES {
         let der = STANDARD.decode(text).unwrap();
-        let facts = Facts::read(&der).unwrap();
+        let facts = CertificateFacts::read(&der).unwrap();
         let found = facts.end_point(&der).unwrap();
         let found: String = found.iter().map(|octet| format!("{octet:02x}")).collect();
         assert_eq!(found, hash);
@@ -20,7 +20,7 @@ fn the_hash_of_a_certificate_is_that_of_its_signature_but_no_broken_one() {
 fn what_is_no_certificate_or_only_part_of_one_is_none() {
     let der = STANDARD.decode(CERTIFICATES[0].0).unwrap();
     for end in 0..der.len() {
-        assert!(Facts::read(&der[..end]).is_none());
+        assert!(CertificateFacts::read(&der[..end]).is_none());
     }
 }
 

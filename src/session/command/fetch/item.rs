@@ -8,7 +8,7 @@ use crate::maildir::disk::dir::DiskResult;
 use crate::maildir::folder::state::messages::Message;
 use crate::maildir::folder::{Folder, MessageError};
 use crate::message::crlf::{Span, ToCrlf};
-use crate::message::transfer::{Decoder, Encoding};
+use crate::message::transfer::{Encoding, TransferDecoder};
 use crate::message::{HEADER_MAX, header};
 use crate::session::body::{Body, up_to};
 use crate::session::command::{Context, Progress};
@@ -132,22 +132,22 @@ pub fn write_fact(
         .map_err(|_| MessageError::Gone)?;
     let message = mailbox.folder.messages().get(index);
     let message = message.ok_or(MessageError::Gone)?;
-    let facts = Facts::new(&mailbox.folder, cursor, client.manner());
+    let facts = MessageFacts::new(&mailbox.folder, cursor, client.manner());
     facts.write(item, index, message, line, client.out.writer());
     Ok(())
 }
 
 /// What the folder's table says of its messages to one client.
-pub struct Facts<'m> {
+pub struct MessageFacts<'m> {
     folder: &'m Folder,
     cursor: &'m Cursor,
     names: KeywordNames<'m>,
     rev2: bool,
 }
 
-impl<'m> Facts<'m> {
-    pub fn new(folder: &'m Folder, cursor: &'m Cursor, manner: Manner) -> Facts<'m> {
-        Facts {
+impl<'m> MessageFacts<'m> {
+    pub fn new(folder: &'m Folder, cursor: &'m Cursor, manner: Manner) -> MessageFacts<'m> {
+        MessageFacts {
             folder,
             cursor,
             names: KeywordNames::new(folder),
@@ -381,7 +381,7 @@ fn encoded(
 
 /// How far the search for the size of a decoded part has come.
 pub struct Measure {
-    decoder: Decoder,
+    decoder: TransferDecoder,
     at: u64,
     size: u64,
     /// There are NULs in it.
@@ -391,7 +391,7 @@ pub struct Measure {
 impl Measure {
     fn new(encoded: &Encoded) -> Measure {
         Measure {
-            decoder: Decoder::new(encoded.encoding, true),
+            decoder: TransferDecoder::new(encoded.encoding, true),
             at: encoded.span.start,
             size: 0,
             nul: false,
@@ -457,7 +457,7 @@ fn write_binary(
     let out = context.client.out.writer();
     line.binary_literal(out, part, partial, length, measure.nul);
     context.client.counters.count_part(length);
-    let decoder = Decoder::new(encoded.encoding, true);
+    let decoder = TransferDecoder::new(encoded.encoding, true);
     Ok(Some(Body::decoded(encoded.span, decoder, first, length)))
 }
 

@@ -9,7 +9,7 @@ mod item;
 
 use std::time::SystemTime;
 
-use item::Facts;
+use item::MessageFacts;
 
 use super::{
     Command, Context, Progress, Start, report_unread, selected_mailbox, uids_of, use_condstore,
@@ -54,7 +54,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
         tells_modseq: request.items.contains(&FetchItem::ModSeq),
         modseq_told: 0,
         needs: Needs::of(&request.items),
-        from_table: !marks_seen && request.items.iter().all(Facts::answer),
+        from_table: !marks_seen && request.items.iter().all(MessageFacts::answer),
         request,
         uids,
         walk: Walk::default(),
@@ -237,7 +237,7 @@ impl Fetch {
         let mailbox = mailboxes.get(self.mailbox)?;
         let cursor = mailbox.cursor(client.id)?;
         let folder = &mailbox.folder;
-        let facts = Facts::new(folder, cursor, client.manner());
+        let facts = MessageFacts::new(folder, cursor, client.manner());
         let items = &self.request.items;
         for told in 1u32.. {
             let before = self.walk;
@@ -248,7 +248,7 @@ impl Fetch {
             let message = counted.message;
             let since = self.request.changed_since;
             if since.is_none_or(|since| message.modseq() > since) {
-                if !items.iter().all(|item| Facts::know(item, message)) {
+                if !items.iter().all(|item| MessageFacts::know(item, message)) {
                     self.walk = before;
                     return None;
                 }

@@ -6,12 +6,12 @@ use std::collections::{HashMap, HashSet};
 use crate::imap::list::{Attributes, List as Request, Pattern, Selection};
 use crate::imap::namespace::Namespaces;
 use crate::mail::MailboxName;
-use crate::maildir::tree::{Mailbox, Role};
+use crate::maildir::tree::{ListedMailbox, Role};
 use crate::session::command::Context;
 use crate::store::OpenError;
 
 /// One response.
-pub struct Entry {
+pub struct ListEntry {
     /// `None`: a name above others, which is no mailbox's.
     pub name: Option<MailboxName>,
     /// With the prefix of its namespace.
@@ -37,7 +37,7 @@ struct Shown {
 }
 
 /// What LIST shows, in the tree's order.
-pub fn listed(request: &Request, context: &mut Context<'_>) -> Result<Vec<Entry>, OpenError> {
+pub fn listed(request: &Request, context: &mut Context<'_>) -> Result<Vec<ListEntry>, OpenError> {
     let mut mailboxes = context.mailboxes.list()?;
     let mut subscriptions = Vec::new();
     if request.select.subscribed || request.returns.subscribed {
@@ -56,7 +56,10 @@ pub fn listed(request: &Request, context: &mut Context<'_>) -> Result<Vec<Entry>
 
 /// What LSUB shows: subscribed names, and names above them that match where they do not
 /// (RFC 3501 6.3.9).
-pub fn subscribed(pattern: &Pattern, context: &mut Context<'_>) -> Result<Vec<Entry>, OpenError> {
+pub fn subscribed(
+    pattern: &Pattern,
+    context: &mut Context<'_>,
+) -> Result<Vec<ListEntry>, OpenError> {
     let subscriptions = context.mailboxes.subscriptions(context.now)?;
     let namespaces = context.client.imap.dialect().namespaces;
     let mut entries = Vec::new();
@@ -88,9 +91,9 @@ impl Scope<'_> {
     fn select(
         &self,
         request: &Request,
-        mailboxes: &[Mailbox],
+        mailboxes: &[ListedMailbox],
         subscriptions: &[MailboxName],
-        entries: &mut Vec<Entry>,
+        entries: &mut Vec<ListEntry>,
     ) {
         let Selection {
             subscribed,
@@ -129,7 +132,7 @@ impl Scope<'_> {
             if is_subscribed {
                 attributes |= Attributes::SUBSCRIBED;
             }
-            entries.push(Entry {
+            entries.push(ListEntry {
                 name: mailbox.name,
                 shown: mailbox.shown,
                 attributes,
@@ -138,7 +141,7 @@ impl Scope<'_> {
         }
     }
 
-    fn select_subscribed(&self, subscriptions: &[MailboxName], entries: &mut Vec<Entry>) {
+    fn select_subscribed(&self, subscriptions: &[MailboxName], entries: &mut Vec<ListEntry>) {
         let shown: Vec<MailboxName> = subscriptions
             .iter()
             .filter_map(|name| self.show(name))
@@ -147,7 +150,7 @@ impl Scope<'_> {
         let has_percent = self.patterns.iter().any(|pattern| pattern.has_percent());
         let mut above = HashSet::new();
         let mut add = |shown: MailboxName, attributes| {
-            entries.push(Entry {
+            entries.push(ListEntry {
                 name: None,
                 shown,
                 attributes,
@@ -182,7 +185,7 @@ impl Scope<'_> {
         }
     }
 
-    fn mailboxes(&self, mailboxes: &[Mailbox]) -> Vec<Shown> {
+    fn mailboxes(&self, mailboxes: &[ListedMailbox]) -> Vec<Shown> {
         let shown = mailboxes.iter().filter_map(|mailbox| {
             Some(Shown {
                 name: Some(mailbox.name.clone()),
@@ -249,7 +252,7 @@ fn with_parents(mut shown: Vec<Shown>) -> Vec<Shown> {
 }
 
 /// Subscribed mailboxes that do not exist are listed too when subscriptions are asked for.
-fn add_missing(mailboxes: &mut Vec<Mailbox>, subscriptions: &[MailboxName]) {
+fn add_missing(mailboxes: &mut Vec<ListedMailbox>, subscriptions: &[MailboxName]) {
     let known: HashSet<MailboxName> = mailboxes.iter().map(|m| m.name.clone()).collect();
     let missing: HashSet<&MailboxName> = subscriptions
         .iter()
@@ -257,7 +260,7 @@ fn add_missing(mailboxes: &mut Vec<Mailbox>, subscriptions: &[MailboxName]) {
         .collect();
     let mut missing: Vec<_> = missing.into_iter().cloned().collect();
     missing.sort();
-    mailboxes.extend(missing.into_iter().map(|name| Mailbox {
+    mailboxes.extend(missing.into_iter().map(|name| ListedMailbox {
         name,
         exists: false,
         children: false,

@@ -12,7 +12,9 @@ use crate::message::charset;
 use crate::message::search::{Needle, Scope};
 use crate::session::command::{Context, selected_mailbox, uids_of};
 use crate::session::reply::{self, Reply};
-use crate::store::query::{Comparison, Field, HeaderTest, Program, Source, Stamp, Test};
+use crate::store::query::{
+    AnswerSource, Comparison, DateKind, FieldKind, HeaderTest, Program, Test,
+};
 use crate::store::summary::Summary;
 
 pub fn compile(request: &Request, context: &mut Context<'_>) -> Result<Program, Reply> {
@@ -35,7 +37,7 @@ pub fn compile(request: &Request, context: &mut Context<'_>) -> Result<Program, 
 struct Compiler {
     charset: String,
     needles: Vec<(Rc<Needle>, Scope)>,
-    wants: Vec<Source>,
+    wants: Vec<AnswerSource>,
 }
 
 impl Compiler {
@@ -61,28 +63,31 @@ impl Compiler {
                     None => Test::Constant(false),
                 }
             }
-            SearchKey::Larger(size) => self.wanting(Source::Size, Test::Larger(*size)),
-            SearchKey::Smaller(size) => self.wanting(Source::Size, Test::Smaller(*size)),
-            SearchKey::Before(day) => self.day(Stamp::Internal, Comparison::Before, *day),
-            SearchKey::On(day) => self.day(Stamp::Internal, Comparison::On, *day),
-            SearchKey::Since(day) => self.day(Stamp::Internal, Comparison::Since, *day),
-            SearchKey::SavedBefore(day) => self.day(Stamp::Save, Comparison::Before, *day),
-            SearchKey::SavedOn(day) => self.day(Stamp::Save, Comparison::On, *day),
-            SearchKey::SavedSince(day) => self.day(Stamp::Save, Comparison::Since, *day),
+            SearchKey::Larger(size) => self.wanting(AnswerSource::Size, Test::Larger(*size)),
+            SearchKey::Smaller(size) => self.wanting(AnswerSource::Size, Test::Smaller(*size)),
+            SearchKey::Before(day) => self.day(DateKind::Internal, Comparison::Before, *day),
+            SearchKey::On(day) => self.day(DateKind::Internal, Comparison::On, *day),
+            SearchKey::Since(day) => self.day(DateKind::Internal, Comparison::Since, *day),
+            SearchKey::SavedBefore(day) => self.day(DateKind::Save, Comparison::Before, *day),
+            SearchKey::SavedOn(day) => self.day(DateKind::Save, Comparison::On, *day),
+            SearchKey::SavedSince(day) => self.day(DateKind::Save, Comparison::Since, *day),
             SearchKey::SentBefore(day) => self.sent(Comparison::Before, *day),
             SearchKey::SentOn(day) => self.sent(Comparison::On, *day),
             SearchKey::SentSince(day) => self.sent(Comparison::Since, *day),
             SearchKey::SaveDateSupported => Test::Constant(true),
-            SearchKey::Younger(seconds) => {
-                self.wanting(Source::Facts, Test::Since(seconds_ago(*seconds, context)))
-            }
+            SearchKey::Younger(seconds) => self.wanting(
+                AnswerSource::Facts,
+                Test::Since(seconds_ago(*seconds, context)),
+            ),
             SearchKey::Older(seconds) => {
                 // A message of exactly this age counts as older (RFC 5032 3).
                 let since = Test::Since(seconds_ago(*seconds, context).saturating_add(1));
-                Test::Not(Box::new(self.wanting(Source::Facts, since)))
+                Test::Not(Box::new(self.wanting(AnswerSource::Facts, since)))
             }
             SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
-            SearchKey::EmailId(id) => self.wanting(Source::EmailId, Test::EmailId(id.clone())),
+            SearchKey::EmailId(id) => {
+                self.wanting(AnswerSource::EmailId, Test::EmailId(id.clone()))
+            }
             // No message has a THREADID here.
             SearchKey::ThreadId(_) => Test::Constant(false),
             SearchKey::Header { name, value } => self.header(name, value)?,
@@ -99,30 +104,30 @@ impl Compiler {
         keys.iter().map(|key| self.compile(key, context)).collect()
     }
 
-    fn want(&mut self, source: Source) {
+    fn want(&mut self, source: AnswerSource) {
         if !self.wants.contains(&source) {
             self.wants.push(source);
         }
     }
 
-    fn wanting(&mut self, source: Source, test: Test) -> Test {
+    fn wanting(&mut self, source: AnswerSource, test: Test) -> Test {
         self.want(source);
         test
     }
 
-    fn day(&mut self, stamp: Stamp, comparison: Comparison, date: Date) -> Test {
-        self.wanting(Source::Facts, Test::Day(stamp, comparison, date.days))
+    fn day(&mut self, stamp: DateKind, comparison: Comparison, date: Date) -> Test {
+        self.wanting(AnswerSource::Facts, Test::Day(stamp, comparison, date.days))
     }
 
     fn sent(&mut self, comparison: Comparison, date: Date) -> Test {
-        self.want(Source::Summary);
-        self.wanting(Source::Header, Test::Sent(comparison, date.days))
+        self.want(AnswerSource::Summary);
+        self.wanting(AnswerSource::Header, Test::Sent(comparison, date.days))
     }
 
     fn header(&mut self, name: &[u8], value: &[u8]) -> Result<Test, Reply> {
         let in_summary = Summary::has_fields(&[name.to_vec()]);
         if in_summary {
-            self.want(Source::Summary);
+            self.want(AnswerSource::Summary);
         }
         let needle = if value.is_empty() {
             None
@@ -133,9 +138,9 @@ impl Compiler {
             .iter()
             .any(|field| field.eq_ignore_ascii_case(name));
         let kind = if addresses {
-            Field::Addresses
+            FieldKind::Addresses
         } else {
-            Field::Text
+            FieldKind::Text
         };
         let name = name.to_vec();
         let test = HeaderTest {
@@ -144,7 +149,7 @@ impl Compiler {
             kind,
             in_summary,
         };
-        Ok(self.wanting(Source::Header, Test::Header(Box::new(test))))
+        Ok(self.wanting(AnswerSource::Header, Test::Header(Box::new(test))))
     }
 
     fn text(&mut self, text: &[u8], scope: Scope) -> Result<Test, Reply> {
@@ -154,7 +159,7 @@ impl Compiler {
         }
         let needle = self.needle(text)?;
         self.needles.push((Rc::new(needle), scope));
-        Ok(self.wanting(Source::Text, Test::Text(self.needles.len() - 1)))
+        Ok(self.wanting(AnswerSource::Text, Test::Text(self.needles.len() - 1)))
     }
 
     fn needle(&self, text: &[u8]) -> Result<Needle, Reply> {

@@ -18,7 +18,7 @@ use crate::message::search::Searcher;
 use crate::session::reply::{self, Reply};
 use crate::store::MailboxKey;
 use crate::store::cursor::Walk;
-use crate::store::query::{Known, Program, Source};
+use crate::store::query::{AnswerSource, KnownMessage, Program};
 use crate::store::summary::Summary;
 use crate::store::text::Text;
 
@@ -80,7 +80,7 @@ struct Search {
 
 struct Reading {
     candidate: Match,
-    known: Known,
+    known: KnownMessage,
     text: Box<Text>,
     at: u64,
     searcher: Searcher,
@@ -150,7 +150,7 @@ impl Search {
             number: counted.number,
             modseq: message.modseq(),
         };
-        let mut known = Known::of(&message, cursor.is_recent(uid));
+        let mut known = KnownMessage::of(&message, cursor.is_recent(uid));
         match self.weigh(counted.index, &mut known, context) {
             Ok(Verdict::Is(true)) => self.found.push(candidate),
             Ok(Verdict::Is(false)) | Err(MessageError::Gone) => {}
@@ -175,7 +175,7 @@ impl Search {
     fn weigh(
         &mut self,
         index: usize,
-        known: &mut Known,
+        known: &mut KnownMessage,
         context: &mut Context<'_>,
     ) -> Result<Verdict, MessageError> {
         let (now, over) = (context.now, context.over);
@@ -184,7 +184,7 @@ impl Search {
             .get(self.mailbox)
             .ok_or(MessageError::Gone)?;
         let mut text = None;
-        for source in Source::BY_COST {
+        for source in AnswerSource::BY_COST {
             if let Some(verdict) = self.program.judge(known) {
                 self.spare = text.or(self.spare.take());
                 return Ok(Verdict::Is(verdict));
@@ -193,16 +193,16 @@ impl Search {
                 continue;
             }
             match source {
-                Source::Facts => known.facts = Some(mailbox.folder.facts(index)?),
-                Source::Size => match mailbox.folder.virtual_size(index, over)? {
+                AnswerSource::Facts => known.facts = Some(mailbox.folder.facts(index)?),
+                AnswerSource::Size => match mailbox.folder.virtual_size(index, over)? {
                     Some(size) => known.size = Some(size),
                     None => return Ok(Verdict::Again),
                 },
-                Source::EmailId => known.email_id = Some(mailbox.folder.email_id(index)),
-                Source::Summary => {
+                AnswerSource::EmailId => known.email_id = Some(mailbox.folder.email_id(index)),
+                AnswerSource::Summary => {
                     known.fields = mailbox.cached(known.uid).and_then(Summary::fields_of);
                 }
-                Source::Header | Source::Text => {
+                AnswerSource::Header | AnswerSource::Text => {
                     let mut opened = match text.take() {
                         Some(text) => text,
                         None => {
@@ -221,7 +221,7 @@ impl Search {
                             }
                         }
                     };
-                    if source == Source::Text {
+                    if source == AnswerSource::Text {
                         return Ok(Verdict::Read(Box::new(opened)));
                     }
                     let header = opened.header().map_err(MessageError::from)?.to_vec();

@@ -300,7 +300,7 @@ fn wherever_a_rewrite_breaks_off_the_old_file_or_the_new_is_there() {
         let mut dotlock = Dotlock::of_uidlist(scratch.dir.clone());
         let lock = dotlock.try_lock(&Access::PRIVATE, SystemTime::now())?;
         let lock = lock.ok_or(UidlistError::LockLost)?;
-        let mut live = |_: usize, record: Record<'_>| record.uid != Uid(9);
+        let mut live = |_: usize, record: UidlistRecord<'_>| record.uid != Uid(9);
         list.rewrite(
             &scratch.dir,
             &lock,
