@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::io;
 use std::time::SystemTime;
 
-use super::resolve::Round;
+use super::judge::{Judgement, Looked};
+use super::resolve::{Hint, Reach, Round};
 use super::scan::Look;
 use super::state::table::NewRow;
 use super::sync::Findings;
@@ -251,22 +252,28 @@ impl Folder {
                 continue;
             }
             // With some messages gone this may be one of them, seen before it went.
-            if few || (self.counts.gone > 0 && self.table.find(file.base).is_some()) {
-                newcomer.stat = self.dirs.at(place).stat_target(name)?;
-                if newcomer.stat.is_none() {
-                    // It was renamed since it was seen, or went.
-                    sought += 1;
-                    let places = self.dirs.places();
-                    let caught = match sought <= SOUGHT_MAX && !double {
-                        true => places.catch(file.base, file.flags())?,
-                        false => None,
-                    };
-                    let Some((place, name)) = caught else {
-                        // Clients hear first of what was here before.
-                        self.scan_wanted |= !self.served;
-                        continue;
-                    };
+            let looked_at = few || (self.counts.gone > 0 && self.table.find(file.base).is_some());
+            let reach = match looked_at {
+                false => Reach::None,
+                true if double || sought == SOUGHT_MAX => Reach::SameName,
+                true => Reach::EveryName,
+            };
+            let hint = Hint::of_name(None, place, name, reach);
+            let (judgement, looks) = self.judge(&hint, round.now)?;
+            sought += usize::from(looks.elsewhere.is_some() && !double);
+            match judgement {
+                Judgement::LetIn => {
+                    if let Looked::File(stat) = looks.seen {
+                        newcomer.stat = Some(stat);
+                    }
+                }
+                Judgement::Follow(place, name) => {
                     (newcomer.place, newcomer.name) = (place, Cow::Owned(name));
+                }
+                _ => {
+                    // Clients hear first of what was here before.
+                    self.scan_wanted |= !self.served && !double;
+                    continue;
                 }
             }
             if double {

@@ -9,6 +9,7 @@ mod arrive;
 mod batch;
 mod dirs;
 mod error;
+mod judge;
 mod modseqs;
 mod persist;
 mod read;

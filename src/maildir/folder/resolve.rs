@@ -5,9 +5,10 @@
 //! at again before it counts, and what does not hold any more is dropped: a later look finds
 //! what is there instead.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::arrive::LetIn;
+use super::judge::{Evidence, InTable, Judgement, Looked, Looks, Where, judge};
 use super::scan::{Look, Step, is_due};
 use super::seek::Sought;
 use super::state::messages::Message;
@@ -15,7 +16,7 @@ use super::sync::Findings;
 use super::{Change, Folder, FolderError};
 use crate::log::ONCE;
 use crate::mail::Uid;
-use crate::maildir::disk::dir::{self, DiskError, DiskResult, Stat, Target};
+use crate::maildir::disk::dir::{self, DiskError, DiskResult, Target};
 use crate::maildir::disk::filename::{self, Filename};
 use crate::maildir::disk::report;
 use crate::maildir::disk::watch::Place;
@@ -76,7 +77,7 @@ impl Folder {
                 self.freshen(first, last, modseq);
             }
         }
-        self.judge_suspects(findings, now)?;
+        self.judge_suspects(findings, round)?;
         // Once more if a duplicate was found, which becomes a message of its own.
         for _ in 0..2 {
             if !self.uids.listed.is_empty() {
@@ -94,7 +95,10 @@ impl Folder {
             }
             while let Some((uid, place, name)) = findings.renamed.pop() {
                 let name = name.to_vec();
-                self.judge_renamed(uid, place, &name, findings, round)?;
+                if let Some(index) = self.row_of(uid) {
+                    let hint = Hint::of_name(Some(index), place, &name, Reach::SameName);
+                    self.act_on(&hint, findings, round)?;
+                }
                 if over() {
                     return Ok(Step::Again);
                 }
@@ -110,7 +114,11 @@ impl Folder {
         }
         findings.missing.sort_unstable_by(|a, b| b.cmp(a));
         while let Some(uid) = findings.missing.pop() {
-            self.judge_missing(uid, findings.unsure, round)?;
+            if let Some(index) = self.row_of(uid) {
+                let sure = !findings.unsure;
+                let hint = Hint::of_row(index, Evidence::Missed { sure }, Reach::EveryName);
+                self.act_on(&hint, findings, round)?;
+            }
             if over() {
                 return Ok(Step::Again);
             }
@@ -126,8 +134,9 @@ impl Folder {
     fn judge_suspects(
         &mut self,
         findings: &mut Findings,
-        now: SystemTime,
+        round: &mut Round,
     ) -> Result<(), FolderError> {
+        let now = round.now;
         let mut due: Vec<u32> = Vec::new();
         self.suspects.retain(|uid, since| {
             let is_due = is_due(*since, now);
@@ -136,31 +145,147 @@ impl Folder {
             }
             !is_due
         });
-        let few = due.len() <= FEW;
+        let reach = match due.len() <= FEW {
+            true => Reach::Listing,
+            false => Reach::LikelyNames,
+        };
         for uid in due {
-            let Ok(index) = self.table.index_of(uid) else {
-                continue;
-            };
-            if self.has_file(index)? {
-                continue;
-            }
-            let flags = self.table.rows().get(index).map(Message::flags);
-            let (base, flags) = (self.table.base(index), flags.unwrap_or_default());
-            let places = self.dirs.places();
-            let sought = match few {
-                true => places.seek(base, flags, now)?,
-                false => match places.guess(base, flags)? {
-                    Some((place, name)) => Sought::At(place, name),
-                    None => Sought::Unsure,
-                },
-            };
-            match sought {
-                Sought::At(place, name) => findings.renamed.push(uid, place, &name),
-                Sought::Gone => findings.missing.push(uid),
-                Sought::Unsure => self.scan_wanted = true,
+            if let Some(index) = self.row_of(uid) {
+                let hint = Hint::of_row(index, Evidence::Vanished, reach);
+                self.act_on(&hint, findings, round)?;
             }
         }
         Ok(())
+    }
+
+    /// Where the table has the message, which is not gone.
+    fn row_of(&self, uid: u32) -> Option<usize> {
+        let index = self.table.index_of(uid).ok()?;
+        let row = self.table.rows().get(index)?;
+        (!row.is_gone()).then_some(index)
+    }
+
+    /// Looks where `judge` wants to, until it knows.
+    pub(super) fn judge(
+        &mut self,
+        hint: &Hint<'_>,
+        now: SystemTime,
+    ) -> DiskResult<(Judgement, Looks)> {
+        let (place, name) = hint.name;
+        let file = Filename::parse(name);
+        let info = file.as_ref().map_or(&b""[..], |file| file.info);
+        let table = match hint.row {
+            None => InTable::Nothing {
+                believed: hint.reach == Reach::None,
+            },
+            Some(index) if self.table.is_at(index, place, info) => InTable::Same,
+            Some(_) => InTable::Other,
+        };
+        let mut looks = Looks::default();
+        loop {
+            match judge(table, hint.evidence, &looks, now) {
+                Judgement::Look(Where::Seen) => {
+                    looks.seen = self.dirs.at(place).stat_target(name)?.into();
+                }
+                Judgement::Look(Where::Ours) => looks.ours = self.look_at_ours(hint)?,
+                Judgement::Look(Where::Elsewhere) => {
+                    looks.elsewhere = Some(self.look_elsewhere(hint, now)?);
+                }
+                judgement => return Ok((judgement, looks)),
+            }
+        }
+    }
+
+    /// What is under the name that the table has.
+    fn look_at_ours(&mut self, hint: &Hint<'_>) -> DiskResult<Looked> {
+        let row = hint
+            .row
+            .and_then(|index| Some((index, self.table.rows().get(index)?)));
+        let Some((index, row)) = row else {
+            return Ok(Looked::Nothing);
+        };
+        let mut name = Vec::new();
+        self.table.write_name(index, &mut name);
+        let dir = self.dirs.at(row.place());
+        let stat = match hint.evidence {
+            Evidence::Name => dir.stat_target(&name)?,
+            // A link that leads nowhere is no reason to expunge.
+            Evidence::Vanished | Evidence::Missed { .. } => dir.stat(&name)?,
+        };
+        Ok(stat.into())
+    }
+
+    fn look_elsewhere(&self, hint: &Hint<'_>, now: SystemTime) -> DiskResult<Sought> {
+        let (base, flags) = match hint.row {
+            Some(index) => {
+                let flags = self.table.rows().get(index).map(Message::flags);
+                (self.table.base(index), flags.unwrap_or_default())
+            }
+            None => match Filename::parse(hint.name.1) {
+                Some(file) => (file.base, file.flags()),
+                None => return Ok(Sought::Unsure),
+            },
+        };
+        let places = self.dirs.places();
+        let found = match hint.reach {
+            Reach::Listing => return places.seek(base, flags, now),
+            Reach::EveryName => places.catch(base, flags)?,
+            Reach::LikelyNames => places.guess(base, flags)?,
+            Reach::SameName | Reach::None => None,
+        };
+        Ok(found.map_or(Sought::Unsure, |(place, name)| Sought::At(place, name)))
+    }
+
+    /// Judges a hint of a message of the table, and does what follows.
+    fn act_on(
+        &mut self,
+        hint: &Hint<'_>,
+        findings: &mut Findings,
+        round: &mut Round,
+    ) -> Result<(), FolderError> {
+        let Some(index) = hint.row else {
+            return Ok(());
+        };
+        let uid = self.table.uid(index);
+        let (place, name) = hint.name;
+        let (judgement, _) = self.judge(hint, round.now)?;
+        match judgement {
+            Judgement::Nothing | Judgement::Look(_) | Judgement::LetIn => (),
+            Judgement::Adopt => {
+                if let Some(file) = Filename::parse(name) {
+                    findings.letters |= file.flags().keywords;
+                    self.adopt_name(index, place, &file, round)?;
+                }
+            }
+            Judgement::Follow(place, name) => findings.renamed.push(uid, place, &name),
+            Judgement::Linked => self.note_link(uid),
+            Judgement::RemoveLink => {
+                self.note_link(uid);
+                self.remove_second_link(place, name);
+            }
+            Judgement::Separate => {
+                if let Some(file) = Filename::parse(name)
+                    && let Err(error) = self.separate(place, name, &file, round.now)
+                {
+                    self.warn("cannot rename a second file of one name", &error);
+                }
+                // Found here it becomes a message in the second round.
+                findings.strangers.take_over(&mut self.findings.strangers);
+            }
+            Judgement::Missing => findings.missing.push(uid),
+            Judgement::Expunge => {
+                let modseq = self.batch_modseq(round)?;
+                self.expunge_row(index, modseq);
+            }
+            Judgement::Scan => self.scan_wanted = true,
+        }
+        Ok(())
+    }
+
+    fn note_link(&mut self, uid: u32) {
+        if !self.linked.contains(&uid) {
+            self.linked.push(uid);
+        }
     }
 
     /// Whether the message is there under the name the table has, or gone for good.
@@ -187,52 +312,6 @@ impl Folder {
                 Ok(()) => findings.strangers.push(0, Place::New, &fresh),
                 Err(error) if dir::is_gone(&error) => (),
                 Err(error) => self.warn("cannot rename a file without a base name", &error),
-            }
-        }
-    }
-
-    /// A file of a known message was seen under another name than ours.
-    fn judge_renamed(
-        &mut self,
-        uid: u32,
-        place: Place,
-        name: &[u8],
-        findings: &mut Findings,
-        round: &mut Round,
-    ) -> Result<(), FolderError> {
-        let (Ok(index), Some(file)) = (self.table.index_of(uid), Filename::parse(name)) else {
-            return Ok(());
-        };
-        let Some(row) = self.table.rows().get(index).copied() else {
-            return Ok(());
-        };
-        if row.is_gone() || self.table.is_at(index, place, file.info) {
-            return Ok(());
-        }
-        let Some(seen) = self.dirs.at(place).stat_target(name)? else {
-            return Ok(());
-        };
-        let mut ours = Vec::new();
-        self.table.write_name(index, &mut ours);
-        match self.dirs.at(row.place()).stat_target(&ours)? {
-            None => {
-                findings.letters |= file.flags().keywords;
-                self.adopt_name(index, place, &file, round)
-            }
-            Some(known) if known.is_same_file(&seen) => {
-                if !self.linked.contains(&uid) {
-                    self.linked.push(uid);
-                }
-                self.remove_second_link(place, name, &seen, round.now);
-                Ok(())
-            }
-            Some(_) => {
-                if let Err(error) = self.separate(place, name, &file, round.now) {
-                    self.warn("cannot rename a second file of one name", &error);
-                }
-                // Found here it becomes a message in the second round.
-                findings.strangers.take_over(&mut self.findings.strangers);
-                Ok(())
             }
         }
     }
@@ -267,15 +346,11 @@ impl Folder {
         }
     }
 
-    /// The same file under a second name: a program was stopped between link and unlink.  It may
-    /// still be running, so this waits a while.
-    fn remove_second_link(&mut self, place: Place, name: &[u8], seen: &Stat, now: SystemTime) {
-        let changed: SystemTime = seen.ctime.into();
-        if now.duration_since(changed).is_ok_and(|age| age > LINK_AGE) {
-            self.touched = true;
-            if let Err(error) = self.dirs.at(place).unlink(name) {
-                self.warn("cannot remove the second link of a message", &error);
-            }
+    /// The same file under a second name: a program was stopped between link and unlink.
+    fn remove_second_link(&mut self, place: Place, name: &[u8]) {
+        self.touched = true;
+        if let Err(error) = self.dirs.at(place).unlink(name) {
+            self.warn("cannot remove the second link of a message", &error);
         }
     }
 
@@ -312,33 +387,6 @@ impl Folder {
         }
     }
 
-    /// Looks whether the file of a message that was not seen is really gone.
-    fn judge_missing(
-        &mut self,
-        uid: u32,
-        unsure: bool,
-        round: &mut Round,
-    ) -> Result<(), FolderError> {
-        let Ok(index) = self.table.index_of(uid) else {
-            return Ok(());
-        };
-        if self.has_file(index)? {
-            return Ok(());
-        }
-        if unsure {
-            let flags = self.table.rows().get(index).map(Message::flags);
-            let base = self.table.base(index);
-            let caught = self.dirs.places().catch(base, flags.unwrap_or_default())?;
-            if let Some((place, name)) = caught {
-                self.findings.renamed.push(uid, place, &name);
-                return Ok(());
-            }
-        }
-        let modseq = self.batch_modseq(round)?;
-        self.expunge_row(index, modseq);
-        Ok(())
-    }
-
     /// The message has no file any more.
     pub(super) fn expunge_row(&mut self, index: usize, modseq: u64) {
         self.change_row(index, |table| {
@@ -373,6 +421,50 @@ impl Folder {
     }
 }
 
+/// Something that was seen, and what to look at before anything is done about it.
+pub(super) struct Hint<'a> {
+    pub evidence: Evidence,
+    /// Where the table has the message.
+    pub row: Option<usize>,
+    /// The name that was seen, if that is what was seen.
+    pub name: (Place, &'a [u8]),
+    pub reach: Reach,
+}
+
+/// How far to look for a file that is not where it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Not at all, nor at the name that was seen: there are too many.
+    None,
+    SameName,
+    /// The names that one change of flags gives.
+    LikelyNames,
+    /// The names that flags can give.
+    EveryName,
+    /// The whole folder.
+    Listing,
+}
+
+impl<'a> Hint<'a> {
+    pub fn of_name(row: Option<usize>, place: Place, name: &'a [u8], reach: Reach) -> Hint<'a> {
+        Hint {
+            evidence: Evidence::Name,
+            row,
+            name: (place, name),
+            reach,
+        }
+    }
+
+    fn of_row(row: usize, evidence: Evidence, reach: Reach) -> Hint<'a> {
+        Hint {
+            evidence,
+            row: Some(row),
+            name: (Place::Cur, b""),
+            reach,
+        }
+    }
+}
+
 /// The changes of one slice, which have one modseq.
 pub(super) struct Round {
     modseq: Option<u64>,
@@ -381,4 +473,3 @@ pub(super) struct Round {
 
 /// How many files that vanished are looked for one by one.  For more, a scan costs less.
 const FEW: usize = 4;
-const LINK_AGE: Duration = Duration::from_secs(30);

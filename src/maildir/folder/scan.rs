@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::judge::{Suspicion, Vanishing, doubt, suspect};
 use super::sync::Marks;
 use super::{Change, Folder, FolderError};
 use crate::mail::Flags;
@@ -255,15 +256,19 @@ impl Folder {
             return;
         };
         let uid = self.table.uid(index);
-        let is_last = unlinked && !self.linked.contains(&uid);
-        if self.table.is_at(index, place, file.info) {
-            match is_last {
-                true => self.findings.missing.push(uid),
-                false => drop(self.suspects.insert(uid, now)),
+        let vanishing = Vanishing {
+            unlinked,
+            ours: self.table.is_at(index, place, file.info),
+            linked: self.linked.contains(&uid),
+            suspected: self.suspects.contains_key(&uid),
+        };
+        match suspect(vanishing) {
+            Suspicion::None => (),
+            Suspicion::Begins => drop(self.suspects.insert(uid, now)),
+            Suspicion::Missed => {
+                self.suspects.remove(&uid);
+                self.findings.missing.push(uid);
             }
-        } else if is_last && self.suspects.remove(&uid).is_some() {
-            // Renamed, and then removed under its last name.
-            self.findings.missing.push(uid);
         }
     }
 
@@ -519,15 +524,8 @@ impl Folder {
     fn doubt_missing(&mut self, quiet: bool) {
         let doubted = std::mem::take(&mut self.doubted);
         self.findings.unsure = !quiet && !self.findings.missing.is_empty();
-        if quiet {
-            return;
-        }
-        let mut missing = std::mem::take(&mut self.findings.missing);
-        missing.sort_unstable();
-        missing.dedup();
-        (self.findings.missing, self.doubted) = missing
-            .into_iter()
-            .partition(|uid| doubted.binary_search(uid).is_ok());
+        let missing = std::mem::take(&mut self.findings.missing);
+        (self.findings.missing, self.doubted) = doubt(missing, &doubted, quiet);
         self.scan_wanted |= !self.doubted.is_empty();
     }
 

@@ -13,7 +13,7 @@ use crate::maildir::disk::filename::Filename;
 use crate::maildir::disk::watch::Place;
 
 /// What a search for a file gave.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sought {
     At(Place, Vec<u8>),
     Gone,
