@@ -69,6 +69,20 @@
 //! listed.  So they are if the watch does not come to the end of what has happened
 //! (`disk/watch/ask.rs`).
 //!
+//! # The way of a change
+//!
+//! What another program does to a message comes to the clients one way, and each step has one owner:
+//!
+//! 1. `disk/watch.rs` hears it from the kernel and puts an event into the queue of the folder.  The
+//!    session is woken, and learns only which folder has something to take.
+//! 2. [`folder::Folder::look`] takes the events (`folder/scan.rs`).  If nothing is watched, or an
+//!    event does not say enough, it lists the directories.  A name from an event and one from a
+//!    listing are the same: what the table does not explain becomes a *finding*, a name that is gone
+//!    a *suspicion* (`folder/sync.rs`).  Until here nothing is done about it.
+//! 3. `folder/judge.rs` says of each finding where to look before it counts, and what follows.
+//!    `folder/resolve.rs` and `folder/arrive.rs` look and act, under the lock.
+//! 4. What they do to the table is a [`folder::Change`], which the mailbox hands to every client.
+//!
 //! # When need nobody look?
 //!
 //! When both directories have the modification times of the last listing.  As the kernel's clock

@@ -383,7 +383,7 @@ fn settle(context: &mut Context<'_>) {
 fn hear(context: &mut Context<'_>) {
     let selected = context.client.selected;
     let mailbox = selected.and_then(|selected| context.mailboxes.get(selected.mailbox));
-    if mailbox.is_some_and(|mailbox| mailbox.is_watched()) {
+    if mailbox.is_some_and(|mailbox| mailbox.folder.is_watched()) {
         let (mailboxes, now) = (&mut *context.mailboxes, context.now);
         let _ = look(context.client, mailboxes, Effort::Watch, now, context.over);
     }

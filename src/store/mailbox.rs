@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::cursor::Cursor;
 use crate::mail::{MailboxName, Ranges, Uid};
-use crate::maildir::disk::watch::Event;
 use crate::maildir::folder::save::{Batch, Commit, SaveError};
 use crate::maildir::folder::{Change, Folder, FolderError, Look, Step};
 use crate::maildir::own::cache::Cache;
@@ -16,16 +15,8 @@ pub struct Mailbox {
     pub name: MailboxName,
     pub folder: Folder,
     cursors: BTreeMap<ConnectionId, Cursor>,
-    /// What the watch saw and the folder has not been told yet.
-    events: Vec<Event>,
-    watched: bool,
     /// Something was handed to the views since listeners were last woken.
     news: bool,
-    rescan: bool,
-    /// The events, and those handled, are all that happened up to this time.
-    caught_up: Option<SystemTime>,
-    /// An event's work is not done yet: a sync does the rest.
-    unfinished: bool,
     tombstones: usize,
     looked: Instant,
     /// When something happened that the index on disk does not say.
@@ -61,12 +52,7 @@ impl Mailbox {
             name,
             folder,
             cursors: BTreeMap::new(),
-            events: Vec::new(),
-            watched: false,
             news: false,
-            rescan: false,
-            caught_up: None,
-            unfinished: true,
             tombstones: 0,
             looked: now.instant,
             changed: None,
@@ -84,53 +70,23 @@ impl Mailbox {
         now: Now,
         over: &dyn Fn() -> bool,
     ) -> Result<Step, FolderError> {
-        let step = self.look_without_telling(effort, now, over);
+        let look = Look {
+            move_new: self.is_written() || effort == Effort::Select { write: true },
+            force_scan: false,
+        };
+        let thorough = effort != Effort::Watch;
+        let step = self.folder.look(look, thorough, now.time, over);
+        if matches!(step, Ok(Step::Done)) {
+            self.looked = now.instant;
+        }
         self.distribute(None, now);
         step
     }
 
-    fn look_without_telling(
-        &mut self,
-        effort: Effort,
-        now: Now,
-        over: &dyn Fn() -> bool,
-    ) -> Result<Step, FolderError> {
-        let move_new = self.is_written() || effort == Effort::Select { write: true };
-        let look = Look {
-            move_new,
-            force_scan: false,
-        };
-        // From now on events count again: the scan may be past the names they tell of.
-        let rescan = std::mem::take(&mut self.rescan).then_some(Event::Rescan);
-        if rescan.is_some() || !self.events.is_empty() {
-            let events = rescan.into_iter().chain(self.events.drain(..));
-            let step = self.folder.handle_events(events, look, now.time, over)?;
-            self.unfinished |= step != Step::Done;
-        }
-        self.unfinished |= self.folder.wants_scan();
-        if let Some(until) = self.caught_up.take() {
-            self.folder.note_seen(until);
-        }
-        let told_by_watch = self.watched && effort == Effort::Watch;
-        if told_by_watch && !self.unfinished {
-            return Ok(Step::Done);
-        }
-        let step = self.folder.sync(look, now.time, over)?;
-        if step == Step::Done {
-            self.unfinished = false;
-            self.looked = now.instant;
-        }
-        Ok(step)
-    }
-
     /// Whether a look with this effort has to wait for what the watch has not told yet.
     pub fn wants_catch_up(&mut self, effort: Effort, now: Now) -> Result<bool, FolderError> {
-        Ok(self.watched && effort != Effort::Watch && self.folder.changed_lately(now.time)?)
-    }
-
-    /// The watch has handed over everything that happened up to now.
-    pub fn note_caught_up(&mut self, now: Now) {
-        self.caught_up = self.watched.then_some(now.time);
+        let watched = self.folder.is_watched() && effort != Effort::Watch;
+        Ok(watched && self.folder.changed_lately(now.time)?)
     }
 
     /// Acts on what the watch saw if that is little: what is left is found when the folder is
@@ -144,31 +100,9 @@ impl Mailbox {
         }
     }
 
-    /// Takes what the watch saw; `look` acts on it.
-    pub fn handle_event(&mut self, event: Event) {
-        let max = EVENTS_FEW + self.folder.messages().len();
-        let many = self.events.len() >= max.min(EVENTS_MAX);
-        if many || matches!(event, Event::Rescan | Event::Watched) {
-            self.events.clear();
-            self.rescan = true;
-        } else if !self.rescan || event == Event::Lost {
-            self.events.push(event);
-        }
-    }
-
-    /// Whether the folder is watched; if not, it has to be polled.
-    pub fn set_watched(&mut self, watched: bool) {
-        self.watched = watched;
-        self.folder.set_watched(watched);
-    }
-
-    pub fn is_watched(&self) -> bool {
-        self.watched
-    }
-
     /// When the folder should be looked at again, because no watch tells when it changes.
     pub fn next_poll(&self, interval: Duration) -> Option<Instant> {
-        (!self.watched && !self.cursors.is_empty()).then(|| self.looked + interval)
+        (!self.folder.is_watched() && !self.cursors.is_empty()).then(|| self.looked + interval)
     }
 
     /// Notes that the folder is due to be polled, and that its listeners have been woken.
@@ -400,13 +334,6 @@ impl Mailbox {
     }
 }
 
-/// More events than a folder has messages, and a few, are not looked at one by one: a scan costs
-/// less.
-const EVENTS_FEW: usize = 64;
-
-/// Nor are more than this.
-const EVENTS_MAX: usize = 10_000;
-
 /// How many events are handled before the index is written.
 const EVENTS_AT_ONCE: usize = 64;
 
@@ -420,7 +347,7 @@ mod tests {
     use super::*;
     use crate::mail::{Flags, System};
     use crate::maildir::disk::dir::scratch::Scratch;
-    use crate::maildir::disk::watch::Place;
+    use crate::maildir::disk::watch::{Event, Place, WatchEnd, Watching};
     use crate::maildir::folder::save::Incoming;
     use crate::maildir::{Maildir, Settings};
 
@@ -432,13 +359,15 @@ mod tests {
         for slices in 0..8 {
             let scratch = Scratch::new();
             let mut mailbox = watched(&scratch);
+            let end = WatchEnd::default();
+            mailbox.folder.listen(end.clone(), Watching::Now);
             scratch.write(OLD, "Subject: x\n\nx\n");
-            mailbox.handle_event(Event::Rescan);
+            end.tell(Event::Rescan);
             for _ in 0..slices {
                 let _ = mailbox.look(Effort::Watch, Now::read(), &|| true).unwrap();
             }
             scratch.rename(OLD, NEW);
-            mailbox.handle_event(Event::Appeared {
+            end.tell(Event::Appeared {
                 place: Place::Cur,
                 name: NEW.trim_start_matches("cur/").into(),
             });
@@ -452,7 +381,7 @@ mod tests {
         let scratch = Scratch::new();
         let mut mailbox = watched(&scratch);
         scratch.write(OLD, "Subject: x\n\nx\n");
-        mailbox.handle_event(Event::Rescan);
+        mailbox.folder.want_scan();
         look(&mut mailbox);
         let (client, now) = (ConnectionId(1), Now::read());
         mailbox.add_listener(client, true, now);
@@ -460,7 +389,7 @@ mod tests {
         let mut theirs = watched(&scratch);
         scratch.rename(OLD, NEW);
         scratch.write("cur/2.host:2,", "Subject: y\n\ny\n");
-        theirs.handle_event(Event::Rescan);
+        theirs.folder.want_scan();
         look(&mut theirs);
 
         let mut message = Incoming::begin(&mailbox.folder, now.time).unwrap();
@@ -483,7 +412,7 @@ mod tests {
         let now = Now::read();
         let folder = Folder::open(&maildir, scratch.path(), now.time).unwrap();
         let mut mailbox = Mailbox::new(MailboxName::inbox(), folder, now);
-        mailbox.set_watched(true);
+        mailbox.folder.listen(WatchEnd::default(), Watching::Now);
         look(&mut mailbox);
         mailbox
     }

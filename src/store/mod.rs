@@ -36,7 +36,7 @@ use crate::mail::{Fsync, Layout, MailboxName, SpecialUse};
 use crate::maildir::courier;
 use crate::maildir::disk::dir::{Dir, DiskResult};
 use crate::maildir::disk::report;
-use crate::maildir::disk::watch::{Event, Watcher, Watching};
+use crate::maildir::disk::watch::{WatchEnd, Watcher};
 use crate::maildir::dovecot::subscriptions::Subscriptions;
 use crate::maildir::folder::{self, Folder, FolderError, FolderStatus, Step, Told};
 use crate::maildir::tree::{ListedMailbox, Tree, TreeError};
@@ -143,9 +143,9 @@ impl Mailboxes {
         self.next_key = self.next_key.wrapping_add(1);
         let mut mailbox = Mailbox::new(name.clone(), folder, now);
         if let Some(watcher) = &mut self.watcher {
-            match watcher.watch(key.0, &directory) {
-                Ok(Watching::Now) => mailbox.set_watched(true),
-                Ok(Watching::Soon) => {}
+            let end = WatchEnd::default();
+            match watcher.watch(key.0, &directory, &end) {
+                Ok(watching) => mailbox.folder.listen(end, watching),
                 Err(error) => log::warn!(
                     "{name} cannot be watched, so that new mail shows only every {:?} \
                      (mail.poll_interval): {error}",
@@ -338,19 +338,13 @@ impl Mailboxes {
         self.drop_mailbox(key, now);
     }
 
-    /// Takes what the watch saw.
+    /// Wakes who waits for a folder in which something happened; the folder hears of it when it looks.
     pub fn handle_wake(&mut self) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
-        for (key, event) in watcher.poll() {
-            if let Some(mailbox) = self.open.get_mut(&MailboxKey(key)) {
-                match event {
-                    Event::Watched => mailbox.set_watched(true),
-                    Event::Lost => mailbox.set_watched(false),
-                    _ => {}
-                }
-                mailbox.handle_event(event);
+        for key in watcher.poll() {
+            if let Some(mailbox) = self.open.get(&MailboxKey(key)) {
                 self.woken.extend(mailbox.listeners());
             }
         }
@@ -373,8 +367,8 @@ impl Mailboxes {
             self.handle_wake();
             if let Some(mailbox) = self.open.get_mut(&key) {
                 match complete {
-                    true => mailbox.note_caught_up(now),
-                    false => mailbox.handle_event(Event::Rescan),
+                    true => mailbox.folder.note_caught_up(now.time),
+                    false => mailbox.folder.want_scan(),
                 }
             }
         }
@@ -427,7 +421,7 @@ impl Mailboxes {
                 .next_poll(self.poll_interval)
                 .is_some_and(|due| due <= now.instant)
             {
-                mailbox.handle_event(Event::Rescan);
+                mailbox.folder.want_scan();
                 mailbox.note_polled(now);
                 self.woken.extend(mailbox.listeners());
             }
@@ -451,7 +445,7 @@ impl Mailboxes {
         for key in keys {
             if let Some(mailbox) = self.open.get_mut(&key) {
                 if complete {
-                    mailbox.note_caught_up(now);
+                    mailbox.folder.note_caught_up(now.time);
                 }
                 mailbox.handle_events(now);
             }

@@ -1,10 +1,13 @@
 //! Tells when another program changes an open folder: inotify through `notify`.
 //!
-//! notify has a thread.  It turns what the kernel says into [`Event`]s, puts them in a queue and
-//! calls `wake` when the queue was empty; the caller's loop then takes them with [`Watcher::poll`].
-//! A second thread asks notify (`ask.rs`), so that the caller need not wait for it.  Events say
-//! what happened to a name, not what the folder looks like now: by the time one is read the file
-//! may be gone again.  A caller's own changes are told like anybody else's.
+//! notify has a thread.  It turns what the kernel says into [`Event`]s and puts each into the queue
+//! of the folder that it is about, of which the folder has the end ([`WatchEnd`]).  It calls `wake`
+//! when there was nothing new before; the caller's loop then asks with [`Watcher::poll`] which
+//! folders have something to take.  A second thread asks notify (`ask.rs`), so that the caller need
+//! not wait for it.
+//!
+//! Events say what happened to a name, not what the folder looks like now: by the time one is read
+//! the file may be gone again.  A caller's own changes are told like anybody else's.
 //!
 //! What is asked of the kernel is names coming and going in `new/` and `cur/`, and the fate of the
 //! directories themselves; not that files are opened or read, so that a client fetching 10,000
@@ -12,8 +15,8 @@
 //! too, and those above it as long as they are Maildirs; what happens to other names in them
 //! (locks, indexes) is dropped on the watcher's thread.
 //!
-//! The queue is bounded: what does not fit is forgotten, and every folder gets [`Event::Rescan`],
-//! as it does when the kernel's own queue overflowed.
+//! A queue is bounded: what does not fit is forgotten, and the folder gets [`Event::Rescan`], as every
+//! folder does when the kernel's own queue overflowed.
 //!
 //! Where inotify does not work or would lie (limits reached, file systems other hosts can change),
 //! [`WatchError::Unavailable`] says so, and the caller has to look at the folder from time to time.
@@ -30,6 +33,7 @@ use super::dir::world::{self, Happened, World};
 use super::dir::{Dir, DiskError, is_loop};
 use crate::sys::inotify::{WatchLimit, is_out_of_instances};
 use ask::{Answered, Asker, Number, Question};
+pub use end::WatchEnd;
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, EventKindMask, INotifyWatcher, Watcher as _};
 
@@ -101,8 +105,11 @@ enum Source {
 struct Shared {
     /// Who wants to know about what happens in or to a directory.
     directories: HashMap<PathBuf, Vec<(u32, Part)>>,
-    queue: Vec<(u32, Event)>,
-    overflown: bool,
+    ends: HashMap<u32, WatchEnd>,
+    /// Folders that have something to take since `poll` said so last.
+    news: BTreeSet<u32>,
+    /// Folders that are watched no more, likewise.
+    lost: BTreeSet<u32>,
     /// `wake` was called and `poll` not since.
     woken: bool,
 }
@@ -127,8 +134,7 @@ impl Watcher {
         let handle = move |event: notify::Result<notify::Event>| {
             let mut shared = lock(&theirs);
             shared.handle(event);
-            let waiting = shared.overflown || !shared.queue.is_empty();
-            if waiting && !std::mem::replace(&mut shared.woken, true) {
+            if !shared.news.is_empty() && !std::mem::replace(&mut shared.woken, true) {
                 drop(shared);
                 wake();
             }
@@ -152,9 +158,14 @@ impl Watcher {
         })
     }
 
-    /// Watches the folder at `path`; `folder` is the caller's number for it, given back by `poll`.
-    /// What changed before this returned may have been missed.
-    pub fn watch(&mut self, folder: u32, path: &Path) -> Result<Watching, WatchError> {
+    /// Watches the folder at `path`, whose end of the watch is `end`; `folder` is the caller's number
+    /// for it, given back by `poll`.  What changed before this returned may have been missed.
+    pub fn watch(
+        &mut self,
+        folder: u32,
+        path: &Path,
+        end: &WatchEnd,
+    ) -> Result<Watching, WatchError> {
         self.unwatch(folder);
         let parts = parts(path)?;
         let mut directories = Vec::with_capacity(parts.len());
@@ -168,6 +179,7 @@ impl Watcher {
             watchers.push((folder, part));
             directories.push(directory);
         }
+        shared.ends.insert(folder, end.clone());
         drop(shared);
         self.folders.insert(folder, directories);
         let asker = match &mut self.source {
@@ -190,13 +202,15 @@ impl Watcher {
         }
     }
 
-    /// Forgets the folder, and its events that were not taken yet.
+    /// Forgets the folder.
     pub fn unwatch(&mut self, folder: u32) {
         let Some(directories) = self.folders.remove(&folder) else {
             return;
         };
         let mut shared = lock(&self.shared);
-        shared.queue.retain(|(of, _)| *of != folder);
+        shared.ends.remove(&folder);
+        shared.news.remove(&folder);
+        shared.lost.remove(&folder);
         let mut unwanted = Vec::new();
         for directory in directories {
             if let Some(watchers) = shared.directories.get_mut(&directory) {
@@ -215,7 +229,7 @@ impl Watcher {
         }
     }
 
-    /// Everything that happened before the call is there for `poll` when this returns true.  False:
+    /// Everything that happened before the call is there to be taken when this returns true.  False:
     /// names are moving all the time, faster than it can be told, and the caller has to look
     /// itself.
     #[must_use]
@@ -229,41 +243,27 @@ impl Watcher {
         }
     }
 
-    /// Takes what has happened, in order.
-    pub fn poll(&mut self) -> Vec<(u32, Event)> {
+    /// The folders that have something to take.
+    pub fn poll(&mut self) -> BTreeSet<u32> {
         let mut shared = lock(&self.shared);
         if let Source::World(world) = &self.source {
             shared.take_told(world.told(false));
         }
-        shared.woken = false;
-        let mut events = std::mem::take(&mut shared.queue);
-        if std::mem::take(&mut shared.overflown) {
-            let rescans = self.folders.keys().map(|&folder| (folder, Event::Rescan));
-            events.extend(rescans);
-        }
-        drop(shared);
         if let Source::Notify(asker) = &mut self.source {
             for (number, answer) in asker.late() {
                 if let Some(folder) = self.coming.remove(&number) {
-                    events.push((folder, answer.map_or(Event::Lost, |()| Event::Watched)));
+                    shared.tell(folder, answer.map_or(Event::Lost, |()| Event::Watched));
                 }
             }
         }
-        let lost: BTreeSet<u32> = events
-            .iter()
-            .filter(|(_, event)| *event == Event::Lost)
-            .map(|(folder, _)| *folder)
-            .collect();
-        for &folder in &lost {
+        shared.woken = false;
+        let news = std::mem::take(&mut shared.news);
+        let lost = std::mem::take(&mut shared.lost);
+        drop(shared);
+        for folder in lost {
             self.unwatch(folder);
         }
-        if !lost.is_empty() {
-            // After a folder is lost, which is told once, nothing more is told about it.
-            events.retain(|(folder, event)| *event == Event::Lost || !lost.contains(folder));
-            let mut told = BTreeSet::new();
-            events.retain(|(folder, event)| *event != Event::Lost || told.insert(*folder));
-        }
-        events
+        news
     }
 }
 
@@ -287,11 +287,12 @@ impl Shared {
             _ => return,
         };
         if going && let Some(watchers) = self.directories.get(path) {
-            let lost = watchers.iter().map(|(folder, _)| (*folder, Event::Lost));
-            self.queue.extend(lost);
+            for (folder, _) in watchers.clone() {
+                self.tell(folder, Event::Lost);
+            }
             return;
         }
-        if self.overflown || event.kind == EventKind::Remove(RemoveKind::Folder) {
+        if event.kind == EventKind::Remove(RemoveKind::Folder) {
             return;
         }
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
@@ -306,14 +307,12 @@ impl Shared {
             },
         };
         self.note(directory, &happened);
-        if self.queue.len() > QUEUE_MAX {
-            self.overflow();
-        }
     }
 
     fn note(&mut self, directory: &Path, happened: &Happened) {
-        for (folder, part) in self.directories.get(directory).into_iter().flatten() {
-            let &Part::Place(place) = part else { continue };
+        let watchers = self.directories.get(directory).cloned();
+        for (folder, part) in watchers.unwrap_or_default() {
+            let Part::Place(place) = part else { continue };
             let event = match happened.clone() {
                 Happened::Appeared(name) => Event::Appeared { place, name },
                 Happened::Vanished { name, unlinked } => Event::Vanished {
@@ -322,7 +321,17 @@ impl Shared {
                     unlinked,
                 },
             };
-            self.queue.push((*folder, event));
+            self.tell(folder, event);
+        }
+    }
+
+    fn tell(&mut self, folder: u32, event: Event) {
+        if let Some(end) = self.ends.get(&folder) {
+            if event == Event::Lost {
+                self.lost.insert(folder);
+            }
+            end.tell(event);
+            self.news.insert(folder);
         }
     }
 
@@ -335,11 +344,9 @@ impl Shared {
         }
     }
 
-    /// Only events that are not about a name are kept.
     fn overflow(&mut self) {
-        self.queue.retain(|(_, event)| *event == Event::Lost);
-        self.queue.shrink_to(0);
-        self.overflown = true;
+        self.ends.values().for_each(|end| end.tell(Event::Rescan));
+        self.news.extend(self.ends.keys());
     }
 }
 
@@ -423,9 +430,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many names are queued.  For more, a look at the folder is cheaper than a look at each name.
-const QUEUE_MAX: usize = 8192;
-
 mod ask;
+mod end;
 #[cfg(test)]
 mod tests;

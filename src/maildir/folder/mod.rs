@@ -37,6 +37,7 @@ use super::disk::dir::{Dir, DiskError, DiskResult};
 use super::disk::filename::{Filename, UniqueNames};
 use super::disk::lock::{Dotlock, Lock};
 use super::disk::report;
+use super::disk::watch::{WatchEnd, Watching};
 use super::dovecot::keywords::{Keywords, KeywordsError, KeywordsFile, LETTERS, Room};
 use super::folder::dirs::Dirs;
 use super::folder::modseqs::Modseqs;
@@ -113,8 +114,14 @@ pub struct Folder {
     stuck: usize,
     /// It is logged that new messages get no UIDs.
     complained: bool,
-    /// The caller passes on what a watch sees.
+    /// Where the folder hears what happens in it.
+    watch: Option<WatchEnd>,
+    /// The watch tells what happens.
     watched: bool,
+    /// The watch has told all that happened up to this time; some of it is still to be taken.
+    caught_up: Option<SystemTime>,
+    /// There is more to do than the last look did.
+    unfinished: bool,
     /// The watch sees all changes that are not ours, so the times of directories are not needed.
     trusts_watch: bool,
     /// The watch saw something, or we changed something, since the directories were last recorded.
@@ -247,7 +254,10 @@ impl Folder {
             bury_wanted: false,
             stuck: 0,
             complained: false,
+            watch: None,
             watched: false,
+            caught_up: None,
+            unfinished: true,
             trusts_watch: false,
             touched: false,
             seen_until: None,
@@ -309,20 +319,30 @@ impl Folder {
         self.stale = true;
     }
 
-    /// Says that the caller passes on what a watch on the folder sees, or stops doing so.
+    /// Takes the folder's end of a watch on it.
     ///
-    /// Establish the watch first, then say so, then sync: what happened before is found by the
-    /// sync, what happens later by the watch.
-    pub fn set_watched(&mut self, watched: bool) {
+    /// Establish the watch first, then hand over the end, then look: what happened before is found
+    /// by the look, what happens later comes through the watch.
+    pub fn listen(&mut self, end: WatchEnd, watching: Watching) {
+        self.watch = Some(end);
+        self.set_watched(watching == Watching::Now);
+    }
+
+    pub(super) fn set_watched(&mut self, watched: bool) {
         self.watched = watched;
         // The watch cannot tell any more what it has not told yet.
         self.scan_wanted |= std::mem::take(&mut self.trusts_watch);
     }
 
-    /// The caller has passed on all that a watch saw up to this time.  Only what was seen goes into
-    /// the index as such: a folder whose last change was later is scanned when it is opened again.
-    pub fn note_seen(&mut self, until: SystemTime) {
-        self.seen_until = Some(until);
+    /// Whether the folder is watched; if not, it has to be looked at from time to time.
+    pub fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// The watch has told all that happened up to now.  Only what was seen goes into the index as
+    /// such: a folder whose last change was later is scanned when it is opened again.
+    pub fn note_caught_up(&mut self, now: SystemTime) {
+        self.caught_up = self.watched.then_some(now);
     }
 
     /// Takes what clients were told of the folder that was here before.  If an older copy of it has

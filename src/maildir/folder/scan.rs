@@ -157,22 +157,46 @@ impl Folder {
         Step::Done
     }
 
-    /// Only a scan explains what was seen.
-    pub fn wants_scan(&self) -> bool {
-        self.scan_wanted
-    }
-
     /// Asks for a scan, to find out what became of a message that is not found.
     pub fn want_scan(&mut self) {
         self.scan_wanted = true;
     }
 
-    /// Takes in what the watch saw, without a scan.  The events need not be passed again whatever
-    /// this returns: after `Again` and `Locked` [`Folder::sync`] goes on with them.
+    /// Brings the table up to date with what other programs did: takes what the watch saw, and if
+    /// that does not say everything, asks the directories too.  `thorough` asks them in any case.
+    /// Resumable.
+    pub fn look(
+        &mut self,
+        look: Look,
+        thorough: bool,
+        now: SystemTime,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Step, FolderError> {
+        let room = self.table.len().min(EVENTS_MAX);
+        let events = self.watch.as_ref().map(|end| end.take(room));
+        let events = events.unwrap_or_default();
+        if !events.is_empty() {
+            let step = self.handle_events(events.into_iter(), look, now, over)?;
+            self.unfinished |= step != Step::Done;
+        }
+        self.unfinished |= self.scan_wanted;
+        if let Some(until) = self.caught_up.take() {
+            self.seen_until = Some(until);
+        }
+        if self.watched && !thorough && !self.unfinished {
+            return Ok(Step::Done);
+        }
+        let step = self.sync(look, now, over)?;
+        self.unfinished &= step != Step::Done;
+        Ok(step)
+    }
+
+    /// Takes in what the watch saw, without a scan.  After `Again` and `Locked` [`Folder::sync`] goes
+    /// on with it.
     ///
     /// All events are taken in before anything is done about them, so a message that was renamed a
     /// thousand times since the last look costs one look at its file.
-    pub fn handle_events(
+    pub(super) fn handle_events(
         &mut self,
         events: impl Iterator<Item = Event>,
         look: Look,
@@ -210,10 +234,14 @@ impl Folder {
     fn note_event(&mut self, event: &Event, now: SystemTime) -> Result<(), FolderError> {
         self.touched = true;
         match event {
-            Event::Rescan | Event::Watched => self.scan_wanted = true,
-            Event::Lost => {
+            Event::Rescan => self.scan_wanted = true,
+            Event::Watched => {
+                self.set_watched(true);
                 self.scan_wanted = true;
-                self.trusts_watch = false;
+            }
+            Event::Lost => {
+                self.set_watched(false);
+                self.scan_wanted = true;
                 self.check_place()?;
             }
             Event::Appeared { place, name } => {
@@ -592,6 +620,8 @@ const LOOKS: u8 = 3;
 const FINE_TICK: Duration = Duration::from_millis(50);
 /// Some file systems count in seconds, FAT in two.
 const COARSE_TICK: Duration = Duration::from_secs(2);
+/// More events than this are one scan, however many messages there are.
+const EVENTS_MAX: usize = 10_000;
 const EVENT_DELAY: Duration = Duration::from_secs(1);
 const RENAME_DELAY: Duration = Duration::from_millis(20);
 /// How long a sync waits for names that vanish one after the other.

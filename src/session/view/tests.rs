@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::mail::{Flags, MailboxName, Ranges, System};
 use crate::maildir::disk::dir::scratch::Scratch;
-use crate::maildir::disk::watch::Event;
 use crate::maildir::folder::Step;
 use crate::maildir::folder::state::messages::Message;
 use crate::maildir::{Maildir, Settings};
@@ -279,7 +278,7 @@ impl Mail {
             let name = format!("cur/{}.host:2,", 1_000_000_000 + self.delivered);
             self.scratch.write(&name, "Subject: x\n\ntext\n");
         }
-        self.mailbox.handle_event(Event::Rescan);
+        self.mailbox.folder.want_scan();
         while self.look() != Step::Done {}
     }
 

@@ -1,5 +1,6 @@
 //! Against the real kernel: what is told, what is not, and how soon.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use crate::maildir::disk::dir::scratch::Scratch;
 struct Watched {
     scratch: Scratch,
     watcher: Watcher,
+    ends: BTreeMap<u32, WatchEnd>,
     wakes: Receiver<()>,
 }
 
@@ -25,6 +27,7 @@ impl Watched {
         Watched {
             scratch,
             watcher,
+            ends: BTreeMap::new(),
             wakes,
         }
     }
@@ -36,13 +39,25 @@ impl Watched {
     fn watch(&mut self, folder: u32, name: &str) {
         make_folder(&self.path(name));
         let path = self.path(name);
-        self.watcher.watch(folder, &path).unwrap();
+        let end = WatchEnd::default();
+        self.watcher.watch(folder, &path, &end).unwrap();
+        end.take(ROOM);
+        self.ends.insert(folder, end);
     }
 
     /// Every event of what has happened.
     fn events(&mut self) -> Vec<(u32, Event)> {
         while !self.watcher.catch_up() {}
-        self.watcher.poll()
+        self.taken()
+    }
+
+    fn taken(&mut self) -> Vec<(u32, Event)> {
+        let mut events = Vec::new();
+        for folder in self.watcher.poll() {
+            let taken = self.ends[&folder].take(ROOM);
+            events.extend(taken.into_iter().map(|event| (folder, event)));
+        }
+        events
     }
 }
 
@@ -180,7 +195,8 @@ fn a_folder_moved_or_removed_is_lost_once_and_can_be_watched_again() {
     fs::write(mail.path("new/x"), "").unwrap();
     assert_eq!(mail.events(), [(1, appeared(Place::New, "x"))]);
     assert!(matches!(
-        mail.watcher.watch(9, Path::new("/nowhere")),
+        mail.watcher
+            .watch(9, Path::new("/nowhere"), &WatchEnd::default()),
         Err(WatchError::NotFound)
     ));
 }
@@ -203,34 +219,35 @@ fn two_names_for_one_folder_are_both_told() {
 }
 
 #[test]
-fn more_than_fits_the_queue_makes_every_folder_look() {
+fn more_than_fits_the_queue_makes_a_folder_look() {
     let mut mail = Watched::new();
     mail.watch(1, "");
     mail.watch(2, ".Work");
     fs::write(mail.path("cur/0"), "").unwrap();
-    for n in 0..QUEUE_MAX {
+    for n in 0..ROOM {
         fs::rename(
             mail.path(&format!("cur/{n}")),
             mail.path(&format!("cur/{}", n + 1)),
         )
         .unwrap();
     }
-    let mut events = mail.events();
-    assert!(events.len() < QUEUE_MAX);
-    events.retain(|(_, event)| *event == Event::Rescan);
-    events.sort_by_key(|(folder, _)| *folder);
-    events.dedup();
-    assert_eq!(events, [(1, Event::Rescan), (2, Event::Rescan)]);
-    assert!(lock(&mail.watcher.shared).queue.capacity() < QUEUE_MAX);
+    fs::write(mail.path(".Work/new/x"), "").unwrap();
+    let told = [(1, Event::Rescan), (2, appeared(Place::New, "x"))];
+    assert_eq!(mail.events(), told);
 }
 
 #[test]
 fn the_kernels_overflow_is_a_rescan_of_everything() {
     let mut shared = Shared::default();
-    shared.queue.push((1, appeared(Place::New, "x")));
+    let ends = [1, 2].map(|folder| (folder, WatchEnd::default()));
+    shared.ends.extend(ends.clone());
+    shared.tell(1, appeared(Place::New, "x"));
     let rescan = notify::Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
     shared.handle(Ok(rescan));
-    assert!(shared.overflown && shared.queue.is_empty());
+    for (folder, end) in ends {
+        assert!(shared.news.contains(&folder));
+        assert_eq!(end.take(ROOM), [Event::Rescan]);
+    }
 }
 
 #[test]
@@ -253,7 +270,7 @@ fn many_folders_share_one_wake_until_polled() {
     }
     while !mail.watcher.catch_up() {}
     assert_eq!(mail.wakes.try_iter().count(), 1);
-    assert_eq!(mail.watcher.poll().len(), 20);
+    assert_eq!(mail.taken().len(), 20);
 }
 
 #[test]
@@ -270,25 +287,30 @@ fn while_notify_is_busy_nobody_waits_and_what_it_comes_to_late_is_told() {
         make_folder(&scratch.path().join(folder.to_string()));
     }
     let path = |name: &str| scratch.path().join(name);
-    watcher.watch(1, &path("1")).unwrap();
+    let ends = [1, 2, 3].map(|_| WatchEnd::default());
+    watcher.watch(1, &path("1"), &ends[0]).unwrap();
     while !watcher.catch_up() {}
     fs::write(path("1/new/x"), "").unwrap();
     has_begun.recv().unwrap();
     // From here to the end of this its thread does not come to look at a question.
     assert!(!watcher.catch_up());
-    assert_eq!(watcher.watch(2, &path("2")).unwrap(), Watching::Soon);
-    assert_eq!(watcher.watch(3, &path("3")).unwrap(), Watching::Soon);
+    let mut late = |folder, name, end| watcher.watch(folder, &path(name), end).unwrap();
+    assert_eq!(late(2, "2", &ends[1]), Watching::Soon);
+    assert_eq!(late(3, "3", &ends[2]), Watching::Soon);
     watcher.unwatch(3);
     assert!(!watcher.catch_up());
-    assert_eq!(watcher.poll(), [(1, appeared(Place::New, "x"))]);
+    assert_eq!(watcher.poll(), BTreeSet::from([1]));
+    assert_eq!(ends[0].take(0), [appeared(Place::New, "x")]);
     drop(go_on);
     has_begun.recv().unwrap();
     while !watcher.catch_up() {}
-    assert_eq!(watcher.poll(), [(2, Event::Watched)]);
+    assert_eq!(watcher.poll(), BTreeSet::from([2]));
+    assert_eq!(ends[1].take(0), [Event::Watched]);
     fs::write(path("2/new/x"), "").unwrap();
     fs::write(path("3/new/x"), "").unwrap();
     while !watcher.catch_up() {}
-    assert_eq!(watcher.poll(), [(2, appeared(Place::New, "x"))]);
+    assert_eq!(watcher.poll(), BTreeSet::from([2]));
+    assert_eq!(ends[1].take(0), [appeared(Place::New, "x")]);
 }
 
 #[test]
@@ -332,3 +354,5 @@ fn without_free_descriptors_watching_is_unavailable() {
 
 /// IN_ACCESS, IN_CLOSE_NOWRITE, IN_OPEN
 const READING: u32 = 0x1 | 0x10 | 0x20;
+
+const ROOM: usize = 1000;
