@@ -22,7 +22,7 @@
 //! | [`log`] | where the log goes | standard error, syslog |
 //!
 //! `tests/layering.rs` holds this table.  Every process is one thread around one event loop (a
-//! session has a second thread, which waits for what changes in the mail); what takes long works in
+//! session has two more threads, which wait for what changes in the mail); what takes long works in
 //! slices of at most 10 ms and is resumed when the others have had their turn.
 //!
 //! # The processes

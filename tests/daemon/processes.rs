@@ -163,8 +163,8 @@ fn each_process_is_and_holds_what_the_table_says() {
 
     for (user, connected) in [(&alice, 1), (&bob, 0)] {
         let session = daemon.session_of(user);
-        // One waits for what happens to the mail.
-        is_confined(session, 2);
+        // Two more threads wait: for what happens to the mail, and for answers of notify.
+        is_confined(session, 3);
         assert_eq!(session.uids(), [user.uid; 4]);
         assert_eq!(session.gids(), [user.gid; 4]);
         let home = user.home.display().to_string();

@@ -1,8 +1,8 @@
 //! One mailbox, opened: the messages in its directory and what is known of them.
 //!
-//! This file has what a folder is made of, how it is opened and closed, and what can be asked of
-//! it without a look at the disk.  The operations are in files of their own: `scan.rs`, `judge.rs`
-//! and `resolve.rs` (finding out what changed), `uids.rs` (dovecot-uidlist), `modseqs.rs`, `read.rs`
+//! This file has what a folder is made of, how it is opened and closed, and what can be asked of it
+//! without a look at the disk.  The operations are in files of their own: `scan.rs`, `judge.rs` and
+//! `resolve.rs` (finding out what changed), `uids.rs` (dovecot-uidlist), `modseqs.rs`, `read.rs`
 //! (one message's file), `update.rs` (flags and expunges), `save.rs` (new messages).
 
 mod arrive;

@@ -191,8 +191,8 @@ impl Folder {
         Ok(step)
     }
 
-    /// Takes in what the watch saw, without a scan.  After `Again` and `Locked` [`Folder::sync`] goes
-    /// on with it.
+    /// Takes in what the watch saw, without a scan.  After `Again` and `Locked` [`Folder::sync`]
+    /// goes on with it.
     ///
     /// All events are taken in before anything is done about them, so a message that was renamed a
     /// thousand times since the last look costs one look at its file.
