@@ -73,6 +73,34 @@ impl Ranges {
         self.0.splice(begin..end.max(begin), [(first, last)]);
     }
 
+    /// Takes the first `count` numbers out of the set, or all there are.
+    pub fn take_first(&mut self, count: u32) -> Ranges {
+        let mut left = count;
+        let mut whole = 0;
+        let mut taken = Ranges::new();
+        for &(first, last) in &self.0 {
+            let more = last - first;
+            if left == 0 {
+                break;
+            }
+            if more < left {
+                taken.push_range(first, last);
+                left -= more + 1;
+                whole += 1;
+                continue;
+            }
+            taken.push_range(first, first + (left - 1));
+            break;
+        }
+        self.0.drain(..whole);
+        if let (Some((first, _)), Some(end)) = (self.0.first_mut(), taken.last())
+            && *first <= end
+        {
+            *first = end + 1;
+        }
+        taken
+    }
+
     pub fn intersect(&self, other: &Ranges) -> Ranges {
         let mut both = Ranges::new();
         let (mut ours, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
@@ -183,6 +211,11 @@ mod tests {
             c.insert_range(n, m);
             prop_assert!(is_normal(&c), "{:?}", c);
             prop_assert_eq!(members(&c), &x | &(n..=m).collect());
+            let mut rest = a.clone();
+            let first = rest.take_first(n);
+            prop_assert!(is_normal(&rest) && is_normal(&first), "{:?}", (rest, first));
+            prop_assert!(members(&first).iter().copied().eq(x.iter().copied().take(n as usize)));
+            prop_assert!(members(&rest).iter().copied().eq(x.iter().copied().skip(n as usize)));
             prop_assert_eq!(a.contains(n), x.contains(&n));
             prop_assert_eq!(a.count(), x.len() as u64);
         }

@@ -105,7 +105,7 @@ fn tell_new_keywords(folder: &Folder, cursor: &mut Cursor, out: &mut Vec<u8>) {
 }
 
 fn tell_flags(folder: &Folder, cursor: &mut Cursor, manner: Manner, out: &mut Buffer) -> bool {
-    if !cursor.begin_changed() {
+    if !cursor.begin_changed(folder.messages()) {
         return true;
     }
     let names = KeywordNames::new(folder);

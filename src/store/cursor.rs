@@ -1,13 +1,32 @@
-//! What a listener has been told of a mailbox, and what it has not heard yet.
+//! What a listener has been told of a mailbox: a few numbers, from which it follows what it has not
+//! heard yet.
+//!
+//! # Which messages there are
 //!
 //! All clients of a user share one table of messages, sorted by UID, in which an expunged message
 //! stays as a tombstone.  A client's sequence numbers (RFC 3501 2.3.1.2) are ranks in that table:
-//! a cursor says which rows count.  Rows above `told` do not yet (no EXISTS said so), rows in
-//! `hidden` do not any more (an EXPUNGE said so, or they were tombstones when the client began).
-//! Rows in `gone` are tombstones that still count, because no EXPUNGE could be sent yet.
+//! a cursor says which rows count.  Rows above `told` do not yet (no EXISTS said so), and
+//! tombstones do not, but for those in `gone`, of which no EXPUNGE could be sent yet.
 //!
-//! Invariants: `hidden` and `gone` are ascending and disjoint, hold UIDs of tombstones at or below
-//! `told` only, and together hold all of those.
+//! `hidden` are the tombstones that do not count.  That follows from the table, `told` and `gone`;
+//! it is kept as an ascending list because every sequence number is reckoned with it.
+//!
+//! # Whose flags are news
+//!
+//! A message's modseq grows with every change of its flags, so a client that has heard of all
+//! changes up to the modseq `heard` has to hear of messages with a greater one.  There are three
+//! exceptions, and one shortcut:
+//!
+//! - What the client changed by a command of its own was told by that command: `own` are the
+//!   modseqs of such changes.
+//! - Some messages have to be told whatever their modseq says: `owed`.  The client changed one that
+//!   another had changed before, or a walk over the news is not at its end.
+//! - Messages above `told` are told as new ones, with no word of their flags.
+//! - A look through the whole table takes time where it is large: `touched` is the least part of it
+//!   in which all the news is.
+//!
+//! So a client that goes away for a while is known by `told`, `heard`, `recent`, and what there is
+//! in `own`, `owed` and `gone`.  Where it has heard everything there is nothing in the last three.
 
 use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::Folder;
@@ -16,11 +35,23 @@ use crate::maildir::folder::state::messages::Message;
 #[derive(Debug)]
 pub struct Cursor {
     pub read_only: bool,
+    /// The greatest UID that the client was told of.
     told: u32,
+    /// All changes of flags up to this modseq have been told.
+    heard: u64,
+    /// All changes up to this modseq have been noted here.
+    noted: u64,
+    /// The least and the greatest UID whose flags another changed since `heard`.
+    touched: Option<(u32, u32)>,
+    own: OwnModseqs,
+    /// UIDs whose flags are to be told, perhaps with such between them as are of no live message.
+    owed: Ranges,
+    /// How far the walk over `owed` is.
+    walk: Walk,
+    gone: Ranges,
+    /// The least modseq of the removals in `gone`.
+    gone_since: u64,
     hidden: Vec<u32>,
-    gone: Vec<u32>,
-    /// UIDs whose flags another changed since the client heard of them; unsorted, perhaps twice.
-    changed: Vec<u32>,
     /// UIDs that are \Recent for this client.
     recent: Ranges,
     /// The names of keywords that the client has heard of: [`Folder::keyword_changes`].
@@ -38,12 +69,19 @@ impl Cursor {
     /// The cursor of a client that is told now that all messages in `folder` exist.
     pub fn new(folder: &Folder, read_only: bool, recent: Ranges) -> Cursor {
         let messages = folder.messages();
+        let highest = folder.highest_modseq();
         Cursor {
             read_only,
             told: messages.last().map_or(0, uid_of),
+            heard: highest,
+            noted: highest,
+            touched: None,
+            own: OwnModseqs::default(),
+            owed: Ranges::new(),
+            walk: Walk::default(),
+            gone: Ranges::new(),
+            gone_since: 0,
             hidden: gone_among(messages),
-            gone: Vec::new(),
-            changed: Vec::new(),
             recent,
             keywords_told: folder.keyword_changes(),
             modseq_told: 0,
@@ -137,21 +175,47 @@ impl Cursor {
         if uid.0 > self.told {
             return;
         }
-        self.changed.push(uid.0);
-        // A client that is silent while flags flip for hours costs no more than its messages.
-        if self.changed.len() >= CHANGED_MANY && self.changed.len() == self.changed.capacity() {
-            self.changed.sort_unstable();
-            self.changed.dedup();
-        }
+        let (first, last) = self.touched.unwrap_or((uid.0, uid.0));
+        self.touched = Some((first.min(uid.0), last.max(uid.0)));
+        self.own.close();
     }
 
-    pub fn note_expunged(&mut self, uid: Uid) {
+    /// The client itself changed flags, by a command that tells it so.  The message had the modseq
+    /// `before` until then.
+    pub fn note_own(&mut self, uid: Uid, modseq: u64, before: u64) {
+        if self.touched.is_none() {
+            self.heard = self.heard.max(modseq);
+            return;
+        }
+        if self.is_news(uid.0, before) {
+            self.owe(uid);
+        }
+        self.own.push(modseq);
+    }
+
+    /// All changes up to this modseq have been noted.
+    pub fn note_all(&mut self, modseq: u64) {
+        self.noted = self.noted.max(modseq);
+    }
+
+    /// The client has to hear of this message's flags, whoever changed them.
+    pub fn owe(&mut self, uid: Uid) {
         if uid.0 > self.told {
             return;
         }
-        if let Err(place) = self.gone.binary_search(&uid.0) {
-            self.gone.insert(place, uid.0);
+        self.drop_walked();
+        self.owed.insert_range(uid.0, uid.0);
+    }
+
+    pub fn note_expunged(&mut self, uid: Uid, modseq: u64) {
+        if uid.0 > self.told {
+            return;
         }
+        if self.gone.is_empty() {
+            self.gone_since = modseq;
+        }
+        self.gone_since = self.gone_since.min(modseq);
+        self.gone.insert_range(uid.0, uid.0);
     }
 
     /// The messages of the mailbox from `first` on are \Recent for this client.
@@ -166,21 +230,16 @@ impl Cursor {
         self.modseq_told = self.modseq_told.max(modseq);
     }
 
-    /// The greatest modseq below those of the removals that could not be told yet, if there are
-    /// any.
-    pub fn below_gone(&self, messages: &[Message]) -> Option<u64> {
-        let gone = self.gone.iter().filter_map(|&uid| {
-            let message = messages.get(row_at(messages, uid))?;
-            (uid_of(message) == uid).then(|| message.modseq())
-        });
-        gone.min().map(|modseq| modseq.saturating_sub(1))
+    /// A modseq below those of all removals that could not be told yet, if there are any.
+    pub fn below_gone(&self) -> Option<u64> {
+        (!self.gone.is_empty()).then(|| self.gone_since.saturating_sub(1))
     }
 
     /// The modseq below the removals that wait, if the client was told a greater one since this was
     /// last asked.
-    pub fn take_held_back(&mut self, messages: &[Message]) -> Option<u64> {
+    pub fn take_held_back(&mut self) -> Option<u64> {
         let told = std::mem::take(&mut self.modseq_told);
-        self.below_gone(messages).filter(|&below| told > below)
+        self.below_gone().filter(|&below| told > below)
     }
 
     /// Whether tombstones are still needed.
@@ -198,19 +257,18 @@ impl Cursor {
         if self.gone.is_empty() {
             return None;
         }
-        let count = self.gone.len().min(REMOVED_MAX);
-        let gone: Vec<u32> = self.gone.drain(..count).collect();
-        let mut removed = Removed::default();
+        let uids = self.gone.take_first(REMOVED_MAX);
         // Each one takes one off the numbers after it.
-        for (told, &uid) in gone.iter().enumerate() {
+        let numbers = (0..).zip(uids.iter()).map(|(told, uid)| {
             let number = self.number(messages, row_at(messages, uid));
-            removed.numbers.push(number.saturating_sub(narrow(told)));
-            removed.uids.push(uid);
-        }
+            number.saturating_sub(told)
+        });
+        let numbers = numbers.collect();
         // RFC 3501 7.3.2: RECENT is told when it changes.
-        self.recent_due |= gone.iter().any(|&uid| self.recent.contains(uid));
-        self.hidden = merged(&self.hidden, &gone);
-        Some(removed)
+        self.recent_due |= !uids.intersect(&self.recent).is_empty();
+        self.hidden.extend(uids.iter());
+        self.hidden.sort_unstable();
+        Some(Removed { uids, numbers })
     }
 
     /// How many messages there are, if the client now hears of new ones.
@@ -249,31 +307,77 @@ impl Cursor {
 
     /// Begins a walk over the messages whose flags the client has not heard of; false: there are
     /// none.
-    pub fn begin_changed(&mut self) -> bool {
-        // Descending, so that what is told can be cut off the end.
-        self.changed.sort_unstable_by(|a, b| b.cmp(a));
-        self.changed.dedup();
-        !self.changed.is_empty()
+    pub fn begin_changed(&mut self, messages: &[Message]) -> bool {
+        self.drop_walked();
+        if let Some((first, last)) = self.touched {
+            let news = self.news_between(messages, first, last);
+            self.owed = match self.owed.is_empty() {
+                true => news,
+                false => Ranges::from_unsorted([self.owed.ranges(), news.ranges()].concat()),
+            };
+        }
+        self.touched = None;
+        self.own = OwnModseqs::default();
+        self.heard = self.noted;
+        !self.owed.is_empty()
     }
 
     /// Takes the next of them, in the order of UIDs.
     pub fn take_changed<'m>(&mut self, messages: &'m [Message]) -> Option<Counted<'m>> {
-        while let Some(uid) = self.changed.pop() {
-            let index = row_at(messages, uid);
-            match messages.get(index) {
-                Some(message) if uid_of(message) == uid && !message.is_gone() => {
-                    let number = self.number(messages, index);
-                    return Some(Counted {
-                        index,
-                        number,
-                        message,
-                    });
-                }
-                _ => {}
+        while let Some((index, message)) = next_message(messages, &self.owed, &mut self.walk) {
+            if !message.is_gone() {
+                let number = self.number(messages, index);
+                return Some(Counted {
+                    index,
+                    number,
+                    message,
+                });
             }
         }
-        self.changed = Vec::new();
+        self.owed = Ranges::new();
+        self.walk = Walk::default();
         None
+    }
+
+    /// The live messages between two UIDs whose flags another changed and the client has not heard
+    /// of.
+    fn news_between(&self, messages: &[Message], first: u32, last: u32) -> Ranges {
+        let mut news: Vec<(u32, u32)> = Vec::new();
+        let mut goes_on = false;
+        let from = row_at(messages, first);
+        for message in messages.get(from..).unwrap_or_default() {
+            let uid = uid_of(message);
+            if uid > last {
+                break;
+            }
+            if message.is_gone() {
+                continue;
+            }
+            let is_news = self.is_news(uid, message.modseq());
+            match news.last_mut() {
+                Some((_, end)) if is_news && goes_on => *end = uid,
+                _ if is_news => news.push((uid, uid)),
+                _ => {}
+            }
+            goes_on = is_news;
+        }
+        Ranges::from_unsorted(news)
+    }
+
+    /// Whether another changed the message since `heard`, if it has this modseq.
+    fn is_news(&self, uid: u32, modseq: u64) -> bool {
+        let is_touched = self
+            .touched
+            .is_some_and(|(first, last)| (first..=last).contains(&uid));
+        is_touched && modseq > self.heard && !self.own.contains(modseq)
+    }
+
+    /// What the walk over `owed` has passed is told.
+    fn drop_walked(&mut self) {
+        let walk = std::mem::take(&mut self.walk);
+        if let Some(passed) = walk.from.checked_sub(1) {
+            self.owed = self.owed.difference(&Ranges::between(0, passed));
+        }
     }
 
     /// How many messages the client counts are \Recent for it.
@@ -307,6 +411,37 @@ pub struct Removed {
     pub uids: Ranges,
     /// The sequence number of each when those before it have been told.
     pub numbers: Vec<u32>,
+}
+
+/// Modseqs above `heard` of changes that the client made itself: ranges of them between which
+/// another changed something.
+#[derive(Debug, Default)]
+struct OwnModseqs {
+    ranges: Vec<(u64, u64)>,
+    /// Another has changed something since the last one.
+    is_closed: bool,
+}
+
+impl OwnModseqs {
+    /// Adds one that is greater than all before.
+    fn push(&mut self, modseq: u64) {
+        match self.ranges.last_mut() {
+            Some((_, last)) if !self.is_closed => *last = modseq,
+            _ => self.ranges.push((modseq, modseq)),
+        }
+        self.is_closed = false;
+    }
+
+    fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    fn contains(&self, modseq: u64) -> bool {
+        let at = self.ranges.partition_point(|&(_, last)| last < modseq);
+        self.ranges
+            .get(at)
+            .is_some_and(|&(first, _)| first <= modseq)
+    }
 }
 
 /// A message as a client counts it.
@@ -380,17 +515,5 @@ fn narrow(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Two ascending, disjoint lists as one.
-fn merged(a: &[u32], b: &[u32]) -> Vec<u32> {
-    let mut merged = Vec::with_capacity(a.len() + b.len());
-    merged.extend_from_slice(a);
-    merged.extend_from_slice(b);
-    merged.sort_unstable();
-    merged
-}
-
 /// How many removals are told before a look at the room left: some 16 KB of output.
-const REMOVED_MAX: usize = 1000;
-
-/// How many changes may wait twice.
-const CHANGED_MANY: usize = 1024;
+const REMOVED_MAX: u32 = 1000;

@@ -163,14 +163,14 @@ impl Mailbox {
     /// was told more would never ask for them again (RFC 7162 3.2).
     pub fn take_held_back(&mut self, connection: ConnectionId) -> Option<u64> {
         let cursor = self.cursors.get_mut(&connection)?;
-        cursor.take_held_back(self.folder.messages())
+        cursor.take_held_back()
     }
 
     /// HIGHESTMODSEQ for this client, below the removals that it has not been told.
     pub fn highest_modseq(&self, connection: ConnectionId) -> u64 {
         let highest = self.folder.highest_modseq();
         let cursor = self.cursors.get(&connection);
-        let below = cursor.and_then(|cursor| cursor.below_gone(self.folder.messages()));
+        let below = cursor.and_then(Cursor::below_gone);
         below.map_or(highest, |below| below.min(highest))
     }
 
@@ -183,9 +183,9 @@ impl Mailbox {
 
     /// Notes that this client has to hear of the message's flags, though it changed them itself,
     /// because another program did so too.
-    pub fn note_flags(&mut self, connection: ConnectionId, uid: Uid) {
+    pub fn owe(&mut self, connection: ConnectionId, uid: Uid) {
         if let Some(cursor) = self.cursors.get_mut(&connection) {
-            cursor.note_flags(uid);
+            cursor.owe(uid);
         }
     }
 
@@ -206,29 +206,42 @@ impl Mailbox {
     /// the command that did it.
     pub fn distribute(&mut self, by: Option<ConnectionId>, now: Now) {
         let changes = self.folder.take_changes();
+        self.hand_out(&changes, by, now);
+    }
+
+    pub(crate) fn hand_out(&mut self, changes: &[Change], by: Option<ConnectionId>, now: Now) {
         if !changes.is_empty() {
             self.news = true;
             self.changed = self.changed.or(Some(now.instant));
         }
         for change in changes {
-            match change {
+            match *change {
                 Change::Arrived { first, last } => self.give_recent(first, last),
                 Change::Keywords => {}
-                Change::Flags { uid, .. } => {
+                Change::Flags {
+                    uid,
+                    modseq,
+                    before,
+                } => {
                     for (connection, cursor) in &mut self.cursors {
-                        if Some(*connection) != by {
-                            cursor.note_flags(uid);
+                        match Some(*connection) == by {
+                            true => cursor.note_own(uid, modseq, before),
+                            false => cursor.note_flags(uid),
                         }
                     }
                 }
-                Change::Expunged { uid, .. } => {
+                Change::Expunged { uid, modseq } => {
                     self.tombstones += 1;
                     self.cursors
                         .values_mut()
-                        .for_each(|cursor| cursor.note_expunged(uid));
+                        .for_each(|cursor| cursor.note_expunged(uid, modseq));
                 }
             }
         }
+        let highest = self.folder.highest_modseq();
+        self.cursors
+            .values_mut()
+            .for_each(|cursor| cursor.note_all(highest));
         if self.cursors.is_empty() {
             self.bury();
         }
@@ -401,7 +414,7 @@ mod tests {
             Commit::Done(_)
         ) {}
         let (folder, cursor) = mailbox.folder_and_cursor(client).unwrap();
-        assert!(cursor.begin_changed());
+        assert!(cursor.begin_changed(folder.messages()));
         let changed = cursor.take_changed(folder.messages()).unwrap();
         assert_eq!(changed.number, 1);
         assert!(changed.message.flags().system.contains(System::SEEN));

@@ -190,6 +190,8 @@ pub enum Change {
     Flags {
         uid: Uid,
         modseq: u64,
+        /// The modseq that the message had until then.
+        before: u64,
     },
     Expunged {
         uid: Uid,

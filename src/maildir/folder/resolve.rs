@@ -339,10 +339,14 @@ impl Folder {
 
     pub(super) fn announce_flags(&mut self, index: usize, modseq: u64) {
         if let Some(row) = self.table.row_mut(index) {
-            row.modseq = modseq;
+            let before = std::mem::replace(&mut row.modseq, modseq);
             let uid = row.uid();
             self.modseqs.give(uid.0, modseq);
-            self.changes.push(Change::Flags { uid, modseq });
+            self.changes.push(Change::Flags {
+                uid,
+                modseq,
+                before,
+            });
         }
     }
 

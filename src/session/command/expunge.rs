@@ -90,7 +90,7 @@ impl Expunge {
                     client.counters.expunged += 1;
                 }
                 // Another program has taken \Deleted away.
-                Ok(false) => mailbox.note_flags(client.id, uid),
+                Ok(false) => mailbox.owe(client.id, uid),
                 Err(MessageError::Gone) => {}
                 Err(error) => self.failure = self.failure.take().or(Some(error)),
             }

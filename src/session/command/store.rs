@@ -188,7 +188,7 @@ impl Store {
             // Another program has been here since the table was made: the client hears of that,
             // too.
             Ok(Met::Others) => {
-                mailbox.note_flags(client.id, uid);
+                mailbox.owe(client.id, uid);
                 view::tell_keywords(mailbox, client.id, client.out.writer());
                 if conditional {
                     self.note_modified(uid, number);
@@ -244,7 +244,7 @@ impl Store {
     /// A client that gets NO takes it that nothing was changed, unless it is told.
     fn failed(&mut self, reply: Reply, mailbox: &mut Mailbox, client: &Client) -> Reply {
         for uid in std::mem::take(&mut self.silent).iter() {
-            mailbox.note_flags(client.id, Uid(uid));
+            mailbox.owe(client.id, Uid(uid));
         }
         reply
     }

@@ -125,6 +125,7 @@ fn a_rename_changes_flags_by_its_events() {
         Change::Flags {
             uid: Uid(1),
             modseq,
+            ..
         },
     ] = changes[..]
     else {
