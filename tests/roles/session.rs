@@ -72,6 +72,22 @@ fn bad_commands_before_the_login_count() {
 }
 
 #[test]
+fn a_client_whose_conversation_before_login_cannot_be_read_is_turned_away_and_no_other() {
+    let mail = Mail::new();
+    let mut monitor = Monitor::start(&mail, &[]);
+    let mut other = monitor.greeted(1);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut hand_over = hand_over(2);
+    hand_over.state = b"tag2".to_vec();
+    hand_over.input = b"a NOOP\r\n".to_vec();
+    monitor.send_connection(2, hand_over, theirs.into());
+    let text = read_to_end(ours);
+    assert!(text.starts_with("* BYE [UNAVAILABLE]"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    other.ok("NOOP");
+}
+
+#[test]
 fn clients_of_one_user_hear_of_each_other_at_once() {
     let mail = Mail::numbered(1);
     let mut monitor = Monitor::start(&mail, &[]);
