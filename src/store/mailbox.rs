@@ -206,16 +206,12 @@ impl Mailbox {
     /// the command that did it.
     pub fn distribute(&mut self, by: Option<ConnectionId>, now: Now) {
         let changes = self.folder.take_changes();
-        self.hand_out(&changes, by, now);
-    }
-
-    pub(crate) fn hand_out(&mut self, changes: &[Change], by: Option<ConnectionId>, now: Now) {
         if !changes.is_empty() {
             self.news = true;
             self.changed = self.changed.or(Some(now.instant));
         }
         for change in changes {
-            match *change {
+            match change {
                 Change::Arrived { first, last } => self.give_recent(first, last),
                 Change::Keywords => {}
                 Change::Flags {

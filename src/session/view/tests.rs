@@ -1,8 +1,5 @@
 //! Views of one mailbox against clients that do what RFC 3501 7 says with each response.
 
-mod equal;
-mod former;
-
 use std::collections::HashMap;
 
 use proptest::prelude::*;
