@@ -233,6 +233,52 @@ fn every_layer_touches_only_what_it_may() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
+/// The groups of files within `maildir/`, each with those it may name besides itself.
+const MAILDIR: &[(&str, &[&str])] = &[
+    ("disk", &[]),
+    ("dovecot", &["disk"]),
+    ("folder/state", &["disk"]),
+    ("own", &["disk", "folder/state"]),
+    ("tree", &["disk", "dovecot"]),
+    ("courier", &["disk", "tree"]),
+    (
+        "folder",
+        &["courier", "disk", "dovecot", "folder/state", "own"],
+    ),
+];
+
+#[test]
+fn every_group_of_maildir_names_only_what_it_may() {
+    let group_of = |within: &str| {
+        let is_in = |group: &&(&str, &[&str])| {
+            within == group.0 || within.starts_with(&format!("{}/", group.0))
+        };
+        MAILDIR
+            .iter()
+            .filter(is_in)
+            .max_by_key(|group| group.0.len())
+    };
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let within = source.path.strip_prefix("maildir/");
+        let Some((group, may_name)) =
+            within.and_then(|path| group_of(path.trim_end_matches(".rs")))
+        else {
+            continue;
+        };
+        for (line, named) in source.paths_named("maildir") {
+            if let Some((other, _)) = group_of(&named)
+                && other != group
+                && !may_name.contains(other)
+            {
+                let path = &source.path;
+                wrong.push(format!("{path}:{line}: {group} may not name {other}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
 #[test]
 fn every_module_has_its_line_in_the_table() {
     let modules: BTreeSet<String> = sources().iter().map(|source| top(&source.path)).collect();
@@ -341,6 +387,31 @@ impl Source {
         }
         // `crate::Thing` of lib.rs itself, and `crate::{` split names, are no modules.
         named.retain(|(_, name)| name.starts_with(|c: char| c.is_ascii_lowercase()));
+        named
+    }
+
+    /// The modules of one layer that it names, as `folder/state`, with the lines; groups in braces are looked into
+    /// one level deep.
+    fn paths_named(&self, layer: &str) -> Vec<(usize, String)> {
+        let mut named = Vec::new();
+        let mut roots = vec![format!("crate::{layer}::")];
+        let depth = self.path.trim_end_matches("/mod.rs").matches('/').count();
+        if self.path.starts_with(&format!("{layer}/")) {
+            roots.push("super::".repeat(depth));
+        }
+        for root in roots {
+            for (at, _) in self.code.match_indices(&root) {
+                if self.code[..at].ends_with("super::") {
+                    continue;
+                }
+                let line = self.code[..at].matches('\n').count() + 1;
+                let path = self.code[at + root.len()..]
+                    .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
+                    .next()
+                    .unwrap_or("");
+                named.push((line, path.replace("::", "/")));
+            }
+        }
         named
     }
 }
