@@ -11,7 +11,7 @@ use roost::config::{Config, LogTarget};
 use roost::mail::Secret;
 use roost::monitor::child::ChildError;
 use roost::monitor::client::{self, ClientError};
-use roost::monitor::role::{Mode, MonitorError, Start};
+use roost::monitor::role::{Mode, MonitorError, MonitorStart};
 use roost::solo::{self, SoloError};
 use roost::sys::spawn::ChildRole;
 use roost::sys::{inherited, process, terminal};
@@ -64,7 +64,7 @@ fn run(role: Role) -> Result<(), Failure> {
     }
 }
 
-fn run_daemon(start: &Start, mode: Mode) -> Result<(), Failure> {
+fn run_daemon(start: &MonitorStart, mode: Mode) -> Result<(), Failure> {
     if !process::is_root() {
         return Err(Failure {
             text: "the server takes root, because it becomes each user who logs in; `roost try` serves \
@@ -89,7 +89,7 @@ fn channel() -> Result<OwnedFd, Failure> {
 
 /// Asks the daemon.
 fn ask(
-    start: &Start,
+    start: &MonitorStart,
     question: impl FnOnce(&std::path::Path) -> Result<String, ClientError>,
 ) -> Result<(), Failure> {
     let socket = config(start)?.control_socket;
@@ -115,7 +115,7 @@ fn ask(
     }
 }
 
-fn test_login(start: &Start, user: &str) -> Result<(), Failure> {
+fn test_login(start: &MonitorStart, user: &str) -> Result<(), Failure> {
     let config = config(start)?;
     roost::log::init(LevelFilter::Warn);
     let password = terminal::read_password(&format!("Password of {user}: "));
@@ -132,7 +132,7 @@ fn test_login(start: &Start, user: &str) -> Result<(), Failure> {
 }
 
 /// The settings that are in force.  What is odd about them goes to standard error.
-fn config(start: &Start) -> Result<Config, Failure> {
+fn config(start: &MonitorStart) -> Result<Config, Failure> {
     let (config, warnings) = commands::read(start)?;
     warn(&warnings);
     Ok(config)

@@ -31,7 +31,7 @@ use crate::session::place::{Place, Root};
 use crate::session::{Greeting, Session};
 use crate::sys::credentials::{Account, BecomeError};
 use crate::sys::path::PathError;
-use crate::sys::sandbox::{Role, SandboxError};
+use crate::sys::sandbox::{SandboxError, SandboxRole};
 use crate::sys::{self, process};
 use password::Password;
 
@@ -104,7 +104,13 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
         false => make_if_missing(maildir)?,
     };
     let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
-    let (session, root) = confine(owner.name(), Role::Session, maildir, &config, &event_loop)?;
+    let (session, root) = confine(
+        owner.name(),
+        SandboxRole::Session,
+        maildir,
+        &config,
+        &event_loop,
+    )?;
     let mut solo = Solo {
         door: Door::Open,
         session,
@@ -126,7 +132,7 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
 /// The session over this Maildir.  From now on the process can do nothing else.
 fn confine(
     user: &str,
-    role: Role,
+    role: SandboxRole,
     maildir: PathBuf,
     config: &Config,
     event_loop: &Loop,

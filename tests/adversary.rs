@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roost::ipc::Message;
 use roost::ipc::channel::Channel;
-use roost::monitor::role::{Mode, Start};
+use roost::monitor::role::{Mode, MonitorStart};
 use roost::sys::inherited;
 
 use play::Player;
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn monitor(config: Option<PathBuf>) {
-    let start = Start {
+    let start = MonitorStart {
         config,
         set: Vec::new(),
     };

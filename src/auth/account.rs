@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::source;
-use super::source::passwd_file::{self, Entry};
+use super::source::passwd_file::{self, PasswdLine};
 use super::trace::Trace;
 use super::{Admission, Identity};
 use crate::config::{Config, Location, LocationError};
@@ -207,7 +207,7 @@ impl<'a> Known<'a> {
 }
 
 /// Why the user of this line of a passwd-file can never be let in; none if the user can.
-pub(super) fn obstacle(config: &Config, entry: &Entry) -> Option<String> {
+pub(super) fn obstacle(config: &Config, entry: &PasswdLine) -> Option<String> {
     let mut trace = Trace::new(
         entry.user.as_bytes(),
         &Origin {

@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 
 use crate::ipc::{Account, LoginRequest, Proof};
 
-pub struct Cache {
+pub struct PasswordCache {
     key: hmac::Key,
     time: Duration,
     entries: HashMap<Digest, Entry>,
@@ -43,10 +43,10 @@ struct Entry {
 
 type Digest = [u8; 32];
 
-impl Cache {
+impl PasswordCache {
     /// `key`: random.  `time`: how long a login is kept; zero: not at all.
-    pub fn new(key: &[u8; 32], time: Duration) -> Cache {
-        Cache {
+    pub fn new(key: &[u8; 32], time: Duration) -> PasswordCache {
+        PasswordCache {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
             time,
             entries: HashMap::new(),
@@ -186,8 +186,8 @@ mod tests {
         Stamps(vec![Some(stamp), None])
     }
 
-    fn with_bob(now: Instant) -> Cache {
-        let mut cache = Cache::new(&[7; 32], MINUTE);
+    fn with_bob(now: Instant) -> PasswordCache {
+        let mut cache = PasswordCache::new(&[7; 32], MINUTE);
         cache.keep(&request("bob", "secret"), &account("bob"), stamps(1), now);
         cache
     }
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn without_a_time_nothing_is_kept() {
         let now = Instant::now();
-        let mut cache = Cache::new(&[7; 32], Duration::ZERO);
+        let mut cache = PasswordCache::new(&[7; 32], Duration::ZERO);
         cache.keep(&request("bob", "secret"), &account("bob"), stamps(1), now);
         assert_eq!(cache.find(&request("bob", "secret"), &stamps(1), now), None);
     }

@@ -16,7 +16,7 @@ use super::password::normalise;
 use super::scheme::Stored;
 use super::scram::{ClientFirst, ScramError};
 use super::source;
-use super::source::passwd_file::{Entry, SOURCE, permit, stored};
+use super::source::passwd_file::{PasswdLine, SOURCE, permit, stored};
 use super::trace::Trace;
 use super::verifier::{ITERATIONS, Key, Verifier, made_up_salt};
 use super::{Admission, Denial, Dialogue, account, files};
@@ -82,7 +82,7 @@ fn choose(
     user: &str,
     key: &Key,
     trace: &mut Trace,
-) -> Result<(Option<Entry>, Verifier), Refusal> {
+) -> Result<(Option<PasswdLine>, Verifier), Refusal> {
     let mut chosen = None;
     let mut iterations = None;
     let mut unavailable = false;

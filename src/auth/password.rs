@@ -23,7 +23,7 @@ pub(super) fn check(
 ) -> Result<Identity, Refusal> {
     let user = normalise(config, user, trace)?;
     account::refuse_root(config, &user, trace)?;
-    let mut effort = Effort::default();
+    let mut effort = HashEffort::default();
     let result = each_source(config, dialogue, |source| {
         source.check(&user, password, origin, &mut effort, trace)
     });
@@ -88,13 +88,13 @@ fn each_source(
 
 /// What has been spent on comparing.
 #[derive(Default)]
-pub(super) struct Effort {
+pub(super) struct HashEffort {
     pub compared: bool,
     /// What costs as much as a comparison would have.
     pub sample: Option<Stored>,
 }
 
-impl Effort {
+impl HashEffort {
     /// Spends on an unknown user what a wrong password costs.
     fn make_up(self, password: &Secret) {
         match self.sample {

@@ -7,14 +7,14 @@ use crate::ipc::Account;
 use crate::sys::credentials::{self, may_work_in};
 
 /// Why not.
-pub(super) struct Problem {
+pub(super) struct ReachProblem {
     /// Something is not there that others might make before.
     pub is_absence: bool,
     pub text: String,
 }
 
 /// As root.
-pub(super) fn problem(account: &Account) -> Option<Problem> {
+pub(super) fn problem(account: &Account) -> Option<ReachProblem> {
     let maildir = account.location.maildir.clone();
     let (uid, gid, user) = (account.uid, account.gid, &account.user);
     let seen = credentials::Account::of_login(user, uid, gid)
@@ -32,7 +32,7 @@ pub(super) fn problem(account: &Account) -> Option<Problem> {
         NOT_MADE => not_made(account, home, &who),
         _ => format!("this process cannot become {who}, and no session could"),
     };
-    Some(Problem {
+    Some(ReachProblem {
         is_absence: code == NOT_MADE,
         text,
     })

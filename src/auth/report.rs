@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::trace::{Kind, Trace};
+use super::trace::{Trace, TraceKind};
 use super::{Dialogue, files, judge, reach, source};
 use crate::config::Config;
 use crate::ipc::{Account, LoginRequest, Origin, Proof, Protocol, Refusal};
@@ -48,8 +48,8 @@ pub fn test(config: &Config, user: &str, password: Secret) -> Report {
     let result = judge(config, &request, &mut Silence, &mut trace);
     for step in trace.steps() {
         let name = match step.kind {
-            Kind::Problem => "problem",
-            Kind::Failure | Kind::Detail => "step",
+            TraceKind::Problem => "problem",
+            TraceKind::Failure | TraceKind::Detail => "step",
         };
         report.line(name, format!("{}: {}", step.source, step.text));
     }

@@ -13,18 +13,18 @@ use crate::ipc::Origin;
 pub struct Trace {
     /// `bob,203.0.113.5,<session>`
     subject: String,
-    steps: Vec<Step>,
+    steps: Vec<TraceStep>,
 }
 
-pub struct Step {
-    pub kind: Kind,
+pub struct TraceStep {
+    pub kind: TraceKind,
     /// Which source says it.
     pub source: &'static str,
     pub text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TraceKind {
     /// Helps an operator who looks for a reason.
     Detail,
     /// Why the user is not let in.  It is left out if the user is let in.
@@ -50,31 +50,31 @@ impl Trace {
     }
 
     pub fn detail(&mut self, source: &'static str, text: impl Into<String>) {
-        self.add(Kind::Detail, source, text.into());
+        self.add(TraceKind::Detail, source, text.into());
     }
 
     pub fn failure(&mut self, source: &'static str, text: impl Into<String>) {
-        self.add(Kind::Failure, source, text.into());
+        self.add(TraceKind::Failure, source, text.into());
     }
 
     pub fn problem(&mut self, source: &'static str, text: impl Into<String>) {
-        self.add(Kind::Problem, source, text.into());
+        self.add(TraceKind::Problem, source, text.into());
     }
 
-    fn add(&mut self, kind: Kind, source: &'static str, text: String) {
-        self.steps.push(Step { kind, source, text });
+    fn add(&mut self, kind: TraceKind, source: &'static str, text: String) {
+        self.steps.push(TraceStep { kind, source, text });
     }
 
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[TraceStep] {
         &self.steps
     }
 
     pub fn write(&self, admitted: bool) {
         for step in &self.steps {
             let level = match step.kind {
-                Kind::Problem => Level::Error,
-                Kind::Failure if !admitted => Level::Info,
-                Kind::Failure | Kind::Detail => Level::Debug,
+                TraceKind::Problem => Level::Error,
+                TraceKind::Failure if !admitted => Level::Info,
+                TraceKind::Failure | TraceKind::Detail => Level::Debug,
             };
             log::log!(
                 level,

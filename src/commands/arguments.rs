@@ -12,7 +12,7 @@ use super::table::{COMMANDS, CommandOption, PROGRAM, Subcommand};
 use crate::config::{Config, closest};
 use crate::monitor::client::Whom;
 use crate::monitor::configuration::{self, BadConfiguration};
-use crate::monitor::role::{Mode, Start};
+use crate::monitor::role::{Mode, MonitorStart};
 use crate::solo::Trial;
 use crate::sys::spawn::ChildRole;
 
@@ -21,22 +21,22 @@ pub enum Role {
     /// Prints this text.
     Help(String),
     Version,
-    Daemon(Start, Mode),
+    Daemon(MonitorStart, Mode),
     Preauth(Option<PathBuf>, Config),
     Try(Trial),
     Check {
-        start: Start,
+        start: MonitorStart,
         with_files: bool,
     },
     Config {
-        start: Start,
+        start: MonitorStart,
         all: bool,
     },
-    Who(Start),
-    Kick(Start, Whom),
-    Reload(Start),
-    Metrics(Start),
-    AuthTest(Start, String),
+    Who(MonitorStart),
+    Kick(MonitorStart, Whom),
+    Reload(MonitorStart),
+    Metrics(MonitorStart),
+    AuthTest(MonitorStart, String),
     /// Only the monitor starts this.
     Child(ChildRole),
 }
@@ -211,8 +211,8 @@ impl Given {
         Ok(config)
     }
 
-    pub fn start(&self) -> Start {
-        Start {
+    pub fn start(&self) -> MonitorStart {
+        MonitorStart {
             config: self.matches.opt_str("config").map(PathBuf::from),
             set: self.matches.opt_strs("set"),
         }

@@ -7,18 +7,18 @@ use zeroize::Zeroizing;
 
 use super::check::Checker;
 use crate::config::{Config, TlsRequired};
-use crate::monitor::certificates::{self, Source};
+use crate::monitor::certificates::{self, CertificateSource};
 use crate::net::Now;
-use crate::net::tls::{Certificates, Clients, Pair, Policy, TlsError};
+use crate::net::tls::{Certificates, ClientCertificates, Pair, Policy, TlsError};
 use crate::sys::process;
 
 impl Checker {
     /// Looks at each pair alone, to say which is wrong, and then at all of them together.
     pub(super) fn check_certificates(&mut self, config: &Config) {
-        let files = match Source::find(config) {
-            Source::None => return,
-            Source::Files(files) => files,
-            Source::SelfSigned { chain, .. } => {
+        let files = match CertificateSource::find(config) {
+            CertificateSource::None => return,
+            CertificateSource::Files(files) => files,
+            CertificateSource::SelfSigned { chain, .. } => {
                 self.check_place(config, &chain);
                 Vec::new()
             }
@@ -62,7 +62,7 @@ impl Checker {
             .map(|(chain, key)| Pair { chain, key })
             .collect();
         let policy = Policy {
-            clients: Clients::MayCertify(text),
+            clients: ClientCertificates::MayCertify(text),
             ..Policy::default()
         };
         match Certificates::new(&pairs, policy, None) {

@@ -7,13 +7,13 @@ use std::path::Path;
 use crate::auth;
 use crate::config::{AuthSource, Config};
 use crate::monitor::configuration::{self, BadConfiguration, FILE};
-use crate::monitor::role::Start;
+use crate::monitor::role::MonitorStart;
 use crate::sys::credentials::Account;
 use crate::sys::process;
 
 /// Returns what is odd, a line each.  `with_files`: looks at the files that the configuration names
 /// as well.
-pub fn check(start: &Start, with_files: bool) -> Result<Vec<String>, BadConfiguration> {
+pub fn check(start: &MonitorStart, with_files: bool) -> Result<Vec<String>, BadConfiguration> {
     let (config, mut warnings) = configuration::read(start)?;
     if start.config.is_none() && !Path::new(FILE).exists() {
         warnings.push(format!(

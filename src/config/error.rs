@@ -20,7 +20,7 @@ pub enum ConfigError {
 /// Something wrong or odd in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    pub place: Place,
+    pub place: TextPlace,
     /// The configuration can be used all the same.
     pub is_warning: bool,
     pub text: String,
@@ -28,7 +28,7 @@ pub struct Problem {
 
 /// Where the problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum TextPlace {
     /// In the file.  Lines and columns count from 1, columns in characters.
     File {
         line: usize,
@@ -45,9 +45,9 @@ impl Problem {
         let warning = if self.is_warning { "warning: " } else { "" };
         let text = &self.text;
         match self.place {
-            Place::File { line, column } => format!("{file}:{line}:{column}: {warning}{text}"),
-            Place::CommandLine => format!("--set: {warning}{text}"),
-            Place::Nowhere => format!("{file}: {warning}{text}"),
+            TextPlace::File { line, column } => format!("{file}:{line}:{column}: {warning}{text}"),
+            TextPlace::CommandLine => format!("--set: {warning}{text}"),
+            TextPlace::Nowhere => format!("{file}: {warning}{text}"),
         }
     }
 }

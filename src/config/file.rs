@@ -6,8 +6,8 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::check;
-use super::error::{ConfigError, Place, Problem};
-use super::settings::{self, Kind, Setting};
+use super::error::{ConfigError, Problem, TextPlace};
+use super::settings::{self, Setting, SettingKind};
 use super::value::show_elements;
 use super::{Config, SETTINGS};
 
@@ -24,9 +24,9 @@ pub(super) fn read(text: &str, set: &[String]) -> (Config, Vec<Problem>) {
     reader.read_command_line(set);
     reader.check();
     reader.problems.sort_by_key(|problem| match problem.place {
-        Place::File { line, column } => (0, line, column),
-        Place::CommandLine => (1, 0, 0),
-        Place::Nowhere => (2, 0, 0),
+        TextPlace::File { line, column } => (0, line, column),
+        TextPlace::CommandLine => (1, 0, 0),
+        TextPlace::Nowhere => (2, 0, 0),
     });
     (reader.config, reader.problems)
 }
@@ -36,7 +36,7 @@ struct Reader<'a> {
     config: Config,
     problems: Vec<Problem>,
     /// Where each setting was set last.
-    places: Vec<(String, Place)>,
+    places: Vec<(String, TextPlace)>,
     /// Settings that could not be set.  How others relate to them is unknown.
     faulty: Vec<String>,
 }
@@ -149,11 +149,11 @@ impl Reader<'_> {
         for assignment in set {
             let name = assignment.split('=').next().unwrap_or("").trim();
             match self.config.set(assignment) {
-                Ok(()) => self.places.push((name.to_owned(), Place::CommandLine)),
+                Ok(()) => self.places.push((name.to_owned(), TextPlace::CommandLine)),
                 Err(error) => {
                     self.faulty.push(name.to_owned());
                     self.problems.push(Problem {
-                        place: Place::CommandLine,
+                        place: TextPlace::CommandLine,
                         is_warning: false,
                         text: error.to_string(),
                     });
@@ -174,7 +174,7 @@ impl Reader<'_> {
                 place.map(|&(_, place)| place)
             });
             self.problems.push(Problem {
-                place: { places }.next().unwrap_or(Place::Nowhere),
+                place: { places }.next().unwrap_or(TextPlace::Nowhere),
                 is_warning: finding.is_warning,
                 text: finding.text,
             });
@@ -190,10 +190,10 @@ impl Reader<'_> {
         });
     }
 
-    fn place(&self, span: &Span) -> Place {
+    fn place(&self, span: &Span) -> TextPlace {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.rsplit('\n').next().unwrap_or("");
-        Place::File {
+        TextPlace::File {
             line: before.matches('\n').count() + 1,
             column: line.chars().count() + 1,
         }
@@ -203,40 +203,42 @@ impl Reader<'_> {
 impl Problem {
     fn line(&self) -> Option<usize> {
         match self.place {
-            Place::File { line, .. } => Some(line),
-            Place::CommandLine | Place::Nowhere => None,
+            TextPlace::File { line, .. } => Some(line),
+            TextPlace::CommandLine | TextPlace::Nowhere => None,
         }
     }
 }
 
 /// The value as a command line has it.
-fn text_of(kind: Kind, value: &DeValue<'_>) -> Result<String, &'static str> {
+fn text_of(kind: SettingKind, value: &DeValue<'_>) -> Result<String, &'static str> {
     match (kind, value) {
-        (Kind::List, DeValue::Array(array)) => {
+        (SettingKind::List, DeValue::Array(array)) => {
             let elements = array.iter().map(|element| element_of(element.get_ref()));
             let elements: Vec<String> = elements.collect::<Result<_, _>>()?;
             Ok(show_elements(elements.into_iter()))
         }
-        (Kind::List, value) => {
+        (SettingKind::List, value) => {
             element_of(value).map(|element| show_elements([element].into_iter()))
         }
         (_, DeValue::Array(_)) => Err("it must be one value and not a list"),
         (_, DeValue::Table(_)) => Err("it must be a value and not a section"),
-        (Kind::Switch | Kind::Word, DeValue::Boolean(true)) => Ok("yes".to_owned()),
-        (Kind::Switch | Kind::Word, DeValue::Boolean(false)) => Ok("no".to_owned()),
-        (Kind::Switch, _) => Err("it must be true or false"),
-        (Kind::Number | Kind::Size | Kind::Time | Kind::Octal, DeValue::Integer(number)) => {
-            match (kind, number.radix()) {
-                (Kind::Octal, 8) | (Kind::Number | Kind::Size | Kind::Time, 10) => {
-                    Ok(number.as_str().trim_start_matches('+').to_owned())
-                }
-                (Kind::Octal, _) => Err("it must be an octal number"),
-                _ => Err("it must be a decimal number"),
+        (SettingKind::Switch | SettingKind::Word, DeValue::Boolean(true)) => Ok("yes".to_owned()),
+        (SettingKind::Switch | SettingKind::Word, DeValue::Boolean(false)) => Ok("no".to_owned()),
+        (SettingKind::Switch, _) => Err("it must be true or false"),
+        (
+            SettingKind::Number | SettingKind::Size | SettingKind::Time | SettingKind::Octal,
+            DeValue::Integer(number),
+        ) => match (kind, number.radix()) {
+            (SettingKind::Octal, 8)
+            | (SettingKind::Number | SettingKind::Size | SettingKind::Time, 10) => {
+                Ok(number.as_str().trim_start_matches('+').to_owned())
             }
-        }
-        (Kind::Number, _) => Err("it must be a number"),
+            (SettingKind::Octal, _) => Err("it must be an octal number"),
+            _ => Err("it must be a decimal number"),
+        },
+        (SettingKind::Number, _) => Err("it must be a number"),
         // `min_version = 1.2`
-        (Kind::Word, DeValue::Float(number)) => Ok(number.as_str().to_owned()),
+        (SettingKind::Word, DeValue::Float(number)) => Ok(number.as_str().to_owned()),
         (_, DeValue::String(text)) => Ok(text.to_string()),
         _ => Err("it must be a string"),
     }
@@ -255,10 +257,14 @@ fn element_of(value: &DeValue<'_>) -> Result<String, &'static str> {
 pub(super) fn form(setting: &Setting) -> String {
     let form = setting.form;
     match setting.kind {
-        Kind::Switch => "true|false".to_owned(),
-        Kind::Number => form.to_owned(),
-        Kind::List => format!("[\"{}\", ..]", form.trim_end_matches(" ..")),
-        Kind::Octal | Kind::Size | Kind::Time | Kind::Word | Kind::Text => format!("\"{form}\""),
+        SettingKind::Switch => "true|false".to_owned(),
+        SettingKind::Number => form.to_owned(),
+        SettingKind::List => format!("[\"{}\", ..]", form.trim_end_matches(" ..")),
+        SettingKind::Octal
+        | SettingKind::Size
+        | SettingKind::Time
+        | SettingKind::Word
+        | SettingKind::Text => format!("\"{form}\""),
     }
 }
 

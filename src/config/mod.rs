@@ -36,9 +36,9 @@ use log::LevelFilter;
 
 use crate::mail::{Fsync, Layout};
 pub use closest::closest;
-pub use error::{ConfigError, Place, Problem};
+pub use error::{ConfigError, Problem, TextPlace};
 pub use location::{Location, LocationError};
-pub use settings::{Kind, SETTINGS, Setting};
+pub use settings::{SETTINGS, Setting, SettingKind};
 pub use username::UserNameError;
 
 /// The values of all settings.

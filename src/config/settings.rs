@@ -9,16 +9,16 @@ use super::{Config, MAX_IDLE_NOTIFY, MIN_POLL_INTERVAL, MailboxSetting, file, lo
 pub struct Setting {
     /// `GROUP.NAME`; or `mailbox.NAME.KEY`, which each mailbox can have.
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: SettingKind,
     /// The form of its value.
     pub form: &'static str,
     pub help: &'static str,
-    pub(super) access: Access,
+    pub(super) access: SettingAccess,
 }
 
 /// How a value is written in TOML.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// `true` or `false`; on a command line `yes` or `no`.
     Switch,
     /// `1000`
@@ -37,7 +37,7 @@ pub enum Kind {
     List,
 }
 
-pub(super) enum Access {
+pub(super) enum SettingAccess {
     One {
         set: fn(&mut Config, &str) -> Result<(), Wrong>,
         get: fn(&Config) -> String,
@@ -54,10 +54,10 @@ macro_rules! setting {
     ($name:literal, $kind:ident, $form:literal, $help:literal, $field:ident, $from:expr, $to:expr) => {
         Setting {
             name: $name,
-            kind: Kind::$kind,
+            kind: SettingKind::$kind,
             form: $form,
             help: $help,
-            access: Access::One {
+            access: SettingAccess::One {
                 set: |config, value| $from(value).map(|value| config.$field = value),
                 get: |config| $to(&config.$field),
             },
@@ -175,20 +175,20 @@ pub const SETTINGS: &[Setting] = &[
 
     Setting {
         name: "mailbox.NAME.auto",
-        kind: Kind::Word,
+        kind: SettingKind::Word,
         form: "no|create|subscribe",
         help: "whether the mailbox is made if it does not exist; subscribe: and subscribed to",
-        access: Access::OfMailbox {
+        access: SettingAccess::OfMailbox {
             set: |mailbox, value| word(value, AUTO_CREATE).map(|auto| mailbox.auto = auto),
             get: |mailbox| show_word(mailbox.auto, AUTO_CREATE),
         },
     },
     Setting {
         name: "mailbox.NAME.special_use",
-        kind: Kind::Word,
+        kind: SettingKind::Word,
         form: "All|Archive|Drafts|Flagged|Important|Junk|Sent|Trash",
         help: "what clients are to use the mailbox for (RFC 6154)",
-        access: Access::OfMailbox {
+        access: SettingAccess::OfMailbox {
             set: |mailbox, value| special_use(value).map(|value| mailbox.special_use = value),
             get: |mailbox| mailbox.special_use.as_deref().unwrap_or("").replace('\\', ""),
         },
@@ -209,8 +209,8 @@ impl Setting {
     /// The value in `config`, as `Config::set` takes it; of a setting of mailboxes, the default.
     pub fn value(&self, config: &Config) -> String {
         match &self.access {
-            Access::One { get, .. } => get(config),
-            Access::OfMailbox { get, .. } => get(&MailboxSetting::default()),
+            SettingAccess::One { get, .. } => get(config),
+            SettingAccess::OfMailbox { get, .. } => get(&MailboxSetting::default()),
         }
     }
 
@@ -235,7 +235,7 @@ impl Setting {
     }
 
     pub fn is_of_mailbox(&self) -> bool {
-        matches!(self.access, Access::OfMailbox { .. })
+        matches!(self.access, SettingAccess::OfMailbox { .. })
     }
 }
 
@@ -274,8 +274,8 @@ pub(super) fn set_named(config: &mut Config, name: &str, value: &str) -> Result<
         return Err(bad("it must not contain control characters"));
     }
     match &setting.access {
-        Access::One { set, .. } => set(config, value).map_err(bad),
-        Access::OfMailbox { set, .. } => {
+        SettingAccess::One { set, .. } => set(config, value).map_err(bad),
+        SettingAccess::OfMailbox { set, .. } => {
             check_mailbox(mailbox).map_err(bad)?;
             let is_it = |setting: &MailboxSetting| setting.name == mailbox;
             let mut entry = match config.mailboxes.iter().position(is_it) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::settings::{Access, Kind, set_exactly};
+use super::settings::{SettingAccess, SettingKind, set_exactly};
 use super::value::elements;
 use super::{Config, ConfigError, MailboxSetting, SETTINGS, Setting};
 
@@ -51,17 +51,21 @@ pub(super) fn toml(config: &Config, all: bool) -> String {
 }
 
 /// The value in TOML.
-pub(super) fn toml_value(kind: Kind, value: &str) -> String {
+pub(super) fn toml_value(kind: SettingKind, value: &str) -> String {
     match kind {
-        Kind::Switch => (value == "yes").to_string(),
-        Kind::Number => value.to_owned(),
-        Kind::List => {
+        SettingKind::Switch => (value == "yes").to_string(),
+        SettingKind::Number => value.to_owned(),
+        SettingKind::List => {
             // The text that a setting shows is a list.
             let elements = elements(value).unwrap_or_default();
             let elements: Vec<String> = elements.iter().map(|element| quoted(element)).collect();
             format!("[{}]", elements.join(", "))
         }
-        Kind::Octal | Kind::Size | Kind::Time | Kind::Word | Kind::Text => quoted(value),
+        SettingKind::Octal
+        | SettingKind::Size
+        | SettingKind::Time
+        | SettingKind::Word
+        | SettingKind::Text => quoted(value),
     }
 }
 
@@ -95,8 +99,8 @@ fn values<'a>(
         value,
     };
     let mut values = match &setting.access {
-        Access::One { get, .. } => vec![shown(None, get(config))],
-        Access::OfMailbox { get, .. } => {
+        SettingAccess::One { get, .. } => vec![shown(None, get(config))],
+        SettingAccess::OfMailbox { get, .. } => {
             let mailboxes = config.mailboxes.iter();
             mailboxes
                 .map(|mailbox| shown(Some(mailbox), get(mailbox)))

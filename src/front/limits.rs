@@ -28,7 +28,7 @@ struct Queue {
 
 /// What becomes of a client that comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ConnectionPlace {
     Free,
     /// There is a place, and this client has to go for it.
     InsteadOf(ConnectionId),
@@ -54,14 +54,16 @@ impl Places {
     }
 
     /// A client comes.  Unless the answer is `None`, it waits from now on.
-    pub fn enter(&mut self, id: ConnectionId, from: Prefix) -> Place {
+    pub fn enter(&mut self, id: ConnectionId, from: Prefix) -> ConnectionPlace {
         let number = self.by_address.get(&from).map_or(0, |queue| queue.number);
         if number >= self.per_address {
-            return Place::None;
+            return ConnectionPlace::None;
         }
         let place = match self.waiting.len() >= self.overall {
-            true => self.make_room().map_or(Place::Free, Place::InsteadOf),
-            false => Place::Free,
+            true => self
+                .make_room()
+                .map_or(ConnectionPlace::Free, ConnectionPlace::InsteadOf),
+            false => ConnectionPlace::Free,
         };
         self.waiting.insert(id, from);
         let queue = self.by_address.entry(from).or_default();
@@ -116,12 +118,24 @@ mod tests {
     fn an_address_has_so_many_places_and_no_more() {
         let mut places = Places::new(10, 3);
         for id in 0..3 {
-            assert_eq!(places.enter(ConnectionId(id), prefix(1)), Place::Free);
+            assert_eq!(
+                places.enter(ConnectionId(id), prefix(1)),
+                ConnectionPlace::Free
+            );
         }
-        assert_eq!(places.enter(ConnectionId(3), prefix(1)), Place::None);
-        assert_eq!(places.enter(ConnectionId(4), prefix(2)), Place::Free);
+        assert_eq!(
+            places.enter(ConnectionId(3), prefix(1)),
+            ConnectionPlace::None
+        );
+        assert_eq!(
+            places.enter(ConnectionId(4), prefix(2)),
+            ConnectionPlace::Free
+        );
         places.leave(ConnectionId(1));
-        assert_eq!(places.enter(ConnectionId(5), prefix(1)), Place::Free);
+        assert_eq!(
+            places.enter(ConnectionId(5), prefix(1)),
+            ConnectionPlace::Free
+        );
         assert_eq!(places.waiting.len(), 4);
     }
 
@@ -135,9 +149,9 @@ mod tests {
         places.leave(ConnectionId(1));
         places.enter(ConnectionId(6), prefix(1));
         let place = places.enter(ConnectionId(7), prefix(3));
-        assert_eq!(place, Place::InsteadOf(ConnectionId(2)));
+        assert_eq!(place, ConnectionPlace::InsteadOf(ConnectionId(2)));
         let place = places.enter(ConnectionId(8), prefix(2));
-        assert_eq!(place, Place::InsteadOf(ConnectionId(3)));
+        assert_eq!(place, ConnectionPlace::InsteadOf(ConnectionId(3)));
         assert_eq!(places.waiting.len(), 6);
         places.leave(ConnectionId(2));
         assert_eq!(places.waiting.len(), 6);
@@ -155,7 +169,7 @@ mod tests {
                 places.leave(ConnectionId(next - dice % (next + 1)));
             } else {
                 let place = places.enter(ConnectionId(next), prefix((dice % 7) as u8));
-                assert_ne!(place, Place::InsteadOf(ConnectionId(next)));
+                assert_ne!(place, ConnectionPlace::InsteadOf(ConnectionId(next)));
                 next += 1;
             }
             let numbers: usize = places.by_address.values().map(|queue| queue.number).sum();

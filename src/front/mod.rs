@@ -80,7 +80,7 @@ struct Settings {
     append_limit: u64,
     failure_delay: Duration,
     login_timeout: Duration,
-    mechanisms: sasl::Allowed,
+    mechanisms: sasl::AllowedMechanisms,
     tls_required: TlsRequired,
     /// A client without a certificate is not let in.
     certificate_required: bool,
@@ -355,7 +355,7 @@ impl Settings {
             append_limit: config.append_limit,
             failure_delay: config.failure_delay,
             login_timeout: config.login_timeout,
-            mechanisms: sasl::Allowed::new(config),
+            mechanisms: sasl::AllowedMechanisms::new(config),
             tls_required: config.tls_required,
             certificate_required: config.tls_client_certificate == ClientCertificate::Required,
             starttls: starttls && config.tls_required != TlsRequired::Off,

@@ -18,7 +18,7 @@ use crate::ipc::Message;
 use crate::ipc::channel::{self, Channel, ChannelError};
 use crate::net::Loop;
 use crate::sys::credentials::{Account, BecomeError};
-use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
+use crate::sys::sandbox::{self, Enforced, SandboxError, SandboxRole};
 use crate::sys::{process, spawn, title};
 
 /// Why the front cannot begin or go on.
@@ -56,7 +56,7 @@ fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), FrontError> {
 
     give_up_rights(&config)?;
     let mut event_loop = Loop::new().map_err(|error| FrontError::System("event loop", error))?;
-    sandbox::confine_calls(Role::Front)?;
+    sandbox::confine_calls(SandboxRole::Front)?;
 
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     // Where there are few descriptors, half of them are for clients: it is better to serve some

@@ -12,10 +12,10 @@ use super::certificate;
 
 /// The mechanisms that the configuration allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Allowed(Vec<Mechanism>);
+pub(super) struct AllowedMechanisms(Vec<SaslMechanism>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mechanism {
+pub(super) enum SaslMechanism {
     /// RFC 4616
     Plain,
     /// draft-murchison-sasl-login
@@ -66,20 +66,20 @@ pub(super) enum Next {
     Malformed,
 }
 
-impl Allowed {
-    pub fn new(config: &Config) -> Allowed {
+impl AllowedMechanisms {
+    pub fn new(config: &Config) -> AllowedMechanisms {
         let mut allowed = Vec::new();
         for mechanism in &config.auth_mechanisms {
             match mechanism {
-                config::Mechanism::Plain => allowed.push(Mechanism::Plain),
-                config::Mechanism::Login => allowed.push(Mechanism::Login),
+                config::Mechanism::Plain => allowed.push(SaslMechanism::Plain),
+                config::Mechanism::Login => allowed.push(SaslMechanism::Login),
                 config::Mechanism::ScramSha256 => {
-                    allowed.extend([Mechanism::ScramPlus, Mechanism::Scram]);
+                    allowed.extend([SaslMechanism::ScramPlus, SaslMechanism::Scram]);
                 }
-                config::Mechanism::External => allowed.push(Mechanism::External),
+                config::Mechanism::External => allowed.push(SaslMechanism::External),
             }
         }
-        Allowed(allowed)
+        AllowedMechanisms(allowed)
     }
 
     /// Whether a password may be asked for at all.
@@ -89,38 +89,42 @@ impl Allowed {
 
     /// What can be used now.
     pub fn offered(&self, ground: Ground<'_>) -> Vec<&'static str> {
-        let offered = |mechanism: &&Mechanism| mechanism.is_possible(ground);
-        self.0.iter().filter(offered).map(Mechanism::name).collect()
+        let offered = |mechanism: &&SaslMechanism| mechanism.is_possible(ground);
+        self.0
+            .iter()
+            .filter(offered)
+            .map(SaslMechanism::name)
+            .collect()
     }
 
     /// The mechanism of that name, if it is allowed.
-    pub fn find(&self, name: &str) -> Option<Mechanism> {
-        let is_named = |mechanism: &&Mechanism| mechanism.name().eq_ignore_ascii_case(name);
+    pub fn find(&self, name: &str) -> Option<SaslMechanism> {
+        let is_named = |mechanism: &&SaslMechanism| mechanism.name().eq_ignore_ascii_case(name);
         self.0.iter().find(is_named).copied()
     }
 }
 
-impl Mechanism {
+impl SaslMechanism {
     pub fn name(&self) -> &'static str {
         match self {
-            Mechanism::Plain => "PLAIN",
-            Mechanism::Login => "LOGIN",
-            Mechanism::Scram => "SCRAM-SHA-256",
-            Mechanism::ScramPlus => "SCRAM-SHA-256-PLUS",
-            Mechanism::External => "EXTERNAL",
+            SaslMechanism::Plain => "PLAIN",
+            SaslMechanism::Login => "LOGIN",
+            SaslMechanism::Scram => "SCRAM-SHA-256",
+            SaslMechanism::ScramPlus => "SCRAM-SHA-256-PLUS",
+            SaslMechanism::External => "EXTERNAL",
         }
     }
 
     pub fn sends_password(&self) -> bool {
-        matches!(self, Mechanism::Plain | Mechanism::Login)
+        matches!(self, SaslMechanism::Plain | SaslMechanism::Login)
     }
 
     pub fn is_possible(&self, ground: Ground<'_>) -> bool {
         match self {
-            Mechanism::Plain | Mechanism::Login => ground.is_private,
-            Mechanism::Scram => ground.is_usable,
-            Mechanism::ScramPlus => ground.secured.is_some_and(has_binding),
-            Mechanism::External => ground
+            SaslMechanism::Plain | SaslMechanism::Login => ground.is_private,
+            SaslMechanism::Scram => ground.is_usable,
+            SaslMechanism::ScramPlus => ground.secured.is_some_and(has_binding),
+            SaslMechanism::External => ground
                 .secured
                 .is_some_and(|secured| secured.certificate.is_some()),
         }
@@ -129,13 +133,13 @@ impl Mechanism {
     /// The state in which the client's first message is awaited, and what asks for it.
     pub fn begin(self) -> (Exchange, &'static str) {
         match self {
-            Mechanism::Plain => (Exchange::Plain, ""),
-            Mechanism::Login => (Exchange::LoginUser, "Username:"),
-            Mechanism::Scram | Mechanism::ScramPlus => {
-                let plus = self == Mechanism::ScramPlus;
+            SaslMechanism::Plain => (Exchange::Plain, ""),
+            SaslMechanism::Login => (Exchange::LoginUser, "Username:"),
+            SaslMechanism::Scram | SaslMechanism::ScramPlus => {
+                let plus = self == SaslMechanism::ScramPlus;
                 (Exchange::Scram { plus, begun: false }, "")
             }
-            Mechanism::External => (Exchange::External, ""),
+            SaslMechanism::External => (Exchange::External, ""),
         }
     }
 }
@@ -144,11 +148,11 @@ impl Exchange {
     /// For the log.
     pub fn mechanism(&self) -> &'static str {
         match self {
-            Exchange::Plain => Mechanism::Plain,
-            Exchange::LoginUser | Exchange::LoginPassword(_) => Mechanism::Login,
-            Exchange::Scram { plus: false, .. } => Mechanism::Scram,
-            Exchange::Scram { plus: true, .. } => Mechanism::ScramPlus,
-            Exchange::External => Mechanism::External,
+            Exchange::Plain => SaslMechanism::Plain,
+            Exchange::LoginUser | Exchange::LoginPassword(_) => SaslMechanism::Login,
+            Exchange::Scram { plus: false, .. } => SaslMechanism::Scram,
+            Exchange::Scram { plus: true, .. } => SaslMechanism::ScramPlus,
+            Exchange::External => SaslMechanism::External,
         }
         .name()
     }
@@ -165,7 +169,7 @@ impl Exchange {
                 Some((user, password)) => Next::Ask(
                     Exchange::Plain,
                     Proof::Password {
-                        mechanism: Mechanism::Plain.name(),
+                        mechanism: SaslMechanism::Plain.name(),
                         user: user.to_vec(),
                         password: Secret::new(password.to_vec()),
                     },
@@ -179,7 +183,7 @@ impl Exchange {
             Exchange::LoginPassword(user) => Next::Ask(
                 Exchange::LoginUser,
                 Proof::Password {
-                    mechanism: Mechanism::Login.name(),
+                    mechanism: SaslMechanism::Login.name(),
                     user,
                     password: message,
                 },

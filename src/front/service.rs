@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 
 use crate::config::Config;
 use crate::front::desk::{Asker, Desk};
-use crate::front::limits::{Place, Places};
+use crate::front::limits::{ConnectionPlace, Places};
 use crate::front::protocols::{Clients, reception};
 use crate::front::relay::Relay;
 use crate::front::{Admitted, Ask, Front, Question, Step};
@@ -127,9 +127,9 @@ impl Server {
     /// it.
     fn find_place(&mut self, id: ConnectionId, peer: Peer) -> bool {
         let from = peer.address.map(|address| Prefix::of(address.ip()));
-        match from.map_or(Place::Free, |from| self.places.enter(id, from)) {
-            Place::Free => true,
-            Place::InsteadOf(other) => {
+        match from.map_or(ConnectionPlace::Free, |from| self.places.enter(id, from)) {
+            ConnectionPlace::Free => true,
+            ConnectionPlace::InsteadOf(other) => {
                 self.front.give_up(
                     other,
                     "Too many connections have not logged in",
@@ -138,7 +138,7 @@ impl Server {
                 self.changes.push_back(Change::Cut(other));
                 true
             }
-            Place::None => false,
+            ConnectionPlace::None => false,
         }
     }
 

@@ -25,7 +25,7 @@ use super::role::MonitorError;
 /// The files in use, as they were when they were read.
 #[derive(Debug, Default)]
 pub(super) struct CertificateFiles {
-    pub pairs: Vec<Pair>,
+    pub pairs: Vec<KeyPair>,
     pub client_authority: Option<Vec<u8>>,
     stamps: Vec<(PathBuf, Option<Stamp>)>,
     /// Where the chains are.
@@ -36,14 +36,14 @@ pub(super) struct CertificateFiles {
 
 /// A chain and its key, PEM.
 #[derive(Debug)]
-pub(super) struct Pair {
+pub(super) struct KeyPair {
     pub chain: Vec<u8>,
     pub key: Secret,
 }
 
 /// Where certificates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum CertificateSource {
     /// From `tls.certificate`, `/etc/roost`, or the host's snakeoil.
     Files(Vec<(PathBuf, PathBuf)>),
     /// There are none.  One is made at these paths.
@@ -61,26 +61,28 @@ struct Stamp {
     modified: Option<SystemTime>,
 }
 
-impl Source {
+impl CertificateSource {
     /// Looks for them in the order that roost.toml(5) gives.
-    pub fn find(config: &Config) -> Source {
+    pub fn find(config: &Config) -> CertificateSource {
         if config.tls_required == TlsRequired::Off {
-            return Source::None;
+            return CertificateSource::None;
         }
         if !config.tls_certificate.is_empty() {
             let keys = config.tls_key.iter().cloned();
-            return Source::Files(config.tls_certificate.iter().cloned().zip(keys).collect());
+            return CertificateSource::Files(
+                config.tls_certificate.iter().cloned().zip(keys).collect(),
+            );
         }
         for (chain, key) in USUAL {
             if Path::new(chain).exists() && Path::new(key).exists() {
-                return Source::Files(vec![(PathBuf::from(chain), PathBuf::from(key))]);
+                return CertificateSource::Files(vec![(PathBuf::from(chain), PathBuf::from(key))]);
             }
         }
         let chain = config.state_dir.join("self-signed.pem");
         let key = config.state_dir.join("self-signed.key");
         match chain.exists() && key.exists() {
-            true => Source::Files(vec![(chain, key)]),
-            false => Source::SelfSigned { chain, key },
+            true => CertificateSource::Files(vec![(chain, key)]),
+            false => CertificateSource::SelfSigned { chain, key },
         }
     }
 }
@@ -156,7 +158,7 @@ impl CertificateFiles {
         self.are_given = true;
         let pairs = std::mem::take(&mut self.pairs).into_iter();
         let mut messages: Vec<Message> = pairs
-            .map(|Pair { chain, key }| Message::Certificate { chain, key })
+            .map(|KeyPair { chain, key }| Message::Certificate { chain, key })
             .collect();
         messages.extend(self.client_authority.take().map(Message::ClientAuthority));
         if !messages.is_empty() {
@@ -172,7 +174,7 @@ impl CertificateFiles {
     ) -> Result<CertificateFiles, (PathBuf, io::Error)> {
         let mut read = CertificateFiles::default();
         for (chain, key) in files {
-            let pair = Pair {
+            let pair = KeyPair {
                 chain: read.take(chain)?,
                 key: Secret::new(read.take(key)?),
             };
@@ -285,9 +287,9 @@ mod tests {
             tls_key: vec!["/x/k.pem".into()],
             ..Config::default()
         };
-        let files = Source::Files(vec![("/x/c.pem".into(), "/x/k.pem".into())]);
-        assert_eq!(Source::find(&config), files);
+        let files = CertificateSource::Files(vec![("/x/c.pem".into(), "/x/k.pem".into())]);
+        assert_eq!(CertificateSource::find(&config), files);
         config.tls_required = TlsRequired::Off;
-        assert_eq!(Source::find(&config), Source::None);
+        assert_eq!(CertificateSource::find(&config), CertificateSource::None);
     }
 }

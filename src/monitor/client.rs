@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::control::Command;
+use super::control::ControlCommand;
 
 /// Who is to be sent away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,25 +27,25 @@ pub enum ClientError {
 
 /// Who is logged in; text for people.
 pub fn who(socket: &Path) -> Result<String, ClientError> {
-    ask(socket, &Command::Who)
+    ask(socket, &ControlCommand::Who)
 }
 
 /// Ends connections; says how many.
 pub fn kick(socket: &Path, whom: &Whom) -> Result<String, ClientError> {
-    ask(socket, &Command::Kick(whom.clone()))
+    ask(socket, &ControlCommand::Kick(whom.clone()))
 }
 
 /// Has the configuration read again; says what came of it.
 pub fn reload(socket: &Path) -> Result<String, ClientError> {
-    ask(socket, &Command::Reload)
+    ask(socket, &ControlCommand::Reload)
 }
 
 /// OpenMetrics text.
 pub fn metrics(socket: &Path) -> Result<String, ClientError> {
-    ask(socket, &Command::Metrics)
+    ask(socket, &ControlCommand::Metrics)
 }
 
-fn ask(socket: &Path, command: &Command) -> Result<String, ClientError> {
+fn ask(socket: &Path, command: &ControlCommand) -> Result<String, ClientError> {
     let Some(line) = command.line() else {
         return Err(ClientError::Refused(
             "a name has no line end in it".to_owned(),

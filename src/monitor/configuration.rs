@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::role::Start;
+use super::role::MonitorStart;
 use crate::config::{Config, Problem};
 
 /// The path of the file, which need not exist.
@@ -17,7 +17,7 @@ pub enum BadConfiguration {
 }
 
 /// What is in force, and warnings, a line each.
-pub fn read(start: &Start) -> Result<(Config, Vec<String>), BadConfiguration> {
+pub fn read(start: &MonitorStart) -> Result<(Config, Vec<String>), BadConfiguration> {
     let path = path(start);
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -36,7 +36,7 @@ pub fn read(start: &Start) -> Result<(Config, Vec<String>), BadConfiguration> {
     }
 }
 
-pub fn path(start: &Start) -> &Path {
+pub fn path(start: &MonitorStart) -> &Path {
     start.config.as_deref().unwrap_or(Path::new(FILE))
 }
 

@@ -20,7 +20,7 @@ use super::client::Whom;
 
 /// What an operator asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum ControlCommand {
     Who,
     Kick(Whom),
     Reload,
@@ -50,15 +50,19 @@ enum Phase {
     Answered,
 }
 
-impl Command {
-    pub fn parse(line: &str) -> Option<Command> {
+impl ControlCommand {
+    pub fn parse(line: &str) -> Option<ControlCommand> {
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         match (verb, argument.split_once(' ')) {
-            ("who", None) if argument.is_empty() => Some(Command::Who),
-            ("reload", None) if argument.is_empty() => Some(Command::Reload),
-            ("metrics", None) if argument.is_empty() => Some(Command::Metrics),
-            ("kick", Some(("user", name))) => Some(Command::Kick(Whom::User(name.to_owned()))),
-            ("kick", Some(("session", id))) => Some(Command::Kick(Whom::Session(id.to_owned()))),
+            ("who", None) if argument.is_empty() => Some(ControlCommand::Who),
+            ("reload", None) if argument.is_empty() => Some(ControlCommand::Reload),
+            ("metrics", None) if argument.is_empty() => Some(ControlCommand::Metrics),
+            ("kick", Some(("user", name))) => {
+                Some(ControlCommand::Kick(Whom::User(name.to_owned())))
+            }
+            ("kick", Some(("session", id))) => {
+                Some(ControlCommand::Kick(Whom::Session(id.to_owned())))
+            }
             _ => None,
         }
     }
@@ -66,11 +70,11 @@ impl Command {
     /// As `parse` takes it.  `None`: there is a line end in a name.
     pub fn line(&self) -> Option<String> {
         let line = match self {
-            Command::Who => "who".to_owned(),
-            Command::Reload => "reload".to_owned(),
-            Command::Metrics => "metrics".to_owned(),
-            Command::Kick(Whom::User(name)) => format!("kick user {name}"),
-            Command::Kick(Whom::Session(id)) => format!("kick session {id}"),
+            ControlCommand::Who => "who".to_owned(),
+            ControlCommand::Reload => "reload".to_owned(),
+            ControlCommand::Metrics => "metrics".to_owned(),
+            ControlCommand::Kick(Whom::User(name)) => format!("kick user {name}"),
+            ControlCommand::Kick(Whom::Session(id)) => format!("kick session {id}"),
         };
         (!line.contains(['\r', '\n'])).then_some(line)
     }
@@ -114,7 +118,7 @@ impl Control {
 
     /// The command that this connection has asked for, once.  A line that is no command is answered
     /// here, and gives `None`.
-    pub fn poll_command(&mut self, id: ConnectionId) -> Option<Command> {
+    pub fn poll_command(&mut self, id: ConnectionId) -> Option<ControlCommand> {
         let conversation = self.conversations.get_mut(&id)?;
         if conversation.phase != Phase::Asked {
             return None;
@@ -122,7 +126,7 @@ impl Control {
         let input = std::mem::take(&mut conversation.input);
         let line = input.split(|&octet| octet == b'\n').next();
         let line = line.and_then(|line| std::str::from_utf8(line).ok());
-        let command = line.and_then(|line| Command::parse(line.trim_end_matches('\r')));
+        let command = line.and_then(|line| ControlCommand::parse(line.trim_end_matches('\r')));
         if command.is_none() {
             self.answer(id, Err("there is no such command".to_owned()));
         }
@@ -187,13 +191,16 @@ mod tests {
     #[test]
     fn commands_are_read_as_they_are_written() {
         for command in [
-            Command::Who,
-            Command::Reload,
-            Command::Metrics,
-            Command::Kick(Whom::User("a b@c".to_owned())),
-            Command::Kick(Whom::Session("1f-2".to_owned())),
+            ControlCommand::Who,
+            ControlCommand::Reload,
+            ControlCommand::Metrics,
+            ControlCommand::Kick(Whom::User("a b@c".to_owned())),
+            ControlCommand::Kick(Whom::Session("1f-2".to_owned())),
         ] {
-            assert_eq!(Command::parse(&command.line().unwrap()), Some(command));
+            assert_eq!(
+                ControlCommand::parse(&command.line().unwrap()),
+                Some(command)
+            );
         }
         for line in [
             "",
@@ -203,9 +210,12 @@ mod tests {
             "kick alice",
             "kick user",
         ] {
-            assert_eq!(Command::parse(line), None, "{line}");
+            assert_eq!(ControlCommand::parse(line), None, "{line}");
         }
-        assert_eq!(Command::Kick(Whom::User("a\nwho".to_owned())).line(), None);
+        assert_eq!(
+            ControlCommand::Kick(Whom::User("a\nwho".to_owned())).line(),
+            None
+        );
     }
 
     #[test]
@@ -216,7 +226,7 @@ mod tests {
             control.handle_input(ID, &[*octet]);
         }
         assert!(!control.wants_input(ID));
-        assert_eq!(control.poll_command(ID), Some(Command::Who));
+        assert_eq!(control.poll_command(ID), Some(ControlCommand::Who));
         control.answer(ID, Ok("nobody\n".to_owned()));
         assert_eq!(control.poll_command(ID), None);
         assert_eq!(control.output(ID).pending(), b"OK\nnobody\n");

@@ -7,12 +7,12 @@ use crate::ipc::{Attempt, FrontCounters, HandOver, Message};
 use crate::net::stream::is_stream;
 use crate::sys::spawn::Exit;
 
-use super::login::Stage;
-use super::peer::{Peer, PeerError};
-use super::state::{Action, Child, Kind, Monitor};
+use super::login::LoginStage;
+use super::peer::{PeerError, RolePeer};
+use super::state::{Action, Child, Monitor, RoleKind};
 
-pub(super) struct Front {
-    pub peer: Peer,
+pub(super) struct FrontProcess {
+    pub peer: RolePeer,
     pid: Option<u32>,
     /// What the front told last of how many clients it has.
     pub latest: FrontCounters,
@@ -30,7 +30,7 @@ impl Monitor {
     /// Starts a front; there is none.
     pub fn start_front(&mut self) {
         let source = self.new_source();
-        let (peer, theirs) = match Peer::pair(Role::Front, source) {
+        let (peer, theirs) = match RolePeer::pair(Role::Front, source) {
             Ok(pair) => pair,
             Err(error) => {
                 log::error!("Cannot start the front: {error}");
@@ -38,8 +38,8 @@ impl Monitor {
                 return;
             }
         };
-        self.watch(Kind::Front, &peer);
-        self.front = Some(Front {
+        self.watch(RoleKind::Front, &peer);
+        self.front = Some(FrontProcess {
             peer,
             pid: None,
             latest: FrontCounters::default(),
@@ -69,7 +69,7 @@ impl Monitor {
         let Some(source) = self.front.as_ref().map(|front| front.peer.source) else {
             return false;
         };
-        self.send(Kind::Front, source, message)
+        self.send(RoleKind::Front, source, message)
     }
 
     pub(super) fn handle_front(&mut self, message: Message) {
@@ -106,7 +106,7 @@ impl Monitor {
         let Some(asked) = self.logins.forget(attempt) else {
             return;
         };
-        let Stage::Admitted(session) = asked.stage else {
+        let LoginStage::Admitted(session) = asked.stage else {
             return;
         };
         // Where the client is was said when it logged in; that was counted, and stays.

@@ -9,7 +9,7 @@ use crate::ipc::{Limit, Origin};
 use crate::net::Prefix;
 
 #[derive(Default)]
-pub(super) struct Counts {
+pub(super) struct ConnectionCounts {
     users: HashMap<String, OfUser>,
     total: usize,
 }
@@ -20,7 +20,7 @@ struct OfUser {
     addresses: HashMap<Option<Prefix>, usize>,
 }
 
-impl Counts {
+impl ConnectionCounts {
     /// One more connection; or the limit that it would exceed.
     pub fn add(&mut self, user: &str, origin: &Origin, config: &Config) -> Result<(), Limit> {
         let address = address(origin);
@@ -84,7 +84,7 @@ mod tests {
             connections_per_user_and_address: 2,
             ..Config::default()
         };
-        let mut counts = Counts::default();
+        let mut counts = ConnectionCounts::default();
         let mut add = |user: &str, address: &str| counts.add(user, &origin(address), &config);
         assert_eq!(add("bob", "2001:db8:1:1::1"), Ok(()));
         assert_eq!(add("bob", "2001:db8:1:2::1"), Ok(()));

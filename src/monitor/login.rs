@@ -29,7 +29,7 @@ use crate::ipc::{Account, Attempt, LoginRequest, Origin, Proof, Protocol};
 use crate::net::{Prefix, SourceId};
 
 use super::patience::Silent;
-use super::peer::Peer;
+use super::peer::RolePeer;
 
 #[derive(Default)]
 pub(super) struct Logins {
@@ -47,7 +47,7 @@ pub(super) struct Logins {
 pub(super) struct Asked {
     pub protocol: Protocol,
     pub origin: Origin,
-    pub stage: Stage,
+    pub stage: LoginStage,
     method: &'static str,
     /// As the client calls the user, for the log.
     user: String,
@@ -55,7 +55,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum LoginStage {
     Queued,
     /// A child finds out.
     Checked(SourceId),
@@ -82,7 +82,7 @@ struct Queued {
 
 struct LoginChild {
     /// None: it has said all that it had to say, and is about to end.
-    peer: Option<Peer>,
+    peer: Option<RolePeer>,
     pid: Option<u32>,
     address: Option<Prefix>,
     /// None: nobody waits any more.
@@ -95,7 +95,7 @@ struct LoginChild {
 }
 
 impl Logins {
-    pub fn peer(&mut self, source: SourceId) -> Option<&mut Peer> {
+    pub fn peer(&mut self, source: SourceId) -> Option<&mut RolePeer> {
         self.children.get_mut(&source)?.peer.as_mut()
     }
 

@@ -10,7 +10,7 @@ use crate::ipc::table::{Gate, Role, Violation};
 use crate::ipc::{Level, Message};
 use crate::net::SourceId;
 
-pub(super) struct Peer {
+pub(super) struct RolePeer {
     pub source: SourceId,
     channel: Channel,
     gate: Gate,
@@ -27,14 +27,14 @@ pub(super) enum PeerError {
     Channel(ChannelError),
 }
 
-impl Peer {
+impl RolePeer {
     /// With the other end, which is for the child.
-    pub fn pair(role: Role, source: SourceId) -> std::io::Result<(Peer, OwnedFd)> {
+    pub fn pair(role: Role, source: SourceId) -> std::io::Result<(RolePeer, OwnedFd)> {
         let (mut channel, theirs) = Channel::pair()?;
         if role == Role::Front {
             channel.keep_stand_ins();
         }
-        let peer = Peer {
+        let peer = RolePeer {
             source,
             channel,
             gate: Gate::new(role),

@@ -28,7 +28,7 @@ pub enum Mode {
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
-pub struct Start {
+pub struct MonitorStart {
     /// `--config FILE`; else `/etc/roost/roost.toml` if there is one.
     pub config: Option<PathBuf>,
     /// `--set NAME=VALUE`, again after each reload.
@@ -46,7 +46,7 @@ pub enum MonitorError {
 }
 
 /// The list of what happens.
-pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
+pub fn run(start: &MonitorStart, mode: Mode) -> Result<(), MonitorError> {
     process::set_private_umask();
     title::set("monitor");
     let start = start_anywhere(start)?;
@@ -95,9 +95,9 @@ pub fn run(start: &Start, mode: Mode) -> Result<(), MonitorError> {
 
 /// The same start with an absolute path, because the file is read again at each reload, wherever
 /// the process is then.
-fn start_anywhere(start: &Start) -> Result<Start, MonitorError> {
+fn start_anywhere(start: &MonitorStart) -> Result<MonitorStart, MonitorError> {
     let config = start.config.as_deref().map(std::path::absolute).transpose();
-    Ok(Start {
+    Ok(MonitorStart {
         config: config.map_err(|error| MonitorError::System("--config", error))?,
         set: start.set.clone(),
     })

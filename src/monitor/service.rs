@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 
 use crate::auth;
-use crate::auth::cache::Cache;
+use crate::auth::cache::PasswordCache;
 use crate::config::Config;
 use crate::ipc::{ListenerKind, Message};
 use crate::net::stream::{ListenerId, Peer};
@@ -20,15 +20,15 @@ use crate::net::{Buffer, Change, ConnectionId, Now, Run, Service, SourceId};
 use crate::sys::spawn::ChildRole;
 use crate::sys::{process, spawn};
 
-use super::certificates::{self, CertificateFiles, Source};
+use super::certificates::{self, CertificateFiles, CertificateSource};
 use super::configuration;
-use super::control::{Command, Control};
+use super::control::{Control, ControlCommand};
 use super::listeners::{self, Bound};
-use super::role::{MonitorError, Start, adapt};
+use super::role::{MonitorError, MonitorStart, adapt};
 use super::state::{Action, Monitor};
 
 pub(super) struct Daemon {
-    start: Start,
+    start: MonitorStart,
     monitor: Monitor,
     control: Control,
     listeners: Vec<Bound>,
@@ -47,12 +47,12 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub fn new(
-        start: Start,
+        start: MonitorStart,
         config: Config,
         certificates: CertificateFiles,
     ) -> Result<Daemon, MonitorError> {
         let key = process::random().map_err(|error| MonitorError::System("randomness", error))?;
-        let cache = Cache::new(&key, config.auth_cache_time);
+        let cache = PasswordCache::new(&key, config.auth_cache_time);
         let now = Now::read().instant;
         Ok(Daemon {
             start,
@@ -225,7 +225,7 @@ impl Daemon {
         let config = Rc::new(config);
         crate::log::set_level(config.log_level);
         if let Ok(key) = process::random() {
-            self.monitor.cache = Cache::new(&key, config.auth_cache_time);
+            self.monitor.cache = PasswordCache::new(&key, config.auth_cache_time);
         }
         self.monitor.keep_no_running_login();
         self.monitor.config = Rc::clone(&config);
@@ -284,19 +284,19 @@ impl Daemon {
         }
     }
 
-    fn answer(&mut self, id: ConnectionId, command: &Command) {
+    fn answer(&mut self, id: ConnectionId, command: &ControlCommand) {
         let answer = match command {
-            Command::Who => Ok(self.monitor.who()),
-            Command::Metrics => {
+            ControlCommand::Who => Ok(self.monitor.who()),
+            ControlCommand::Metrics => {
                 let present = self.monitor.present();
                 Ok(self.monitor.counters.open_metrics(present))
             }
-            Command::Kick(whom) => match self.monitor.kick(whom) {
+            ControlCommand::Kick(whom) => match self.monitor.kick(whom) {
                 0 => Err("there is no such connection".to_owned()),
                 1 => Ok("1 connection\n".to_owned()),
                 count => Ok(format!("{count} connections\n")),
             },
-            Command::Reload => self.reload().map(|()| String::new()),
+            ControlCommand::Reload => self.reload().map(|()| String::new()),
         };
         self.control.answer(id, answer);
         self.ready.push_back(id);
@@ -326,10 +326,10 @@ fn execute(
 /// The certificates that the configuration names.  If there are none, one is made.
 pub(super) fn read_certificates(config: &Config) -> Result<CertificateFiles, MonitorError> {
     let authority = config.tls_client_ca.as_deref();
-    let files: Vec<(PathBuf, PathBuf)> = match Source::find(config) {
-        Source::None => return Ok(CertificateFiles::default()),
-        Source::Files(files) => files,
-        Source::SelfSigned { chain, key } => make_certificate(chain, key),
+    let files: Vec<(PathBuf, PathBuf)> = match CertificateSource::find(config) {
+        CertificateSource::None => return Ok(CertificateFiles::default()),
+        CertificateSource::Files(files) => files,
+        CertificateSource::SelfSigned { chain, key } => make_certificate(chain, key),
     };
     CertificateFiles::read(&files, authority)
         .map_err(|(path, error)| MonitorError::Certificate(path, error))

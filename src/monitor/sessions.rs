@@ -19,10 +19,10 @@ use crate::sys::memory::OUT_OF_MEMORY;
 use crate::sys::spawn::Exit;
 
 use super::client::Whom;
-use super::limits::Counts;
-use super::login::Stage;
-use super::peer::{Peer, PeerError};
-use super::state::{Action, Child, Kind, Monitor};
+use super::limits::ConnectionCounts;
+use super::login::LoginStage;
+use super::peer::{PeerError, RolePeer};
+use super::state::{Action, Child, Monitor, RoleKind};
 
 #[derive(Default)]
 pub(super) struct Sessions {
@@ -30,7 +30,7 @@ pub(super) struct Sessions {
     /// The sessions that further logins go to.
     by_user: HashMap<String, SourceId>,
     /// With those connections that are about to be handed over.
-    counts: Counts,
+    counts: ConnectionCounts,
     next_number: u64,
     /// Connections of which the front has not said that they have ended.
     relayed: HashMap<Attempt, (SourceId, ConnectionNumber)>,
@@ -56,7 +56,7 @@ struct Ending {
 }
 
 struct Session {
-    peer: Peer,
+    peer: RolePeer,
     account: Account,
     /// None: it is not at work yet.
     pid: Option<u32>,
@@ -88,15 +88,15 @@ impl Monitor {
     /// Makes a session for a user who has none, and gives the channel for its process.
     pub(super) fn begin_session(&mut self, account: &Account) -> Option<(SourceId, OwnedFd)> {
         let source = self.new_source();
-        let (peer, theirs) = Peer::pair(Role::Session, source)
+        let (peer, theirs) = RolePeer::pair(Role::Session, source)
             .inspect_err(|error| log::error!("Cannot start a session: {error}"))
             .ok()?;
         // The user had another uid or mail location before, so the clients of the former session
         // go.
         if let Some(former) = self.sessions.by_user.remove(&account.user) {
-            self.send(Kind::Session, former, Message::Stop);
+            self.send(RoleKind::Session, former, Message::Stop);
         }
-        self.watch(Kind::Session, &peer);
+        self.watch(RoleKind::Session, &peer);
         let session = Session {
             peer,
             account: account.clone(),
@@ -111,11 +111,11 @@ impl Monitor {
         self.sessions.all.insert(source, session);
         self.sessions.by_user.insert(account.user.clone(), source);
         self.send(
-            Kind::Session,
+            RoleKind::Session,
             source,
             Message::Settings(self.config.lines()),
         );
-        self.send(Kind::Session, source, Message::Account(account.clone()));
+        self.send(RoleKind::Session, source, Message::Account(account.clone()));
         Some((source, theirs))
     }
 
@@ -141,7 +141,7 @@ impl Monitor {
             self.confirm(attempt, source);
         }
         if self.is_stopping() {
-            self.send(Kind::Session, source, Message::Stop);
+            self.send(RoleKind::Session, source, Message::Stop);
         }
     }
 
@@ -193,7 +193,7 @@ impl Monitor {
             hand_over,
         };
         let message = Message::Connection(connection, descriptor);
-        if !self.send(Kind::Session, source, message) {
+        if !self.send(RoleKind::Session, source, message) {
             self.disconnect(source, number);
         }
     }
@@ -299,7 +299,7 @@ impl Monitor {
         };
         let nobody_comes = self.is_inetd && self.front.is_none() && session.pid.is_some();
         let is_expected = self.logins.attempts.values().any(|asked| {
-            matches!(asked.stage, Stage::Starting(to) | Stage::Admitted(to) if to == source)
+            matches!(asked.stage, LoginStage::Starting(to) | LoginStage::Admitted(to) if to == source)
         });
         let is_unused = session.clients.values().all(|client| client.is_closed);
         if (session.is_idle || nobody_comes) && is_unused && !is_expected {
@@ -339,18 +339,18 @@ impl Monitor {
             self.unreserve(user, &client.origin);
         }
         self.keep_lost(&session);
-        let attempts: Vec<(Attempt, Stage, Origin)> = self
+        let attempts: Vec<(Attempt, LoginStage, Origin)> = self
             .logins
             .attempts
             .iter()
             .map(|(&attempt, asked)| (attempt, asked.stage, asked.origin.clone()))
             .filter(|(_, stage, _)| {
-                matches!(stage, Stage::Starting(to) | Stage::Admitted(to) if *to == source)
+                matches!(stage, LoginStage::Starting(to) | LoginStage::Admitted(to) if *to == source)
             })
             .collect();
         for (attempt, stage, origin) in attempts {
             self.unreserve(user, &origin);
-            if matches!(stage, Stage::Starting(_)) {
+            if matches!(stage, LoginStage::Starting(_)) {
                 self.refuse(attempt, Refusal::Unavailable);
             }
         }
@@ -456,7 +456,7 @@ impl Monitor {
     pub(super) fn stop_sessions(&mut self) {
         let sources: Vec<SourceId> = self.sessions.all.keys().copied().collect();
         for source in sources {
-            self.send(Kind::Session, source, Message::Stop);
+            self.send(RoleKind::Session, source, Message::Stop);
         }
     }
 
@@ -479,7 +479,7 @@ impl Monitor {
             .collect();
         let mut count = 0;
         for (source, number) in chosen {
-            count += usize::from(self.send(Kind::Session, source, Message::Drop(number)));
+            count += usize::from(self.send(RoleKind::Session, source, Message::Drop(number)));
         }
         count
     }
@@ -539,7 +539,7 @@ impl Sessions {
         self.all.values().map(|session| session.clients.len()).sum()
     }
 
-    pub fn peer(&mut self, source: SourceId) -> Option<&mut Peer> {
+    pub fn peer(&mut self, source: SourceId) -> Option<&mut RolePeer> {
         self.all.get_mut(&source).map(|session| &mut session.peer)
     }
 

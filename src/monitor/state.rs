@@ -8,33 +8,33 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::auth::cache::Cache;
+use crate::auth::cache::PasswordCache;
 use crate::config::Config;
 use crate::ipc::Message;
 use crate::net::SourceId;
 use crate::sys::spawn::Exit;
 
 use super::counters::{Counters, Present};
-use super::front::{Backoff, Front};
+use super::front::{Backoff, FrontProcess};
 use super::login::Logins;
-use super::peer::{Peer, PeerError};
+use super::peer::{PeerError, RolePeer};
 use super::sessions::Sessions;
 
 pub(super) struct Monitor {
     pub config: Rc<Config>,
     /// There is one client, and no other will come.
     pub is_inetd: bool,
-    pub front: Option<Front>,
+    pub front: Option<FrontProcess>,
     pub backoff: Backoff,
     pub logins: Logins,
     pub sessions: Sessions,
-    pub cache: Cache,
+    pub cache: PasswordCache,
     pub counters: Counters,
     /// The children that have not been reaped yet, by process number.
     pub children: HashMap<u32, Child>,
     /// Of the latest call.
     pub now: Instant,
-    kinds: HashMap<SourceId, Kind>,
+    kinds: HashMap<SourceId, RoleKind>,
     /// There may be more to read.
     again: BTreeSet<SourceId>,
     actions: VecDeque<Action>,
@@ -60,7 +60,7 @@ pub(super) enum Action {
 
 /// Who is at the other end of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RoleKind {
     Front,
     Login,
     Session,
@@ -77,7 +77,7 @@ pub(super) enum Child {
 }
 
 impl Monitor {
-    pub fn new(config: Rc<Config>, is_inetd: bool, cache: Cache, now: Instant) -> Monitor {
+    pub fn new(config: Rc<Config>, is_inetd: bool, cache: PasswordCache, now: Instant) -> Monitor {
         Monitor {
             config,
             is_inetd,
@@ -138,7 +138,7 @@ impl Monitor {
             match peer.receive() {
                 Ok(Some(message)) => self.handle_message(kind, source, message),
                 Ok(None) => {
-                    let flushed = self.peer(kind, source).map(Peer::flush);
+                    let flushed = self.peer(kind, source).map(RolePeer::flush);
                     if let Some(Err(error)) = flushed {
                         self.lose(kind, source, &error);
                     }
@@ -150,12 +150,12 @@ impl Monitor {
         self.again.insert(source);
     }
 
-    fn handle_message(&mut self, kind: Kind, source: SourceId, message: Message) {
+    fn handle_message(&mut self, kind: RoleKind, source: SourceId, message: Message) {
         if let Message::Log(level, line) = &message {
             let now = self.now;
             let whose = match kind {
-                Kind::Session => self.name_of_session(source),
-                Kind::Front | Kind::Login => "imap-login".to_owned(),
+                RoleKind::Session => self.name_of_session(source),
+                RoleKind::Front | RoleKind::Login => "imap-login".to_owned(),
             };
             if let Some(peer) = self.peer(kind, source) {
                 peer.log(&whose, *level, line, now);
@@ -163,9 +163,9 @@ impl Monitor {
             return;
         }
         match kind {
-            Kind::Front => self.handle_front(message),
-            Kind::Login => self.handle_login_child(source, message),
-            Kind::Session => self.handle_session(source, message),
+            RoleKind::Front => self.handle_front(message),
+            RoleKind::Login => self.handle_login_child(source, message),
+            RoleKind::Session => self.handle_session(source, message),
         }
     }
 
@@ -264,7 +264,7 @@ impl Monitor {
     }
 
     /// From now on messages of this peer are read.
-    pub fn watch(&mut self, kind: Kind, peer: &Peer) {
+    pub fn watch(&mut self, kind: RoleKind, peer: &RolePeer) {
         self.kinds.insert(peer.source, kind);
         self.push(Action::Watch(peer.source, peer.fd()));
     }
@@ -275,17 +275,17 @@ impl Monitor {
         self.push(Action::Unwatch(source));
     }
 
-    fn peer(&mut self, kind: Kind, source: SourceId) -> Option<&mut Peer> {
+    fn peer(&mut self, kind: RoleKind, source: SourceId) -> Option<&mut RolePeer> {
         match kind {
-            Kind::Front => self.front.as_mut().map(|front| &mut front.peer),
-            Kind::Login => self.logins.peer(source),
-            Kind::Session => self.sessions.peer(source),
+            RoleKind::Front => self.front.as_mut().map(|front| &mut front.peer),
+            RoleKind::Login => self.logins.peer(source),
+            RoleKind::Session => self.sessions.peer(source),
         }
     }
 
     /// Sends, and does what is to be done if the peer is none any more.  Says whether it was
     /// permitted.
-    pub fn send(&mut self, kind: Kind, source: SourceId, message: Message) -> bool {
+    pub fn send(&mut self, kind: RoleKind, source: SourceId, message: Message) -> bool {
         let Some(peer) = self.peer(kind, source) else {
             return false;
         };
@@ -302,11 +302,11 @@ impl Monitor {
         }
     }
 
-    fn lose(&mut self, kind: Kind, source: SourceId, error: &PeerError) {
+    fn lose(&mut self, kind: RoleKind, source: SourceId, error: &PeerError) {
         match kind {
-            Kind::Front => self.lose_front(error),
-            Kind::Login => self.lose_login(source, error),
-            Kind::Session => self.lose_session(source, error),
+            RoleKind::Front => self.lose_front(error),
+            RoleKind::Login => self.lose_login(source, error),
+            RoleKind::Session => self.lose_session(source, error),
         }
     }
 

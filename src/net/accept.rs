@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::listener::{Accepted, Kind, Listener};
+use super::listener::{Accepted, Listener, ListenerOpening};
 use super::stream::{Peer, Stream};
 use super::{Loop, Service, token};
 
@@ -12,9 +12,9 @@ impl Loop {
     /// Accepts connections at `address`, which begin with TLS if `tls`.  Says where it really
     /// listens, as the port may have been left open (0).
     pub fn listen(&mut self, address: SocketAddr, tls: bool) -> io::Result<SocketAddr> {
-        let kind = Kind {
+        let kind = ListenerOpening {
             tls,
-            ..Kind::default()
+            ..ListenerOpening::default()
         };
         let listener = Listener::bind(address, kind)?;
         let address = listener.address()?;
@@ -82,7 +82,7 @@ impl Loop {
         &mut self,
         stream: Stream,
         peer: Peer,
-        kind: &Kind,
+        kind: &ListenerOpening,
         service: &mut dyn Service,
     ) -> io::Result<()> {
         match stream {

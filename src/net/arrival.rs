@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-use super::listener::Kind;
+use super::listener::ListenerOpening;
 use super::proxy::{self, LONGEST, ProxyHeader};
 use super::stream::{Peer, Stream};
 use super::{ConnectionId, Loop, Now, Service};
@@ -63,7 +63,7 @@ impl Loop {
         &mut self,
         mut socket: TcpStream,
         peer: Peer,
-        kind: &Kind,
+        kind: &ListenerOpening,
         service: &mut dyn Service,
     ) -> io::Result<()> {
         let networks = kind.proxy.as_deref().unwrap_or_default();

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::listener::{Kind, Listener};
+use super::listener::{Listener, ListenerOpening};
 use super::stream::Stream;
 use super::{Change, Loop, Now, Service, SourceId, token};
 
@@ -29,7 +29,7 @@ impl Loop {
                 tls,
                 proxy,
             } => {
-                let kind = Kind {
+                let kind = ListenerOpening {
                     id: listener,
                     tls,
                     proxy: proxy.map(Rc::from),

@@ -16,14 +16,14 @@ use super::stream::{Family, ListenerId, Peer, Stream, family};
 /// Waits for connections.
 pub(super) struct Listener {
     socket: Socket,
-    pub kind: Kind,
+    pub kind: ListenerOpening,
     /// There may be a connection to accept.  Edge-triggered, as everything here.
     pub ready: bool,
 }
 
 /// How the connections of a listener begin.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kind {
+pub(super) struct ListenerOpening {
     pub id: ListenerId,
     /// With TLS, from the first byte on.
     pub tls: bool,
@@ -49,7 +49,7 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
-    pub fn bind(address: SocketAddr, kind: Kind) -> io::Result<Listener> {
+    pub fn bind(address: SocketAddr, kind: ListenerOpening) -> io::Result<Listener> {
         Ok(Listener {
             socket: Socket::Tcp(TcpListener::bind(address)?),
             kind,
@@ -58,7 +58,7 @@ impl Listener {
     }
 
     /// A socket that somebody else has made.
-    pub fn adopt(socket: OwnedFd, kind: Kind) -> io::Result<Listener> {
+    pub fn adopt(socket: OwnedFd, kind: ListenerOpening) -> io::Result<Listener> {
         let socket = match family(&socket)? {
             Family::Tcp => {
                 let socket = std::net::TcpListener::from(socket);

@@ -65,7 +65,7 @@ use connection::Connection;
 use listener::Listener;
 use stream::{Peer, Stream};
 use tls::Certificates;
-use token::Owner;
+use token::TokenOwner;
 
 pub struct Loop {
     poll: Poll,
@@ -261,21 +261,21 @@ impl Loop {
 
     fn handle_event(&mut self, event: &mio::event::Event, service: &mut dyn Service) {
         match token::owner(event.token()) {
-            Owner::Wake => service.handle_wake(Now::read()),
-            Owner::Signal => self.handle_signals(service),
-            Owner::Listener(index) => {
+            TokenOwner::Wake => service.handle_wake(Now::read()),
+            TokenOwner::Signal => self.handle_signals(service),
+            TokenOwner::Listener(index) => {
                 if let Some(listener) = self.listeners.get_mut(index) {
                     listener.ready = true;
                 }
             }
-            Owner::Source(source) => {
+            TokenOwner::Source(source) => {
                 // An event may come late, for a source that is no longer watched.
                 if self.sources.contains_key(&source) {
                     service.handle_source(source, Now::read());
                     self.apply_changes(service);
                 }
             }
-            Owner::Connection(id) => {
+            TokenOwner::Connection(id) => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.handle_event(event);
                     self.enqueue(id);

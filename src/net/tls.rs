@@ -22,7 +22,7 @@ use rustls::{ProtocolVersion, ServerConnection};
 use super::Secured;
 use certificates::Identity;
 pub use certificates::{
-    Certificates, Clients, MinVersion, Pair, Policy, TlsError, make_self_signed,
+    Certificates, ClientCertificates, MinVersion, Pair, Policy, TlsError, make_self_signed,
 };
 use failure::explain;
 pub use oddity::Oddity;

@@ -8,7 +8,7 @@ use mio::Token;
 use super::{ConnectionId, SourceId};
 
 /// Whose an event is.
-pub(super) enum Owner {
+pub(super) enum TokenOwner {
     Wake,
     Signal,
     Listener(usize),
@@ -20,14 +20,14 @@ pub(super) const WAKE: Token = Token(0);
 pub(super) const SIGNAL: Token = Token(1);
 pub(super) const FIRST_CONNECTION: usize = 2;
 
-pub(super) fn owner(token: Token) -> Owner {
+pub(super) fn owner(token: Token) -> TokenOwner {
     let Token(number) = token;
     match number {
-        0 => Owner::Wake,
-        1 => Owner::Signal,
-        _ if number & SOURCE != 0 => Owner::Source(SourceId((number & !SOURCE) as u64)),
-        _ if number & LISTENER != 0 => Owner::Listener(number & !LISTENER),
-        _ => Owner::Connection(ConnectionId(number)),
+        0 => TokenOwner::Wake,
+        1 => TokenOwner::Signal,
+        _ if number & SOURCE != 0 => TokenOwner::Source(SourceId((number & !SOURCE) as u64)),
+        _ if number & LISTENER != 0 => TokenOwner::Listener(number & !LISTENER),
+        _ => TokenOwner::Connection(ConnectionId(number)),
     }
 }
 

@@ -11,18 +11,22 @@ use std::path::Path;
 use crate::config::Config;
 use crate::sys::inotify;
 use crate::sys::process;
-use crate::sys::sandbox::{self, Enforced, Role, SandboxError};
+use crate::sys::sandbox::{self, Enforced, SandboxError, SandboxRole};
 
 /// A process on its way to being confined.
 #[must_use]
 pub struct Confinement {
     user: String,
-    role: Role,
+    role: SandboxRole,
 }
 
 impl Confinement {
     /// First: what holds for the process as a whole.  It is the user's by now.
-    pub fn begin(user: &str, role: Role, config: &Config) -> Result<Confinement, SandboxError> {
+    pub fn begin(
+        user: &str,
+        role: SandboxRole,
+        config: &Config,
+    ) -> Result<Confinement, SandboxError> {
         // What can be read only before.
         inotify::read_limits();
         sandbox::forbid_new_privileges()?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Standing;
 use super::command::{self, Command, Context, Progress, Start};
-use super::counters::{Counters, Departure};
+use super::counters::{ClientCounters, Departure};
 use super::reply::{self, About, Reply, ReplyCode};
 use super::view::{self, Manner, Tell};
 use crate::config::Config;
@@ -35,7 +35,7 @@ pub struct Client {
     pub condstore: bool,
     /// A large message of which the client is fetching part after part.
     pub memo: Option<Memo>,
-    pub counters: Counters,
+    pub counters: ClientCounters,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +144,7 @@ impl Connection {
             saved,
             condstore: false,
             memo: None,
-            counters: Counters::default(),
+            counters: ClientCounters::default(),
         };
         Connection {
             client,

@@ -7,7 +7,7 @@ use crate::imap::fetch::{Section, SectionText};
 
 /// Since the client logged in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct ClientCounters {
     /// Octets from the client.
     pub received: u64,
     /// Octets to the client.
@@ -31,10 +31,10 @@ struct Sent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departure {
     pub reason: &'static str,
-    pub counters: Counters,
+    pub counters: ClientCounters,
 }
 
-impl Counters {
+impl ClientCounters {
     /// A section of a message was sent.
     pub fn count_section(&mut self, section: &Section, octets: u64) {
         let sent = match section.text {
@@ -86,10 +86,10 @@ mod tests {
     fn the_line_is_dovecots() {
         let departure = Departure {
             reason: "Logged out",
-            counters: Counters {
+            counters: ClientCounters {
                 received: 29,
                 sent: 1023,
-                ..Counters::default()
+                ..ClientCounters::default()
             },
         };
         assert_eq!(

@@ -24,7 +24,7 @@ use crate::session::confine::Confinement;
 use crate::session::place::{self, Place};
 use crate::session::service::Served;
 use crate::sys::credentials::{self, BecomeError};
-use crate::sys::sandbox::{Role, SandboxError};
+use crate::sys::sandbox::{SandboxError, SandboxRole};
 use crate::sys::{process, spawn, title};
 
 /// Why a session cannot begin or go on.
@@ -60,7 +60,7 @@ fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), SessionError> {
     channel.borrow_mut().keep_stand_ins();
 
     credentials::verify(account.uid, account.gid).map_err(SessionError::Credentials)?;
-    let confinement = Confinement::begin(&account.user, Role::Session, &config)?;
+    let confinement = Confinement::begin(&account.user, SandboxRole::Session, &config)?;
     process::raise_file_limit().map_err(|error| SessionError::System("limits", error))?;
     if !credentials::is_own_uid(&account.user, account.uid) {
         links::follow_only_those_of_root();

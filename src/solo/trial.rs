@@ -13,7 +13,7 @@ use crate::net::tls::Certificates;
 use crate::net::{Loop, Now};
 use crate::sys::credentials::Account;
 use crate::sys::process;
-use crate::sys::sandbox::Role;
+use crate::sys::sandbox::SandboxRole;
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
     let user = trial.user.as_deref().unwrap_or(place.owner.name());
     let (session, root) = confine(
         place.owner.name(),
-        Role::Trial,
+        SandboxRole::Trial,
         place.maildir.clone(),
         &place.config,
         &event_loop,

@@ -19,7 +19,7 @@ use nix::sys::stat::Mode;
 
 /// Whose directory it is.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct PathOwner {
     pub uid: u32,
     pub gid: u32,
 }
@@ -41,14 +41,14 @@ enum Changer {
 
 /// The owner of the directory at `path`, which is absolute, if nobody else decides what the path
 /// means.
-pub fn owner(path: &Path) -> Result<Owner, PathError> {
+pub fn owner(path: &Path) -> Result<PathOwner, PathError> {
     let mut walk = Walk {
         changers: Vec::new(),
         users: Users::read(),
     };
     let directory = walk.to(path)?;
     let facts = directory.metadata()?;
-    let owner = Owner {
+    let owner = PathOwner {
         uid: facts.uid(),
         gid: facts.gid(),
     };

@@ -33,7 +33,7 @@ use install::Record;
 
 /// Whose habits the permitted calls are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum SandboxRole {
     /// Moves bytes between descriptors that it is given.  Whoever calls anything else has been
     /// taken over.
     Front,
@@ -101,7 +101,7 @@ pub fn confine_files(below: &[&Path]) -> Result<Enforced, SandboxError> {
 
 /// From now on only the system calls of `role`, in every thread.  To be called after
 /// `no_new_privs`.
-pub fn confine_calls(role: Role) -> Result<(), SandboxError> {
+pub fn confine_calls(role: SandboxRole) -> Result<(), SandboxError> {
     let is_fatal = std::env::var_os(UNLISTED).is_some_and(|value| value == "fatal");
     let unlisted = match is_fatal {
         true => Unlisted::Ends,

@@ -12,14 +12,14 @@ pub mod passwd_file;
 
 use std::path::PathBuf;
 
-use super::password::Effort;
+use super::password::HashEffort;
 use super::trace::Trace;
 use super::{Denial, Identity};
 use crate::config::{AuthSource, Config};
 use crate::ipc::Origin;
 use crate::mail::Secret;
 use pam::PamSource;
-use passwd_file::{Found, PasswdFile};
+use passwd_file::{FoundLine, PasswdFile};
 
 /// One of `auth.sources`.  A source says what it found, and why it lets nobody in, in the trace.
 pub(super) trait Source {
@@ -32,7 +32,7 @@ pub(super) trait Source {
         user: &str,
         password: &Secret,
         origin: &Origin,
-        effort: &mut Effort,
+        effort: &mut HashEffort,
         trace: &mut Trace,
     ) -> Result<Identity, Denial>;
 
@@ -41,7 +41,7 @@ pub(super) trait Source {
 
     /// What is kept of this user and of others for SCRAM; `None` if the source wants to have the
     /// password itself.
-    fn find(&self, _user: &str, _trace: &mut Trace) -> Option<Result<Found, Denial>> {
+    fn find(&self, _user: &str, _trace: &mut Trace) -> Option<Result<FoundLine, Denial>> {
         None
     }
 

@@ -9,7 +9,7 @@ mod modules;
 use std::path::{Path, PathBuf};
 
 use super::Source;
-use crate::auth::password::Effort;
+use crate::auth::password::HashEffort;
 
 use crate::auth::trace::{Trace, address};
 use crate::auth::{Denial, Identity};
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::ipc::{Origin, Refusal};
 use crate::mail::Secret;
 use crate::sys::pam::{Pam, PamError, PamFailure};
-use modules::{Facility, Look, Missing};
+use modules::{Facility, Missing, ModuleLook};
 
 pub(super) struct PamSource<'a> {
     pub config: &'a Config,
@@ -33,7 +33,7 @@ impl Source for PamSource<'_> {
         user: &str,
         password: &Secret,
         origin: &Origin,
-        effort: &mut Effort,
+        effort: &mut HashEffort,
         trace: &mut Trace,
     ) -> Result<Identity, Denial> {
         let result = login(self.config, origin, user, Some(password), trace);
@@ -249,7 +249,7 @@ fn no_answer(function: &str, error: &PamError, config: &Config, trace: &mut Trac
 /// Whether modules could not be loaded, so that a refusal means nothing.
 fn tell_missing(config: &Config, facility: Facility, trace: &mut Trace) -> bool {
     let service = &config.auth_pam_service;
-    let missing = modules::missing(service, facility, Look::Loads);
+    let missing = modules::missing(service, facility, ModuleLook::Loads);
     for Missing { module, why } in &missing {
         trace.problem(
             SOURCE,
@@ -275,7 +275,7 @@ fn missing_service(service: &str) -> Option<String> {
 fn missing_modules(service: &str) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for facility in [Facility::Auth, Facility::Account] {
-        for Missing { module, why } in modules::missing(service, facility, Look::Exists) {
+        for Missing { module, why } in modules::missing(service, facility, ModuleLook::Exists) {
             let text = format!("/etc/pam.d/{service}: {module}: {why}: logins may fail");
             if !texts.contains(&text) {
                 texts.push(text);

@@ -12,10 +12,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-pub use lines::{Entry, Extent, Found, each, find_in};
+pub use lines::{Extent, FoundLine, PasswdLine, each, find_in};
 
 use super::Source;
-use crate::auth::password::Effort;
+use crate::auth::password::HashEffort;
 use crate::auth::scheme::{self, SchemeError, Stored};
 use crate::auth::trace::Trace;
 use crate::auth::{Denial, Identity, account};
@@ -38,7 +38,7 @@ impl Source for PasswdFile<'_> {
         user: &str,
         password: &Secret,
         origin: &Origin,
-        effort: &mut Effort,
+        effort: &mut HashEffort,
         trace: &mut Trace,
     ) -> Result<Identity, Denial> {
         let mut found = find(self.path, user, Extent::Line, trace)?;
@@ -54,7 +54,7 @@ impl Source for PasswdFile<'_> {
         permit(entry, origin, trace)
     }
 
-    fn find(&self, user: &str, trace: &mut Trace) -> Option<Result<Found, Denial>> {
+    fn find(&self, user: &str, trace: &mut Trace) -> Option<Result<FoundLine, Denial>> {
         Some(find(self.path, user, Extent::Whole, trace))
     }
 
@@ -75,7 +75,7 @@ impl Source for PasswdFile<'_> {
     }
 }
 
-fn find(path: &Path, user: &str, extent: Extent, trace: &mut Trace) -> Result<Found, Denial> {
+fn find(path: &Path, user: &str, extent: Extent, trace: &mut Trace) -> Result<FoundLine, Denial> {
     lines::find(path, user, extent).map_err(|error| {
         trace.problem(SOURCE, format!("{}: {error}", path.display()));
         Denial::Unavailable
@@ -83,7 +83,7 @@ fn find(path: &Path, user: &str, extent: Extent, trace: &mut Trace) -> Result<Fo
 }
 
 /// What is kept of the password, if it can be compared.
-pub(in crate::auth) fn stored(entry: &Entry, trace: &mut Trace) -> Option<Stored> {
+pub(in crate::auth) fn stored(entry: &PasswdLine, trace: &mut Trace) -> Option<Stored> {
     refuse_odd(entry, trace).ok()?;
     match entry.password() {
         Ok(stored) => Some(stored),
@@ -101,7 +101,7 @@ pub(in crate::auth) fn stored(entry: &Entry, trace: &mut Trace) -> Option<Stored
 
 /// Whether a user who has been identified may log in from this address.
 pub(in crate::auth) fn permit(
-    entry: Entry,
+    entry: PasswdLine,
     origin: &Origin,
     trace: &mut Trace,
 ) -> Result<Identity, Denial> {
@@ -128,7 +128,7 @@ pub(in crate::auth) fn permit(
 }
 
 fn check_entry(
-    entry: Entry,
+    entry: PasswdLine,
     origin: &Origin,
     password: &Secret,
     trace: &mut Trace,
@@ -154,7 +154,7 @@ fn check_entry(
 }
 
 /// Fields that mean something else than a login here must not be passed over.
-fn refuse_odd(entry: &Entry, trace: &mut Trace) -> Result<(), Denial> {
+fn refuse_odd(entry: &PasswdLine, trace: &mut Trace) -> Result<(), Denial> {
     match entry.unusable {
         Some(field) => {
             trace.problem(SOURCE, format!("the field {field} is not supported"));
@@ -164,7 +164,7 @@ fn refuse_odd(entry: &Entry, trace: &mut Trace) -> Result<(), Denial> {
     }
 }
 
-fn known(found: Found, trace: &mut Trace) -> Result<Entry, Denial> {
+fn known(found: FoundLine, trace: &mut Trace) -> Result<PasswdLine, Denial> {
     found.entry.ok_or_else(|| {
         trace.failure(SOURCE, "unknown user");
         Denial::Unknown
@@ -186,7 +186,7 @@ fn check_passwd_file(config: &Config, path: &Path, found: &mut Vec<String>) -> i
         looked_up: 0,
     };
     let mut wrong = 0_usize;
-    each(&mut File::open(path)?, |number, entry: Entry| {
+    each(&mut File::open(path)?, |number, entry: PasswdLine| {
         let Some(problem) = lines.problem(&entry) else {
             return;
         };
@@ -212,7 +212,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn problem(&mut self, entry: &Entry) -> Option<String> {
+    fn problem(&mut self, entry: &PasswdLine) -> Option<String> {
         match entry.password() {
             Err(error) => return Some(error.to_string()),
             Ok(_) => {

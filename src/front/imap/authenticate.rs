@@ -3,7 +3,7 @@
 use super::{ImapClient, Phase, ask};
 use crate::front::attempts::Declined;
 use crate::front::conversation::{Question, Step};
-use crate::front::sasl::{self, Exchange, Mechanism, Next};
+use crate::front::sasl::{self, Exchange, Next, SaslMechanism};
 use crate::imap::command::Tag;
 use crate::imap::response::{self, Code, Status};
 use crate::ipc::{LoginRequest, Proof, Protocol, Refusal};
@@ -25,7 +25,7 @@ impl ImapClient {
         if !self.ground().is_private {
             return self.refuse_in_clear(&tag, true);
         }
-        let mechanism = Mechanism::Plain.name();
+        let mechanism = SaslMechanism::Plain.name();
         let password = password;
         let proof = Proof::Password {
             mechanism,

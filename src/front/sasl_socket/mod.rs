@@ -23,7 +23,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::Settings;
 use super::conversation::{Ask, Conversation, Entry, Question, Step};
 use super::protocols::{Clients, Reception};
-use super::sasl::{self, Exchange, Ground, Mechanism, Next};
+use super::sasl::{self, Exchange, Ground, Next, SaslMechanism};
 use crate::ipc::{LoginRequest, Origin, Proof, Protocol, Refusal};
 use crate::mail::Secret;
 use crate::net::{Buffer, ConnectionId, Now};
@@ -198,7 +198,7 @@ impl SaslClient {
             state: State::Failed,
         };
         self.requests.insert(id, request);
-        let (exchange, challenge) = Mechanism::begin(mechanism);
+        let (exchange, challenge) = SaslMechanism::begin(mechanism);
         match auth.initial {
             Some(initial) => Ok(self.go_on(id, exchange, initial, now)),
             None => {

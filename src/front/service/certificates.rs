@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{ClientCertificate, Config, TlsVersion};
 use crate::mail::Secret;
-use crate::net::tls::{Certificates, Clients, MinVersion, Pair, Policy, TlsError};
+use crate::net::tls::{Certificates, ClientCertificates, MinVersion, Pair, Policy, TlsError};
 
 #[derive(Default)]
 pub(super) struct Gathering {
@@ -45,11 +45,13 @@ impl Gathering {
             },
             clients: match (config.tls_client_certificate, authority) {
                 (ClientCertificate::No, _) | (ClientCertificate::Optional, None) => {
-                    Clients::Anonymous
+                    ClientCertificates::Anonymous
                 }
-                (ClientCertificate::Optional, Some(authority)) => Clients::MayCertify(authority),
+                (ClientCertificate::Optional, Some(authority)) => {
+                    ClientCertificates::MayCertify(authority)
+                }
                 (ClientCertificate::Required, authority) => {
-                    Clients::MustCertify(authority.unwrap_or_default())
+                    ClientCertificates::MustCertify(authority.unwrap_or_default())
                 }
             },
         };

@@ -33,7 +33,7 @@ use nix::unistd::{self, Gid, LinkatFlags, UnlinkatFlags};
 
 use error::At;
 pub use error::{DiskError, DiskResult};
-pub use file::{File, Kind, Stat, Time};
+pub use file::{File, FileKind, Stat, Time};
 pub use process::{host_name, own_process, process_exists};
 pub use rights::{Lack, lack};
 
@@ -154,8 +154,8 @@ impl Dir {
     fn regular(&self, name: &[u8], fd: OwnedFd) -> DiskResult<File> {
         let file = self.file(name, fd);
         match file.stat()?.kind {
-            Kind::File => Ok(file),
-            Kind::Directory => Err(self.failure("open", name, Errno::EISDIR)),
+            FileKind::File => Ok(file),
+            FileKind::Directory => Err(self.failure("open", name, Errno::EISDIR)),
             _ => Err(self.failure("open", name, io::Error::other(NO_FILE))),
         }
     }
@@ -235,7 +235,7 @@ impl Dir {
     pub fn stat_target(&self, name: &[u8]) -> DiskResult<Option<Stat>> {
         if !name.contains(&b'/') {
             let stat = self.stat(name)?;
-            if stat.is_none_or(|stat| stat.kind != Kind::Link) {
+            if stat.is_none_or(|stat| stat.kind != FileKind::Link) {
                 return Ok(stat);
             }
         }
@@ -415,7 +415,7 @@ pub struct Listing {
 impl Listing {
     /// Hands the next names (up to some 2,000) to `each`, `.` and `..` left out; false when there
     /// are no more.
-    pub fn next_chunk(&mut self, each: &mut dyn FnMut(&[u8], Kind)) -> DiskResult<bool> {
+    pub fn next_chunk(&mut self, each: &mut dyn FnMut(&[u8], FileKind)) -> DiskResult<bool> {
         let failure = |error| At::path(&self.path).failure("readdir", error);
         fault::check("getdents", b".").map_err(failure)?;
         let Some(fd) = &self.fd else {
@@ -424,7 +424,7 @@ impl Listing {
         let read = read_directory(fd.as_fd(), &mut self.buffer).map_err(failure)?;
         for entry in Entries(self.buffer.get(..read).unwrap_or_default()) {
             if entry.name != b"." && entry.name != b".." {
-                each(entry.name, Kind::of_entry(entry.kind));
+                each(entry.name, FileKind::of_entry(entry.kind));
             }
         }
         Ok(read > 0)
@@ -452,10 +452,10 @@ impl Access {
     fn from_stat(stat: &Stat, own_gid: u32) -> Access {
         let readable = (stat.mode & 0o444) >> 2;
         let searchable = match stat.kind {
-            Kind::Directory => 0,
+            FileKind::Directory => 0,
             _ => readable,
         };
-        let inherited = stat.kind == Kind::Directory && stat.mode & 0o2000 != 0;
+        let inherited = stat.kind == FileKind::Directory && stat.mode & 0o2000 != 0;
         let group_matters = (stat.mode >> 3) & 0o7 != stat.mode & 0o7;
         Access {
             file_mode: (stat.mode & 0o666) | 0o600,

@@ -3,7 +3,7 @@
 //! No number in a file decides how much memory is used, because anybody may have written it, and a
 //! file with holes takes no room on the disk.  What counts is how many files there are.
 
-use super::dir::{Dir, Kind};
+use super::dir::{Dir, FileKind};
 
 /// Whether these directories may have so many messages, or had them not long ago.  A file that is
 /// out of date tells of messages that have gone since.
@@ -32,7 +32,7 @@ fn names(directories: &[&Dir], wanted: u64) -> u64 {
         let Ok(mut listing) = directory.list() else {
             continue;
         };
-        let mut each = |_: &[u8], kind| count += u64::from(kind != Kind::Directory);
+        let mut each = |_: &[u8], kind| count += u64::from(kind != FileKind::Directory);
         while let Ok(true) = listing.next_chunk(&mut each) {}
         if count >= wanted {
             break;

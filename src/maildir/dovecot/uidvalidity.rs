@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::io;
 use std::time::SystemTime;
 
-use crate::maildir::disk::dir::{Access, Dir, DiskResult, Kind, Target, is_gone, own_process};
+use crate::maildir::disk::dir::{Access, Dir, DiskResult, FileKind, Target, is_gone, own_process};
 use crate::maildir::disk::report;
 
 /// Takes the next value.  If that cannot be written down, it is the time, as in Dovecot: a mailbox
@@ -93,7 +93,7 @@ fn markers(root: &Dir) -> DiskResult<Vec<(u32, Vec<u8>)>> {
     let mut found = Vec::new();
     let mut listing = root.list()?;
     let mut each = |name: &[u8], kind| {
-        if matches!(kind, Kind::File | Kind::Unknown)
+        if matches!(kind, FileKind::File | FileKind::Unknown)
             && let Some(value) = name.strip_prefix(PREFIX).and_then(parse)
         {
             found.push((value, name.to_vec()));

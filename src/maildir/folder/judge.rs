@@ -205,7 +205,7 @@ const LINK_AGE: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maildir::disk::dir::{Kind, Time};
+    use crate::maildir::disk::dir::{FileKind, Time};
 
     const NOW: i64 = 1_000_000;
 
@@ -222,7 +222,7 @@ mod tests {
             mode: 0o600,
             uid: 1,
             gid: 1,
-            kind: Kind::File,
+            kind: FileKind::File,
             atime: time,
             mtime: time,
             ctime: time,

@@ -6,7 +6,7 @@ use super::judge::{Suspicion, Vanishing, doubt, suspect};
 use super::sync::Marks;
 use super::{Change, Folder, FolderError};
 use crate::mail::Flags;
-use crate::maildir::disk::dir::{Dir, Kind, Listing, Stat};
+use crate::maildir::disk::dir::{Dir, FileKind, Listing, Stat};
 use crate::maildir::disk::filename::Filename;
 use crate::maildir::disk::watch::{Event, Place};
 use crate::maildir::own::index::DirState;
@@ -508,11 +508,11 @@ impl Folder {
             (&mut self.findings, &mut self.table, &mut self.uids.listed);
         let more = listing.next_chunk(&mut |name, kind| {
             let is_file = match kind {
-                Kind::File => true,
-                Kind::Directory => false,
-                Kind::Link | Kind::Other | Kind::Unknown => {
+                FileKind::File => true,
+                FileKind::Directory => false,
+                FileKind::Link | FileKind::Other | FileKind::Unknown => {
                     let target = dir.stat_target(name).ok().flatten();
-                    target.is_some_and(|stat| stat.kind == Kind::File)
+                    target.is_some_and(|stat| stat.kind == FileKind::File)
                 }
             };
             if is_file {

@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::Folder;
-use crate::maildir::disk::dir::{Dir, DiskResult, Kind, is_denied, is_gone};
+use crate::maildir::disk::dir::{Dir, DiskResult, FileKind, is_denied, is_gone};
 
 impl Folder {
     /// Mail that may only be read is left as it is.
@@ -23,7 +23,7 @@ impl Folder {
 fn sweep(tmp: &Dir, now: SystemTime) -> DiskResult<()> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     let mut each = |name: &[u8], kind| {
-        if names.len() < AT_ONCE && matches!(kind, Kind::File | Kind::Unknown) {
+        if names.len() < AT_ONCE && matches!(kind, FileKind::File | FileKind::Unknown) {
             names.push(name.to_vec());
         }
     };
@@ -35,7 +35,7 @@ fn sweep(tmp: &Dir, now: SystemTime) -> DiskResult<()> {
         };
         let used: SystemTime = stat.mtime.max(stat.atime).into();
         let is_old = now.duration_since(used).is_ok_and(|age| age > OLD);
-        if stat.kind == Kind::File && is_old {
+        if stat.kind == FileKind::File && is_old {
             match tmp.unlink(&name) {
                 Err(error) if !is_gone(&error) => return Err(error),
                 _ => (),

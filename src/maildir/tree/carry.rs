@@ -8,7 +8,7 @@
 use std::io::{self, Read};
 
 use super::{TreeError, list, taken, trash};
-use crate::maildir::disk::dir::{Access, Dir, DiskResult, Kind, Target, is_gone};
+use crate::maildir::disk::dir::{Access, Dir, DiskResult, FileKind, Target, is_gone};
 
 /// Moves the folder `name` in `from`, with all that is in it.
 pub(super) fn folder(
@@ -33,12 +33,12 @@ pub(super) fn folder(
 
 fn contents(source: &Dir, target: &Dir, access: &Access, depth: usize) -> DiskResult<()> {
     let mut entries = list::entries(source, &|_| true)?;
-    entries.sort_by_key(|(name, kind)| (*kind == Kind::Directory, name != b"dovecot-uidlist"));
+    entries.sort_by_key(|(name, kind)| (*kind == FileKind::Directory, name != b"dovecot-uidlist"));
     for (name, _) in entries {
         let Some(stat) = source.stat(&name)? else {
             continue;
         };
-        if stat.kind == Kind::Directory {
+        if stat.kind == FileKind::Directory {
             let Some(depth) = depth.checked_sub(1) else {
                 let why = io::Error::other("too deep");
                 return Err(source.failure("rename", &name, why));

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::list;
-use crate::maildir::disk::dir::{Dir, DiskError, DiskResult, Kind, is_gone};
+use crate::maildir::disk::dir::{Dir, DiskError, DiskResult, FileKind, is_gone};
 
 /// The directories outside of `root` that links in it lead to: folders, or with `cur`, `new` and
 /// `tmp` what has the same name elsewhere.  Other links are no mail's: whoever is kept to these
@@ -23,12 +23,12 @@ pub fn elsewhere(root: &Path) -> DiskResult<Vec<PathBuf>> {
             directory => directory?,
         };
         for (name, kind) in list::entries(&directory, &|name| name != b"." && name != b"..")? {
-            if kind == Kind::Link {
+            if kind == FileKind::Link {
                 // One that is not followed when mail is served is not followed here.
                 let target = directory.open_dir(&name).ok();
                 let target = target.and_then(|target| leads_to_mail(&name, &target));
                 found.extend(target.filter(|target| !target.starts_with(&real)));
-            } else if kind == Kind::Directory && is_level(&name) {
+            } else if kind == FileKind::Directory && is_level(&name) {
                 left.push(path.join(as_path(&name)));
             }
         }
@@ -45,7 +45,7 @@ fn leads_to_mail(name: &[u8], target: &Dir) -> Option<PathBuf> {
         b"cur" | b"new" | b"tmp" => path.file_name() == as_path(name).file_name(),
         _ => target
             .stat_target(b"cur")
-            .is_ok_and(|cur| cur.is_some_and(|cur| cur.kind == Kind::Directory)),
+            .is_ok_and(|cur| cur.is_some_and(|cur| cur.kind == FileKind::Directory)),
     };
     is_mail.then_some(path)
 }

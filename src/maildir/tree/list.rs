@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Folder, GivenMailbox, ListedMailbox, names};
 use crate::mail::{Layout, MailboxName};
-use crate::maildir::disk::dir::{self, Dir, DiskResult, Kind, Stat, is_gone};
+use crate::maildir::disk::dir::{self, Dir, DiskResult, FileKind, Stat, is_gone};
 
 /// All folders but INBOX's, which is at `inbox`, sorted by name, no two of the same name.
 pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> DiskResult<Vec<Folder>> {
@@ -53,7 +53,7 @@ fn add_below(
             path => [path, b"/", &name].concat(),
         };
         let cur = child.stat_target(b"cur")?;
-        let is_mailbox = cur.is_some_and(|stat| stat.kind == Kind::Directory);
+        let is_mailbox = cur.is_some_and(|stat| stat.kind == FileKind::Directory);
         // Where INBOX is the root, `INBOX` only holds what is below INBOX.
         if is_mailbox || path != b"INBOX" {
             add(path.clone(), Layout::Fs, is_mailbox, folders);
@@ -173,7 +173,7 @@ struct Evidence {
 impl Evidence {
     fn take_in(&mut self, root: &Dir, path: &[u8]) {
         let has = |name: &[u8]| root.stat_target(&[path, b"/", name].concat());
-        let is_folder = matches!(has(b"cur"), Ok(Some(stat)) if stat.kind == Kind::Directory);
+        let is_folder = matches!(has(b"cur"), Ok(Some(stat)) if stat.kind == FileKind::Directory);
         if is_folder {
             let is_served = |name: &&[u8]| matches!(has(name), Ok(Some(_)));
             self.there += 1;
@@ -224,10 +224,10 @@ pub(super) fn directories(
     let mut names = entries(directory, wanted)?;
     let mut failed = None;
     names.retain(|(name, kind)| match kind {
-        Kind::Directory => true,
-        Kind::File | Kind::Other => false,
-        Kind::Link | Kind::Unknown => match directory.stat_target(name) {
-            Ok(stat) => stat.is_some_and(|stat| stat.kind == Kind::Directory),
+        FileKind::Directory => true,
+        FileKind::File | FileKind::Other => false,
+        FileKind::Link | FileKind::Unknown => match directory.stat_target(name) {
+            Ok(stat) => stat.is_some_and(|stat| stat.kind == FileKind::Directory),
             // A loop of links, or what we may not look at.
             Err(e) if dir::is_loop(&e) => false,
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => false,
@@ -247,7 +247,7 @@ pub(super) fn directories(
 pub(super) fn entries(
     directory: &Dir,
     wanted: &dyn Fn(&[u8]) -> bool,
-) -> DiskResult<Vec<(Vec<u8>, Kind)>> {
+) -> DiskResult<Vec<(Vec<u8>, FileKind)>> {
     let mut entries = Vec::new();
     let mut listing = directory.list()?;
     while listing.next_chunk(&mut |name, kind| {

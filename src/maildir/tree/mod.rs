@@ -29,7 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::disk::dir::{Access, Dir, DiskError, DiskResult, Kind};
+use super::disk::dir::{Access, Dir, DiskError, DiskResult, FileKind};
 use crate::mail::{Layout, MailboxName};
 
 pub use crate::mail::SpecialUse as Role;
@@ -214,7 +214,7 @@ impl Tree {
         // The link to a folder is the mailbox; what it leads to belongs to somebody else.
         if above
             .stat(name)?
-            .is_some_and(|stat| stat.kind == Kind::Link)
+            .is_some_and(|stat| stat.kind == FileKind::Link)
         {
             return above.unlink(name);
         }
@@ -259,7 +259,7 @@ impl Tree {
         };
         let is_directory = |path: &[u8]| {
             let stat = root.stat_target(path)?;
-            DiskResult::Ok(stat.is_some_and(|stat| stat.kind == Kind::Directory))
+            DiskResult::Ok(stat.is_some_and(|stat| stat.kind == FileKind::Directory))
         };
         if !is_directory(&path)? {
             return Ok(None);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::list;
 use crate::mail::Layout;
 use crate::maildir::disk::dir::{
-    Access, Dir, DiskError, DiskResult, Kind, Target, host_name, is_gone, own_process,
+    Access, Dir, DiskError, DiskResult, FileKind, Target, host_name, is_gone, own_process,
 };
 
 /// Takes the folder `name` in `above` away.  No new file or directory is needed, so a full disk
@@ -97,7 +97,7 @@ pub(super) fn sweep(root: &Dir, now: SystemTime, over: &dyn Fn() -> bool) -> Dis
         };
         let age = now.duration_since(stat.ctime.into());
         let unwanted = name.starts_with(GONE) || age.is_ok_and(|age| age > ABANDONED);
-        if unwanted && stat.kind == Kind::Directory && !remove(&workshop, &name, over)? {
+        if unwanted && stat.kind == FileKind::Directory && !remove(&workshop, &name, over)? {
             return Ok(false);
         }
     }
@@ -128,7 +128,7 @@ fn remove_deep(
     depth: usize,
 ) -> DiskResult<bool> {
     let is_directory = match above.stat(name)? {
-        Some(stat) => stat.kind == Kind::Directory,
+        Some(stat) => stat.kind == FileKind::Directory,
         None => return Ok(true),
     };
     if !is_directory {
@@ -142,7 +142,9 @@ fn remove_deep(
     for _ in 0..ROUNDS {
         for (entry, kind) in list::entries(&directory, &|_| true)? {
             let removed = match kind {
-                Kind::Directory | Kind::Unknown => remove_deep(&directory, &entry, over, depth)?,
+                FileKind::Directory | FileKind::Unknown => {
+                    remove_deep(&directory, &entry, over, depth)?
+                }
                 _ => gone(directory.unlink(&entry))?,
             };
             if !removed || over() {

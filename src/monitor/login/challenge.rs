@@ -1,7 +1,7 @@
 //! What the client is asked, and answers.
 
-use super::super::state::{Action, Kind, Monitor};
-use super::Stage;
+use super::super::state::{Action, Monitor, RoleKind};
+use super::LoginStage;
 use crate::ipc::{Attempt, Message, Refusal, Verdict};
 use crate::mail::Secret;
 use crate::net::SourceId;
@@ -10,9 +10,9 @@ impl Monitor {
     /// The client's answer to a challenge.
     pub(in crate::monitor) fn pass_answer(&mut self, attempt: Attempt, answer: Secret) {
         let stage = self.logins.attempts.get(&attempt).map(|asked| asked.stage);
-        if let Some(Stage::Checked(source)) = stage {
+        if let Some(LoginStage::Checked(source)) = stage {
             self.end_silence(source);
-            self.send(Kind::Login, source, Message::Respond(attempt, answer));
+            self.send(RoleKind::Login, source, Message::Respond(attempt, answer));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::peer::PeerError;
 use super::super::state::{Action, Monitor};
-use super::{HAND_OVER, LoginChild, Stage};
+use super::{HAND_OVER, LoginChild, LoginStage};
 use crate::ipc::{Attempt, Refusal};
 use crate::net::SourceId;
 use crate::sys::spawn::Exit;
@@ -14,11 +14,11 @@ impl Monitor {
             return;
         };
         match asked.stage {
-            Stage::Queued => self.logins.queue.retain(|queued| queued.attempt != attempt),
-            Stage::Checked(source) => self.kill_login(source),
+            LoginStage::Queued => self.logins.queue.retain(|queued| queued.attempt != attempt),
+            LoginStage::Checked(source) => self.kill_login(source),
             // The session will find that it has nobody to serve.
-            Stage::Starting(session) => self.release(session, &asked.origin, Some(attempt)),
-            Stage::Admitted(session) => self.release(session, &asked.origin, None),
+            LoginStage::Starting(session) => self.release(session, &asked.origin, Some(attempt)),
+            LoginStage::Admitted(session) => self.release(session, &asked.origin, None),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Attempts until a child is at work on them.
 
-use super::super::peer::Peer;
-use super::super::state::{Action, Child, Kind, Monitor};
-use super::{Asked, LoginChild, Queued, Stage, Task, claimed, method};
+use super::super::peer::RolePeer;
+use super::super::state::{Action, Child, Monitor, RoleKind};
+use super::{Asked, LoginChild, LoginStage, Queued, Task, claimed, method};
 use crate::ipc::table::Role;
 use crate::ipc::{Account, Attempt, LoginRequest, Message, Refusal};
 use crate::net::{Prefix, SourceId};
@@ -13,7 +13,7 @@ impl Monitor {
         let asked = Asked {
             protocol: request.protocol,
             origin: request.origin.clone(),
-            stage: Stage::Queued,
+            stage: LoginStage::Queued,
             method: method(&request.proof),
             user: claimed(&request.proof),
             admitted_at: None,
@@ -87,7 +87,7 @@ impl Monitor {
     pub(super) fn start_login(&mut self, queued: Queued) {
         let attempt = queued.attempt;
         let source = self.new_source();
-        let (peer, theirs) = match Peer::pair(Role::Login, source) {
+        let (peer, theirs) = match RolePeer::pair(Role::Login, source) {
             Ok(pair) => pair,
             Err(error) => {
                 log::error!("Cannot start a login: {error}");
@@ -95,9 +95,9 @@ impl Monitor {
             }
         };
         if let Some(asked) = self.logins.attempts.get_mut(&attempt) {
-            asked.stage = Stage::Checked(source);
+            asked.stage = LoginStage::Checked(source);
         }
-        self.watch(Kind::Login, &peer);
+        self.watch(RoleKind::Login, &peer);
         let request = match &queued.task {
             Task::Authenticate(_, request) if !self.config.auth_cache_time.is_zero() => {
                 Some((request.clone(), crate::auth::stamps(&self.config)))
@@ -121,7 +121,8 @@ impl Monitor {
             Task::Become(account) => Message::Account(account),
         };
         let settings = Message::Settings(self.config.lines());
-        if self.send(Kind::Login, source, settings) && self.send(Kind::Login, source, task) {
+        if self.send(RoleKind::Login, source, settings) && self.send(RoleKind::Login, source, task)
+        {
             self.push(Action::StartLogin(source, theirs));
         } else {
             self.end_child(source, Some(Refusal::Unavailable));

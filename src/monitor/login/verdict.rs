@@ -1,7 +1,7 @@
 //! What came of an attempt: the front is told, and a session gets the connection.
 
-use super::super::state::{Kind, Monitor};
-use super::Stage;
+use super::super::state::{Monitor, RoleKind};
+use super::LoginStage;
 use crate::ipc::{Account, Attempt, Judgement, Message, Refusal, Verdict};
 use crate::net::SourceId;
 
@@ -74,7 +74,7 @@ impl Monitor {
             Some((session, Some(_))) => self.settle(attempt, child, Ok(session)),
             Some((session, None)) => {
                 self.sessions.wait(session, attempt);
-                self.set_stage(attempt, Stage::Starting(session));
+                self.set_stage(attempt, LoginStage::Starting(session));
                 if let Some(child) = child {
                     self.end_child(child, None);
                 }
@@ -86,12 +86,12 @@ impl Monitor {
                     return self.settle(attempt, child, Err(Refusal::Unavailable));
                 };
                 self.sessions.wait(session, attempt);
-                self.set_stage(attempt, Stage::Starting(session));
+                self.set_stage(attempt, LoginStage::Starting(session));
                 if let Some(child) = self.logins.children.get_mut(&child) {
                     child.session = Some(session);
                     child.attempt = None;
                 }
-                self.send(Kind::Login, child, Message::Start(channel));
+                self.send(RoleKind::Login, child, Message::Start(channel));
             }
         }
     }
@@ -117,7 +117,7 @@ impl Monitor {
         let Some((user, pid)) = self.sessions.name(session) else {
             return self.refuse(attempt, Refusal::Unavailable);
         };
-        self.set_stage(attempt, Stage::Admitted(session));
+        self.set_stage(attempt, LoginStage::Admitted(session));
         if let Some(asked) = self.logins.attempts.get_mut(&attempt) {
             asked.admitted_at = Some(self.now);
             self.logins.admitted.insert((self.now, attempt));
@@ -137,7 +137,7 @@ impl Monitor {
         self.tell_front(Message::Verdict(attempt, verdict));
     }
 
-    pub(super) fn set_stage(&mut self, attempt: Attempt, stage: Stage) {
+    pub(super) fn set_stage(&mut self, attempt: Attempt, stage: LoginStage) {
         if let Some(asked) = self.logins.attempts.get_mut(&attempt) {
             asked.stage = stage;
         }

@@ -907,7 +907,7 @@ impl Rig {
         let mut config = Config::default();
         change(&mut config);
         let now = Instant::now();
-        let cache = Cache::new(&[7; 32], config.auth_cache_time);
+        let cache = PasswordCache::new(&[7; 32], config.auth_cache_time);
         let mut rig = Rig {
             monitor: Monitor::new(Rc::new(config), false, cache, now),
             front: None,

@@ -49,7 +49,7 @@ pub struct Pair<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     pub min_version: MinVersion,
-    pub clients: Clients,
+    pub clients: ClientCertificates,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub enum MinVersion {
 
 /// Whether clients have certificates, and who may have signed those (PEM).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Clients {
+pub enum ClientCertificates {
     #[default]
     Anonymous,
     /// A client may have no certificate, but one that is not valid ends the handshake.
@@ -365,13 +365,13 @@ fn is_covered(name: &str, pattern: &str) -> bool {
 }
 
 fn verifier(
-    clients: &Clients,
+    clients: &ClientCertificates,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let (authority, required) = match clients {
-        Clients::Anonymous => return Ok(WebPkiClientVerifier::no_client_auth()),
-        Clients::MayCertify(authority) => (authority, false),
-        Clients::MustCertify(authority) => (authority, true),
+        ClientCertificates::Anonymous => return Ok(WebPkiClientVerifier::no_client_auth()),
+        ClientCertificates::MayCertify(authority) => (authority, false),
+        ClientCertificates::MustCertify(authority) => (authority, true),
     };
     let fail = |error: &dyn fmt::Display| TlsError::Authority(error.to_string());
     let mut roots = RootCertStore::empty();

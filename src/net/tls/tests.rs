@@ -124,8 +124,8 @@ fn clients_show_certificates_of_their_authority_or_none_if_they_may() {
     let made = [Made::ecdsa("localhost")];
     for version in [&TLS12, &TLS13] {
         for (clients, may_be_anonymous) in [
-            (Clients::MayCertify(authority.pem()), true),
-            (Clients::MustCertify(authority.pem()), false),
+            (ClientCertificates::MayCertify(authority.pem()), true),
+            (ClientCertificates::MustCertify(authority.pem()), false),
         ] {
             let policy = Policy {
                 clients,
@@ -144,7 +144,7 @@ fn clients_show_certificates_of_their_authority_or_none_if_they_may() {
         }
     }
     let nobody = Policy {
-        clients: Clients::MayCertify(b"nobody".to_vec()),
+        clients: ClientCertificates::MayCertify(b"nobody".to_vec()),
         ..Policy::default()
     };
     assert!(matches!(
@@ -159,7 +159,7 @@ fn sessions_are_resumed_after_a_reload_unless_something_else_holds_now() {
     let others = [Made::ecdsa("localhost")];
     let authority = Authority::new();
     let asking = Policy {
-        clients: Clients::MayCertify(authority.pem()),
+        clients: ClientCertificates::MayCertify(authority.pem()),
         ..Policy::default()
     };
     for version in [&TLS12, &TLS13] {

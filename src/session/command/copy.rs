@@ -15,7 +15,7 @@ use crate::maildir::folder::state::messages::Message;
 use crate::maildir::folder::{Folder, FolderError, MessageError, Step};
 use crate::net::Now;
 use crate::session::connection::Patience;
-use crate::session::counters::Counters;
+use crate::session::counters::ClientCounters;
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::store::cursor::{Walk, next_message};
 use crate::store::deliver::lose_if_gone;
@@ -337,7 +337,7 @@ impl Copy {
     fn remove_locked(
         &mut self,
         source: &mut Mailbox,
-        counters: &mut Counters,
+        counters: &mut ClientCounters,
         now: SystemTime,
         over: &dyn Fn() -> bool,
     ) -> Result<Option<Option<Progress>>, Reply> {

@@ -19,24 +19,24 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::{Role, Unlisted};
+use super::{SandboxRole, Unlisted};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// What is refused by rule, as libraries expect it; and what is listed.  To be installed in this
 /// order: of two answers the kernel takes the harder one, and of two errors the one of the last
 /// filter.
-pub fn filters(role: Role, unlisted: Unlisted) -> Result<[BpfProgram; 2], BackendError> {
+pub fn filters(role: SandboxRole, unlisted: Unlisted) -> Result<[BpfProgram; 2], BackendError> {
     let (refused, errno) = match role {
         // A library that looks for a file does without; there are none.
-        Role::Front => (plain(FRONT_LOOKS), libc::EACCES),
+        SandboxRole::Front => (plain(FRONT_LOOKS), libc::EACCES),
         // Its flags are in memory, where no filter can see them; told that there is no such call,
         // glibc uses clone.
-        Role::Session | Role::Trial => (plain(&[libc::SYS_clone3]), libc::ENOSYS),
+        SandboxRole::Session | SandboxRole::Trial => (plain(&[libc::SYS_clone3]), libc::ENOSYS),
     };
     let errno = SeccompAction::Errno(errno.unsigned_abs());
     let unlisted = match (role, unlisted) {
-        (Role::Front, _) => SeccompAction::KillProcess,
+        (SandboxRole::Front, _) => SeccompAction::KillProcess,
         (_, Unlisted::Fails) => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
         (_, Unlisted::Ends) => SeccompAction::Trap,
     };
@@ -48,27 +48,27 @@ pub fn filters(role: Role, unlisted: Unlisted) -> Result<[BpfProgram; 2], Backen
 }
 
 /// What `role` may call, and with which arguments.
-fn allowed(role: Role) -> Result<Rules, BackendError> {
+fn allowed(role: SandboxRole) -> Result<Rules, BackendError> {
     let mut allowed = plain(COMMON);
     allowed.extend(common_rules()?);
     match role {
-        Role::Front => {
+        SandboxRole::Front => {
             allowed.extend(plain(FRONT));
             allowed.extend(plain(FRONT_LOOKS));
             allowed.extend(front_rules()?);
         }
-        Role::Session | Role::Trial => {
+        SandboxRole::Session | SandboxRole::Trial => {
             allowed.extend(plain(SESSION));
             allowed.extend(plain(SESSION_OLD));
             allowed.extend(plain(&[libc::SYS_clone3]));
             allowed.extend(session_rules()?);
         }
     }
-    if role == Role::Trial {
+    if role == SandboxRole::Trial {
         allowed.extend(plain(FRONT));
     }
     let mut commands = FCNTL.to_vec();
-    if role != Role::Front {
+    if role != SandboxRole::Front {
         commands.push(libc::F_OFD_SETLK);
     }
     allowed.insert(libc::SYS_fcntl, fcntl_rules(&commands)?);

@@ -28,7 +28,7 @@ fn nothing_outside_the_mail_tree_can_be_read_or_written_by_a_session() {
     let (inside, outside) = (place.path("mail"), place.path("outside"));
     let status = in_child(|| {
         let enforced = confine_files(&[&inside]).map_err(|_| 1)?;
-        confine_calls(Role::Session).map_err(|_| 2)?;
+        confine_calls(SandboxRole::Session).map_err(|_| 2)?;
         let read = fs::read(inside.join("tmp/1")).map_err(|_| 3)?;
         holds(4, read == b"mail")?;
         // Across directories, which needs REFER.
@@ -58,7 +58,7 @@ fn what_landlock_does_not_govern_is_refused_to_a_session() {
     let (inside, own) = (place.path("mail"), place.path("mail/own"));
     let status = in_child(|| {
         confine_files(&[&inside]).map_err(|_| 1)?;
-        confine_calls(Role::Session).map_err(|_| 2)?;
+        confine_calls(SandboxRole::Session).map_err(|_| 2)?;
         let refused = |error: io::Error| error.raw_os_error() == Some(libc::EPERM);
         let private = fs::Permissions::from_mode(0o600);
         holds(3, symlink("/", inside.join("link")).is_err_and(refused))?;
@@ -122,7 +122,7 @@ fn a_front_gets_pairs_of_streams_and_no_other_and_has_no_signals_sent() {
         }
     };
     let status = in_child(|| {
-        confine_calls(Role::Front).map_err(|_| 1)?;
+        confine_calls(SandboxRole::Front).map_err(|_| 1)?;
         of(SockType::Stream)();
         Ok(())
     });
@@ -139,7 +139,7 @@ fn a_front_gets_pairs_of_streams_and_no_other_and_has_no_signals_sent() {
     ];
     for (number, attempt) in attempts.into_iter().enumerate() {
         let status = in_child(|| {
-            confine_calls(Role::Front).map_err(|_| 1)?;
+            confine_calls(SandboxRole::Front).map_err(|_| 1)?;
             attempt();
             Ok(())
         });
@@ -164,7 +164,7 @@ fn a_session_gets_no_socket_no_program_and_no_other_process() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let status = in_child(|| {
-        confine_calls(Role::Session).map_err(|_| 1)?;
+        confine_calls(SandboxRole::Session).map_err(|_| 1)?;
         let refused = |error: &io::Error| error.raw_os_error() == Some(libc::EPERM);
         holds(2, TcpStream::connect(address).is_err_and(|e| refused(&e)))?;
         holds(
@@ -191,7 +191,7 @@ fn a_session_gets_no_socket_no_program_and_no_other_process() {
 fn the_front_dies_of_any_call_that_is_not_its_own() {
     for &(number, call) in FORBIDDEN {
         let status = in_child(|| {
-            confine_calls(Role::Front).map_err(|_| 1)?;
+            confine_calls(SandboxRole::Front).map_err(|_| 1)?;
             let _ = raw(call);
             Ok(())
         });
@@ -205,7 +205,7 @@ fn the_front_dies_of_any_call_that_is_not_its_own() {
     ];
     for (number, attempt) in attempts.into_iter().enumerate() {
         let status = in_child(|| {
-            confine_calls(Role::Front).map_err(|_| 1)?;
+            confine_calls(SandboxRole::Front).map_err(|_| 1)?;
             attempt();
             Ok(())
         });
@@ -220,7 +220,7 @@ fn the_front_sees_no_file_and_serves_what_it_was_given() {
     let status = in_child(|| {
         confine_files(&[]).map_err(|_| 1)?;
         forbid_core_dumps().map_err(|_| 2)?;
-        confine_calls(Role::Front).map_err(|_| 3)?;
+        confine_calls(SandboxRole::Front).map_err(|_| 3)?;
         let missing = fs::read("/etc/passwd").map_err(|error| error.kind());
         holds(4, missing == Err(io::ErrorKind::PermissionDenied))?;
         holds(5, fs::metadata("/").is_err())?;

@@ -4,14 +4,14 @@ use std::io::{self, Read};
 
 use roost::auth::scheme::Stored;
 use roost::auth::scram::{ClientFirst, name_in};
-use roost::auth::source::passwd_file::{Entry, Extent, each, find_in};
+use roost::auth::source::passwd_file::{Extent, PasswdLine, each, find_in};
 use roost::auth::verifier::Verifier;
 use roost::ipc::Binding;
 
 /// A passwd-file. A user who has a line in it is found, by the first of the user's lines, wherever
 /// the file is cut.
 pub fn passwd_file(input: &[u8]) {
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<PasswdLine> = Vec::new();
     each(&mut &input[..], |number, entry| {
         assert!(number > 0);
         entries.push(entry);

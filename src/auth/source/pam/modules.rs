@@ -26,7 +26,7 @@ pub(in crate::auth) enum Facility {
 
 /// How closely modules are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::auth) enum Look {
+pub(in crate::auth) enum ModuleLook {
     /// Whether there is such a file.
     Exists,
     /// They are loaded.  Only a process that serves one login does so, since it has PAM's modules
@@ -35,7 +35,11 @@ pub(in crate::auth) enum Look {
 }
 
 /// The modules of a service that are missing.
-pub(in crate::auth) fn missing(service: &str, facility: Facility, look: Look) -> Vec<Missing> {
+pub(in crate::auth) fn missing(
+    service: &str,
+    facility: Facility,
+    look: ModuleLook,
+) -> Vec<Missing> {
     let directories: Vec<PathBuf> = directories().filter(|path| has_modules(path)).collect();
     if directories.is_empty() {
         // The modules are in a place that is not known here, so nothing can be said of them.
@@ -56,7 +60,7 @@ pub(in crate::auth) fn missing(service: &str, facility: Facility, look: Look) ->
     found
 }
 
-fn problem(rule: &Rule, directories: &[PathBuf], look: Look) -> Option<String> {
+fn problem(rule: &Rule, directories: &[PathBuf], look: ModuleLook) -> Option<String> {
     let path = Path::new(&rule.module);
     let places: Vec<PathBuf> = match path.is_absolute() {
         true => vec![path.to_path_buf()],
@@ -71,7 +75,7 @@ fn problem(rule: &Rule, directories: &[PathBuf], look: Look) -> Option<String> {
         let absent = String::from("there is no such file");
         return (!rule.may_be_missing).then_some(absent);
     }
-    if look == Look::Exists {
+    if look == ModuleLook::Exists {
         return None;
     }
     // Modules of another architecture may lie beside ours.
@@ -270,11 +274,11 @@ mod tests {
             may_be_missing,
         };
         let found = |rule: &Rule, look| problem(rule, &[], look);
-        assert!(found(&of(&broken, false), Look::Loads).is_some());
-        assert!(found(&of(&broken, true), Look::Loads).is_some());
-        assert_eq!(found(&of(&broken, false), Look::Exists), None);
-        assert!(found(&of(&absent, false), Look::Exists).is_some());
-        assert_eq!(found(&of(&absent, true), Look::Loads), None);
+        assert!(found(&of(&broken, false), ModuleLook::Loads).is_some());
+        assert!(found(&of(&broken, true), ModuleLook::Loads).is_some());
+        assert_eq!(found(&of(&broken, false), ModuleLook::Exists), None);
+        assert!(found(&of(&absent, false), ModuleLook::Exists).is_some());
+        assert_eq!(found(&of(&absent, true), ModuleLook::Loads), None);
         fs::remove_dir_all(&place).unwrap();
     }
 }

@@ -20,7 +20,7 @@ use crate::auth::scheme::{SchemeError, Stored};
 
 /// A user's line.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct PasswdLine {
     pub user: String,
     password: Zeroizing<Vec<u8>>,
     /// Numbers or names.
@@ -41,8 +41,8 @@ pub struct Entry {
 
 /// What a file has for a user.
 #[derive(Default)]
-pub struct Found {
-    pub entry: Option<Entry>,
+pub struct FoundLine {
+    pub entry: Option<PasswdLine>,
     /// The password of the first line.  Others in the file are probably of the same kind.
     pub sample: Option<Stored>,
     /// The iterations of the first SCRAM verifier.
@@ -60,19 +60,21 @@ pub enum Extent {
 }
 
 /// Looks for a user.  Of several lines the first counts.
-pub fn find(path: &Path, user: &str, extent: Extent) -> io::Result<Found> {
+pub fn find(path: &Path, user: &str, extent: Extent) -> io::Result<FoundLine> {
     find_in(&mut File::open(path)?, user, extent)
 }
 
-pub fn find_in(file: &mut impl Read, user: &str, extent: Extent) -> io::Result<Found> {
+pub fn find_in(file: &mut impl Read, user: &str, extent: Extent) -> io::Result<FoundLine> {
     let needle = format!("\n{user}:");
     // Nobody has such a name, so nobody's line begins with it.
     let possible = !user.is_empty() && !user.starts_with('#') && !user.contains([':', '\n', '\r']);
     let finder = memmem::Finder::new(&needle);
-    let mut found = Found::default();
+    let mut found = FoundLine::default();
     each_piece(file, |text| {
         if found.sample.is_none() {
-            let first = text.split(|&byte| byte == b'\n').find_map(Entry::parse);
+            let first = text
+                .split(|&byte| byte == b'\n')
+                .find_map(PasswdLine::parse);
             found.sample = first.and_then(|entry| entry.password().ok());
         }
         if extent == Extent::Whole && found.iterations.is_none() {
@@ -84,7 +86,7 @@ pub fn find_in(file: &mut impl Read, user: &str, extent: Extent) -> io::Result<F
         {
             let rest = text.get(at + 1..).unwrap_or_default();
             let end = memchr(b'\n', rest).unwrap_or(rest.len());
-            found.entry = rest.get(..end).and_then(Entry::parse);
+            found.entry = rest.get(..end).and_then(PasswdLine::parse);
         }
         extent == Extent::Whole || found.entry.is_none()
     })?;
@@ -92,13 +94,13 @@ pub fn find_in(file: &mut impl Read, user: &str, extent: Extent) -> io::Result<F
 }
 
 /// Calls `look` with each entry and the number of its line.
-pub fn each(file: &mut impl Read, mut look: impl FnMut(usize, Entry)) -> io::Result<()> {
+pub fn each(file: &mut impl Read, mut look: impl FnMut(usize, PasswdLine)) -> io::Result<()> {
     let mut number = 0;
     each_piece(file, |text| {
         // What is before the first end of a line was in the piece before.
         for line in text.split(|&byte| byte == b'\n').skip(1) {
             number += 1;
-            if let Some(entry) = Entry::parse(line) {
+            if let Some(entry) = PasswdLine::parse(line) {
                 look(number, entry);
             }
         }
@@ -106,9 +108,9 @@ pub fn each(file: &mut impl Read, mut look: impl FnMut(usize, Entry)) -> io::Res
     })
 }
 
-impl Entry {
+impl PasswdLine {
     /// `None` if it is a comment, or empty, or has only one field.
-    pub fn parse(line: &[u8]) -> Option<Entry> {
+    pub fn parse(line: &[u8]) -> Option<PasswdLine> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         memchr(b':', line)?;
         if line.first().is_none_or(|first| b"#:".contains(first)) {
@@ -119,7 +121,7 @@ impl Entry {
         let user = str::from_utf8(next()).ok()?.to_owned();
         let password = Zeroizing::new(next().to_vec());
         let (uid, gid, _gecos, home, _shell) = (next(), next(), next(), next(), next());
-        let mut entry = Entry {
+        let mut entry = PasswdLine {
             user,
             password,
             uid: text(uid),

@@ -127,7 +127,7 @@ pub struct Stat {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    pub kind: Kind,
+    pub kind: FileKind,
     pub atime: Time,
     pub mtime: Time,
     pub ctime: Time,
@@ -156,7 +156,7 @@ impl From<&FileStat> for Stat {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            kind: Kind::of_mode(stat.st_mode),
+            kind: FileKind::of_mode(stat.st_mode),
             atime: Time::new(stat.st_atime as i64, stat.st_atime_nsec as i64),
             mtime: Time::new(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
             ctime: world::current()
@@ -167,7 +167,7 @@ impl From<&FileStat> for Stat {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     File,
     Directory,
     Link,
@@ -177,23 +177,23 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
-    fn of_mode(mode: u32) -> Kind {
+impl FileKind {
+    fn of_mode(mode: u32) -> FileKind {
         match mode & libc::S_IFMT {
-            libc::S_IFREG => Kind::File,
-            libc::S_IFDIR => Kind::Directory,
-            libc::S_IFLNK => Kind::Link,
-            _ => Kind::Other,
+            libc::S_IFREG => FileKind::File,
+            libc::S_IFDIR => FileKind::Directory,
+            libc::S_IFLNK => FileKind::Link,
+            _ => FileKind::Other,
         }
     }
 
-    pub(super) fn of_entry(kind: u8) -> Kind {
+    pub(super) fn of_entry(kind: u8) -> FileKind {
         match kind {
-            libc::DT_REG => Kind::File,
-            libc::DT_DIR => Kind::Directory,
-            libc::DT_LNK => Kind::Link,
-            libc::DT_UNKNOWN => Kind::Unknown,
-            _ => Kind::Other,
+            libc::DT_REG => FileKind::File,
+            libc::DT_DIR => FileKind::Directory,
+            libc::DT_LNK => FileKind::Link,
+            libc::DT_UNKNOWN => FileKind::Unknown,
+            _ => FileKind::Other,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use nix::unistd::{getegid, geteuid, getgroups};
 
-use super::{DiskError, Kind, Stat, stat_path};
+use super::{DiskError, FileKind, Stat, stat_path};
 
 /// What is missing to whom, in the words of Dovecot's log.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl fmt::Display for Lack {
             ..
         } = missing.stat;
         let kind = match kind {
-            Kind::Directory => "dir",
+            FileKind::Directory => "dir",
             _ => "file",
         };
         write!(f, ", {kind} owned by {uid}:{gid} mode=0{mode:o}")

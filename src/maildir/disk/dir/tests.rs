@@ -21,7 +21,7 @@ fn a_listing_gives_every_name_once_and_can_be_put_aside() {
     while listing
         .next_chunk(&mut |name, kind| {
             let is_sub = name == b"sub";
-            assert_eq!(kind == Kind::Directory, is_sub);
+            assert_eq!(kind == FileKind::Directory, is_sub);
             names.push(name.to_vec());
         })
         .unwrap()
@@ -64,7 +64,7 @@ fn a_fifo_or_directory_in_place_of_a_file_is_an_error_not_a_wait() {
     assert!(scratch.dir.open_file(b"sub").is_err());
     assert_eq!(
         scratch.dir.stat(b"fifo").unwrap().unwrap().kind,
-        Kind::Other
+        FileKind::Other
     );
 }
 
@@ -133,11 +133,15 @@ fn a_group_is_set_only_where_it_differs_and_matters() {
         ctime: Time::default(),
     };
     let gid = |kind, mode, own| Access::from_stat(&stat(kind, mode), own).gid;
-    assert_eq!(gid(Kind::Directory, 0o770, 10), Some(50));
-    assert_eq!(gid(Kind::Directory, 0o770, 50), None);
-    assert_eq!(gid(Kind::Directory, 0o2770, 10), None, "setgid does it");
-    assert_eq!(gid(Kind::Directory, 0o755, 10), None, "same as for others");
-    assert_eq!(gid(Kind::File, 0o660, 10), Some(50));
+    assert_eq!(gid(FileKind::Directory, 0o770, 10), Some(50));
+    assert_eq!(gid(FileKind::Directory, 0o770, 50), None);
+    assert_eq!(gid(FileKind::Directory, 0o2770, 10), None, "setgid does it");
+    assert_eq!(
+        gid(FileKind::Directory, 0o755, 10),
+        None,
+        "same as for others"
+    );
+    assert_eq!(gid(FileKind::File, 0o660, 10), Some(50));
 }
 
 #[test]
@@ -217,7 +221,7 @@ fn links_are_followed_step_by_step_and_another_ones_not_at_all() {
     );
     assert_eq!(
         dir.stat_target(b"link/sub").unwrap().unwrap().kind,
-        Kind::Directory
+        FileKind::Directory
     );
     for name in [b"round".as_slice(), b"gone"] {
         assert!(dir.read(name, 10).unwrap().is_none());

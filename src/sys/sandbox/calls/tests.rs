@@ -152,7 +152,7 @@ fn whatever_the_source_calls_is_in_the_filter_of_a_session() {
     for name in ["openat", "renameat2", "syncfs", "sync_data"] {
         assert!(called.contains(name), "{name}");
     }
-    for role in [Role::Session, Role::Trial] {
+    for role in [SandboxRole::Session, SandboxRole::Trial] {
         let allowed = allowed(role).unwrap();
         for (name, calls) in MADE.iter().chain(OF_CRATES) {
             for call in *calls {

@@ -1,7 +1,7 @@
 use super::*;
 
-fn entry(line: &str) -> Entry {
-    Entry::parse(line.as_bytes()).unwrap()
+fn entry(line: &str) -> PasswdLine {
+    PasswdLine::parse(line.as_bytes()).unwrap()
 }
 
 fn found(text: &str, user: &str) -> Option<String> {
@@ -66,9 +66,9 @@ fn what_means_something_else_than_a_login_is_not_overlooked() {
 #[test]
 fn comments_and_empty_lines_are_nobodys() {
     for line in ["", "\r", "#bob:x", ":x:1:1", "bob"] {
-        assert!(Entry::parse(line.as_bytes()).is_none(), "{line:?}");
+        assert!(PasswdLine::parse(line.as_bytes()).is_none(), "{line:?}");
     }
-    assert!(Entry::parse(b"\xff:x").is_none());
+    assert!(PasswdLine::parse(b"\xff:x").is_none());
 }
 
 #[test]
