@@ -5,7 +5,7 @@
 //! outside world (files, network, clock, event loop, TLS) that belongs to another layer. `unsafe`
 //! outside `sys` is the compiler's to refuse (`lib.rs`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -274,6 +274,86 @@ fn every_group_of_maildir_names_only_what_it_may() {
                 let path = &source.path;
                 wrong.push(format!("{path}:{line}: {group} may not name {other}"));
             }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// Names that several types share, and why.  Types that a file keeps to itself do not count.
+const SHARED: &[(&str, &str)] = &[
+    (
+        "Account",
+        "of a user as the kernel knows it, and as the login found it",
+    ),
+    ("Answer", "each goes with the Question or Asker beside it"),
+    ("Asker", "each goes with the Answer beside it"),
+    (
+        "At",
+        "an extension of Result and Option in each layer that adds a place to errors",
+    ),
+    (
+        "Change",
+        "of a source that the loop watches, and of a message",
+    ),
+    ("Command", "of the grammar, and at work"),
+    (
+        "Connection",
+        "of a client in each layer that holds a part of it",
+    ),
+    ("Event", "what a connection or a watch tells"),
+    ("Exchange", "of SCRAM's messages, and of any mechanism's"),
+    ("Judgement", "of a login, and of what was seen of a message"),
+    ("Part", "of a MIME tree, and of a message between processes"),
+    (
+        "Place",
+        "of a session's mail, and of a message in its folder",
+    ),
+    ("Places", "for clients, and for a message's file"),
+    ("Question", "each goes with the Answer beside it"),
+    ("Reader", "of IMAP, and of messages between processes"),
+    (
+        "Role",
+        "of a process, and what the command line makes of it",
+    ),
+    (
+        "State",
+        "of a connection before and after login, and of an attempt",
+    ),
+    ("Step", "how far something resumable came"),
+    ("Told", "to clients, and by the simulated world"),
+    (
+        "Wrong",
+        "what a parser of settings or of messages does not take",
+    ),
+];
+
+#[test]
+fn a_type_that_leaves_its_file_has_a_name_of_its_own() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources() {
+        for line in source.code.lines() {
+            let Some(visible) = line.strip_prefix("pub") else {
+                continue;
+            };
+            let declared = match visible.strip_prefix('(') {
+                Some(restricted) => restricted.split_once(") ").map_or("", |(_, rest)| rest),
+                None => visible.trim_start(),
+            };
+            let kinds = ["struct ", "enum ", "trait ", "type ", "union "];
+            if let Some(rest) = kinds.iter().find_map(|kind| declared.strip_prefix(kind)) {
+                places
+                    .entry(identifier(rest))
+                    .or_default()
+                    .push(source.path.clone());
+            }
+        }
+    }
+    assert!(places.len() > 400, "{} types", places.len());
+    let mut wrong = Vec::new();
+    for (name, paths) in &places {
+        let is_listed = SHARED.iter().any(|(shared, _)| shared == name);
+        if is_listed != (paths.len() > 1) {
+            wrong.push(format!("{name}: {}", paths.join(", ")));
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
