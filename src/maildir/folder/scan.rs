@@ -487,6 +487,10 @@ impl Folder {
                 return Ok(Step::Locked);
             }
             let (cur, new) = self.stat_directories()?;
+            // What the first listing saw may have gone while it went on, or while somebody else had
+            // the lock.
+            scan.marks = Marks::for_rows(self.table.len());
+            self.uids.forget_found();
             scan.second = true;
             scan.full = true;
             scan.place = Place::New;

@@ -81,6 +81,15 @@ impl Uids {
         (0..self.listed.len()).any(|index| !self.listed.is_found(index))
     }
 
+    /// The files of all records are to be seen once more.
+    pub fn forget_found(&mut self) {
+        for index in 0..self.listed.len() {
+            if let Some(row) = self.listed.row_mut(index) {
+                row.set_unfound();
+            }
+        }
+    }
+
     /// After a full scan: records read before it whose file was not seen are gone for good.
     pub fn drop_unfound(&mut self) {
         let scanned = self.scanned;

@@ -590,3 +590,38 @@ fn whose_lock_was_taken_begins_again_when_it_is_free() {
     theirs.unlock();
     assert_eq!(commit(&mut ours, &mut batch), 4);
 }
+
+#[test]
+fn what_goes_between_two_listings_of_one_scan_is_missed_by_the_second() {
+    let mail = Mail::new();
+    let (mut ours, theirs) = two(&mail, 3);
+    let uidlist = mail.scratch.read("dovecot-uidlist").unwrap();
+    settle();
+    // Another program gives a UID, and the second listing has to wait for its lock.
+    mail.deliver("cur/4.host:2,");
+    mail.scratch
+        .write("dovecot-uidlist", uidlist + "4 :4.host\n");
+    // So much happens at once that one listing does not do.
+    mail.remove("cur/1.host:2,");
+    let mut lock = None;
+    for _ in 0..20 {
+        let step = ours.sync(WRITING, now(), &|| true).unwrap();
+        if lock.is_none() && matches!(ours.work, Work::Listing(_)) {
+            lock = Dotlock::of_uidlist(theirs.dirs.dir.clone())
+                .try_lock(&theirs.dirs.access, now())
+                .unwrap();
+        }
+        if step == Step::Locked {
+            break;
+        }
+    }
+    assert!(lock.is_some());
+    mail.remove("cur/2.host:2,");
+    mail.remove("cur/4.host:2,");
+    drop(lock);
+    settle();
+    for _ in 0..2 {
+        sync(&mut ours);
+    }
+    assert_eq!(uids(&ours), [3]);
+}
