@@ -134,4 +134,4 @@ fn a_seed_gives_the_same_run_every_time() {
 const SHRINKING: usize = 500;
 
 /// How many seeds every run of the tests has time for.  A command of its own tries more.
-const SEEDS: u64 = 50;
+const SEEDS: u64 = 400;

@@ -315,6 +315,7 @@ impl Client {
     fn hear_one(&mut self, response: &[u8], here: &Here) -> Result<(), Broken> {
         let idle = self.rules();
         let rules = self.pending.as_ref().map_or(idle, |pending| pending.rules);
+        self.picture.may_go_back = here.world.inner().disk.was_full;
         if response.starts_with(b"* ") {
             if let [name, number] = answer::code(response).as_slice()
                 && name.atom() == "UIDVALIDITY"

@@ -36,6 +36,8 @@ pub struct Disk {
     versions: HashMap<u64, (Version, Time)>,
     /// The most files there may be, and the octets that are left.
     room: Option<(usize, u32)>,
+    /// There was a time when not everything could be written.
+    pub was_full: bool,
     files: usize,
     last_serial: u32,
 }
@@ -94,6 +96,7 @@ impl Disk {
             graveyard: Vec::new(),
             versions: HashMap::new(),
             room: None,
+            was_full: false,
             files: 0,
             last_serial: 0,
         }
@@ -119,6 +122,7 @@ impl Disk {
     /// So many more files and octets fit; `None`: as many as anybody likes.
     pub fn set_room(&mut self, room: Option<(usize, u32)>) {
         self.room = room.map(|(files, octets)| (self.files + files, octets));
+        self.was_full |= room.is_some();
     }
 
     pub fn is_full(&self) -> bool {

@@ -27,6 +27,9 @@ pub struct Picture {
     told: BTreeSet<u32>,
     /// MODSEQs never go back, even if the client went away.
     modseqs: BTreeMap<u32, u64>,
+    /// The disk was full: a process that ended then could leave no word of what it had told, and
+    /// the next one goes on from what there was before.
+    pub may_go_back: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -201,7 +204,7 @@ impl Picture {
         if let (Some(modseq), Some(uid)) = (modseq, known) {
             self.seen = self.seen.max(modseq);
             let before = self.modseqs.insert(uid, modseq).unwrap_or(0);
-            if before > modseq {
+            if before > modseq && !self.may_go_back {
                 return Err(("modseq", format!("it was {before}: FETCH {text}")));
             }
         }
@@ -261,7 +264,7 @@ impl Picture {
             self.grow(announced);
         }
         let highest = highest.unwrap_or(0);
-        if highest < self.highest {
+        if highest < self.highest && !self.may_go_back {
             let text = format!("HIGHESTMODSEQ was {} and is {highest}", self.highest);
             return Err(("modseq", text));
         }
