@@ -21,6 +21,7 @@ pub(in crate::maildir) fn without(error: &DiskError, consequence: &str) {
     let what = explained(error);
     let advice = match error.kind() {
         std::io::ErrorKind::PermissionDenied => "",
+        std::io::ErrorKind::InvalidData => "; move it away",
         _ => "; if it is damaged, move it away",
     };
     log::warn!(target: ONCE, "{what}{advice}: {consequence}");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use nix::sys::stat::lstat;
 use nix::unistd::{getegid, geteuid, getgroups};
 
 use super::{DiskError, FileKind, Stat, stat_path};
@@ -22,6 +23,10 @@ struct Missing {
     path: PathBuf,
     right: Right,
     stat: Stat,
+    /// Perhaps the user made the link: nobody is to be led to what it leads to.
+    is_link: bool,
+    /// It lies in a directory of the user.
+    is_in_own: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +57,14 @@ pub fn lack(error: &DiskError) -> Option<Lack> {
 impl Lack {
     /// What an operator can do about it.
     pub fn remedy(&self) -> Option<String> {
-        let missing = self.what.as_ref()?;
-        let path = missing.path.display();
+        let missing = self.what.as_ref().filter(|missing| !missing.is_link)?;
+        let path = quoted(&missing.path);
         if missing.stat.uid != self.euid {
-            return Some(format!("chown {} {path} gives it to the user", self.euid));
+            // A directory of somebody else on the way to the mail stays theirs.
+            return Some(match missing.right == Right::Search && !missing.is_in_own {
+                true => format!("chmod o+x {path} lets the user pass"),
+                false => format!("chown -h {} {path} gives it to the user", self.euid),
+            });
         }
         let letter = match missing.right {
             Right::Read => 'r',
@@ -128,8 +137,25 @@ pub(super) fn may_change(stat: &Stat) -> bool {
 fn lacks(path: &Path, rights: &[Right]) -> Option<Missing> {
     let stat = stat_path(path).ok()?;
     let right = *rights.iter().find(|&&right| !has(&stat, right))?;
-    let path = path.to_owned();
-    Some(Missing { path, right, stat })
+    let is_own = |directory| stat_path(directory).is_ok_and(|stat| stat.uid == geteuid().as_raw());
+    let found = lstat(path).map(|found| Stat::from(&found));
+    Some(Missing {
+        path: path.to_owned(),
+        right,
+        is_link: !found.is_ok_and(|found| found.is_same_file(&stat)),
+        is_in_own: path.parent().is_some_and(is_own),
+        stat,
+    })
+}
+
+/// As a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-,:=@+".contains(c);
+    match path.chars().all(is_plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', "'\\''")),
+    }
 }
 
 fn has(stat: &Stat, right: Right) -> bool {
@@ -161,4 +187,56 @@ fn groups() -> &'static [u32] {
         let groups = getgroups().unwrap_or_default();
         groups.iter().map(|group| group.as_raw()).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::super::scratch::Scratch;
+    use super::*;
+
+    /// What an operator reads of a user who is not the owner.
+    fn remedy(path: &Path, right: Right, is_in_own: bool) -> Option<String> {
+        let stat = stat_path(path).unwrap();
+        let found = Stat::from(&lstat(path).unwrap());
+        let missing = Missing {
+            path: path.to_owned(),
+            right,
+            is_link: !found.is_same_file(&stat),
+            is_in_own,
+            stat,
+        };
+        let lack = Lack {
+            euid: geteuid().as_raw() + 1,
+            egid: 8,
+            what: Some(missing),
+        };
+        lack.remedy()
+    }
+
+    #[test]
+    fn a_file_behind_a_link_is_not_to_be_given_away() {
+        let scratch = Scratch::new();
+        scratch.write("a;id;", "x");
+        let (file, link) = (
+            scratch.path().join("a;id;"),
+            scratch.path().join("b"),
+        );
+        symlink(&file, &link).unwrap();
+        let advice = remedy(&file, Right::Read, true).unwrap();
+        let shown = file.display();
+        assert!(advice.contains(&format!("'{shown}' gives it")), "{advice}");
+        assert!(advice.starts_with("chown -h "), "{advice}");
+        assert_eq!(remedy(&link, Right::Read, true), None);
+    }
+
+    #[test]
+    fn a_closed_directory_of_somebody_else_is_to_be_opened_and_not_given_away() {
+        let scratch = Scratch::new();
+        let advice = remedy(scratch.path(), Right::Search, false).unwrap();
+        assert!(advice.starts_with("chmod o+x "), "{advice}");
+        let advice = remedy(scratch.path(), Right::Search, true).unwrap();
+        assert!(advice.starts_with("chown -h "), "{advice}");
+    }
 }

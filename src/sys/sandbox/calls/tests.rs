@@ -24,6 +24,7 @@ const MADE: &[(&str, &[libc::c_long])] = &[
     ("gethostname", &[libc::SYS_uname]),
     ("kill", &[libc::SYS_kill]),
     ("linkat", &[libc::SYS_linkat]),
+    ("lstat", &[libc::SYS_newfstatat]),
     ("mkdirat", &[libc::SYS_mkdirat]),
     ("open", &[libc::SYS_openat]),
     ("openat", &[libc::SYS_openat]),
