@@ -77,8 +77,12 @@ impl Client {
             .selected
             .is_some_and(|selected| mailboxes.get(selected.mailbox).is_none());
         if lost && self.imap.state() == State::Selected {
-            let text = "The mailbox is not there any more.";
-            response::untagged(self.out.writer(), Status::Ok, Some(Code::Closed), text);
+            response::untagged(
+                self.out.writer(),
+                Status::Ok,
+                Some(Code::Closed),
+                reply::GONE,
+            );
             self.deselect(mailboxes, now);
         }
     }

@@ -303,7 +303,7 @@ pub fn in_use(file: &'static str) -> Reply {
 
 /// The command was for one mailbox, which is there no more.
 pub fn deselected() -> Reply {
-    Reply::no("The mailbox is not there any more.").code(Code::NonExistent)
+    Reply::no(GONE).code(Code::NonExistent)
 }
 
 /// The client sees whose fault it is; the path is for the log.
@@ -313,20 +313,23 @@ fn io_failure(error: &DiskError) -> Reply {
     };
     let cause = Cause::Said(report::explained(error));
     let (code, text) = match error.kind() {
-        StorageFull | QuotaExceeded => (Code::OverQuota, "No space left for mail.".into()),
-        PermissionDenied | ReadOnlyFilesystem => (Code::NoPerm, "Permission denied.".into()),
-        InvalidData => (Code::Corruption, "The stored data is damaged.".into()),
+        StorageFull | QuotaExceeded => (Code::OverQuota, "No space left for mail."),
+        PermissionDenied | ReadOnlyFilesystem => (Code::NoPerm, "Permission denied."),
+        InvalidData => (Code::Corruption, "The stored data is damaged."),
         Unsupported => (
             Code::Cannot,
-            "The stored data has a form that is not supported.".into(),
+            "The stored data has a form that is not supported.",
         ),
-        kind => (
+        _ => (
             Code::ServerBug,
-            Cow::from(format!("Internal error: {kind}.")),
+            "Internal error; the server's log has more.",
         ),
     };
     Reply::fault(code, text, cause)
 }
+
+/// The mailbox under a client is another one now, or none.
+pub const GONE: &str = "The mailbox was replaced or removed.";
 
 /// What another program must not hold for ever.
 pub const UIDLIST_LOCK: &str = "dovecot-uidlist.lock";

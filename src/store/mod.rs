@@ -333,6 +333,11 @@ impl Mailboxes {
     pub fn lose_mailbox(&mut self, key: MailboxKey, now: Now) {
         let name = self.by_name.iter().find(|&(_, &named)| named == key);
         if let (Some((name, _)), Some(mailbox)) = (name, self.open.get(&key)) {
+            log::warn!(
+                "Mailbox {name}: {}: the folder was removed, replaced, or given another UIDVALIDITY; \
+                 clients that had it selected are told that it is closed",
+                self.path(Some(name)).display()
+            );
             self.lost.insert(name.clone(), mailbox.folder.told());
         }
         self.drop_mailbox(key, now);

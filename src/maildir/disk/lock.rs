@@ -254,7 +254,7 @@ fn remove_left_over(dir: &Dir, name: &[u8], found: &Stat) -> DiskResult<()> {
 
 /// Whether nobody holds the file of an empty lock.
 fn is_held_by_nobody(dir: &Dir, name: &[u8]) -> DiskResult<bool> {
-    match dir.open_append(name) {
+    match dir.open_file(name) {
         // Gone, not ours to read, or none of Dovecot's kind.
         Err(_) => Ok(false),
         other => other?.try_hold_alone(),

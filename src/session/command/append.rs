@@ -60,7 +60,7 @@ impl Append {
         }
         if about.size == 0 {
             // RFC 3502 5: this is how a client gives a MULTIAPPEND up.
-            return Err(Reply::no("A message without octets is none."));
+            return Err(Reply::no("The message is empty."));
         }
         let flags = reply::settable(&about.flags)?;
         let date = about.date.map(|date| date.seconds);
