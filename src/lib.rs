@@ -15,9 +15,9 @@
 //! | [`monitor`] | ROOT.  Who is let in, which process serves whom | sockets before they are listened on, configuration and key files, processes |
 //! | [`auth`] | who somebody is: PAM, password files, SCRAM | those files, and what PAM does |
 //! | [`ipc`] | what the processes say to each other, and who may say it when | the channel between them |
-//! | [`net`] | the event loop, streams, TLS, the PROXY protocol | sockets and the clock, and it alone |
+//! | [`net`] | the event loop, streams, TLS, the PROXY protocol | sockets and the clock |
 //! | [`solo`] | `roost try` and `roost --preauth`: front and session in one process | the Maildir it finds or makes, the password file |
-//! | [`commands`] | arguments; `roost check` | the files that the configuration names |
+//! | [`commands`] | the command line, its help, and the commands that need no daemon | the files that the configuration names |
 //! | [`sys`] | the operating system: users, processes, PAM, confinement, standard streams | `unsafe`, and it alone |
 //! | [`log`] | where the log goes | standard error, syslog |
 //!
@@ -65,8 +65,8 @@
 //! | act | `session/command/append.rs`, `store/deliver.rs` | pieces of the literal as they come, CRLF to LF |
 //! | write | `maildir/folder/save.rs`, `maildir/folder/batch.rs` | tmp/, fsync, a UID from `maildir/folder/uids.rs`, into cur/ |
 //!
-//! In `roost try` and `roost --preauth`, which are one process, `solo.rs` passes octets to the
-//! front before login, and to the session after it.
+//! `roost try` is one process, in which `solo.rs` passes octets to the front before login and to the
+//! session after it.  `roost --preauth` begins in the session.
 //!
 //! Out: the command returns its reply; `session/view.rs` first writes what else the client may be
 //! told now, `imap/response.rs` makes the octets, `net/buffer.rs` holds them, `net/stream.rs` sends
@@ -74,8 +74,9 @@
 //! in memory as a whole: `session/body.rs` reads its next piece from the file when the buffer has
 //! drained.
 //!
-//! From outside: another program renames a file; `maildir/disk/watch.rs` wakes the loop;
-//! `store/mod.rs` hands the event to the mailbox; `maildir/folder/scan.rs` looks at that one name;
+//! From outside: another program renames a file.  `maildir/disk/watch.rs` queues an event for the
+//! folder and wakes the loop; `store/mod.rs` wakes the folder's listeners.  When one of them looks,
+//! `maildir/folder/scan.rs` takes the event and `maildir/folder/judge.rs` says what it means.
 //! `store/mailbox.rs` notes the change in each listener's `store/cursor.rs`, and `session/view.rs`
 //! tells the client when the protocol allows.
 

@@ -721,7 +721,7 @@ fn identifier(text: &str) -> String {
 }
 
 /// Whether the line has the sign as a path of its own, not as the end of a longer one:
-/// `crate::maildir::notify::` is no `notify::`. An open `std::fs::File` may be handed around by
+/// `crate::x::notify::` is no `notify::`. An open `std::fs::File` may be handed around by
 /// whoever may do I/O; opening it is what touches files.
 fn names(line: &str, sign: &str) -> bool {
     line.match_indices(sign).any(|(at, _)| {

@@ -95,7 +95,7 @@ pub static PROGRAM: Subcommand = Subcommand {
         SYSTEM_ERROR,
         (
             exit::NO_PERMISSION,
-            "It takes root, or root is not to serve that Maildir.",
+            "It needs root, or root may not serve that Maildir.",
         ),
         BAD_CONFIGURATION,
     ],
@@ -166,9 +166,9 @@ pub static COMMANDS: &[Subcommand] = &[
         usage: &["[--no-files] [--config FILE] [--set NAME=VALUE] [FILE]"],
         summary: "Say what is wrong with the configuration and the files it names.",
         details: "It tells every mistake with line and column, on standard error, and looks at \
-                  certificates, keys, lists of users, addresses and home directories. What is only \
-                  odd is told as well and is no error. FILE is the same as --config FILE. No \
-                  daemon has to run.",
+                  certificates, keys, lists of users, addresses and home directories. It also \
+                  warns of what looks odd; a warning is no error. FILE is the same as --config FILE. \
+                  No daemon has to run.",
         options: &[
             option(
                 "no-files",
@@ -237,7 +237,7 @@ pub static COMMANDS: &[Subcommand] = &[
         summary: "Read the configuration and the certificates again.",
         details: "The daemon does so, and the command says what came of it. No connection is lost: \
                   what is open keeps the settings that it was opened with. If the configuration is \
-                  wrong, the daemon goes on with what it had. SIGHUP does the same. It takes root.",
+                  wrong, the daemon goes on with what it had. SIGHUP does the same. It needs root.",
         options: &[CONFIG, SET, HELP],
         exit: OF_THE_DAEMON,
         example: (
@@ -336,7 +336,7 @@ const OF_THE_DAEMON: &[(u8, &str)] = &[
         exit::CANNOT_TALK,
         "The daemon does not answer, or nothing can be printed.",
     ),
-    (exit::NO_PERMISSION, "It takes root."),
+    (exit::NO_PERMISSION, "It needs root."),
     BAD_CONFIGURATION,
 ];
 

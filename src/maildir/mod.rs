@@ -134,7 +134,7 @@
 //! failure flags may have fallen back, and the record of them with them; a `roost.modseq` that was
 //! not closed and that no process holds, or one that is newer than the index, says so, and every
 //! message counts as changed.  A client is told no modseq past a removal that it could not be told
-//! yet (`session/view.rs`).
+//! yet (`store/cursor.rs`).
 //!
 //! # The lock
 //!

@@ -15,13 +15,13 @@ pub struct Mailbox {
     pub name: MailboxName,
     pub folder: Folder,
     cursors: BTreeMap<ConnectionId, Cursor>,
-    /// Something was handed to the views since listeners were last woken.
+    /// Something was handed to the cursors since listeners were last woken.
     news: bool,
     tombstones: usize,
     looked: Instant,
     /// When something happened that the index on disk does not say.
     changed: Option<Instant>,
-    /// When the last view went.
+    /// When the last listener went.
     unused: Option<Instant>,
     /// Its count is one more than there are holds.
     holds: Rc<()>,
@@ -41,7 +41,7 @@ pub enum Effort {
     Watch,
     /// Also ask the directories themselves whether they changed.
     Directories,
-    /// As `Directories`, for a client that is about to have a view; to `write` moves new mail to
+    /// As `Directories`, for a client that is about to select it; to `write` moves new mail to
     /// cur/.
     Select { write: bool },
 }
@@ -202,7 +202,7 @@ impl Mailbox {
         commit
     }
 
-    /// Hands what the folder has found or done to every view, but flags not to `by`, who is told by
+    /// Hands what the folder has found or done to every cursor, but flags not to `by`, who is told by
     /// the command that did it.
     pub fn distribute(&mut self, by: Option<ConnectionId>, now: Now) {
         let changes = self.folder.take_changes();
@@ -304,7 +304,7 @@ impl Mailbox {
         self.changed
     }
 
-    /// The last view left at that time, and none came since; nor is a command at work on it.
+    /// The last listener left at that time, and none came since; nor is a command at work on it.
     pub fn unused_since(&self) -> Option<Instant> {
         self.unused.filter(|_| Rc::strong_count(&self.holds) == 1)
     }

@@ -406,7 +406,7 @@ impl Folder {
         self.table.index_of(uid.0)
     }
 
-    /// Takes the messages that are gone out of the table, when every view has told its client.
+    /// Takes the messages that are gone out of the table, when every listener has heard of it.
     /// Rows move; it may happen later than asked for.
     pub fn bury(&mut self) {
         if self.counts.gone == 0 {

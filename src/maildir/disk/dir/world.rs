@@ -77,6 +77,7 @@ pub(crate) fn current() -> Option<Rc<dyn World>> {
 }
 
 /// The world is asked before a call, if there is one.
+#[cfg(debug_assertions)]
 #[inline]
 pub(super) fn call(call: &str, name: &[u8]) -> io::Result<()> {
     current().map_or(Ok(()), |world| world.call(call, name))

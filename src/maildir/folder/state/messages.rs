@@ -39,7 +39,7 @@ impl Message {
     }
 
     /// The message is expunged, and stays in the table until [`super::super::Folder::bury`] so
-    /// that every view can tell its client.
+    /// that every listener can hear of it.
     pub fn is_gone(&self) -> bool {
         self.state & GONE != 0
     }
