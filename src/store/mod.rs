@@ -336,7 +336,7 @@ impl Mailboxes {
             log::warn!(
                 "Mailbox {name}: {}: the folder was removed, replaced, or given another UIDVALIDITY; \
                  clients that had it selected are told that it is closed",
-                self.path(Some(name)).display()
+                mailbox.folder.path().display()
             );
             self.lost.insert(name.clone(), mailbox.folder.told());
         }

@@ -2,6 +2,7 @@
 //! is refused, and what the log says to whoever has to mend it.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +10,7 @@ use std::process::Stdio;
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};
 
-use crate::support::{Mail, Program, skip};
+use crate::support::{Mail, Program, eventually, skip};
 
 /// Runs the commands, and returns what was answered and what was logged.
 fn talk(mail: &Mail, commands: &[&str]) -> (String, String) {
@@ -199,6 +200,54 @@ fn a_message_that_cannot_be_read_is_in_the_log_with_its_path() {
 }
 
 #[test]
+fn a_mailbox_that_is_taken_away_under_a_client_is_in_the_log_with_its_path() {
+    let remove = |folder: &Path| fs::remove_dir_all(folder).unwrap();
+    let renumber = |folder: &Path| {
+        let list = folder.join("dovecot-uidlist");
+        let text = fs::read_to_string(&list).unwrap();
+        let (before, validity) = text.split_once(" V").unwrap();
+        let after = validity.trim_start_matches(|c: char| c.is_ascii_digit());
+        fs::write(&list, format!("{before} V5{after}")).unwrap();
+    };
+    let ways: [&dyn Fn(&Path); 2] = [&remove, &renumber];
+    for take_away in ways {
+        let mail = Mail::new();
+        let folder = mail.folder("Work");
+        folder.create();
+        folder.deliver_file("one.eml");
+        let mut roost = Program::Roost.preauth(&mail, &[]);
+        roost.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut roost = roost.stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = roost.stdin.take().unwrap();
+        let mut output = BufReader::new(roost.stdout.take().unwrap());
+        let mut say = |command: &str| {
+            input
+                .write_all(format!("a {command}\r\n").as_bytes())
+                .unwrap();
+            let mut told = String::new();
+            while !told
+                .lines()
+                .last()
+                .is_some_and(|line| line.starts_with("a "))
+            {
+                assert_ne!(output.read_line(&mut told).unwrap(), 0, "{told}");
+            }
+            told
+        };
+        say("SELECT Work");
+        take_away(folder.path());
+        eventually("the mailbox is closed", || {
+            say("NOOP").contains("* OK [CLOSED] ").then_some(())
+        });
+        say("LOGOUT");
+        let ended = roost.wait_with_output().unwrap();
+        let log = String::from_utf8(ended.stderr).unwrap();
+        let place = format!("Mailbox Work: {}: the folder was", folder.path().display());
+        assert!(log.contains(&place), "{log}");
+    }
+}
+
+#[test]
 fn what_cannot_be_changed_is_selected_read_only() {
     if !Uid::effective().is_root() {
         skip!("{ROOT_ONLY}");
@@ -354,7 +403,7 @@ fn a_compressed_message_is_known_by_its_first_octets_whatever_its_name_says() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        std::io::Write::write_all(&mut gzip.stdin.take().unwrap(), text).unwrap();
+        gzip.stdin.take().unwrap().write_all(text).unwrap();
         gzip.wait_with_output().unwrap().stdout
     };
     let whole = gzip(text.as_bytes());

@@ -392,6 +392,11 @@ impl Folder {
         self.uids.mailbox_id.clone()
     }
 
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn highest_modseq(&self) -> u64 {
         self.modseqs.highest()
     }

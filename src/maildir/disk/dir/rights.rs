@@ -219,10 +219,7 @@ mod tests {
     fn a_file_behind_a_link_is_not_to_be_given_away() {
         let scratch = Scratch::new();
         scratch.write("a;id;", "x");
-        let (file, link) = (
-            scratch.path().join("a;id;"),
-            scratch.path().join("b"),
-        );
+        let (file, link) = (scratch.path().join("a;id;"), scratch.path().join("b"));
         symlink(&file, &link).unwrap();
         let advice = remedy(&file, Right::Read, true).unwrap();
         let shown = file.display();
