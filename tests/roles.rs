@@ -13,3 +13,11 @@ mod roles {
     mod session;
     mod trial;
 }
+
+#[test]
+fn a_port_to_listen_on_is_given_to_one_test_only() {
+    let mut ports: Vec<u16> = (0..200).map(|_| support::free_port()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 200);
+}

@@ -1,8 +1,7 @@
 //! Starting a server over a [`Mail`], in either of the two forms every test uses.
 
 use std::fs::{self, File};
-
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::wire::Wire;
-use super::{Client, Mail, Whole, check_log, dovecot, patience};
+use super::{Client, Mail, Whole, check_log, dovecot, free_port, patience};
 
 /// The server a test talks to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -373,12 +372,4 @@ pub fn with_environment(command: &mut Command, mail: &Mail) {
         // A system call that a session is not known to make is a failed test.
         .env("ROOST_UNLISTED_CALLS", "fatal")
         .current_dir(mail.work());
-}
-
-/// A port on loopback that nobody listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
 }
