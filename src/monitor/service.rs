@@ -222,14 +222,11 @@ impl Daemon {
             }
         };
 
-        let config = Rc::new(config);
         crate::log::set_level(config.log_level);
         if let Ok(key) = process::random() {
             self.monitor.cache = PasswordCache::new(&key, config.auth_cache_time);
         }
-        self.monitor.keep_no_running_login();
-        self.monitor.config = Rc::clone(&config);
-        self.monitor.tell_front(Message::Settings(config.lines()));
+        self.monitor.reconfigure(config);
         self.certificates = certificates;
         self.send_certificates();
         self.replace_listeners(listeners);

@@ -551,6 +551,11 @@ impl Sessions {
         (session.account == *account).then_some((source, session.pid))
     }
 
+    /// Each user's next login starts a session; those that are there end with their clients.
+    pub fn take_no_further_logins(&mut self) {
+        self.by_user.clear();
+    }
+
     /// The attempt is to be answered when the session is at work.
     pub fn wait(&mut self, source: SourceId, attempt: Attempt) {
         if let Some(session) = self.all.get_mut(&source) {

@@ -98,6 +98,16 @@ impl Monitor {
         }
     }
 
+    /// New logins meet these settings.  Clients who are connected keep those that they came with.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.keep_no_running_login();
+        if config.lines() != self.config.lines() {
+            self.sessions.take_no_further_logins();
+        }
+        self.config = Rc::new(config);
+        self.tell_front(Message::Settings(self.config.lines()));
+    }
+
     pub fn poll_action(&mut self) -> Option<Action> {
         while let Some(action) = self.actions.pop_front() {
             match action {

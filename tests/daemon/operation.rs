@@ -169,6 +169,33 @@ fn reload_puts_a_changed_setting_into_force_and_a_bad_configuration_changes_noth
 }
 
 #[test]
+fn reload_reaches_new_logins_of_a_user_who_is_connected() {
+    as_root!();
+    let alice = User::new();
+    let mut daemon = Daemon::start(&["mail.append_limit = \"1M\""]);
+    let limit = |client: &mut Client, octets: &str| {
+        let told = format!("CAPABILITY ... APPENDLIMIT={octets} ...");
+        assert!(client.ok("CAPABILITY").has(&told), "{octets}");
+    };
+    let mut before = daemon.connect(&alice);
+    limit(&mut before, "1048576");
+    daemon.set("mail.append_limit = \"2M\"");
+    daemon.ask(&["reload"]);
+    let mut after = daemon.connect(&alice);
+    limit(&mut after, "2097152");
+    limit(&mut before, "1048576");
+    // Both serve the user: each tells of the other's mail, and a kick reaches both.
+    before.ok("SELECT INBOX");
+    after.append("INBOX", b"Subject: both\r\n\r\n");
+    assert!(before.ok("NOOP").has("1 EXISTS"));
+    daemon.ask(&["kick", &alice.name]);
+    for client in [&mut before, &mut after] {
+        let said = client.read_to_end();
+        assert!(said.iter().any(|response| response.matches("BYE ...")));
+    }
+}
+
+#[test]
 fn reload_opens_and_closes_listeners() {
     as_root!();
     let alice = User::new();

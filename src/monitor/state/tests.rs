@@ -633,6 +633,38 @@ fn an_account_that_has_changed_gets_a_session_of_its_own() {
 }
 
 #[test]
+fn after_a_changed_configuration_a_login_meets_the_new_settings_beside_the_old_session() {
+    let mut rig = Rig::new();
+    rig.ask(1, "203.0.113.5");
+    let mut before = rig.admit(1, "bob");
+    rig.verdict(1);
+    rig.hand_over(1);
+    before.connection();
+    rig.monitor.reconfigure(Config::default());
+    rig.ask(2, "203.0.113.5");
+    rig.login().say(judged("bob"));
+    rig.pump();
+    assert_eq!(rig.monitor.sessions.count(), 1, "nothing has changed");
+    let changed = Config {
+        append_limit: 4711,
+        ..Config::default()
+    };
+    let lines = changed.lines();
+    rig.monitor.reconfigure(changed);
+    rig.ask(3, "203.0.113.5");
+    let mut login = rig.login();
+    login.say(judged("bob"));
+    rig.pump();
+    let Message::Start(channel) = login.hear() else {
+        panic!();
+    };
+    let settings = Channel::new(channel).unwrap().receive().unwrap();
+    assert!(matches!(settings, Some(Message::Settings(told)) if told == lines));
+    assert_eq!(rig.monitor.sessions.count(), 2);
+    assert!(!before.has_ended());
+}
+
+#[test]
 fn root_is_not_let_in_whatever_a_child_says() {
     let mut rig = Rig::new();
     rig.ask(1, "203.0.113.5");
