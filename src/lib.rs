@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`mail`] | the words all protocols share: UIDs, flags, names of mailboxes | nothing: it is pure |
 //! | [`imap`] | the protocol: bytes to commands, responses to bytes | nothing: it is pure |
+//! | [`dovecot_auth`] | the lines of the Dovecot auth protocol, which Postfix speaks too | nothing: it is pure |
 //! | [`message`] | RFC 5322 and MIME: offsets into a text | nothing: it is pure |
 //! | [`config`] | every setting, defined once | nothing: it is pure |
 //! | [`maildir`] | folders, UIDs, flags, the index; what other programs do to them | mail files, and it alone |
@@ -98,6 +99,7 @@
 pub mod auth;
 pub mod commands;
 pub mod config;
+pub mod dovecot_auth;
 pub mod front;
 pub mod imap;
 pub mod ipc;

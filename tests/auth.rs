@@ -8,6 +8,8 @@
 
 mod support;
 
+#[path = "auth/dovecot.rs"]
+mod dovecot;
 #[path = "auth/external.rs"]
 mod external;
 #[path = "auth/login.rs"]

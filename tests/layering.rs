@@ -80,6 +80,12 @@ const LAYERS: &[Layer] = &[
         files: &[],
     },
     Layer {
+        name: "dovecot_auth",
+        may_name: &[],
+        may_touch: &[],
+        files: &[],
+    },
+    Layer {
         name: "maildir",
         may_name: &["log", "mail", "message", "sys"],
         may_touch: &[Io],
@@ -110,10 +116,11 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "auth",
-        may_name: &["mail", "config", "ipc", "log", "sys"],
+        may_name: &["dovecot_auth", "mail", "config", "ipc", "log", "sys"],
         may_touch: &[Io],
         files: &[
             ("source/", &[Files]),
+            ("source/dovecot/", &[Network]),
             ("reach.rs", &[Files]),
             ("files.rs", &[Files, Processes]),
         ],
@@ -140,7 +147,16 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "front",
-        may_name: &["mail", "imap", "net", "ipc", "config", "log", "sys"],
+        may_name: &[
+            "dovecot_auth",
+            "mail",
+            "imap",
+            "net",
+            "ipc",
+            "config",
+            "log",
+            "sys",
+        ],
         may_touch: &[Io, Network],
         files: &[],
     },

@@ -105,7 +105,7 @@ fn what_config_prints_passes_the_check_and_says_the_same_again() {
         "mail.fsync=never",
         "tls.min_version=1.3",
         "mailbox.Sent Items.special_use=Sent",
-        "auth.sources=passwd-file:/etc/roost/users,pam",
+        "auth.sources=passwd-file:/etc/roost/users,dovecot:/run/dovecot,pam",
         "limits.connections=7",
         "mail.index_dir=/var/index/%u \\\"",
     ];

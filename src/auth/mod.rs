@@ -1,4 +1,4 @@
-//! Who somebody is: PAM and password files, asked in the order of `auth.sources`.
+//! Who somebody is: PAM, password files and a Dovecot, asked in the order of `auth.sources`.
 //!
 //! Runs in a login child only: everything here may block, and what it links to (PAM modules, NSS)
 //! may do anything.  It never sees a socket.
@@ -9,7 +9,7 @@
 //! | `password` | LOGIN, SASL PLAIN and LOGIN, EXTERNAL: the sources one by one |
 //! | `exchange` | SASL SCRAM-SHA-256, in several steps |
 //! | `account` | what a session needs of a user, and which users are never let in |
-//! | `source` | where users and passwords are kept: PAM and password files, behind one trait |
+//! | `source` | where users and passwords are kept, each behind one trait |
 //! | `scheme`, `verifier` | passwords as they are kept |
 //! | `scram` | the messages of SCRAM |
 //! | `files` | the files around it |
@@ -110,17 +110,16 @@ fn judge(
     dialogue: &mut dyn Dialogue,
     trace: &mut Trace,
 ) -> Result<Admission, Refusal> {
-    let origin = &request.origin;
     let identity = match &request.proof {
         Proof::Password { user, password, .. } => {
-            password::check(config, origin, user, password, dialogue, trace)?
+            password::check(config, request, user, password, dialogue, trace)?
         }
         Proof::External {
             certified,
             authorize,
         } => {
-            believe(config, origin, trace)?;
-            password::look_up(config, origin, certified, authorize, dialogue, trace)?
+            believe(config, &request.origin, trace)?;
+            password::look_up(config, request, certified, authorize, dialogue, trace)?
         }
         Proof::Scram { first, binding } => {
             return exchange::run(config, request, first, binding, dialogue, trace);

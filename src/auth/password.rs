@@ -9,13 +9,13 @@ use super::source::{self, Source};
 use super::trace::Trace;
 use super::{Denial, Dialogue, Identity, account};
 use crate::config::Config;
-use crate::ipc::{Origin, Refusal};
+use crate::ipc::{LoginRequest, Refusal};
 use crate::mail::Secret;
 
 /// Who has this name and this password.
 pub(super) fn check(
     config: &Config,
-    origin: &Origin,
+    request: &LoginRequest,
     user: &[u8],
     password: &Secret,
     dialogue: &mut dyn Dialogue,
@@ -25,7 +25,7 @@ pub(super) fn check(
     account::refuse_root(config, &user, trace)?;
     let mut effort = HashEffort::default();
     let result = each_source(config, dialogue, |source| {
-        source.check(&user, password, origin, &mut effort, trace)
+        source.check(&user, password, request, &mut effort, trace)
     });
     if result.is_err() {
         effort.make_up(password);
@@ -36,7 +36,7 @@ pub(super) fn check(
 /// Looks up a user by name.  Somebody else has verified that it is this user.
 pub(super) fn look_up(
     config: &Config,
-    origin: &Origin,
+    request: &LoginRequest,
     certified: &[u8],
     authorize: &[u8],
     dialogue: &mut dyn Dialogue,
@@ -50,7 +50,7 @@ pub(super) fn look_up(
     }
     account::refuse_root(config, &user, trace)?;
     each_source(config, dialogue, |source| {
-        source.look_up(&user, origin, trace)
+        source.look_up(&user, request, trace)
     })
 }
 

@@ -184,6 +184,8 @@ pub enum ClientCertificate {
 pub enum AuthSource {
     Pam,
     PasswdFile(PathBuf),
+    /// Dovecot's `base_dir`, where the sockets of its auth service are.
+    Dovecot(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

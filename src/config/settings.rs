@@ -100,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("tls.client_certificate", Word, "no|optional|required", "whether clients are asked for a certificate",
         tls_client_certificate, |v| word(v, CLIENT_CERTIFICATE), |&v: &_| show_word(v, CLIENT_CERTIFICATE)),
 
-    setting!("auth.sources", List, "pam|passwd-file:PATH ..", "where users are looked up, in this order",
+    setting!("auth.sources", List, "pam|passwd-file:PATH|dovecot:PATH ..", "where users are looked up, in this order",
         auth_sources, |v| some_list(v, source), |v: &Vec<_>| show_elements(v.iter().map(show_source))),
     setting!("auth.mechanisms", List, "PLAIN|LOGIN|SCRAM-SHA-256|EXTERNAL ..", "the SASL mechanisms that are offered",
         auth_mechanisms, |v| some_list(v, mechanism), |v: &Vec<_>| show_elements(v.iter().map(|&m| show_word(m, MECHANISM)))),

@@ -222,14 +222,17 @@ pub(super) fn show_network(network: &Network) -> String {
     format!("{}/{}", network.address, network.bits)
 }
 
-/// `pam`, `passwd-file:/etc/roost/users`
+/// `pam`, `passwd-file:/etc/roost/users`, `dovecot:/run/dovecot`
 pub(super) fn source(value: &str) -> Result<AuthSource, Wrong> {
     match value.split_once(':') {
         None if value == "pam" => Ok(AuthSource::Pam),
         Some(("passwd-file", file)) => path(file)
             .map(AuthSource::PasswdFile)
             .map_err(|_| "the path of a passwd-file must begin with a slash"),
-        _ => Err("it must be pam or passwd-file:/PATH"),
+        Some(("dovecot", directory)) => path(directory)
+            .map(AuthSource::Dovecot)
+            .map_err(|_| "the path of Dovecot's base_dir must begin with a slash"),
+        _ => Err("it must be pam, passwd-file:/PATH or dovecot:/PATH"),
     }
 }
 
@@ -237,6 +240,7 @@ pub(super) fn show_source(source: &AuthSource) -> String {
     match source {
         AuthSource::Pam => "pam".to_owned(),
         AuthSource::PasswdFile(path) => format!("passwd-file:{}", path.display()),
+        AuthSource::Dovecot(path) => format!("dovecot:{}", path.display()),
     }
 }
 

@@ -43,6 +43,40 @@ pub fn passwd_file(place: Place, users: &[&Virtual], settings: &[&str]) -> Daemo
 }
 
 #[test]
+fn a_daemon_serves_the_users_of_a_dovecot_and_says_so_while_that_is_down() {
+    as_root!();
+    let place = Place::new();
+    let bob = Virtual::new(&place, "bob", "{PLAIN}secret");
+    let users = place.write("users", &bob.line);
+    let mut dovecot = AuthService::start(
+        &place,
+        &format!(
+            "passdb {{\n driver = passwd-file\n args = {users}\n}}\n\
+             userdb {{\n driver = passwd-file\n args = {users}\n}}\n",
+            users = users.display()
+        ),
+    );
+    bob.maildir.deliver(b"Subject: one\n\nText.\n");
+    let source = format!(
+        "auth.sources = [\"dovecot:{}\"]",
+        dovecot.base_dir().display()
+    );
+    let daemon = Daemon::start_in(place, &[&source]);
+    let mut client = daemon.dial();
+    client.no("LOGIN bob wrong").code("AUTHENTICATIONFAILED");
+    client.ok("LOGIN bob secret");
+    client.ok("SELECT INBOX");
+    assert_eq!(
+        client.ok("FETCH 1 BODY.PEEK[TEXT]").bytes(1, "BODY[TEXT]"),
+        b"Text.\r\n"
+    );
+    dovecot.stop();
+    daemon.dial().no("LOGIN bob secret").code("UNAVAILABLE");
+    daemon.logs("auth-login: ");
+    client.ok("NOOP");
+}
+
+#[test]
 fn a_passwd_file_knows_every_scheme_that_is_safe() {
     as_root!();
     let place = Place::new();

@@ -13,6 +13,7 @@
 // Each test program uses its own part of this module.
 #![allow(dead_code, unused_imports, clippy::print_stderr)]
 
+mod auth_service;
 mod client;
 pub mod daemon;
 mod dovecot;
@@ -28,6 +29,7 @@ mod server;
 mod whole;
 mod wire;
 
+pub use auth_service::AuthService;
 pub use client::{Client, Idle};
 pub use daemon::{Certificate, Daemon};
 pub use dovecot::{doveadm, lda};

@@ -6,7 +6,9 @@
 //! |---|---|
 //! | `pam` | PAM |
 //! | `passwd_file` | Dovecot's passwd-file |
+//! | `dovecot` | the auth service of a running Dovecot |
 
+mod dovecot;
 pub(super) mod pam;
 pub mod passwd_file;
 
@@ -16,8 +18,9 @@ use super::password::HashEffort;
 use super::trace::Trace;
 use super::{Denial, Identity};
 use crate::config::{AuthSource, Config};
-use crate::ipc::Origin;
+use crate::ipc::LoginRequest;
 use crate::mail::Secret;
+use dovecot::DovecotAuth;
 use pam::PamSource;
 use passwd_file::{FoundLine, PasswdFile};
 
@@ -31,13 +34,18 @@ pub(super) trait Source {
         &self,
         user: &str,
         password: &Secret,
-        origin: &Origin,
+        request: &LoginRequest,
         effort: &mut HashEffort,
         trace: &mut Trace,
     ) -> Result<Identity, Denial>;
 
     /// Who has this name.  Somebody else has verified that it is this user.
-    fn look_up(&self, user: &str, origin: &Origin, trace: &mut Trace) -> Result<Identity, Denial>;
+    fn look_up(
+        &self,
+        user: &str,
+        request: &LoginRequest,
+        trace: &mut Trace,
+    ) -> Result<Identity, Denial>;
 
     /// What is kept of this user and of others for SCRAM; `None` if the source wants to have the
     /// password itself.
@@ -73,6 +81,7 @@ fn of<'a>(source: &'a AuthSource, config: &'a Config) -> Box<dyn Source + 'a> {
     match source {
         AuthSource::Pam => Box::new(PamSource { config }),
         AuthSource::PasswdFile(path) => Box::new(PasswdFile { config, path }),
+        AuthSource::Dovecot(base_dir) => Box::new(DovecotAuth { config, base_dir }),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::auth::password::HashEffort;
 use crate::auth::trace::{Trace, address};
 use crate::auth::{Denial, Identity};
 use crate::config::Config;
-use crate::ipc::{Origin, Refusal};
+use crate::ipc::{LoginRequest, Origin, Refusal};
 use crate::mail::Secret;
 use crate::sys::pam::{Pam, PamError, PamFailure};
 use modules::{Facility, Missing, ModuleLook};
@@ -32,17 +32,22 @@ impl Source for PamSource<'_> {
         &self,
         user: &str,
         password: &Secret,
-        origin: &Origin,
+        request: &LoginRequest,
         effort: &mut HashEffort,
         trace: &mut Trace,
     ) -> Result<Identity, Denial> {
-        let result = login(self.config, origin, user, Some(password), trace);
+        let result = login(self.config, &request.origin, user, Some(password), trace);
         effort.compared |= !matches!(result, Err(Denial::Unknown));
         result
     }
 
-    fn look_up(&self, user: &str, origin: &Origin, trace: &mut Trace) -> Result<Identity, Denial> {
-        login(self.config, origin, user, None, trace)
+    fn look_up(
+        &self,
+        user: &str,
+        request: &LoginRequest,
+        trace: &mut Trace,
+    ) -> Result<Identity, Denial> {
+        login(self.config, &request.origin, user, None, trace)
     }
 
     fn refuse_root(&self, trace: &mut Trace) {

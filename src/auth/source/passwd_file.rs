@@ -20,7 +20,7 @@ use crate::auth::scheme::{self, SchemeError, Stored};
 use crate::auth::trace::Trace;
 use crate::auth::{Denial, Identity, account};
 use crate::config::Config;
-use crate::ipc::Origin;
+use crate::ipc::{LoginRequest, Origin};
 use crate::mail::Secret;
 
 pub(super) struct PasswdFile<'a> {
@@ -37,7 +37,7 @@ impl Source for PasswdFile<'_> {
         &self,
         user: &str,
         password: &Secret,
-        origin: &Origin,
+        request: &LoginRequest,
         effort: &mut HashEffort,
         trace: &mut Trace,
     ) -> Result<Identity, Denial> {
@@ -45,13 +45,18 @@ impl Source for PasswdFile<'_> {
         effort.sample = effort.sample.take().or(found.sample.take());
         let entry = known(found, trace)?;
         effort.compared = true;
-        check_entry(entry, origin, password, trace)
+        check_entry(entry, &request.origin, password, trace)
     }
 
-    fn look_up(&self, user: &str, origin: &Origin, trace: &mut Trace) -> Result<Identity, Denial> {
+    fn look_up(
+        &self,
+        user: &str,
+        request: &LoginRequest,
+        trace: &mut Trace,
+    ) -> Result<Identity, Denial> {
         let entry = known(find(self.path, user, Extent::Line, trace)?, trace)?;
         refuse_odd(&entry, trace)?;
-        permit(entry, origin, trace)
+        permit(entry, &request.origin, trace)
     }
 
     fn find(&self, user: &str, trace: &mut Trace) -> Option<Result<FoundLine, Denial>> {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::dovecot_auth::{unescape, write};
 use crate::imap::command::decode_base64;
 use crate::ipc::Origin;
 use crate::mail::Secret;
@@ -54,26 +55,6 @@ pub(super) fn parse(line: &[u8]) -> Option<Line> {
         b"CANCEL" => number(fields.next()?).map(Line::Cancel),
         _ => None,
     }
-}
-
-/// `OK`, `FAIL` and `CONT`: a word, the request's number, and fields that are escaped here.
-pub(super) fn write(out: &mut Vec<u8>, word: &str, id: u32, fields: &[(&str, &str)]) {
-    out.extend_from_slice(format!("{word}\t{id}").as_bytes());
-    for (name, value) in fields {
-        out.push(b'\t');
-        out.extend_from_slice(name.as_bytes());
-        for octet in value.bytes() {
-            match octet {
-                0 => out.extend_from_slice(b"\x010"),
-                1 => out.extend_from_slice(b"\x011"),
-                b'\t' => out.extend_from_slice(b"\x01t"),
-                b'\r' => out.extend_from_slice(b"\x01r"),
-                b'\n' => out.extend_from_slice(b"\x01n"),
-                octet => out.push(octet),
-            }
-        }
-    }
-    out.push(b'\n');
 }
 
 /// `CONT id base64`
@@ -150,26 +131,6 @@ fn session(value: &[u8]) -> String {
     plain.map(|&octet| char::from(octet)).collect()
 }
 
-fn unescape(value: &[u8]) -> Vec<u8> {
-    let mut octets = value.iter();
-    let mut plain = Vec::with_capacity(value.len());
-    while let Some(&octet) = octets.next() {
-        plain.push(match octet {
-            1 => match octets.next() {
-                Some(b'0') => 0,
-                Some(b'1') => 1,
-                Some(b't') => b'\t',
-                Some(b'r') => b'\r',
-                Some(b'n') => b'\n',
-                Some(&other) => other,
-                None => break,
-            },
-            octet => octet,
-        });
-    }
-    plain
-}
-
 const MAX_SESSION: usize = 64;
 
 #[cfg(test)]
@@ -216,16 +177,5 @@ mod tests {
         assert_eq!(parse(b"CONT\t7\t!"), Some(Line::Continue(7, None)));
         assert_eq!(parse(b"VERSION\t1\t3"), Some(Line::Version(1)));
         assert_eq!(parse(b"CANCEL\t4294967295"), Some(Line::Cancel(u32::MAX)));
-    }
-
-    #[test]
-    fn what_would_end_a_field_or_a_line_is_escaped() {
-        let mut out = Vec::new();
-        write(&mut out, "OK", 3, &[("user=", "b\to\nb\r\0\x01")]);
-        assert_eq!(out, b"OK\t3\tuser=b\x01to\x01nb\x01r\x010\x011\n");
-        assert_eq!(
-            unescape(b"b\x01to\x01nb\x01r\x010\x011"),
-            b"b\to\nb\r\0\x01"
-        );
     }
 }

@@ -24,6 +24,7 @@ use super::Settings;
 use super::conversation::{Ask, Conversation, Entry, Question, Step};
 use super::protocols::{Clients, Reception};
 use super::sasl::{self, Exchange, Ground, Next, SaslMechanism};
+use crate::dovecot_auth::write;
 use crate::ipc::{LoginRequest, Origin, Proof, Protocol, Refusal};
 use crate::mail::Secret;
 use crate::net::{Buffer, ConnectionId, Now};
@@ -142,7 +143,7 @@ impl SaslClient {
             fields.push(("user=", user.as_ref()));
         }
         fields.extend(fail_code(why).map(|code| ("code=", code)));
-        line::write(self.output.writer(), "FAIL", id, &fields);
+        write(self.output.writer(), "FAIL", id, &fields);
     }
 
     fn handle_line(&mut self, line: Line, now: Now) -> Result<Option<Step>, Foreign> {
@@ -185,7 +186,7 @@ impl SaslClient {
         let mechanism = self.settings.mechanisms.find(&auth.mechanism);
         let Some(mechanism) = mechanism.filter(|mechanism| mechanism.is_possible(GROUND)) else {
             let reason = [("reason=", "Unsupported authentication mechanism")];
-            line::write(self.output.writer(), "FAIL", id, &reason);
+            write(self.output.writer(), "FAIL", id, &reason);
             return Ok(None);
         };
         if auth.origin.session.is_empty() {
@@ -352,7 +353,7 @@ impl Conversation for SaslClient {
     fn admit(&mut self, request: u32, user: &str, _prequest: u32) -> Entry {
         let is_asked = self.requests.get(&request).is_some_and(Request::is_asked);
         if is_asked && self.requests.remove(&request).is_some() {
-            line::write(self.output.writer(), "OK", request, &[("user=", user)]);
+            write(self.output.writer(), "OK", request, &[("user=", user)]);
         }
         Entry::Answered
     }
