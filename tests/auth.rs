@@ -14,6 +14,8 @@ mod dovecot;
 mod external;
 #[path = "auth/login.rs"]
 mod login;
+#[path = "auth/master.rs"]
+mod master;
 #[path = "auth/pam.rs"]
 mod pam;
 #[path = "auth/passwd_file.rs"]

@@ -114,7 +114,13 @@ impl PasswordCache {
     /// two requests have the same text.
     fn digest(&self, request: &LoginRequest) -> Option<Digest> {
         // The mechanism does not matter: LOGIN, PLAIN and AUTHENTICATE LOGIN ask the same.
-        let Proof::Password { user, password, .. } = &request.proof else {
+        let Proof::Password {
+            user,
+            authorize,
+            password,
+            ..
+        } = &request.proof
+        else {
             return None;
         };
         let protocol = request.protocol.name().as_bytes();
@@ -125,7 +131,7 @@ impl PasswordCache {
             Some(IpAddr::V6(address)) => address.octets().to_vec(),
         };
         let mut context = hmac::Context::with_key(&self.key);
-        for field in [protocol, &address, user, password.expose()] {
+        for field in [protocol, &address, user, authorize, password.expose()] {
             context.update(&(field.len() as u64).to_be_bytes());
             context.update(field);
         }
@@ -156,6 +162,7 @@ mod tests {
             proof: Proof::Password {
                 mechanism: "PLAIN",
                 user: user.into(),
+                authorize: Vec::new(),
                 password: Secret::new(password.into()),
             },
         }

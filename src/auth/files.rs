@@ -31,7 +31,8 @@ pub fn stamps(config: &Config) -> Stamps {
         .iter()
         .map(|path| stamp(Path::new(path)))
         .collect();
-    stamps.extend(source::all(config).map(|source| stamp(&source.file())));
+    let sources = source::all(config).chain(source::masters(config));
+    stamps.extend(sources.map(|source| stamp(&source.file())));
     Stamps(stamps)
 }
 

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `mod` | a login from proof to account |
 //! | `password` | LOGIN, SASL PLAIN and LOGIN, EXTERNAL: the sources one by one |
+//! | `master` | who a client wants to be, and in whose name: master users |
 //! | `exchange` | SASL SCRAM-SHA-256, in several steps |
 //! | `account` | what a session needs of a user, and which users are never let in |
 //! | `source` | where users and passwords are kept, each behind one trait |
@@ -30,6 +31,7 @@ mod account;
 pub mod cache;
 mod exchange;
 mod files;
+mod master;
 mod password;
 mod reach;
 mod report;
@@ -111,8 +113,14 @@ fn judge(
     trace: &mut Trace,
 ) -> Result<Admission, Refusal> {
     let identity = match &request.proof {
-        Proof::Password { user, password, .. } => {
-            password::check(config, request, user, password, dialogue, trace)?
+        Proof::Password {
+            user,
+            authorize,
+            password,
+            ..
+        } => {
+            let claim = master::Claim::read(config, user, authorize, trace)?;
+            password::check(config, request, &claim, password, dialogue, trace)?
         }
         Proof::External {
             certified,

@@ -4,6 +4,7 @@
 //! Dovecot.  If a password is right but may not be used now, no further source is asked.  If no
 //! source lets the user in, and one could not answer, the result is that nobody knows.
 
+use super::master::{self, Claim};
 use super::scheme::{self, Stored};
 use super::source::{self, Source};
 use super::trace::Trace;
@@ -16,16 +17,20 @@ use crate::mail::Secret;
 pub(super) fn check(
     config: &Config,
     request: &LoginRequest,
-    user: &[u8],
+    claim: &Claim,
     password: &Secret,
     dialogue: &mut dyn Dialogue,
     trace: &mut Trace,
 ) -> Result<Identity, Refusal> {
-    let user = normalise(config, user, trace)?;
-    account::refuse_root(config, &user, trace)?;
+    let user = &claim.user;
+    if let Some(master) = &claim.master {
+        let names = (user.as_str(), master.as_str());
+        return master::check(config, request, names, password, dialogue, trace);
+    }
+    account::refuse_root(config, user, trace)?;
     let mut effort = HashEffort::default();
-    let result = each_source(config, dialogue, |source| {
-        source.check(&user, password, request, &mut effort, trace)
+    let result = each(source::all(config), dialogue, |source| {
+        source.check(user, password, request, &mut effort, trace)
     });
     if result.is_err() {
         effort.make_up(password);
@@ -49,7 +54,7 @@ pub(super) fn look_up(
         return Err(Refusal::Mismatch);
     }
     account::refuse_root(config, &user, trace)?;
-    each_source(config, dialogue, |source| {
+    each(source::all(config), dialogue, |source| {
         source.look_up(&user, request, trace)
     })
 }
@@ -66,13 +71,14 @@ pub(super) fn normalise(
     })
 }
 
-fn each_source(
-    config: &Config,
+/// Asks these one after the other.
+pub(super) fn each<'a>(
+    sources: impl Iterator<Item = Box<dyn Source + 'a>>,
     dialogue: &mut dyn Dialogue,
     mut ask: impl FnMut(&dyn Source) -> Result<Identity, Denial>,
 ) -> Result<Identity, Refusal> {
     let mut refusal = Refusal::Mismatch;
-    for source in source::all(config) {
+    for source in sources {
         dialogue.turn_to(source.name());
         match ask(source.as_ref()) {
             Ok(identity) => return Ok(identity),
@@ -96,7 +102,7 @@ pub(super) struct HashEffort {
 
 impl HashEffort {
     /// Spends on an unknown user what a wrong password costs.
-    fn make_up(self, password: &Secret) {
+    pub fn make_up(self, password: &Secret) {
         match self.sample {
             _ if self.compared => {}
             // Nobody's: what came out does not matter.

@@ -42,6 +42,7 @@ pub fn test(config: &Config, user: &str, password: Secret) -> Report {
         proof: Proof::Password {
             mechanism: "PLAIN",
             user: user.as_bytes().to_vec(),
+            authorize: Vec::new(),
             password,
         },
     };
@@ -49,7 +50,7 @@ pub fn test(config: &Config, user: &str, password: Secret) -> Report {
     for step in trace.steps() {
         let name = match step.kind {
             TraceKind::Problem => "problem",
-            TraceKind::Failure | TraceKind::Detail => "step",
+            TraceKind::Failure | TraceKind::Notice | TraceKind::Detail => "step",
         };
         report.line(name, format!("{}: {}", step.source, step.text));
     }

@@ -27,6 +27,8 @@ pub struct TraceStep {
 pub enum TraceKind {
     /// Helps an operator who looks for a reason.
     Detail,
+    /// Worth a line in any case.
+    Notice,
     /// Why the user is not let in.  It is left out if the user is let in.
     Failure,
     /// Something does not work, for this user and for all others.
@@ -53,6 +55,10 @@ impl Trace {
         self.add(TraceKind::Detail, source, text.into());
     }
 
+    pub fn notice(&mut self, source: &'static str, text: impl Into<String>) {
+        self.add(TraceKind::Notice, source, text.into());
+    }
+
     pub fn failure(&mut self, source: &'static str, text: impl Into<String>) {
         self.add(TraceKind::Failure, source, text.into());
     }
@@ -73,6 +79,7 @@ impl Trace {
         for step in &self.steps {
             let level = match step.kind {
                 TraceKind::Problem => Level::Error,
+                TraceKind::Notice => Level::Info,
                 TraceKind::Failure if !admitted => Level::Info,
                 TraceKind::Failure | TraceKind::Detail => Level::Debug,
             };

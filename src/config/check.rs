@@ -152,6 +152,29 @@ fn check_logins(config: &Config, findings: &mut Findings) {
              verify a password that it is shown",
         );
     }
+    let separator = &config.auth_master_user_separator;
+    let knows_masters = |source: &AuthSource| matches!(source, AuthSource::Dovecot(_));
+    if !separator.is_empty()
+        && config.auth_master_sources.is_empty()
+        && !config.auth_sources.iter().any(knows_masters)
+    {
+        findings.odd(
+            &["auth.master_user_separator", "auth.master_sources"],
+            "auth.master_user_separator is set, but auth.master_sources names nobody: there are no \
+             master users",
+        );
+    }
+    if !separator.is_empty()
+        && separator
+            .chars()
+            .all(|c| config.auth_username_chars.contains(c))
+    {
+        findings.odd(
+            &["auth.master_user_separator", "auth.username_chars"],
+            "auth.master_user_separator may stand in a user name (auth.username_chars): users with \
+             such names cannot log in",
+        );
+    }
     if config.auth_first_valid_uid == 0 {
         findings.odd(
             &["auth.first_valid_uid"],

@@ -70,6 +70,10 @@ pub struct Config {
 
     // [auth]
     pub auth_sources: Vec<AuthSource>,
+    /// Where those are looked up who may log in as others.
+    pub auth_master_sources: Vec<AuthSource>,
+    /// What stands between a user and a master user in a name; or empty.
+    pub auth_master_user_separator: String,
     pub auth_mechanisms: Vec<Mechanism>,
     pub auth_pam_service: String,
     pub auth_pam_session: bool,
@@ -306,6 +310,8 @@ impl Default for Config {
             tls_client_ca: None,
             tls_client_certificate: ClientCertificate::No,
             auth_sources: vec![AuthSource::Pam],
+            auth_master_sources: Vec::new(),
+            auth_master_user_separator: String::new(),
             auth_mechanisms: vec![Mechanism::Plain, Mechanism::Login],
             auth_pam_service: String::from("roost"),
             auth_pam_session: false,

@@ -102,6 +102,10 @@ pub const SETTINGS: &[Setting] = &[
 
     setting!("auth.sources", List, "pam|passwd-file:PATH|dovecot:PATH ..", "where users are looked up, in this order",
         auth_sources, |v| some_list(v, source), |v: &Vec<_>| show_elements(v.iter().map(show_source))),
+    setting!("auth.master_sources", List, "pam|passwd-file:PATH ..", "where those are looked up who may log in as any other user",
+        auth_master_sources, |v| list(v, source), |v: &Vec<_>| show_elements(v.iter().map(show_source))),
+    setting!("auth.master_user_separator", Text, "CHARACTERS", "what stands between the user and the master user in USER*MASTER; empty: nothing does",
+        auth_master_user_separator, any, String::clone),
     setting!("auth.mechanisms", List, "PLAIN|LOGIN|SCRAM-SHA-256|EXTERNAL ..", "the SASL mechanisms that are offered",
         auth_mechanisms, |v| some_list(v, mechanism), |v: &Vec<_>| show_elements(v.iter().map(|&m| show_word(m, MECHANISM)))),
     setting!("auth.pam_service", Text, "NAME", "the file in /etc/pam.d",

@@ -315,9 +315,12 @@ impl Desk {
     /// A hash that stands for a name and a password.  Its key never leaves this process.
     fn digest(&self, proof: &Proof) -> Option<u64> {
         match proof {
-            Proof::Password { user, password, .. } => {
-                Some(self.digests.hash_one((user, password.expose())))
-            }
+            Proof::Password {
+                user,
+                authorize,
+                password,
+                ..
+            } => Some(self.digests.hash_one((user, authorize, password.expose()))),
             Proof::Scram { .. } | Proof::External { .. } => None,
         }
     }
@@ -576,6 +579,7 @@ mod tests {
             proof: Proof::Password {
                 mechanism: "PLAIN",
                 user: b"alice".to_vec(),
+                authorize: Vec::new(),
                 password: Secret::new(password.as_bytes().to_vec()),
             },
         })

@@ -166,11 +166,12 @@ impl Exchange {
     pub fn handle(self, message: Secret, ground: Ground<'_>) -> Next {
         match self {
             Exchange::Plain => match plain(message.expose()) {
-                Some((user, password)) => Next::Ask(
+                Some((authorize, user, password)) => Next::Ask(
                     Exchange::Plain,
                     Proof::Password {
                         mechanism: SaslMechanism::Plain.name(),
                         user: user.to_vec(),
+                        authorize: authorize.to_vec(),
                         password: Secret::new(password.to_vec()),
                     },
                 ),
@@ -185,6 +186,7 @@ impl Exchange {
                 Proof::Password {
                     mechanism: SaslMechanism::Login.name(),
                     user,
+                    authorize: Vec::new(),
                     password: message,
                 },
             ),
@@ -238,13 +240,12 @@ fn scram_user(first: &[u8]) -> Vec<u8> {
     text.replace("=2C", ",").replace("=3D", "=").into_bytes()
 }
 
-/// `[authzid] NUL authcid NUL passwd` (RFC 4616 2).  A user may not act for another one.
-fn plain(message: &[u8]) -> Option<(&[u8], &[u8])> {
+/// `[authzid] NUL authcid NUL passwd` (RFC 4616 2)
+fn plain(message: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let mut fields = message.split(|&octet| octet == 0);
     let (authzid, authcid, password) = (fields.next()?, fields.next()?, fields.next()?);
-    let is_self = authzid.is_empty() || authzid == authcid;
     let is_whole = fields.next().is_none() && !authcid.is_empty();
-    (is_self && is_whole).then_some((authcid, password))
+    is_whole.then_some((authzid, authcid, password))
 }
 
 fn binding(plus: bool, ground: Ground<'_>) -> Binding {

@@ -72,14 +72,8 @@ fn plain_is_taken_with_and_without_an_initial_response() {
 }
 
 #[test]
-fn nobody_may_act_for_somebody_else_and_a_broken_message_is_no_message() {
-    for message in [
-        "bob\0alice\0secret",
-        "alice\0secret",
-        "\0alice\0secret\0",
-        "\0\0secret",
-        "",
-    ] {
+fn a_broken_message_is_no_message() {
+    for message in ["alice\0secret", "\0alice\0secret\0", "\0\0secret", ""] {
         let mut talk = Talk::begin(Peer::default());
         talk.say("");
         let answer = talk.say(&format!(
@@ -92,6 +86,30 @@ fn nobody_may_act_for_somebody_else_and_a_broken_message_is_no_message() {
         );
         assert_eq!(talk.waited, Config::default().failure_delay);
     }
+}
+
+#[test]
+fn whom_a_client_wants_to_be_is_judged_by_who_knows_the_users() {
+    let mut talk = Talk::begin(Peer::default());
+    let message = STANDARD.encode("bob\0admin\0secret");
+    let line = format!("a AUTHENTICATE PLAIN {message}\r\n");
+    talk.front.handle_input(ID, line.as_bytes());
+    let Step::Ask(ask) = talk.front.run(ID, talk.now, &|| false) else {
+        panic!("nothing was asked");
+    };
+    let Question::Login(request) = ask.question else {
+        panic!("{ask:?}");
+    };
+    let Proof::Password {
+        user, authorize, ..
+    } = request.proof
+    else {
+        panic!("{request:?}");
+    };
+    assert_eq!(
+        (user.as_slice(), authorize.as_slice()),
+        (&b"admin"[..], &b"bob"[..])
+    );
 }
 
 #[test]
@@ -244,6 +262,7 @@ fn what_is_asked_has_the_whole_of_it() {
         mechanism,
         user,
         password,
+        ..
     } = &request.proof
     else {
         panic!("{request:?}");

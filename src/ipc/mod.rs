@@ -55,10 +55,12 @@ pub struct LoginRequest {
 /// How a client shows who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// LOGIN, SASL PLAIN and LOGIN; `mechanism` is for the log.
+    /// LOGIN, SASL PLAIN and LOGIN; `mechanism` is for the log.  `authorize` is who the client wants
+    /// to be, or empty.
     Password {
         mechanism: &'static str,
         user: Vec<u8>,
+        authorize: Vec<u8>,
         password: Secret,
     },
     /// SASL SCRAM-SHA-256 (RFC 7677): the client's first message.  `binding` is what the server

@@ -77,6 +77,7 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
             login(Proof::Password {
                 mechanism: "LOGIN",
                 user: b"b\xf6b".to_vec(),
+                authorize: b"al".to_vec(),
                 password: secret(),
             }),
         ),

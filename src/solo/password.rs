@@ -32,13 +32,20 @@ impl Password {
     }
 
     pub fn admits(&self, proof: &Proof) -> bool {
-        let Proof::Password { user, password, .. } = proof else {
+        let Proof::Password {
+            user,
+            authorize,
+            password,
+            ..
+        } = proof
+        else {
             return false;
         };
+        let is_self = authorize.is_empty() || authorize == user;
         let user = is_equal(&self.user, &hash(user));
         let password = is_equal(&self.password, &hash(password.expose()));
         // Both are compared, even if the first differs.
-        user & password
+        user & password & is_self
     }
 }
 
@@ -82,6 +89,7 @@ mod tests {
             password.admits(&Proof::Password {
                 mechanism: "PLAIN",
                 user: user.to_vec(),
+                authorize: Vec::new(),
                 password: Secret::new(secret.to_vec()),
             })
         };

@@ -79,6 +79,7 @@ pub fn login(number: u64, user: &str, password: &str) -> Message {
     let proof = Proof::Password {
         mechanism: "PLAIN",
         user: user.as_bytes().to_vec(),
+        authorize: Vec::new(),
         password: Secret::new(password.as_bytes().to_vec()),
     };
     Message::Login(Attempt(number), request(proof))

@@ -49,6 +49,7 @@ pub fn password(user: &str, password: &str) -> Proof {
     Proof::Password {
         mechanism: "PLAIN",
         user: user.into(),
+        authorize: Vec::new(),
         password: Secret::new(password.into()),
     }
 }

@@ -1,6 +1,7 @@
 //! Users of passwd-files, and several sources in their order.
 
 use std::fs;
+use std::process::Command;
 
 use crate::support::*;
 
@@ -74,6 +75,37 @@ fn a_daemon_serves_the_users_of_a_dovecot_and_says_so_while_that_is_down() {
     daemon.dial().no("LOGIN bob secret").code("UNAVAILABLE");
     daemon.logs("auth-login: ");
     client.ok("NOOP");
+}
+
+#[test]
+fn a_mail_program_reads_the_mail_of_a_user_with_a_master_users_password() {
+    as_root!();
+    let place = Place::new();
+    let bob = Virtual::new(&place, "bob", "{PLAIN}own");
+    let masters = place.write("masters", "admin:{PLAIN}key\n");
+    place::set_mode(&masters, 0o600);
+    bob.maildir.deliver(b"Subject: of bob\n\nText.\n");
+    let masters = format!(
+        "auth.master_sources = [\"passwd-file:{}\"]",
+        masters.display()
+    );
+    let separator = "auth.master_user_separator = \"*\"";
+    let daemon = passwd_file(place, &[&bob], &[&masters, separator]);
+    let url = format!("imap://127.0.0.1:{}/INBOX;MAILINDEX=1", daemon.port);
+    for user in [
+        &["--sasl-authzid", "bob", "-u", "admin:key"][..],
+        &["-u", "bob*admin:key"],
+    ] {
+        let output = Command::new("curl")
+            .args(["-sS", "--max-time", "60"])
+            .args(user)
+            .arg(&url)
+            .output();
+        let output = output.expect("curl");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("Subject: of bob"), "{user:?}: {output:?}");
+    }
+    daemon.logs("master user admin logs in as bob");
 }
 
 #[test]

@@ -52,7 +52,23 @@ impl Source for DovecotAuth<'_> {
     ) -> Result<Identity, Denial> {
         // Dovecot sees to it that an unknown user costs the same.
         effort.compared = true;
-        match self.log_in(user, password, request, trace) {
+        match self.log_in(("", user), password, request, trace) {
+            Ok(identity) => identity,
+            Err(error) => Err(unavailable(&error, trace)),
+        }
+    }
+
+    fn check_master(
+        &self,
+        user: &str,
+        master: &str,
+        password: &Secret,
+        request: &LoginRequest,
+        effort: &mut HashEffort,
+        trace: &mut Trace,
+    ) -> Result<Identity, Denial> {
+        effort.compared = true;
+        match self.log_in((user, master), password, request, trace) {
             Ok(identity) => identity,
             Err(error) => Err(unavailable(&error, trace)),
         }
@@ -98,9 +114,10 @@ impl Source for DovecotAuth<'_> {
 }
 
 impl DovecotAuth<'_> {
+    /// `authorize`: whom to be, or empty.
     fn log_in(
         &self,
-        user: &str,
+        (authorize, user): (&str, &str),
         password: &Secret,
         request: &LoginRequest,
         trace: &mut Trace,
@@ -112,7 +129,7 @@ impl DovecotAuth<'_> {
             trace.problem(SOURCE, "this Dovecot has no PLAIN in its auth_mechanisms");
             return Ok(Err(Denial::Unavailable));
         }
-        login.say(&question(user, password, request))?;
+        login.say(&question((authorize, user), password, request))?;
         let reply = login.answer()?;
         match reply.word.as_str() {
             "OK" => {}
@@ -164,7 +181,11 @@ fn hello(pid: Option<u32>) -> Vec<u8> {
 }
 
 /// `AUTH 1 PLAIN ..`
-fn question(user: &str, password: &Secret, request: &LoginRequest) -> Zeroizing<Vec<u8>> {
+fn question(
+    (authorize, user): (&str, &str),
+    password: &Secret,
+    request: &LoginRequest,
+) -> Zeroizing<Vec<u8>> {
     let origin = &request.origin;
     let mut fields = vec![
         ("", String::from("PLAIN")),
@@ -194,7 +215,8 @@ fn question(user: &str, password: &Secret, request: &LoginRequest) -> Zeroizing<
         .iter()
         .map(|(n, value)| (*n, value.as_str()))
         .collect();
-    let mut plain = Zeroizing::new(vec![0]);
+    let mut plain = Zeroizing::new(authorize.as_bytes().to_vec());
+    plain.push(0);
     plain.extend_from_slice(user.as_bytes());
     plain.push(0);
     plain.extend_from_slice(password.expose());

@@ -39,6 +39,20 @@ pub(super) trait Source {
         trace: &mut Trace,
     ) -> Result<Identity, Denial>;
 
+    /// Who is served if this master user, with this password, wants to be `user`.  Most sources leave
+    /// that to `auth.master_sources`.
+    fn check_master(
+        &self,
+        _user: &str,
+        _master: &str,
+        _password: &Secret,
+        _request: &LoginRequest,
+        _effort: &mut HashEffort,
+        _trace: &mut Trace,
+    ) -> Result<Identity, Denial> {
+        Err(Denial::Unknown)
+    }
+
     /// Who has this name.  Somebody else has verified that it is this user.
     fn look_up(
         &self,
@@ -77,6 +91,12 @@ pub(super) fn all(config: &Config) -> impl Iterator<Item = Box<dyn Source + '_>>
     config.auth_sources.iter().map(|source| of(source, config))
 }
 
+/// Where master users are looked up.
+pub(super) fn masters(config: &Config) -> impl Iterator<Item = Box<dyn Source + '_>> {
+    let sources = config.auth_master_sources.iter();
+    sources.map(|source| of(source, config))
+}
+
 fn of<'a>(source: &'a AuthSource, config: &'a Config) -> Box<dyn Source + 'a> {
     match source {
         AuthSource::Pam => Box::new(PamSource { config }),
@@ -88,5 +108,14 @@ fn of<'a>(source: &'a AuthSource, config: &'a Config) -> Box<dyn Source + 'a> {
 /// What an administrator should know of the sources.  It is logged at start, and `roost check`
 /// shows it.
 pub fn check(config: &Config) -> Vec<String> {
-    all(config).flat_map(|source| source.problems()).collect()
+    let mut found: Vec<String> = Vec::new();
+    for problem in all(config)
+        .chain(masters(config))
+        .flat_map(|source| source.problems())
+    {
+        if !found.contains(&problem) {
+            found.push(problem);
+        }
+    }
+    found
 }

@@ -85,7 +85,7 @@ fn every_mistake_is_told_with_its_place_and_what_would_be_right() {
          [mailbox] [process] [log]",
         "f:13:19: auth.first_valid_uid: it must be a number; write first_valid_uid = NUMBER",
         "f:14:11: auth.sources: there must be at least one; write sources = \
-         [\"pam|passwd-file:PATH\", ..]",
+         [\"pam|passwd-file:PATH|dovecot:PATH\", ..]",
         "f:15:14: auth.mechanisms: it must be one of these; write mechanisms = \
          [\"PLAIN|LOGIN|SCRAM-SHA-256|EXTERNAL\", ..]",
         "f:16:15: auth.pam_service: it must be a string; write pam_service = \"NAME\"",

@@ -30,6 +30,7 @@ impl ImapClient {
         let proof = Proof::Password {
             mechanism,
             user,
+            authorize: Vec::new(),
             password,
         };
         self.ask(tag, Exchange::Plain, proof, now)

@@ -19,7 +19,7 @@ structure! { LoginRequest { protocol, origin, proof } }
 structure! { Binding { plus, offered, exporter, end_point } }
 choice! {
     Proof {
-        Password { mechanism, user, password },
+        Password { mechanism, user, authorize, password },
         Scram { first, binding },
         External { certified, authorize },
     }

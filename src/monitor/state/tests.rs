@@ -1113,6 +1113,7 @@ fn request(address: &str) -> LoginRequest {
         proof: Proof::Password {
             mechanism: "PLAIN",
             user: b"bob".to_vec(),
+            authorize: Vec::new(),
             password: Secret::new(b"sesame".to_vec()),
         },
     }
