@@ -1,5 +1,8 @@
 //! SEARCH and UID SEARCH: RFC 3501 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 8514.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::*;
 
 /// One message after the other as given, in INBOX, selected.
@@ -220,6 +223,38 @@ fn an_unknown_charset_is_named_as_such() {
         reply.tagged.matches("NO [BADCHARSET ...]") || reply.tagged.matches("NO [BADCHARSET]"),
         "{reply}"
     );
+}
+
+#[test]
+fn a_message_that_cannot_be_read_fails_the_search_and_the_others_are_told() {
+    let mail = Mail::with(["one.eml", "two.eml", "three.eml"]);
+    let mut a = mail.select();
+    let path = mail.inbox().find(&mail.inbox().bases()[1]);
+    let path = path.expect("the file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("unreadable");
+    for key in [
+        "TEXT e",
+        "BODY e",
+        "NOT TEXT nowhere",
+        "HEADER X-Unknown \"\"",
+        "NOT SUBJECT nowhere",
+    ] {
+        let reply = a.no(&format!("SEARCH {key}"));
+        assert!(
+            reply
+                .untagged
+                .iter()
+                .all(|line| !line.matches("SEARCH ... 2 ...")),
+            "{reply}"
+        );
+    }
+    a.no("SEARCH NOT TEXT nowhere").untagged(["SEARCH 1 3"]);
+    a.no("SEARCH RETURN (SAVE ALL) NOT TEXT nowhere");
+    a.ok("SEARCH $").untagged(["SEARCH"]);
+    // What its name says needs no reading.
+    a.ok("SEARCH UNSEEN").untagged(["SEARCH 1 2 3"]);
+    a.no("SEARCH UNSEEN NOT TEXT nowhere");
+    a.ok("SEARCH 1,3 NOT TEXT nowhere").untagged(["SEARCH 1 3"]);
 }
 
 #[test]

@@ -57,6 +57,7 @@ pub fn start(tag: Tag, request: &Request, context: &mut Context<'_>) -> Start {
         opening: None,
         spare: None,
         found: Vec::new(),
+        failure: None,
     }))
 }
 
@@ -76,6 +77,8 @@ struct Search {
     /// The memory of the text read last.
     spare: Option<Text>,
     found: Vec<Match>,
+    /// Why a message could not be judged; the first one.
+    failure: Option<MessageError>,
 }
 
 struct Reading {
@@ -165,7 +168,7 @@ impl Search {
                 });
             }
             Ok(Verdict::Again) => self.walk = before,
-            Err(error) => report_unread("SEARCH", uid, &error, self.mailbox, context),
+            Err(error) => self.fail(uid, error, context),
         }
         true
     }
@@ -246,7 +249,7 @@ impl Search {
                 Ok(chunk) => chunk,
                 Err(error) => {
                     let uid = Uid(reading.candidate.uid);
-                    report_unread("SEARCH", uid, &error.into(), self.mailbox, context);
+                    self.fail(uid, error.into(), context);
                     return;
                 }
             };
@@ -274,7 +277,28 @@ impl Search {
         self.spare = Some(*text);
     }
 
+    /// The others are judged all the same.
+    fn fail(&mut self, uid: Uid, error: MessageError, context: &mut Context<'_>) {
+        report_unread("SEARCH", uid, &error, self.mailbox, context);
+        self.failure = self.failure.take().or(Some(error));
+    }
+
+    /// What was found is told even if there is more that could not be judged; then the answer is NO,
+    /// and nothing is saved (RFC 5182 2.1).
     fn done(&mut self, context: &mut Context<'_>) -> Reply {
+        self.tell(context);
+        match self.failure.take() {
+            Some(error) => {
+                if self.returns.is_some_and(|returns| returns.save) {
+                    context.client.saved = Ranges::new();
+                }
+                error.into()
+            }
+            None => Reply::ok("Search completed."),
+        }
+    }
+
+    fn tell(&mut self, context: &mut Context<'_>) {
         let found = std::mem::take(&mut self.found);
         let name = |found: &Match| if self.uid { found.uid } else { found.number };
         let set = |of: fn(&Match) -> u32| {
@@ -296,7 +320,7 @@ impl Search {
         let out = context.client.out.writer();
         let Some(returns) = self.returns else {
             response::search(out, &names, greatest.filter(|_| self.tells_modseq));
-            return Reply::ok("Search completed.");
+            return;
         };
         let (first, last) = (found.first(), found.last());
         let everything = returns.all || returns.count || !(returns.min || returns.max);
@@ -324,6 +348,5 @@ impl Search {
             };
             response::esearch(out, &self.tag, found);
         }
-        Reply::ok("Search completed.")
     }
 }
