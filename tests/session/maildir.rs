@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::Duration;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::support::*;
 
@@ -281,6 +285,35 @@ fn a_maildir_without_its_directories_is_served_with_them() {
     let mut a = mail.connect();
     a.ok("SELECT INBOX").contains("0 EXISTS");
     a.append("INBOX", &text("one.eml"));
+}
+
+#[test]
+fn what_is_no_file_is_no_message_whenever_it_comes() {
+    let mail = Mail::with(["one.eml"]);
+    let inbox = mail.inbox();
+    let odd = |sub: &str, number: u32| {
+        let name = |kind: &str| {
+            let name = format!("17000010{number:02}.{kind}.mail.example.org");
+            inbox.path().join(sub).join(name)
+        };
+        mkfifo(&name("fifo"), Mode::S_IRWXU).expect("a fifo");
+        std::os::unix::fs::symlink(name("fifo"), name("link")).expect("a link");
+        fs::create_dir(name("directory")).expect("a directory");
+        drop(UnixListener::bind(name("socket")).expect("a socket"));
+    };
+    odd("cur", 1);
+    odd("new", 2);
+    let mut a = mail.connect();
+    a.ok("SELECT INBOX").contains("1 EXISTS");
+    odd("cur", 3);
+    odd("new", 4);
+    inbox.deliver(&text("two.eml"));
+    a.ok("NOOP").contains("2 EXISTS");
+    a.ok("FETCH 1:* (UID RFC822.SIZE BODY.PEEK[])");
+    a.ok("STATUS INBOX (MESSAGES)")
+        .contains("STATUS INBOX (MESSAGES 2)");
+    let mut b = mail.connect();
+    b.ok("SELECT INBOX").contains("2 EXISTS");
 }
 
 #[test]

@@ -230,6 +230,18 @@ impl Dir {
         self.stat_at(name, AtFlags::AT_SYMLINK_NOFOLLOW)
     }
 
+    /// Whether an entry is a file, or points to one.  `kind`: what is known of it already.
+    pub fn is_file(&self, name: &[u8], kind: FileKind) -> DiskResult<bool> {
+        match kind {
+            FileKind::File => Ok(true),
+            FileKind::Directory | FileKind::Other => Ok(false),
+            FileKind::Link | FileKind::Unknown => {
+                let target = self.stat_target(name)?;
+                Ok(target.is_some_and(|stat| stat.kind == FileKind::File))
+            }
+        }
+    }
+
     /// The stat of what an entry is or points to; `None` if there is nothing, or it is a link that
     /// is not followed.  `name` may be a path.
     pub fn stat_target(&self, name: &[u8]) -> DiskResult<Option<Stat>> {

@@ -246,8 +246,10 @@ impl Folder {
             }
             Event::Appeared { place, name } => {
                 self.acquit(*place, name);
-                let (table, listed) = (&mut self.table, &mut self.uids.listed);
-                self.findings.see(*place, name, table, listed, None);
+                if self.is_message(*place, name) {
+                    let (table, listed) = (&mut self.table, &mut self.uids.listed);
+                    self.findings.see(*place, name, table, listed, None);
+                }
             }
             Event::Vanished {
                 place,
@@ -256,6 +258,15 @@ impl Folder {
             } => self.suspect(*place, name, *unlinked, now),
         }
         Ok(())
+    }
+
+    /// What the events of a new name do not say.  The name of a message is that message's.
+    fn is_message(&mut self, place: Place, name: &[u8]) -> bool {
+        let is_known = Filename::parse(name).is_some_and(|file| {
+            self.table.find_live(file.base).is_some() || self.uids.listed.find(file.base).is_some()
+        });
+        let dir = self.dirs.at(place);
+        is_known || dir.is_file(name, FileKind::Unknown).unwrap_or(false)
     }
 
     /// The name that had vanished is there again.
@@ -511,15 +522,7 @@ impl Folder {
         let (findings, table, listed) =
             (&mut self.findings, &mut self.table, &mut self.uids.listed);
         let more = listing.next_chunk(&mut |name, kind| {
-            let is_file = match kind {
-                FileKind::File => true,
-                FileKind::Directory => false,
-                FileKind::Link | FileKind::Other | FileKind::Unknown => {
-                    let target = dir.stat_target(name).ok().flatten();
-                    target.is_some_and(|stat| stat.kind == FileKind::File)
-                }
-            };
-            if is_file {
+            if dir.is_file(name, kind).unwrap_or(false) {
                 findings.see(*place, name, table, listed, Some(marks));
             }
         })?;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::scan::is_settled;
 use crate::mail::{Flags, System};
-use crate::maildir::disk::dir::{Dir, DiskResult, Stat};
+use crate::maildir::disk::dir::{Dir, DiskResult, FileKind, Stat};
 use crate::maildir::disk::filename::Filename;
 use crate::maildir::disk::watch::Place;
 
@@ -57,8 +57,8 @@ impl Places<'_> {
                 return Ok(Some((Place::Cur, name)));
             }
         }
-        let in_new = self.new.stat_target(base)?;
-        Ok(in_new.map(|_| (Place::New, base.to_vec())))
+        let in_new = self.new.is_file(base, FileKind::Unknown)?;
+        Ok(in_new.then(|| (Place::New, base.to_vec())))
     }
 
     /// Tries every name that system flags can give this message, after two listings that did not
@@ -70,7 +70,7 @@ impl Places<'_> {
                     return Ok(Some((Place::Cur, name)));
                 }
             }
-            if self.new.stat_target(base)?.is_some() {
+            if self.new.is_file(base, FileKind::Unknown)? {
                 return Ok(Some((Place::New, base.to_vec())));
             }
         }
@@ -83,7 +83,8 @@ impl Places<'_> {
             ..flags
         };
         let name = Filename { base, info: b"" }.with_flags(flags);
-        Ok(self.cur.stat_target(&name)?.map(|_| name))
+        let there = self.cur.is_file(&name, FileKind::Unknown)?;
+        Ok(there.then_some(name))
     }
 
     fn list_for(&self, base: &[u8]) -> DiskResult<Option<(Place, Vec<u8>)>> {
@@ -91,8 +92,10 @@ impl Places<'_> {
             let mut listing = dir.list()?;
             let mut found = None;
             while found.is_none()
-                && listing.next_chunk(&mut |name, _| {
-                    if Filename::parse(name).is_some_and(|file| file.base == base) {
+                && listing.next_chunk(&mut |name, kind| {
+                    if Filename::parse(name).is_some_and(|file| file.base == base)
+                        && dir.is_file(name, kind).unwrap_or(false)
+                    {
                         found = Some(name.to_vec());
                     }
                 })?
