@@ -185,8 +185,10 @@ impl Door {
 impl Solo {
     /// Another Maildir is where ours was, and we may not look into it.
     fn check_root(&mut self) {
-        if !self.ending && self.root.is_replaced() {
-            log::warn!("another Maildir took the place of the one that was there");
+        if !self.ending
+            && let Some(what) = self.root.replaced()
+        {
+            log::warn!("{what}");
             self.ending = true;
             self.stop = Some(Change::Stop);
         }

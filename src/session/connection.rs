@@ -546,7 +546,7 @@ pub fn handle_folder_error(
     now: Now,
 ) {
     match error {
-        FolderError::Missing | FolderError::Replaced => {
+        FolderError::Missing | FolderError::Replaced(_) => {
             if let Some(selected) = client.selected {
                 mailboxes.lose_mailbox(selected.mailbox, now);
             }

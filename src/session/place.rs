@@ -34,9 +34,12 @@ impl Root {
         })
     }
 
-    /// While there is none at all, nothing took its place.
-    pub fn is_replaced(&self) -> bool {
-        dir::stat_path(&self.path).is_ok_and(|stat| !stat.is_same_file(&self.stat))
+    /// What to say if another Maildir took its place.  While there is none at all, nothing did.
+    pub fn replaced(&self) -> Option<String> {
+        let stat = dir::stat_path(&self.path).ok()?;
+        let path = self.path.display();
+        (!stat.is_same_file(&self.stat))
+            .then(|| format!("{path}: another Maildir took the place of the one that was there"))
     }
 }
 

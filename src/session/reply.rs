@@ -198,10 +198,10 @@ impl From<FolderError> for Reply {
     fn from(error: FolderError) -> Reply {
         match error {
             FolderError::Missing => Reply::no("Mailbox doesn't exist.").code(Code::NonExistent),
-            FolderError::Replaced => Reply::fault(
+            FolderError::Replaced(what) => Reply::fault(
                 Code::Unavailable,
                 "Another folder has taken the mailbox's place.",
-                Cause::Said("another folder, or another UIDVALIDITY, took its place".to_owned()),
+                Cause::Said(what),
             ),
             FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
                 io_failure(&error)

@@ -213,13 +213,11 @@ impl Served {
 
     /// Another Maildir is where ours was: it is for another session, which the next login starts.
     fn check_root(&mut self) {
-        if self.ending || !self.root.as_ref().is_some_and(Root::is_replaced) {
+        let replaced = self.root.as_ref().filter(|_| !self.ending);
+        let Some(what) = replaced.and_then(Root::replaced) else {
             return;
-        }
-        log::warn!(
-            "imap({}): another Maildir took the place of the one that was there",
-            self.user
-        );
+        };
+        log::warn!("imap({}): {what}", self.user);
         if let Some(session) = &mut self.session {
             for &id in self.clients.keys() {
                 session.dismiss(id, REPLACED);

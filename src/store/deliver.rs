@@ -199,7 +199,7 @@ pub fn lose_if_gone(
 ) -> SaveError {
     let is_gone = matches!(
         error,
-        SaveError::Folder(FolderError::Missing | FolderError::Replaced)
+        SaveError::Folder(FolderError::Missing | FolderError::Replaced(_))
     );
     if is_gone && let Some(key) = mailboxes.find_open(name) {
         mailboxes.lose_mailbox(key, now);

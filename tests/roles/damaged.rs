@@ -10,7 +10,7 @@ use std::process::Stdio;
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};
 
-use crate::support::{Mail, Program, eventually, skip};
+use crate::support::{Folder, Mail, Program, eventually, skip};
 
 /// Runs the commands, and returns what was answered and what was logged.
 fn talk(mail: &Mail, commands: &[&str]) -> (String, String) {
@@ -245,6 +245,28 @@ fn a_mailbox_that_is_taken_away_under_a_client_is_in_the_log_with_its_path() {
         let place = format!("Mailbox Work: {}: the folder was", folder.path().display());
         assert!(log.contains(&place), "{log}");
     }
+}
+
+#[test]
+fn a_maildir_that_another_one_took_the_place_of_is_in_the_log_with_its_path() {
+    let mail = Mail::with(["one.eml"]);
+    let mut roost = Program::Roost.preauth(&mail, &[]);
+    roost.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut roost = roost.stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = roost.stdin.take().unwrap();
+    let mut output = BufReader::new(roost.stdout.take().unwrap());
+    input.write_all(b"a SELECT INBOX\r\n").unwrap();
+    let mut told = String::new();
+    while !told.contains("\na OK ") {
+        assert_ne!(output.read_line(&mut told).unwrap(), 0, "{told}");
+    }
+    fs::rename(mail.root(), mail.work().join("aside")).unwrap();
+    Folder::at(mail.root()).create();
+    let _ = input.write_all(b"b NOOP\r\n");
+    let ended = roost.wait_with_output().unwrap();
+    let log = String::from_utf8(ended.stderr).unwrap();
+    let place = format!("{}: another Maildir took", mail.root().display());
+    assert!(log.contains(&place), "{log}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ pub enum FolderError {
     /// There is no such directory (any more).
     Missing,
     /// Another directory, or another UIDVALIDITY, took its place.  Clients that have it selected
-    /// must select it anew.
-    Replaced,
+    /// must select it anew.  With the path, and what is there now.
+    Replaced(String),
     /// Permissions do not allow it.
     Denied(DiskError),
     /// No room on the disk, or none in the owner's share.
@@ -46,7 +46,7 @@ impl fmt::Display for FolderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FolderError::Missing => f.write_str("the folder does not exist"),
-            FolderError::Replaced => f.write_str("another folder has taken its place"),
+            FolderError::Replaced(what) => f.write_str(what),
             FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
                 error.fmt(f)
             }

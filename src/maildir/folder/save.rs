@@ -234,7 +234,7 @@ impl Folder {
         let cur = self.dirs.dir.open_dir(b"cur")?;
         match batch.is_for(&cur)? && self.dirs.is_cur(&cur)? {
             true => Ok(()),
-            false => Err(FolderError::Replaced),
+            false => Err(self.replaced("/cur")),
         }
     }
 

@@ -321,8 +321,16 @@ impl Folder {
         };
         match there.is_same_file(&self.dirs.opened) {
             true => Ok(()),
-            false => Err(FolderError::Replaced),
+            false => Err(self.replaced("")),
         }
+    }
+
+    /// `part`: of the folder's path.
+    pub(super) fn replaced(&self, part: &str) -> FolderError {
+        FolderError::Replaced(format!(
+            "{}{part}: another directory took the place of the one that was there",
+            self.path.display()
+        ))
     }
 
     /// Decides what is to be done; false: nothing.
@@ -380,7 +388,7 @@ impl Folder {
             self.dirs.reopen()?;
             self.scan_wanted = true;
         }
-        Err(FolderError::Replaced)
+        Err(self.replaced("/cur"))
     }
 
     fn must_list(&self, known: &DirState, stat: &Stat, now: SystemTime) -> bool {

@@ -209,7 +209,11 @@ impl Folder {
         }
         if ours != 0 && list.uid_validity() != ours {
             if self.served {
-                return Err(FolderError::Replaced);
+                return Err(FolderError::Replaced(format!(
+                    "{}/dovecot-uidlist: its UIDVALIDITY is {} now, and was {ours}",
+                    self.path.display(),
+                    list.uid_validity()
+                )));
             }
             self.forget_everything();
             self.uids.next = 0;

@@ -121,7 +121,7 @@ impl Select {
             Ok(step) => step,
             Err(error) => {
                 match error {
-                    FolderError::Missing | FolderError::Replaced => {
+                    FolderError::Missing | FolderError::Replaced(_) => {
                         context.mailboxes.lose_mailbox(key, context.now);
                     }
                     // Clients that have it selected go on with what is known of it.

@@ -399,7 +399,7 @@ fn a_folder_replaced_by_another_is_noticed() {
     assert!(matches!(missing, FolderError::Missing));
     std::fs::create_dir(&inner).unwrap();
     let replaced = folder.sync(WRITING, now(), &|| false).unwrap_err();
-    assert!(matches!(replaced, FolderError::Replaced));
+    assert!(matches!(replaced, FolderError::Replaced(_)));
 }
 
 #[test]

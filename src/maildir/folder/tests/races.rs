@@ -438,8 +438,10 @@ fn a_message_for_a_folder_that_was_replaced_meanwhile_goes_nowhere() {
                     other => break other.unwrap_err(),
                 }
             };
-            let is_replaced = matches!(error, SaveError::Folder(FolderError::Replaced));
+            let is_replaced = matches!(error, SaveError::Folder(FolderError::Replaced(_)));
             assert!(is_replaced, "{replaced}: {error}");
+            let what = mail.path(".Other").display().to_string();
+            assert!(error.to_string().contains(&what), "{error}");
         }
         assert!(mail.names(".Other/cur").is_empty());
     }

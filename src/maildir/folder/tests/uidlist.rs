@@ -130,7 +130,7 @@ fn another_uidvalidity_while_the_folder_is_open_ends_it() {
         .replace(&format!("V{validity}"), &format!("V{}", validity + 1));
     mail.scratch.write("dovecot-uidlist", other);
     let error = folder.sync(WRITING, now(), &|| false).unwrap_err();
-    assert!(matches!(error, FolderError::Replaced));
+    assert!(matches!(error, FolderError::Replaced(_)));
 }
 
 #[test]
