@@ -32,6 +32,32 @@ fn the_file_has_lf_and_its_name_both_sizes() {
 }
 
 #[test]
+fn a_date_that_the_file_system_cannot_keep_is_told_as_it_was_kept() {
+    for day in ["01-Jan-0000", "31-Dec-9999", "15-Jun-2000"] {
+        let mail = Mail::new();
+        let mut a = mail.connect();
+        a.append(
+            &format!("INBOX \"{day} 00:00:00 +0000\""),
+            b"Subject: x\r\n\r\nx\r\n",
+        );
+        a.ok("SELECT INBOX");
+        let told = format!("{}", a.ok("FETCH 1 INTERNALDATE").untagged[0]);
+        a.ok("LOGOUT");
+        // Only the time of the file is left to say it.
+        for name in [
+            "roost.index",
+            "dovecot.index",
+            "dovecot.index.log",
+            "dovecot.index.cache",
+        ] {
+            let _ = std::fs::remove_file(mail.root().join(name));
+        }
+        let again = mail.select().ok("FETCH 1 INTERNALDATE").untagged[0].to_string();
+        assert_eq!(told, again, "{day}");
+    }
+}
+
+#[test]
 fn the_date_given_is_the_internal_date_and_the_time_of_the_file() {
     let mail = Mail::new();
     let mut a = mail.connect();

@@ -208,10 +208,8 @@ impl Batch {
             })?;
         }
         let virtual_size = size + bare.count;
-        let internal_date = match internal_date {
-            Some(date) => date,
-            None => file.stat()?.mtime.seconds,
-        };
+        // The file system may have no such year.  What it has kept is what is told from now on.
+        let internal_date = file.stat()?.mtime.seconds;
         let mut file = Some(file);
         if self.entries.len() >= SYNCED_ONE_BY_ONE && self.fsync != Fsync::Always {
             // The whole file system will be synced, and descriptors are scarce.
