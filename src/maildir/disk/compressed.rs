@@ -14,7 +14,6 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -81,7 +80,6 @@ fn is_bzip2(first: &[u8]) -> bool {
 /// A compressed file whose text is on its way into a temporary file, slice by slice.
 pub struct Expansion {
     format: Format,
-    input: Arc<File>,
     decoder: Decoder,
     /// How many octets of the input the decoder may have now.
     budget: Rc<Cell<usize>>,
@@ -139,7 +137,6 @@ impl Expansion {
         let budget = Rc::new(Cell::new(0));
         Ok(Expansion {
             format,
-            input: Arc::clone(input),
             decoder: Decoder::Next(read_from_start(input, &budget)),
             budget,
             members: 0,
@@ -166,10 +163,6 @@ impl Expansion {
                     Ok(Stride::On) if !over() => (),
                     Ok(Stride::On | Stride::Paused) => break false,
                     Ok(Stride::Done) => break true,
-                    // The mail is served even if its disk is full.
-                    Err(CompressedError::Io(error)) if self.may_move(&error) => {
-                        self.begin_elsewhere()?;
-                    }
                     Err(CompressedError::Broken) if self.is_of_use() => {
                         return self.finish(true).map(Some);
                     }
@@ -188,18 +181,6 @@ impl Expansion {
     /// A part of a cut file is better than nothing.  But a file that looks like zlib may be none.
     fn is_of_use(&self) -> bool {
         self.output.size > 0 && self.format != Format::Zlib
-    }
-
-    fn may_move(&self, error: &DiskError) -> bool {
-        dir::is_full(error) && !self.output.file.is_in(Path::new(ELSEWHERE))
-    }
-
-    fn begin_elsewhere(&mut self) -> Result<(), CompressedError> {
-        let directory = Dir::open(Path::new(ELSEWHERE))?;
-        let again = Expansion::begin(&self.input, self.format, &directory, self.output.limit);
-        *self = again?;
-        self.budget.set(INPUT_AT_ONCE);
-        Ok(())
     }
 
     fn finish(&mut self, is_cut: bool) -> Result<Expanded, CompressedError> {
@@ -461,7 +442,6 @@ const ZSTD_WINDOW_MAX: u64 = 32 << 20;
 const BUFFER: usize = 16 << 10;
 /// How much input is read at once.  It takes a millisecond or so.
 const INPUT_AT_ONCE: usize = 32 << 10;
-const ELSEWHERE: &str = "/tmp";
 
 #[cfg(test)]
 mod tests;

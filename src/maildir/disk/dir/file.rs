@@ -77,11 +77,6 @@ impl File {
         })
     }
 
-    /// Was it opened in this directory?
-    pub fn is_in(&self, directory: &Path) -> bool {
-        *self.dir == *directory
-    }
-
     /// Something about the file that is wrong, or could not be done.
     pub fn failure(&self, operation: &'static str, cause: impl Into<io::Error>) -> DiskError {
         self.at().failure(operation, cause)

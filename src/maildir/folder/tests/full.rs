@@ -106,6 +106,38 @@ fn on_a_full_disk_mail_is_served_and_can_be_expunged() {
 }
 
 #[test]
+fn a_compressed_message_cannot_be_read_on_a_full_disk_and_the_error_says_where() {
+    let Some(small) = Small::new() else {
+        return;
+    };
+    let mail = &small.mail;
+    let text = format!("Subject: x\n\n{}", "x".repeat(300_000));
+    let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let compressed = {
+        use std::io::Write;
+        let mut encoder = encoder;
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    std::fs::write(mail.path("cur/1.host,S=300012:2,"), compressed).unwrap();
+    let mut folder = mail.open();
+    let mut read = || {
+        let mut opening = folder.open_message(0, now())?;
+        loop {
+            if let Some(file) = opening.go_on(&|| false)? {
+                return Ok(file);
+            }
+        }
+    };
+    assert!(read().is_ok());
+    small.fill();
+    let error: MessageError = read().err().unwrap();
+    assert!(matches!(error, MessageError::Full(_)), "{error}");
+    let place = mail.path("tmp").display().to_string();
+    assert!(error.to_string().contains(&place), "{error}");
+}
+
+#[test]
 fn mail_delivered_to_a_full_disk_waits_for_its_uid() {
     let Some(small) = Small::new() else {
         return;
