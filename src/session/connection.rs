@@ -118,6 +118,7 @@ struct Running {
     about: About,
     command: Box<dyn Command>,
     tell: Tell,
+    wait: LockWait,
 }
 
 /// A command is done; before its tagged response the client is told what has happened.
@@ -241,6 +242,10 @@ impl Connection {
             }
             Stage::Running(running) => {
                 let progress = running.command.step(&mut context);
+                let waits = matches!(progress, Progress::Wait(_));
+                if running.wait.is_worth_a_line(waits, now.instant) {
+                    reply::report_wait(&running.about, mailboxes);
+                }
                 self.handle_progress(progress, now)
             }
             Stage::Telling(telling) => {
@@ -436,6 +441,7 @@ fn begin(event: Event, mut context: Context<'_>) -> Stage {
             about,
             command,
             tell,
+            wait: LockWait::default(),
         }),
         Start::Done(reply) => finished(tag, about, reply, tell, Effort::Watch),
         Start::DoneAfterLook(reply) => finished(tag, about, reply, tell, Effort::Directories),
@@ -595,6 +601,30 @@ impl Patience {
     }
 }
 
+/// How long a command has waited for another program's lock, for the log.
+#[derive(Default)]
+struct LockWait {
+    since: Option<Instant>,
+    is_told: bool,
+}
+
+impl LockWait {
+    /// Once, when the operator should know why the client gets no answer.
+    fn is_worth_a_line(&mut self, waits: bool, now: Instant) -> bool {
+        if !waits {
+            *self = LockWait::default();
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        let is_due = !self.is_told && now.saturating_duration_since(since) >= LONG_WAIT;
+        self.is_told |= is_due;
+        is_due
+    }
+}
+
+/// Longer than a program that works well holds a lock.
+const LONG_WAIT: Duration = Duration::from_secs(5);
+
 const TOO_MANY_BAD: &str = "Too many bad commands.";
 
 /// A look before a tagged response waits so long at once,
@@ -608,3 +638,24 @@ pub const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// Two minutes, as Dovecot waits.
 const LOCK_WAITS: u32 = 6_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_wait_is_told_once_and_only_while_it_lasts() {
+        let start = Instant::now();
+        let mut wait = LockWait::default();
+        let mut tell = |waits, milliseconds| {
+            wait.is_worth_a_line(waits, start + Duration::from_millis(milliseconds))
+        };
+        assert!(!tell(true, 0));
+        assert!(!tell(true, 4_999));
+        assert!(tell(true, 5_000));
+        assert!(!tell(true, 60_000));
+        assert!(!tell(false, 60_001));
+        assert!(!tell(true, 60_002));
+        assert!(tell(true, 65_002));
+    }
+}

@@ -287,6 +287,16 @@ pub fn no_destination(error: OpenError) -> Reply {
     }
 }
 
+/// A command waits for another program's lock.
+pub fn report_wait(about: &About, mailboxes: &Mailboxes) {
+    let path = mailboxes.path(about.mailbox.as_ref()).join(UIDLIST_LOCK);
+    log::warn!(
+        target: ONCE,
+        "{about}: waits for lock({}), which another program holds",
+        path.display()
+    );
+}
+
 /// The mailbox was opened with EXAMINE, or cannot be changed at all, for this reason.
 pub fn read_only(reason: Option<DiskError>) -> Reply {
     Reply {
