@@ -1,6 +1,8 @@
 //! Who gets in, what the others are told, and into whose mail it is.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -334,4 +336,36 @@ fn what_the_client_sent_behind_its_login_reaches_the_session() {
         assert_eq!(client.finish("x4").tagged.word(), "OK");
         client.logout();
     }
+}
+
+#[test]
+fn a_client_comes_by_ipv6_as_by_ipv4_and_the_log_has_its_address() {
+    as_root!();
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this host has no IPv6");
+        return;
+    }
+    let alice = User::new();
+    alice.inbox().deliver(b"Subject: six\n\nText.\n");
+    let port = free_port();
+    let daemon = Daemon::start(&[&format!("listen.imap = [\"[::1]:{port}\"]")]);
+    let mut client = Daemon::client_of(TcpStream::connect(("::1", port)).expect("a connection"));
+    client.read();
+    client.ok(&alice.login());
+    client.ok("SELECT INBOX").contains("1 EXISTS");
+    client.logout();
+    let login = format!("user=<{}>, method=PLAIN, rip=::1, lip=::1,", alice.name);
+    daemon.logs(&login);
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--max-time", "60", "-u"])
+        .arg(format!("{}:{}", alice.name, User::PASSWORD))
+        .arg(format!("imap://[::1]:{port}/INBOX;MAILINDEX=1"));
+    assert!(place::succeed(&mut curl).contains("Subject: six"));
+    // Whoever guesses passwords there has to wait as elsewhere.
+    let mut wrong = Daemon::client_of(TcpStream::connect(("::1", port)).expect("a connection"));
+    wrong.read();
+    wrong
+        .no(&format!("LOGIN {} wrong", alice.name))
+        .code("AUTHENTICATIONFAILED");
+    daemon.logs(&format!("pam({},::1,", alice.name));
 }
