@@ -34,6 +34,7 @@ use crate::maildir::folder::state::messages::Message;
 
 #[derive(Debug)]
 pub struct Cursor {
+    /// The client may only read the mailbox: it is told of no permanent flags.
     pub read_only: bool,
     /// The greatest UID that the client was told of.
     told: u32,
@@ -226,6 +227,7 @@ impl Cursor {
         }
     }
 
+    /// The client was told of this modseq.
     pub fn note_modseq(&mut self, modseq: u64) {
         self.modseq_told = self.modseq_told.max(modseq);
     }
@@ -242,8 +244,8 @@ impl Cursor {
         self.below_gone().filter(|&below| told > below)
     }
 
-    /// Whether tombstones are still needed.
-    pub fn counts_gone(&self) -> bool {
+    /// Whether rows of expunged messages must stay in the table: the client still counts them.
+    pub fn needs_tombstones(&self) -> bool {
         !self.gone.is_empty()
     }
 

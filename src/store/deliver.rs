@@ -18,15 +18,14 @@ use crate::net::{ConnectionId, Now};
 pub struct Delivery {
     name: MailboxName,
     batch: Batch,
-    /// The message whose octets are coming.
-    message: Option<Arriving>,
     /// The mailbox was brought up to date after the last message came.
     is_up_to_date: bool,
     /// Keeps the mailbox open: perhaps no client has selected it.
     _hold: Hold,
 }
 
-struct Arriving {
+/// A message whose octets are coming.
+pub struct Arriving {
     flags: NamedFlags,
     /// Seconds since 1970; `None`: now.
     date: Option<i64>,
@@ -68,65 +67,40 @@ impl Delivery {
         Ok(Delivery {
             name,
             batch,
-            message: None,
             is_up_to_date: false,
             _hold: hold,
         })
     }
 
     pub fn begin_message(
-        &mut self,
+        &self,
         flags: NamedFlags,
         date: Option<i64>,
         mailboxes: &mut Mailboxes,
         now: Now,
-    ) -> Result<(), DeliverError> {
+    ) -> Result<Arriving, DeliverError> {
         let folder = &destination(&self.name, mailboxes, now)?.folder;
-        self.message = Some(Arriving {
+        Ok(Arriving {
             flags,
             date,
             file: Incoming::begin(folder, now.time)?,
             line_ends: ToLf::default(),
-        });
-        Ok(())
+        })
     }
 
-    /// Takes the next octets of the message, with line ends of any kind.
-    pub fn write(&mut self, octets: &[u8]) -> Result<(), DeliverError> {
-        if let Some(message) = &mut self.message {
-            let mut lines = Vec::with_capacity(octets.len());
-            message.line_ends.push(octets, &mut lines);
-            message.file.write(&lines)?;
-        }
-        Ok(())
-    }
-
-    /// All octets of the message have come.
-    pub fn end_text(&mut self) -> Result<(), DeliverError> {
-        if let Some(message) = &mut self.message {
-            let mut rest = Vec::new();
-            message.line_ends.finish(&mut rest);
-            message.file.write(&rest)?;
-        }
-        Ok(())
-    }
-
-    /// Adds the message to those that come; false: another process holds the lock, which a new
-    /// keyword needs.
+    /// Adds a message that has ended to those that come.  It is given back if another process holds
+    /// the lock, which a new keyword needs.
     pub fn add_message(
         &mut self,
+        message: Arriving,
         mailboxes: &mut Mailboxes,
         now: Now,
-    ) -> Result<bool, DeliverError> {
-        let Some(message) = self.message.take() else {
-            return Ok(true);
-        };
+    ) -> Result<Option<Arriving>, DeliverError> {
         let Some(letters) = self.letters(&message.flags, mailboxes, now)? else {
-            self.message = Some(message);
-            return Ok(false);
+            return Ok(Some(message));
         };
         self.batch.add(message.file, letters, message.date)?;
-        Ok(true)
+        Ok(None)
     }
 
     /// The flags in the mailbox's letters.
@@ -187,6 +161,22 @@ impl Delivery {
 
     fn lose_if_gone(&self, error: SaveError, mailboxes: &mut Mailboxes, now: Now) -> SaveError {
         lose_if_gone(error, &self.name, mailboxes, now)
+    }
+}
+
+impl Arriving {
+    /// Takes the next octets of the message, with line ends of any kind.
+    pub fn write(&mut self, octets: &[u8]) -> Result<(), DeliverError> {
+        let mut lines = Vec::with_capacity(octets.len());
+        self.line_ends.push(octets, &mut lines);
+        Ok(self.file.write(&lines)?)
+    }
+
+    /// All octets of the message have come.
+    pub fn end(&mut self) -> Result<(), DeliverError> {
+        let mut rest = Vec::new();
+        self.line_ends.finish(&mut rest);
+        Ok(self.file.write(&rest)?)
     }
 }
 

@@ -202,8 +202,8 @@ impl Mailbox {
         commit
     }
 
-    /// Hands what the folder has found or done to every cursor, but flags not to `by`, who is told by
-    /// the command that did it.
+    /// Hands what the folder has found or done to every cursor, but flags not to `by`, who is told
+    /// by the command that did it.
     pub fn distribute(&mut self, by: Option<ConnectionId>, now: Now) {
         let changes = self.folder.take_changes();
         if !changes.is_empty() {
@@ -259,7 +259,7 @@ impl Mailbox {
     /// table, so a few may wait for more.
     pub fn bury(&mut self) {
         let few = self.tombstones < TOMBSTONES_MANY && !self.cursors.is_empty();
-        if self.tombstones == 0 || few || self.cursors.values().any(Cursor::counts_gone) {
+        if self.tombstones == 0 || few || self.cursors.values().any(Cursor::needs_tombstones) {
             return;
         }
         self.folder.bury();

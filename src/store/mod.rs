@@ -4,7 +4,7 @@
 //! a client is a listener of a mailbox, with a cursor that says what it has not heard yet.
 //!
 //! A mailbox stays open for a while after the last listener left it, so that coming back costs
-//! nothing:  the watch goes on telling what changes.
+//! nothing: the watch goes on telling what changes.
 //!
 //! | file | what |
 //! |---|---|
@@ -343,7 +343,8 @@ impl Mailboxes {
         self.drop_mailbox(key, now);
     }
 
-    /// Wakes who waits for a folder in which something happened; the folder hears of it when it looks.
+    /// Wakes who waits for a folder in which something happened; the folder hears of it when it
+    /// looks.
     pub fn handle_wake(&mut self) {
         let Some(watcher) = &mut self.watcher else {
             return;
@@ -434,7 +435,7 @@ impl Mailboxes {
         self.close_unused(0, KEEP_UNUSED, None, now);
     }
 
-    /// What has happened to these mailboxes shall be in their indexes, which are to be written.
+    /// Takes in what has happened to these mailboxes, before their indexes are written.
     fn catch_up(&mut self, now: Now, wanted: &dyn Fn(MailboxKey, &Mailbox) -> bool) {
         let mut keys = Vec::new();
         for (&key, mailbox) in &self.open {

@@ -8,7 +8,7 @@ use crate::imap::append::{AppendMessage, AppendStart};
 use crate::imap::response::Code;
 use crate::session::connection::Patience;
 use crate::session::reply::{self, Reply, ReplyCode};
-use crate::store::deliver::{Delivered, Delivery};
+use crate::store::deliver::{Arriving, Delivered, Delivery};
 
 pub fn start(request: AppendStart, context: &mut Context<'_>) -> Start {
     let begun = Append::begin(request, context);
@@ -29,9 +29,9 @@ struct Append {
 
 enum Stage {
     /// A message is coming.
-    Text,
+    Text(Arriving),
     /// A message has come; the announcement of the next one, if there is one.
-    Message(Option<AppendMessage>),
+    Message(Arriving, Option<AppendMessage>),
     /// All messages have come; they are made visible.
     Finish,
 }
@@ -40,56 +40,37 @@ impl Append {
     fn begin(request: AppendStart, context: &mut Context<'_>) -> Result<Append, Reply> {
         let name = request.mailbox?;
         let delivery = Delivery::begin(name, context.mailboxes, context.now)?;
-        let mut append = Append {
+        let message = begin_message(&delivery, request.message, context)?;
+        Ok(Append {
             delivery,
-            stage: Stage::Text,
+            stage: Stage::Text(message),
             patience: Patience::default(),
-        };
-        append.begin_message(request.message, context)?;
-        Ok(append)
+        })
     }
-
-    fn begin_message(
-        &mut self,
-        about: AppendMessage,
-        context: &mut Context<'_>,
-    ) -> Result<(), Reply> {
-        if about.size > context.config.append_limit {
-            let text = "The message is larger than append_limit allows.";
-            return Err(Reply::no(text).code(Code::TooBig));
-        }
-        if about.size == 0 {
-            // RFC 3502 5: this is how a client gives a MULTIAPPEND up.
-            return Err(Reply::no("The message is empty."));
-        }
-        let flags = reply::settable(&about.flags)?;
-        let date = about.date.map(|date| date.seconds);
-        self.delivery
-            .begin_message(flags, date, context.mailboxes, context.now)?;
-        context.client.imap.accept(context.client.out.writer());
-        Ok(())
-    }
-
     /// Takes what has come of the message.
-    fn take_text(&mut self, context: &mut Context<'_>) -> Result<Option<Progress>, Reply> {
-        loop {
+    fn take_text(
+        &mut self,
+        mut message: Arriving,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Progress>, Reply> {
+        let progress = loop {
             match context.client.imap.poll_event(context.client.out.writer()) {
-                None => return Ok(Some(Progress::NeedInput)),
+                None => break Progress::NeedInput,
                 Some(Event::AppendData) => {
                     // NULs are taken in either kind of literal, and given back by BINARY.
                     let data = context.client.imap.append_data();
                     let taken = data.len();
-                    self.delivery.write(data)?;
+                    message.write(data)?;
                     context.client.imap.consume_append_data(taken);
                 }
                 Some(Event::AppendMessage(about)) => {
-                    self.delivery.end_text()?;
-                    self.stage = Stage::Message(Some(about));
+                    message.end()?;
+                    self.stage = Stage::Message(message, Some(about));
                     return Ok(None);
                 }
                 Some(Event::AppendEnd) => {
-                    self.delivery.end_text()?;
-                    self.stage = Stage::Message(None);
+                    message.end()?;
+                    self.stage = Stage::Message(message, None);
                     return Ok(None);
                 }
                 Some(Event::Bad(bad)) => return Ok(Some(Progress::Bad(bad))),
@@ -97,26 +78,27 @@ impl Append {
                 Some(_) => return Err(Reply::bad("APPEND is incomplete.")),
             }
             if (context.over)() {
-                return Ok(Some(Progress::Again));
+                break Progress::Again;
             }
-        }
+        };
+        self.stage = Stage::Text(message);
+        Ok(Some(progress))
     }
 
     /// Takes the message that has come, and begins with the next.
     fn take_message(
         &mut self,
+        message: Arriving,
         next: Option<AppendMessage>,
         context: &mut Context<'_>,
     ) -> Result<Option<Progress>, Reply> {
-        if !self.delivery.add_message(context.mailboxes, context.now)? {
-            self.stage = Stage::Message(next);
+        let delivery = &mut self.delivery;
+        if let Some(message) = delivery.add_message(message, context.mailboxes, context.now)? {
+            self.stage = Stage::Message(message, next);
             return Ok(Some(self.patience.locked()));
         }
         self.stage = match next {
-            Some(about) => {
-                self.begin_message(about, context)?;
-                Stage::Text
-            }
+            Some(about) => Stage::Text(begin_message(delivery, about, context)?),
             None => Stage::Finish,
         };
         Ok(None)
@@ -137,16 +119,33 @@ impl Append {
     }
 }
 
+fn begin_message(
+    delivery: &Delivery,
+    about: AppendMessage,
+    context: &mut Context<'_>,
+) -> Result<Arriving, Reply> {
+    if about.size > context.config.append_limit {
+        let text = "The message is larger than append_limit allows.";
+        return Err(Reply::no(text).code(Code::TooBig));
+    }
+    if about.size == 0 {
+        // RFC 3502 5: this is how a client gives a MULTIAPPEND up.
+        return Err(Reply::no("The message is empty."));
+    }
+    let flags = reply::settable(&about.flags)?;
+    let date = about.date.map(|date| date.seconds);
+    let message = delivery.begin_message(flags, date, context.mailboxes, context.now)?;
+    context.client.imap.accept(context.client.out.writer());
+    Ok(message)
+}
+
 impl Command for Append {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Finish);
             let advanced = match stage {
-                Stage::Text => {
-                    self.stage = Stage::Text;
-                    self.take_text(context)
-                }
-                Stage::Message(next) => self.take_message(next, context),
+                Stage::Text(message) => self.take_text(message, context),
+                Stage::Message(message, next) => self.take_message(message, next, context),
                 Stage::Finish => return self.finish(context).unwrap_or_else(Progress::Done),
             };
             match advanced {
