@@ -29,7 +29,7 @@
 //! # The processes
 //!
 //! ```text
-//! monitor (root) --+-- front (nobody, in an empty directory): all clients before login, TLS after it
+//! monitor (root) --+-- front (nobody, in an empty directory): clients before login, TLS after it
 //!                  |
 //!                  +-- login child (root), one for each attempt: asks PAM; ends, or becomes
 //!                      session (the user): all of the user's connections
@@ -66,8 +66,8 @@
 //! | act | `session/command/append.rs`, `store/deliver.rs` | pieces of the literal as they come, CRLF to LF |
 //! | write | `maildir/folder/save.rs`, `maildir/folder/batch.rs` | tmp/, fsync, a UID from `maildir/folder/uids.rs`, into cur/ |
 //!
-//! `roost try` is one process, in which `solo.rs` passes octets to the front before login and to the
-//! session after it.  `roost --preauth` begins in the session.
+//! `roost try` is one process, in which `solo.rs` passes octets to the front before login and to
+//! the session after it.  `roost --preauth` begins in the session.
 //!
 //! Out: the command returns its reply; `session/view.rs` first writes what else the client may be
 //! told now, `imap/response.rs` makes the octets, `net/buffer.rs` holds them, `net/stream.rs` sends

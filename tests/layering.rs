@@ -395,12 +395,18 @@ fn every_module_is_on_the_map() {
 
 #[test]
 fn the_walk_of_a_byte_leads_through_files_that_are_there() {
-    for text in ["src/lib.rs", "README.md"] {
-        let text = fs::read_to_string(source_root().with_file_name("").join(text));
-        let text = text.expect("a text");
+    for (text, base) in [
+        ("src/lib.rs", "src"),
+        ("README.md", "src"),
+        ("src/maildir/mod.rs", "src/maildir"),
+    ] {
+        let root = source_root().with_file_name("");
+        let text = fs::read_to_string(root.join(text)).expect("a text");
         let named = text.split('`').filter(|word| word.ends_with(".rs"));
         for file in named.filter(|file| !file.starts_with("tests/")) {
-            assert!(source_root().join(file).exists(), "there is no src/{file}");
+            let mut bases = [base, "src"].into_iter();
+            let is_there = bases.any(|base| root.join(base).join(file).exists());
+            assert!(is_there, "there is no {base}/{file}");
         }
     }
 }
@@ -428,6 +434,35 @@ fn the_table_at_the_head_of_a_module_names_its_files_and_no_others() {
             .collect();
         for name in table.symmetric_difference(&files) {
             wrong.push(format!("{}: {name}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn prose_ends_at_column_100_and_has_one_space_after_a_colon() {
+    let mut wrong = Vec::new();
+    let root = source_root().with_file_name("");
+    let mut files = vec![root.join("README.md")];
+    for folder in ["src", "tests", "crates"] {
+        files.extend(files_below(&root.join(folder)));
+    }
+    for path in files {
+        let text = fs::read_to_string(&path).expect("a text");
+        let is_prose = path.extension().is_some_and(|extension| extension == "md");
+        for (line, number) in text.lines().zip(1..) {
+            let start = line.trim_start();
+            let comment = start
+                .starts_with("//")
+                .then(|| start.trim_start_matches(['/', '!', ' ']));
+            let Some(prose) = comment.or(is_prose.then_some(start)) else {
+                continue;
+            };
+            // A row of a table is one line.
+            let is_row = prose.starts_with("| ");
+            if (line.chars().count() > 100 && !is_row) || (!is_prose && prose.contains(":  ")) {
+                wrong.push(format!("{}:{number}", path.display()));
+            }
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
@@ -486,8 +521,8 @@ impl Source {
         named
     }
 
-    /// The modules of one layer that it names, as `folder/state`, with the lines; groups in braces are looked into
-    /// one level deep.
+    /// The modules of one layer that it names, as `folder/state`, with the lines; groups in braces
+    /// are looked into one level deep.
     fn paths_named(&self, layer: &str) -> Vec<(usize, String)> {
         let mut named = Vec::new();
         let mut roots = vec![format!("crate::{layer}::")];

@@ -13,7 +13,7 @@
 //!
 //! DES, MD5 and SHA-1 without rounds are refused, as Dovecot 2.4 does: a file with such hashes is
 //! as good as one of passwords.  So is what would cost the host more than about two seconds or 256
-//! MiB for a login:  the cost stands in the file, and whoever may write a line of it shall not be
+//! MiB for a login: the cost stands in the file, and whoever may write a line of it shall not be
 //! able to stop everybody's mail.
 
 use std::fmt;

@@ -55,8 +55,8 @@ pub struct LoginRequest {
 /// How a client shows who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// LOGIN, SASL PLAIN and LOGIN; `mechanism` is for the log.  `authorize` is who the client wants
-    /// to be, or empty.
+    /// LOGIN, SASL PLAIN and LOGIN; `mechanism` is for the log.  `authorize` is who the client
+    /// wants to be, or empty.
     Password {
         mechanism: &'static str,
         user: Vec<u8>,

@@ -71,14 +71,15 @@
 //!
 //! # The way of a change
 //!
-//! What another program does to a message comes to the clients one way, and each step has one owner:
+//! What another program does to a message comes to the clients one way, and each step has one
+//! owner:
 //!
 //! 1. `disk/watch.rs` hears it from the kernel and puts an event into the queue of the folder.  The
 //!    session is woken, and learns only which folder has something to take.
 //! 2. [`folder::Folder::look`] takes the events (`folder/scan.rs`).  If nothing is watched, or an
 //!    event does not say enough, it lists the directories.  A name from an event and one from a
-//!    listing are the same: what the table does not explain becomes a *finding*, a name that is gone
-//!    a *suspicion* (`folder/sync.rs`).  Until here nothing is done about it.
+//!    listing are the same: what the table does not explain becomes a *finding*, a name that is
+//!    gone a *suspicion* (`folder/sync.rs`).  Until here nothing is done about it.
 //! 3. `folder/judge.rs` says of each finding where to look before it counts, and what follows.
 //!    `folder/resolve.rs` and `folder/arrive.rs` look and act, under the lock.
 //! 4. What they do to the table is a [`folder::Change`], which the mailbox hands to every client.
@@ -110,7 +111,7 @@
 //! (`folder/sync.rs`).  If the list was written anew, what the scan saw of its records is kept, as
 //! nothing tells of those files again.  If a live message's file has a new record, its old UID is
 //! expunged at once, before anybody acts on it.  A record that was appended counts whatever fails
-//! after it:  the list need not be made smaller.
+//! after it: the list need not be made smaller.
 //!
 //! Where no uidlist can be written, UIDVALIDITY is the second in which something last came or went,
 //! and the UIDs follow from the names, so that every process finds the same; what comes later has

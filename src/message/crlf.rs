@@ -1,8 +1,8 @@
 //! Line ends: files hold LF (or CRLF, or both), the wire has CRLF.
 //!
 //! A line end is LF or CRLF; a CR elsewhere is an ordinary octet and stays. All conversions and
-//! counts are incremental, and agree with each other: what [`CrlfCounter`] announces is what [`ToCrlf`]
-//! yields, so that a literal's size can be sent before its first octet.
+//! counts are incremental, and agree with each other: what [`CrlfCounter`] announces is what
+//! [`ToCrlf`] yields, so that a literal's size can be sent before its first octet.
 //!
 //! NUL may not be sent in a literal (RFC 3501 9, `CHAR8`). [`ToCrlf`] sends the octet 0x80 in its
 //! place, as Dovecot does: same size, and no ASCII or UTF-8 text can contain it by right.

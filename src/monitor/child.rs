@@ -8,7 +8,7 @@
 //! channel closes, that was all: somebody else serves this user, or nobody does.  `Start` means:
 //! become the session.  That is one way only: become the user for good, say `Started`, execute
 //! `roost session`.  With `auth.pam_session` the child stays root, and its own child becomes the
-//! session:  somebody has to close what PAM has opened.
+//! session: somebody has to close what PAM has opened.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Login children that wait for their clients, in order.
 //!
 //! When there are too many the one goes that has waited longest among those of the address with the
-//! most:  an address that opens many exchanges and answers none displaces only its own.
+//! most: an address that opens many exchanges and answers none displaces only its own.
 
 use std::collections::{BTreeMap, HashMap};
 

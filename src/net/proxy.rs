@@ -4,7 +4,7 @@
 //!
 //! Pure: octets in, a header out.  What a header says is only as good as the proxy that sent it, so
 //! the loop takes one only from networks that were named as trusted.  Of a header's extensions
-//! (TLVs) two are read:  that the client came by TLS, which the proxy has ended (2.2.6), and the
+//! (TLVs) two are read: that the client came by TLS, which the proxy has ended (2.2.6), and the
 //! checksum (2.2.3).  What the proxy says of the client's certificate is ignored: only the end of
 //! the handshake knows whose it is.
 

@@ -55,7 +55,7 @@ fn tell_news(
 ) -> bool {
     let messages = folder.messages();
     if tell == Tell::All {
-        while cursor.counts_gone() {
+        while cursor.needs_tombstones() {
             if out.is_full() {
                 return false;
             }

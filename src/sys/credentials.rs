@@ -67,7 +67,7 @@ impl Account {
     }
 
     /// The user that a login has found.  `name` counts only if the user database has it with this
-    /// number:  virtual users share one that is not theirs by name, and get its group and no other.
+    /// number: virtual users share one that is not theirs by name, and get its group and no other.
     pub fn of_login(name: &str, uid: u32, gid: u32) -> io::Result<Account> {
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         let known = User::from_name(name)?.filter(|user| user.uid == uid);

@@ -66,8 +66,8 @@ fn user(uid: Uid) -> String {
     )
 }
 
-/// Whether inotify_init1(2) failed so for want of [`WatchLimit::Instances`], and not because the process
-/// has too many files open, of which the kernel says the same.
+/// Whether inotify_init1(2) failed so for want of [`WatchLimit::Instances`], and not because the
+/// process has too many files open, of which the kernel says the same.
 pub fn is_out_of_instances(error: &std::io::Error) -> bool {
     let may_have_more = || std::io::stdin().as_fd().try_clone_to_owned().is_ok();
     error.raw_os_error() == Some(nix::libc::EMFILE) && may_have_more()

@@ -39,8 +39,8 @@ pub(super) trait Source {
         trace: &mut Trace,
     ) -> Result<Identity, Denial>;
 
-    /// Who is served if this master user, with this password, wants to be `user`.  Most sources leave
-    /// that to `auth.master_sources`.
+    /// Who is served if this master user, with this password, wants to be `user`.  Most sources
+    /// leave that to `auth.master_sources`.
     fn check_master(
         &self,
         _user: &str,

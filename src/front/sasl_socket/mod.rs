@@ -2,7 +2,7 @@
 //! new), which Postfix, Exim and others speak to have their users' passwords checked.
 //!
 //! Everything that a client has to know is sent when it connects, and the mechanisms before SPID
-//! and CUID:  Postfix takes another order for another protocol.  A client may ask many things at a
+//! and CUID: Postfix takes another order for another protocol.  A client may ask many things at a
 //! time; each has a number of the client's choice.  Who gets at the socket is the file's mode to
 //! say: what comes through it is believed, the address of somebody else's client above all.
 //!

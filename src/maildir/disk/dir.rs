@@ -3,7 +3,7 @@
 //! Everything is done relative to an open directory, so that a folder that is renamed or replaced
 //! under us is either the one we opened or gone, never another.  Names are single path components
 //! as raw bytes; a name with a NUL fails with `InvalidInput`.  Errors say which call failed on
-//! which path:  see [`DiskError`].  Which symbolic links are followed is said in [`links`].  Whose
+//! which path: see [`DiskError`].  Which symbolic links are followed is said in [`links`].  Whose
 //! fault it was the caller says; [`is_full`] and [`is_gone`] help.
 //!
 //! The calls can be made to fail or to stop at any point by [`fault`], for the crash tests, and to

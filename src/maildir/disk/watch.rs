@@ -15,8 +15,8 @@
 //! too, and those above it as long as they are Maildirs; what happens to other names in them
 //! (locks, indexes) is dropped on the watcher's thread.
 //!
-//! A queue is bounded: what does not fit is forgotten, and the folder gets [`Event::Rescan`], as every
-//! folder does when the kernel's own queue overflowed.
+//! A queue is bounded: what does not fit is forgotten, and the folder gets [`Event::Rescan`], as
+//! every folder does when the kernel's own queue overflowed.
 //!
 //! Where inotify does not work or would lie (limits reached, file systems other hosts can change),
 //! [`WatchError::Unavailable`] says so, and the caller has to look at the folder from time to time.
@@ -158,8 +158,9 @@ impl Watcher {
         })
     }
 
-    /// Watches the folder at `path`, whose end of the watch is `end`; `folder` is the caller's number
-    /// for it, given back by `poll`.  What changed before this returned may have been missed.
+    /// Watches the folder at `path`, whose end of the watch is `end`; `folder` is the caller's
+    /// number for it, given back by `poll`.  What changed before this returned may have been
+    /// missed.
     pub fn watch(
         &mut self,
         folder: u32,
@@ -229,8 +230,8 @@ impl Watcher {
         }
     }
 
-    /// Everything that happened before the call is there to be taken when this returns true.  False:
-    /// names are moving all the time, faster than it can be told, and the caller has to look
+    /// Everything that happened before the call is there to be taken when this returns true.
+    /// False: names are moving all the time, faster than it can be told, and the caller has to look
     /// itself.
     #[must_use]
     pub fn catch_up(&mut self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! One line `<number> <name>` for each letter, 0 for `a`; gaps are allowed.  Readers, Dovecot's and
 //! ours, look at the file again only when its mtime has changed, and Dovecot's look at its seconds
-//! only:  so it must grow by a second at every change, if need be ahead of the clock.
+//! only: so it must grow by a second at every change, if need be ahead of the clock.
 //!
 //! All changes are made under the folder's uidlist lock.  `dovecot-keywords.lock` is the new file
 //! while it is written; one that is found there was left over by a crash.

@@ -35,7 +35,7 @@ pub struct Subscriptions {
 
 impl Subscriptions {
     /// Reads the file in the root's control directory.  `separator` is the one of the folders'
-    /// names:  `.` in Maildir++, `/` in the fs layout.  One that cannot be read says that nothing
+    /// names: `.` in Maildir++, `/` in the fs layout.  One that cannot be read says that nothing
     /// is subscribed.
     pub fn read(root: &Dir, separator: u8) -> Subscriptions {
         let mut subscriptions = Subscriptions {

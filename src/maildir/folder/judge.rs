@@ -200,6 +200,7 @@ pub(super) fn doubt(mut missing: Vec<u32>, doubted: &[u32], quiet: bool) -> (Vec
         .partition(|uid| doubted.binary_search(uid).is_ok())
 }
 
+/// A program that renames by link and unlink has done both long before.
 const LINK_AGE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

@@ -1,9 +1,27 @@
 //! One mailbox, opened: the messages in its directory and what is known of them.
 //!
 //! This file has what a folder is made of, how it is opened and closed, and what can be asked of it
-//! without a look at the disk.  The operations are in files of their own: `scan.rs`, `judge.rs` and
-//! `resolve.rs` (finding out what changed), `uids.rs` (dovecot-uidlist), `modseqs.rs`, `read.rs`
-//! (one message's file), `update.rs` (flags and expunges), `save.rs` (new messages).
+//! without a look at the disk.
+//!
+//! | file | what |
+//! |---|---|
+//! | `scan` | finding out what changed: times, listings, events |
+//! | `sync` | what the names in cur/ and new/ mean for the table |
+//! | `judge` | what a hint means, and what follows from it |
+//! | `seek` | a message's file that is not where it was |
+//! | `resolve` | acting on what was seen, under the lock |
+//! | `arrive` | new messages: to cur/, to a UID, into the table |
+//! | `uids` | the table and dovecot-uidlist in agreement |
+//! | `modseqs` | modseqs: never twice, never back, in step with Dovecot's |
+//! | `state` | the table of messages, its history and its counts |
+//! | `read` | one message's file: dates, sizes, its text |
+//! | `update` | changes of flags, expunges, and the lock |
+//! | `save` | APPEND, COPY and MOVE: from tmp/ to cur/ |
+//! | `batch` | the messages that go in together |
+//! | `persist` | the index, and STATUS without opening the folder |
+//! | `sweep` | what broken deliveries have left in tmp/ |
+//! | `dirs` | the directories |
+//! | `error` | why something failed |
 
 mod arrive;
 mod batch;

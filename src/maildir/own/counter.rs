@@ -295,7 +295,7 @@ impl ModseqCounter {
     }
 
     /// A new file with one record, in place of the old.  It need not be on the disk when this
-    /// returns:  without it modseqs come from the clock, and the old one has reserved as much as
+    /// returns: without it modseqs come from the clock, and the old one has reserved as much as
     /// was given.
     fn create(&mut self, reserved: u64, access: &Access) -> DiskResult<()> {
         let mut bytes = MAGIC.to_vec();

@@ -283,8 +283,8 @@ impl Search {
         self.failure = self.failure.take().or(Some(error));
     }
 
-    /// What was found is told even if there is more that could not be judged; then the answer is NO,
-    /// and nothing is saved (RFC 5182 2.1).
+    /// What was found is told even if there is more that could not be judged; then the answer is
+    /// NO, and nothing is saved (RFC 5182 2.1).
     fn done(&mut self, context: &mut Context<'_>) -> Reply {
         self.tell(context);
         match self.failure.take() {
