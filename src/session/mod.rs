@@ -129,7 +129,7 @@ impl Session {
         let whose = format!("{user}<{}><{session}>: ", process::id());
         let mut connection = Connection::new(id, Arc::from(whose), connection, output, now);
         let client = &mut connection.client;
-        let capabilities = command::capabilities(&self.config);
+        let capabilities = command::capability::capabilities(&self.config);
         let out = client.out.writer();
         match greeting {
             Greeting::PreAuth => {

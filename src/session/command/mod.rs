@@ -7,16 +7,26 @@
 //! buffer is full, or when it waits for input or for a lock.
 
 pub mod append;
+pub mod capability;
+mod close;
 mod copy;
 mod create;
+mod delete;
+mod enable;
 mod expunge;
 pub mod fetch;
+mod id;
 mod idle;
 mod list;
+mod logout;
+mod namespace;
+mod noop;
+mod rename;
 mod search;
 mod select;
 mod status;
 mod store;
+mod subscribe;
 
 use std::time::Duration;
 
@@ -24,10 +34,9 @@ use super::connection::Client;
 use super::reply::{self, About, Reply};
 use super::view::Tell;
 use crate::config::Config;
-use crate::imap::command::{Command as Request, Extension, Tagged};
-use crate::imap::connection::{Bad, State};
+use crate::imap::command::{Command as Request, Tagged};
+use crate::imap::connection::Bad;
 use crate::imap::mailbox::MailboxArgument;
-use crate::imap::response::{self, Code, Stage};
 use crate::imap::sequence::Set;
 use crate::log::ONCE;
 use crate::mail::{Ranges, Uid};
@@ -148,47 +157,27 @@ pub fn about(command: &Request, context: &mut Context<'_>) -> About {
 pub fn start(tagged: Tagged, context: &mut Context<'_>) -> Start {
     let Tagged { tag, command } = tagged;
     match command {
-        Request::Capability => {
-            let capabilities = capabilities(context.config);
-            response::capability(context.client.out.writer(), &capabilities);
-            Start::Done(Reply::ok("Capability completed."))
-        }
-        Request::Noop => Start::DoneAfterLook(Reply::ok("NOOP completed.")),
-        Request::Check => Start::DoneAfterLook(Reply::ok("Check completed.")),
-        Request::Logout => {
-            context.client.deselect(context.mailboxes, context.now);
-            response::bye(context.client.out.writer(), None, "Logging out.");
-            context.client.imap.set_state(State::Logout);
-            Start::Done(Reply::ok("Logout completed."))
-        }
-        Request::Id(_) => {
-            let fields = [("name", "Roost"), ("version", env!("CARGO_PKG_VERSION"))];
-            response::id(context.client.out.writer(), &fields);
-            Start::Done(Reply::ok("ID completed."))
-        }
-        Request::Enable(extensions) => Start::Done(enable(&extensions, context)),
-        Request::Namespace => {
-            let dialect = context.client.imap.dialect();
-            response::namespace(context.client.out.writer(), dialect);
-            Start::Done(Reply::ok("Namespace completed."))
-        }
+        Request::Capability => capability::capability(context),
+        Request::Noop => noop::noop(),
+        Request::Check => noop::check(),
+        Request::Logout => logout::logout(context),
+        Request::Id(_) => id::id(context),
+        Request::Enable(extensions) => Start::Done(enable::enable(&extensions, context)),
+        Request::Namespace => namespace::namespace(context),
         Request::StartTls | Request::Authenticate { .. } | Request::Login { .. } => {
             Start::Done(Reply::bad("Already logged in."))
         }
         Request::Select(select) => select::start(select, context),
-        Request::Close => select::close(context),
-        Request::Unselect => {
-            context.client.deselect(context.mailboxes, context.now);
-            Start::Done(Reply::ok("Unselect completed."))
-        }
+        Request::Close => close::close(context),
+        Request::Unselect => close::unselect(context),
         Request::Create {
             mailbox,
             special_use,
         } => create::create(mailbox, special_use, context),
-        Request::Delete(mailbox) => create::delete(mailbox, context),
-        Request::Rename { from, to } => create::rename(from, to, context),
-        Request::Subscribe(mailbox) => create::subscribe(mailbox, true, context),
-        Request::Unsubscribe(mailbox) => create::subscribe(mailbox, false, context),
+        Request::Delete(mailbox) => delete::delete(mailbox, context),
+        Request::Rename { from, to } => rename::rename(from, to, context),
+        Request::Subscribe(mailbox) => subscribe::subscribe(mailbox, true, context),
+        Request::Unsubscribe(mailbox) => subscribe::subscribe(mailbox, false, context),
         Request::List(list) => list::list(list, context),
         Request::Lsub(pattern) => list::lsub(pattern, context),
         Request::Status { mailbox, items } => status::start(mailbox, items, context),
@@ -200,54 +189,6 @@ pub fn start(tagged: Tagged, context: &mut Context<'_>) -> Start {
         Request::Copy(copy) => copy::start(copy, false, context),
         Request::Move(copy) => copy::start(copy, true, context),
     }
-}
-
-/// What this server can do, after login.
-pub fn capabilities(config: &Config) -> String {
-    response::capabilities(Stage::LoggedIn, Some(config.append_limit))
-}
-
-/// ENABLE (RFC 5161 3.1)
-fn enable(extensions: &[Extension], context: &mut Context<'_>) -> Reply {
-    let before = context.client.manner();
-    // ENABLED tells all extensions that were asked for, those that were already on too, because a
-    // client takes an extension that is missing there for refused.
-    let mut enabled = Vec::new();
-    for &extension in extensions {
-        context.client.imap.enable(extension);
-        if !enabled.contains(&extension) {
-            enabled.push(extension);
-        }
-    }
-    response::enabled(context.client.out.writer(), &enabled);
-    if context.client.manner().condstore && !before.condstore {
-        tell_highest_modseq(context);
-    }
-    Reply::ok("Enabled.")
-}
-
-/// The first command that says it knows CONDSTORE switches it on (RFC 7162 3.1).
-fn use_condstore(context: &mut Context<'_>) {
-    if !context.client.manner().condstore {
-        context.client.condstore = true;
-        tell_highest_modseq(context);
-    }
-}
-
-/// `* OK [HIGHESTMODSEQ n]`, for a client that switches CONDSTORE on with a mailbox selected
-/// (RFC 7162 3.1.2.1).
-fn tell_highest_modseq(context: &mut Context<'_>) {
-    let id = context.client.id;
-    let Some(mailbox) = selected_mailbox(context) else {
-        return;
-    };
-    let code = Code::HighestModSeq(mailbox.highest_modseq(id));
-    response::untagged(
-        context.client.out.writer(),
-        response::Status::Ok,
-        Some(code),
-        "Highest",
-    );
 }
 
 /// Tells the log of a message that cannot be read.

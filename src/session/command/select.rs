@@ -1,7 +1,6 @@
-//! SELECT, EXAMINE, CLOSE (RFC 9051 6.3.2, 6.3.3, 6.4.1) with CONDSTORE and QRESYNC (RFC 7162
-//! 3.2.5).
+//! SELECT and EXAMINE (RFC 9051 6.3.2, 6.3.3) with CONDSTORE and QRESYNC (RFC 7162 3.2.5).
 
-use super::{Command, Context, Progress, Start, expunge};
+use super::{Command, Context, Progress, Start};
 use crate::imap::command::{Qresync, Select as Request};
 use crate::imap::connection::State;
 use crate::imap::list::Attributes;
@@ -318,17 +317,6 @@ fn write_changes(
         }
     }
     None
-}
-
-/// CLOSE: EXPUNGE without telling (RFC 9051 6.4.1).
-pub fn close(context: &mut Context<'_>) -> Start {
-    match context.client.selected {
-        Some(selected) if !selected.read_only => expunge::close(),
-        _ => {
-            context.client.deselect(context.mailboxes, context.now);
-            Start::Done(Reply::ok("Close completed."))
-        }
-    }
 }
 
 const CHECK_EVERY: u32 = 256;

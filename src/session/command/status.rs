@@ -3,7 +3,8 @@
 //! A mailbox that nobody has open costs a look at its index's header and two `stat`; only if that
 //! is out of date it is opened and brought up to date.
 
-use super::{Command, Context, Progress, Start, use_condstore};
+use super::enable::use_condstore;
+use super::{Command, Context, Progress, Start};
 use crate::config::Config;
 use crate::imap::command::StatusItem;
 use crate::imap::mailbox::MailboxArgument;

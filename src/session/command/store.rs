@@ -5,9 +5,8 @@
 
 use std::time::SystemTime;
 
-use super::{
-    Command, Context, Progress, Start, refuse_read_only, uids_of, under_lock, use_condstore,
-};
+use super::enable::use_condstore;
+use super::{Command, Context, Progress, Start, refuse_read_only, uids_of, under_lock};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
 use crate::mail::{Flags, NamedFlags, Ranges, System, Uid};

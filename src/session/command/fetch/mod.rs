@@ -11,9 +11,8 @@ use std::time::SystemTime;
 
 use item::MessageFacts;
 
-use super::{
-    Command, Context, Progress, Start, report_unread, selected_mailbox, uids_of, use_condstore,
-};
+use super::enable::use_condstore;
+use super::{Command, Context, Progress, Start, report_unread, selected_mailbox, uids_of};
 use crate::imap::fetch::{Fetch as Request, FetchItem, FetchLine};
 use crate::imap::response;
 use crate::log::ONCE;

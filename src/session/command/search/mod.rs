@@ -8,7 +8,8 @@ mod compile;
 
 use compile::compile;
 
-use super::{Command, Context, Progress, Start, report_unread, use_condstore};
+use super::enable::use_condstore;
+use super::{Command, Context, Progress, Start, report_unread};
 use crate::imap::command::Tag;
 use crate::imap::response::{self, Found};
 use crate::imap::search::{Search as Request, SearchReturn};

@@ -1,0 +1,12 @@
+//! NOOP and CHECK (RFC 9051 6.1.2, RFC 3501 6.4.1).
+
+use super::Start;
+use crate::session::reply::Reply;
+
+pub fn noop() -> Start {
+    Start::DoneAfterLook(Reply::ok("NOOP completed."))
+}
+
+pub fn check() -> Start {
+    Start::DoneAfterLook(Reply::ok("Check completed."))
+}
