@@ -21,6 +21,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagged {
     pub tag: Tag,
+    /// The command's name in capitals, without UID.
+    pub name: &'static str,
     pub command: Command,
 }
 
@@ -48,11 +50,7 @@ pub enum Command {
     /// The extensions that are known here.  Others are ignored (RFC 5161 3.1).
     Enable(Vec<Extension>),
     Select(Select),
-    Create {
-        mailbox: MailboxArgument,
-        /// An unknown use is answered `NO [USEATTR]` (RFC 6154 3).
-        special_use: Result<Vec<SpecialUse>, UnknownUse>,
-    },
+    Create(Create),
     Delete(MailboxArgument),
     Rename {
         from: MailboxArgument,
@@ -84,6 +82,14 @@ pub enum Command {
 
 /// Names and values (RFC 2971 3.1).
 pub type IdFields = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// The arguments of CREATE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    pub mailbox: MailboxArgument,
+    /// An unknown use is answered `NO [USEATTR]` (RFC 6154 3).
+    pub special_use: Result<Vec<SpecialUse>, UnknownUse>,
+}
 
 /// The arguments of COPY and MOVE.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +150,10 @@ pub struct Name {
 }
 
 impl Name {
+    pub fn as_str(&self) -> &'static str {
+        self.row.name
+    }
+
     /// APPEND, whose arguments `append` reads.
     pub fn is_append(&self) -> bool {
         matches!(self.row.arguments, Arguments::Append)
@@ -198,7 +208,9 @@ static COMMANDS: [Row; 31] = {
         uid_too("COPY", |r, uid, names| {
             r.copy(uid, names).map(Command::Copy)
         }),
-        reads("CREATE", AfterLogin, |r, _, names| r.create(names)),
+        reads("CREATE", AfterLogin, |r, _, names| {
+            r.create(names).map(Command::Create)
+        }),
         reads("DELETE", AfterLogin, |r, _, names| {
             r.mailbox(names).map(Command::Delete)
         }),
@@ -429,7 +441,7 @@ impl Reader<'_> {
 
     /// create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"] (RFC
     /// 6154 6)
-    fn create(&mut self, dialect: Dialect<'_>) -> Parsed<Command> {
+    fn create(&mut self, dialect: Dialect<'_>) -> Parsed<Create> {
         let mailbox = self.mailbox(dialect)?;
         let mut special_use = Ok(Vec::new());
         if !self.is_at_end() {
@@ -442,7 +454,7 @@ impl Reader<'_> {
                 reader.list(|reader| reader.use_attr(&mut special_use))
             })?;
         }
-        Ok(Command::Create {
+        Ok(Create {
             mailbox,
             special_use,
         })

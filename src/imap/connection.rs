@@ -313,9 +313,9 @@ impl Connection {
                     self.looked_ahead = 0;
                     self.framer.finish();
                     return Some(match (tag, command) {
-                        (Some(tag), Ok(command)) => {
+                        (Some(tag), Ok((name, command))) => {
                             self.count_good();
-                            Event::Command(Tagged { tag, command })
+                            Event::Command(Tagged { tag, name, command })
                         }
                         (tag, Err(text)) => self.bad(tag, text),
                         (None, Ok(_)) => self.bad(None, NO_TAG),
@@ -336,8 +336,8 @@ impl Connection {
         }
     }
 
-    /// The command that has come whole, or what is wrong with it.
-    fn parse(&self) -> (Option<Tag>, Result<Command, &'static str>) {
+    /// The command that has come whole, and its name, or what is wrong with it.
+    fn parse(&self) -> (Option<Tag>, Result<(&'static str, Command), &'static str>) {
         let mut reader = Reader::new(self.framer.text());
         let (tag, name) = parse_name(&mut reader);
         let command = name.map_err(bad_text).and_then(|name| {
@@ -351,7 +351,7 @@ impl Connection {
             }
             let command = parse_arguments(name, &mut reader, self.dialect()).map_err(bad_text)?;
             self.permit_arguments(&command)?;
-            Ok(command)
+            Ok((name.as_str(), command))
         });
         (tag, command)
     }

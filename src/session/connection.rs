@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Standing;
-use super::command::{self, Command, Context, Progress, Start};
+use super::command::{self, Begun, Command, Context, Progress, Start};
 use super::counters::{ClientCounters, Departure};
 use super::reply::{self, About, Reply, ReplyCode};
 use super::view::{self, Manner, Tell};
 use crate::config::Config;
-use crate::imap::command::{Command as Request, Extension, Tag};
+use crate::imap::command::{Extension, Tag};
 use crate::imap::connection::{Bad, State};
 use crate::imap::response::{self, Code, Status};
 use crate::imap::{self, Event};
@@ -400,32 +400,9 @@ fn hear(context: &mut Context<'_>) {
 
 /// Acts on an event between commands.
 fn begin(event: Event, mut context: Context<'_>) -> Stage {
-    let (tag, about, start, tell) = match event {
-        Event::Command(tagged) => {
-            context.client.counters.commands += 1;
-            if !matches!(tagged.command, Request::Fetch(_)) {
-                context.client.memo = None;
-                context.mailboxes.expanded = None;
-            }
-            let tell = command::tell(&tagged.command);
-            let about = command::about(&tagged.command, &mut context);
-            (
-                tagged.tag.clone(),
-                about,
-                command::start(tagged, &mut context),
-                tell,
-            )
-        }
-        Event::Append(tag, append) => {
-            context.client.counters.commands += 1;
-            let about = About {
-                command: "APPEND",
-                mailbox: append.mailbox.as_ref().ok().cloned(),
-                new_name: None,
-            };
-            let start = command::append::start(append, &mut context);
-            (tag, about, start, Tell::All)
-        }
+    let begun = match event {
+        Event::Command(tagged) => command::begin(tagged, &mut context),
+        Event::Append(tag, append) => command::begin_append(tag, append, &mut context),
         Event::Bad(bad) => return after_bad(&bad, context.client),
         // These belong to a command that is running.
         Event::AppendData
@@ -435,6 +412,13 @@ fn begin(event: Event, mut context: Context<'_>) -> Stage {
         | Event::Cancelled
         | Event::Done => return Stage::Ready,
     };
+    context.client.counters.commands += 1;
+    let Begun {
+        tag,
+        about,
+        tell,
+        start,
+    } = begun;
     match start {
         Start::Running(command) => Stage::Running(Running {
             tag,

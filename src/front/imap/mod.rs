@@ -149,7 +149,7 @@ impl ImapClient {
 
     fn handle_event(&mut self, event: Event, now: Now) -> Option<Step> {
         match event {
-            Event::Command(Tagged { tag, command }) => {
+            Event::Command(Tagged { tag, command, .. }) => {
                 self.commands = self.commands.saturating_add(1);
                 if self.commands > MAX_COMMANDS {
                     self.say_bye("Too many commands", "Too many commands before login.");

@@ -162,10 +162,10 @@ fn mailbox_commands_take_any_astring() {
         ),
         (
             "CREATE owatagusiam/",
-            Command::Create {
+            Command::Create(Create {
                 mailbox: name("owatagusiam"),
                 special_use: Ok(vec![]),
-            },
+            }),
         ),
         (
             "COPY 2:4 MEETING",
@@ -215,10 +215,10 @@ fn mailbox_commands_take_any_astring() {
 #[test]
 fn create_takes_special_uses() {
     let create = |special_use| {
-        Ok(Command::Create {
+        Ok(Command::Create(Create {
             mailbox: name("x"),
             special_use,
-        })
+        }))
     };
     assert_eq!(
         read("CREATE x (USE (\\Drafts \\sent \\Sent))"),

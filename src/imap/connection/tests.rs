@@ -52,7 +52,7 @@ impl Talk {
             format!("refused {size}")
         };
         let note = match event {
-            Event::Command(Tagged { tag, command }) => {
+            Event::Command(Tagged { tag, command, .. }) => {
                 match &command {
                     Command::Idle => self.connection.start_idle(&tag, &mut self.out),
                     Command::Authenticate { initial: None, .. } => {

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::imap::response::{self, Stage};
 use crate::session::reply::Reply;
 
-pub fn capability(context: &mut Context<'_>) -> Start {
+pub fn start(context: &mut Context<'_>) -> Start {
     let capabilities = capabilities(context.config);
     response::capability(context.client.out.writer(), &capabilities);
     Start::Done(Reply::ok("Capability completed."))

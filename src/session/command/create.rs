@@ -1,31 +1,23 @@
 //! CREATE (RFC 9051 6.3.4, RFC 6154, RFC 8474 4.1).
 
 use super::{Context, Start};
-use crate::imap::command::UnknownUse;
-use crate::imap::mailbox::MailboxArgument;
+use crate::imap::command::{Create, UnknownUse};
 use crate::imap::response::Code;
-use crate::mail::{MailboxName, SpecialUse};
+use crate::mail::MailboxName;
 use crate::maildir::tree::TreeError;
 use crate::session::reply::{Reply, ReplyCode};
 use crate::store::OpenError;
 use crate::store::mailbox::Effort;
 
-pub fn create(
-    mailbox: MailboxArgument,
-    special_use: Result<Vec<SpecialUse>, UnknownUse>,
-    context: &mut Context<'_>,
-) -> Start {
-    Start::Done(try_create(mailbox, special_use, context).unwrap_or_else(|reply| reply))
+pub fn start(create: Create, context: &mut Context<'_>) -> Start {
+    Start::Done(try_create(create, context).unwrap_or_else(|reply| reply))
 }
 
-fn try_create(
-    mailbox: MailboxArgument,
-    special_use: Result<Vec<SpecialUse>, UnknownUse>,
-    context: &mut Context<'_>,
-) -> Result<Reply, Reply> {
-    let name = mailbox?;
+fn try_create(create: Create, context: &mut Context<'_>) -> Result<Reply, Reply> {
+    let name = create.mailbox?;
+    let roles = create.special_use;
     let roles =
-        special_use.map_err(|UnknownUse| Reply::no("Unknown special use.").code(Code::UseAttr))?;
+        roles.map_err(|UnknownUse| Reply::no("Unknown special use.").code(Code::UseAttr))?;
     let now = context.now;
     context.mailboxes.create(&name, &roles, now)?;
     let id = mailbox_id(&name, context)?;

@@ -7,7 +7,7 @@ use crate::log::ONCE;
 use crate::maildir::disk::report;
 use crate::session::reply::Reply;
 
-pub fn delete(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {
+pub fn start(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {
     match try_delete(mailbox, context) {
         Ok(()) => Start::Running(Box::new(Delete)),
         Err(reply) => Start::Done(reply),

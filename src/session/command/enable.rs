@@ -1,11 +1,11 @@
 //! ENABLE (RFC 5161 3.1), and how CONDSTORE is switched on by other commands (RFC 7162 3.1).
 
-use super::{Context, selected_mailbox};
+use super::{Context, Start, selected_mailbox};
 use crate::imap::command::Extension;
 use crate::imap::response::{self, Code, Status};
 use crate::session::reply::Reply;
 
-pub fn enable(extensions: &[Extension], context: &mut Context<'_>) -> Reply {
+pub fn start(extensions: &[Extension], context: &mut Context<'_>) -> Start {
     let before = context.client.manner();
     // ENABLED tells all extensions that were asked for, those that were already on too, because a
     // client takes an extension that is missing there for refused.
@@ -20,7 +20,7 @@ pub fn enable(extensions: &[Extension], context: &mut Context<'_>) -> Reply {
     if context.client.manner().condstore && !before.condstore {
         tell_highest_modseq(context);
     }
-    Reply::ok("Enabled.")
+    Start::Done(Reply::ok("Enabled."))
 }
 
 /// The first command that says it knows CONDSTORE switches it on (RFC 7162 3.1).

@@ -4,7 +4,7 @@ use super::{Context, Start};
 use crate::imap::response;
 use crate::session::reply::Reply;
 
-pub fn id(context: &mut Context<'_>) -> Start {
+pub fn start(context: &mut Context<'_>) -> Start {
     let fields = [("name", "Roost"), ("version", env!("CARGO_PKG_VERSION"))];
     response::id(context.client.out.writer(), &fields);
     Start::Done(Reply::ok("ID completed."))

@@ -5,7 +5,7 @@ use crate::imap::connection::State;
 use crate::imap::response;
 use crate::session::reply::Reply;
 
-pub fn logout(context: &mut Context<'_>) -> Start {
+pub fn start(context: &mut Context<'_>) -> Start {
     context.client.deselect(context.mailboxes, context.now);
     response::bye(context.client.out.writer(), None, "Logging out.");
     context.client.imap.set_state(State::Logout);

@@ -1,6 +1,7 @@
-//! The commands after login: what each may tell the client, and which function does it.
+//! The commands after login: each is a row of [`begin`] and a file.
 //!
-//! In which state a command is allowed is checked by `imap::Connection` before it comes here.
+//! A new command is a parser and a row in `imap/command.rs`, which says in which states it is
+//! allowed, and a file and a row here; the compiler asks for the second row.
 //!
 //! A command that cannot be long is done by its function at once.  One that can is a value whose
 //! `step` is called until it is done: it stops when its time slice is used up, when the client's
@@ -34,12 +35,13 @@ use super::connection::Client;
 use super::reply::{self, About, Reply};
 use super::view::Tell;
 use crate::config::Config;
-use crate::imap::command::{Command as Request, Tagged};
+use crate::imap::append::AppendStart;
+use crate::imap::command::{Command as Request, Tag, Tagged};
 use crate::imap::connection::Bad;
 use crate::imap::mailbox::MailboxArgument;
 use crate::imap::sequence::Set;
 use crate::log::ONCE;
-use crate::mail::{Ranges, Uid};
+use crate::mail::{MailboxName, Ranges, Uid};
 use crate::maildir::folder::{FolderError, MessageError};
 use crate::net::Now;
 use crate::store::mailbox::{Effort, Mailbox};
@@ -93,101 +95,122 @@ pub enum Start {
     Running(Box<dyn Command>),
 }
 
-/// What may be told while the command is in progress (RFC 3501 7.4.1, RFC 9051 7.5.1).
-pub fn tell(command: &Request) -> Tell {
-    match command {
-        Request::Fetch(fetch) if !fetch.uid => Tell::NoExpunge,
-        Request::Store(store) if !store.uid => Tell::NoExpunge,
-        Request::Search(search) if !search.uid => Tell::NoExpunge,
-        _ => Tell::All,
-    }
+/// A command that has begun.
+pub struct Begun {
+    pub tag: Tag,
+    pub about: About,
+    pub tell: Tell,
+    pub start: Start,
 }
 
-/// What the command is about: its mailbox, or the one that is selected.
-pub fn about(command: &Request, context: &mut Context<'_>) -> About {
-    let named = |command, mailbox: &MailboxArgument| {
-        let mailbox = mailbox.as_ref().ok().cloned();
-        (command, mailbox, None)
-    };
-    let mut of_selected = |command| {
-        let mailbox = selected_mailbox(context).map(|mailbox| mailbox.name.clone());
-        (command, mailbox, None)
-    };
-    let (command, mailbox, new_name) = match command {
-        Request::Select(select) if select.examine => named("EXAMINE", &select.mailbox),
-        Request::Select(select) => named("SELECT", &select.mailbox),
-        Request::Create { mailbox, .. } => named("CREATE", mailbox),
-        Request::Delete(mailbox) => named("DELETE", mailbox),
-        Request::Rename { from, to } => {
-            let (from, to) = (from.as_ref().ok().cloned(), to.as_ref().ok().cloned());
-            ("RENAME", from, to)
+/// Begins a command.  Each has a row: what it is about, what may be told while it is in progress,
+/// and what does it.
+pub fn begin(tagged: Tagged, context: &mut Context<'_>) -> Begun {
+    use Subject::{Nothing, Selected};
+    use Tell::All;
+    let Tagged { tag, name, command } = tagged;
+    if !matches!(command, Request::Fetch(_)) {
+        fetch::forget_texts(context);
+    }
+    // A command may leave it.
+    let selected = selected_mailbox(context).map(|mailbox| mailbox.name.clone());
+    let (subject, tell, start) = match command {
+        Request::Capability => (Nothing, All, capability::start(context)),
+        Request::Noop => (Selected, All, noop::noop()),
+        Request::Logout => (Nothing, All, logout::start(context)),
+        Request::Id(_) => (Nothing, All, id::start(context)),
+        Request::StartTls | Request::Authenticate { .. } | Request::Login { .. } => {
+            (Nothing, All, Start::Done(Reply::bad("Already logged in.")))
         }
-        Request::Subscribe(mailbox) => named("SUBSCRIBE", mailbox),
-        Request::Unsubscribe(mailbox) => named("UNSUBSCRIBE", mailbox),
-        Request::Status { mailbox, .. } => named("STATUS", mailbox),
-        Request::Copy(copy) => named("COPY", &copy.mailbox),
-        Request::Move(copy) => named("MOVE", &copy.mailbox),
-        Request::List(_) => ("LIST", None, None),
-        Request::Lsub(_) => ("LSUB", None, None),
-        Request::Noop => of_selected("NOOP"),
-        Request::Idle => of_selected("IDLE"),
-        Request::Check => of_selected("CHECK"),
-        Request::Close => of_selected("CLOSE"),
-        Request::Unselect => of_selected("UNSELECT"),
-        Request::Expunge { .. } => of_selected("EXPUNGE"),
-        Request::Search(_) => of_selected("SEARCH"),
-        Request::Fetch(_) => of_selected("FETCH"),
-        Request::Store(_) => of_selected("STORE"),
-        Request::Capability => ("CAPABILITY", None, None),
-        Request::Logout => ("LOGOUT", None, None),
-        Request::Id(_) => ("ID", None, None),
-        Request::StartTls => ("STARTTLS", None, None),
-        Request::Authenticate { .. } => ("AUTHENTICATE", None, None),
-        Request::Login { .. } => ("LOGIN", None, None),
-        Request::Enable(_) => ("ENABLE", None, None),
-        Request::Namespace => ("NAMESPACE", None, None),
+        Request::Enable(extensions) => (Nothing, All, enable::start(&extensions, context)),
+        Request::Select(select) => (of(&select.mailbox), All, select::start(select, context)),
+        Request::Create(create) => (of(&create.mailbox), All, create::start(create, context)),
+        Request::Delete(mailbox) => (of(&mailbox), All, delete::start(mailbox, context)),
+        Request::Rename { from, to } => {
+            (of_both(&from, &to), All, rename::start(from, to, context))
+        }
+        Request::Subscribe(mailbox) => (of(&mailbox), All, subscribe::subscribe(mailbox, context)),
+        Request::Unsubscribe(mailbox) => {
+            (of(&mailbox), All, subscribe::unsubscribe(mailbox, context))
+        }
+        Request::List(list) => (Nothing, All, list::list(list, context)),
+        Request::Lsub(pattern) => (Nothing, All, list::lsub(pattern, context)),
+        Request::Namespace => (Nothing, All, namespace::start(context)),
+        Request::Status { mailbox, items } => {
+            (of(&mailbox), All, status::start(mailbox, items, context))
+        }
+        Request::Idle => (Selected, All, idle::start(&tag, context)),
+        Request::Check => (Selected, All, noop::check()),
+        Request::Close => (Selected, All, close::close(context)),
+        Request::Unselect => (Selected, All, close::unselect(context)),
+        Request::Expunge { uids } => (Selected, All, expunge::start(uids, context)),
+        Request::Search(search) => (
+            Selected,
+            all_if(search.uid),
+            search::start(&tag, &search, context),
+        ),
+        Request::Fetch(fetch) => (Selected, all_if(fetch.uid), fetch::start(fetch, context)),
+        Request::Store(store) => (Selected, all_if(store.uid), store::start(store, context)),
+        Request::Copy(copy) => (of(&copy.mailbox), All, copy::start(copy, false, context)),
+        Request::Move(copy) => (of(&copy.mailbox), All, copy::start(copy, true, context)),
     };
-    About {
-        command,
+    let (mailbox, new_name) = match subject {
+        Nothing => (None, None),
+        Selected => (selected, None),
+        Subject::Mailbox(name) => (name, None),
+        Subject::Renaming(from, to) => (from, to),
+    };
+    let about = About {
+        command: name,
         mailbox,
         new_name,
+    };
+    Begun {
+        tag,
+        about,
+        tell,
+        start,
     }
 }
 
-pub fn start(tagged: Tagged, context: &mut Context<'_>) -> Start {
-    let Tagged { tag, command } = tagged;
-    match command {
-        Request::Capability => capability::capability(context),
-        Request::Noop => noop::noop(),
-        Request::Check => noop::check(),
-        Request::Logout => logout::logout(context),
-        Request::Id(_) => id::id(context),
-        Request::Enable(extensions) => Start::Done(enable::enable(&extensions, context)),
-        Request::Namespace => namespace::namespace(context),
-        Request::StartTls | Request::Authenticate { .. } | Request::Login { .. } => {
-            Start::Done(Reply::bad("Already logged in."))
-        }
-        Request::Select(select) => select::start(select, context),
-        Request::Close => close::close(context),
-        Request::Unselect => close::unselect(context),
-        Request::Create {
-            mailbox,
-            special_use,
-        } => create::create(mailbox, special_use, context),
-        Request::Delete(mailbox) => delete::delete(mailbox, context),
-        Request::Rename { from, to } => rename::rename(from, to, context),
-        Request::Subscribe(mailbox) => subscribe::subscribe(mailbox, true, context),
-        Request::Unsubscribe(mailbox) => subscribe::subscribe(mailbox, false, context),
-        Request::List(list) => list::list(list, context),
-        Request::Lsub(pattern) => list::lsub(pattern, context),
-        Request::Status { mailbox, items } => status::start(mailbox, items, context),
-        Request::Idle => idle::start(&tag, context),
-        Request::Expunge { uids } => expunge::start(uids, context),
-        Request::Search(search) => search::start(tag, &search, context),
-        Request::Fetch(fetch) => fetch::start(fetch, context),
-        Request::Store(store) => store::start(store, context),
-        Request::Copy(copy) => copy::start(copy, false, context),
-        Request::Move(copy) => copy::start(copy, true, context),
+/// Begins an APPEND, whose messages come while it runs.
+pub fn begin_append(tag: Tag, request: AppendStart, context: &mut Context<'_>) -> Begun {
+    Begun {
+        tag,
+        about: About {
+            command: "APPEND",
+            mailbox: request.mailbox.as_ref().ok().cloned(),
+            new_name: None,
+        },
+        tell: Tell::All,
+        start: append::start(request, context),
+    }
+}
+
+/// What a command is about.
+enum Subject {
+    Nothing,
+    /// The mailbox that is selected, if one is.
+    Selected,
+    /// The mailbox that it names; `None`: that is no name.
+    Mailbox(Option<MailboxName>),
+    Renaming(Option<MailboxName>, Option<MailboxName>),
+}
+
+fn of(mailbox: &MailboxArgument) -> Subject {
+    Subject::Mailbox(mailbox.as_ref().ok().cloned())
+}
+
+fn of_both(from: &MailboxArgument, to: &MailboxArgument) -> Subject {
+    Subject::Renaming(from.as_ref().ok().cloned(), to.as_ref().ok().cloned())
+}
+
+/// A client that uses sequence numbers must not hear meanwhile that they change (RFC 3501 7.4.1,
+/// RFC 9051 7.5.1).
+fn all_if(uid: bool) -> Tell {
+    match uid {
+        true => Tell::All,
+        false => Tell::NoExpunge,
     }
 }
 

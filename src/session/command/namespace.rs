@@ -4,7 +4,7 @@ use super::{Context, Start};
 use crate::imap::response;
 use crate::session::reply::Reply;
 
-pub fn namespace(context: &mut Context<'_>) -> Start {
+pub fn start(context: &mut Context<'_>) -> Start {
     let dialect = context.client.imap.dialect();
     response::namespace(context.client.out.writer(), dialect);
     Start::Done(Reply::ok("Namespace completed."))

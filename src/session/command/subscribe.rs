@@ -7,28 +7,36 @@ use crate::net::Now;
 use crate::session::reply::{self, Reply};
 use crate::store::{Mailboxes, OpenError};
 
-pub fn subscribe(mailbox: MailboxArgument, subscribe: bool, context: &mut Context<'_>) -> Start {
-    let done = if subscribe {
-        "Subscribe completed."
-    } else {
-        "Unsubscribe completed."
-    };
-    let subscribed = mailbox
+pub fn subscribe(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {
+    set_subscribed(mailbox, true, "Subscribe completed.", context)
+}
+
+pub fn unsubscribe(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {
+    set_subscribed(mailbox, false, "Unsubscribe completed.", context)
+}
+
+fn set_subscribed(
+    mailbox: MailboxArgument,
+    subscribed: bool,
+    done: &'static str,
+    context: &mut Context<'_>,
+) -> Start {
+    let set = mailbox
         .map_err(Reply::from)
-        .and_then(|name| try_subscribe(&name, subscribe, context.mailboxes, context.now));
-    Start::Done(match subscribed {
+        .and_then(|name| try_set(&name, subscribed, context.mailboxes, context.now));
+    Start::Done(match set {
         Ok(()) => Reply::ok(done),
         Err(reply) => reply,
     })
 }
 
-fn try_subscribe(
+fn try_set(
     name: &MailboxName,
-    subscribe: bool,
+    subscribed: bool,
     mailboxes: &mut Mailboxes,
     now: Now,
 ) -> Result<(), Reply> {
-    match mailboxes.subscribe(name, subscribe, now) {
+    match mailboxes.subscribe(name, subscribed, now) {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(reply::in_use(reply::SUBSCRIPTIONS_LOCK)),
         Err(error) => Err(OpenError::from(error).into()),

@@ -134,8 +134,8 @@ pub fn command(input: &[u8]) {
         };
         match &command {
             Command::Select(select) => mailbox(&select.mailbox, dialect),
-            Command::Create { mailbox: name, .. }
-            | Command::Delete(name)
+            Command::Create(create) => mailbox(&create.mailbox, dialect),
+            Command::Delete(name)
             | Command::Subscribe(name)
             | Command::Unsubscribe(name)
             | Command::Status { mailbox: name, .. } => mailbox(name, dialect),

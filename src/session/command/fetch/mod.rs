@@ -65,6 +65,12 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     }))
 }
 
+/// The next command is no FETCH, so texts are not kept for it.
+pub fn forget_texts(context: &mut Context<'_>) {
+    context.client.memo = None;
+    context.mailboxes.expanded = None;
+}
+
 /// `* VANISHED (EARLIER)`: what has gone of the UIDs asked for since that modseq.
 fn tell_vanished(request: &Request, uids: &Ranges, context: &mut Context<'_>) {
     let since = request.changed_since.unwrap_or(0);

@@ -23,7 +23,7 @@ use crate::store::query::{AnswerSource, KnownMessage, Program};
 use crate::store::summary::Summary;
 use crate::store::text::Text;
 
-pub fn start(tag: Tag, request: &Request, context: &mut Context<'_>) -> Start {
+pub fn start(tag: &Tag, request: &Request, context: &mut Context<'_>) -> Start {
     let Some(selected) = context.client.selected else {
         return Start::Done(reply::deselected());
     };
@@ -47,7 +47,7 @@ pub fn start(tag: Tag, request: &Request, context: &mut Context<'_>) -> Start {
     };
     let rev2 = context.client.manner().rev2;
     Start::Running(Box::new(Search {
-        tag,
+        tag: tag.clone(),
         uid: request.uid,
         returns: request.returns.or(rev2.then_some(all)),
         tells_modseq: request.key.has_modseq(),
