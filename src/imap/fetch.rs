@@ -22,18 +22,11 @@ pub struct Fetch {
 /// fetch-att
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FetchItem {
-    Uid,
-    Flags,
-    InternalDate,
-    Rfc822Size,
-    ModSeq,
+    Fact(Fact),
     Envelope,
     /// `BODY` without a section: BODYSTRUCTURE without extension data.
     Body,
     BodyStructure,
-    SaveDate,
-    EmailId,
-    ThreadId,
     /// `BODY[section]<partial>`, and the RFC822 family, which is only another spelling.
     Section(SectionItem),
     /// `BINARY[part]<partial>` (RFC 3516)
@@ -45,6 +38,19 @@ pub enum FetchItem {
     BinarySize {
         part: Vec<u32>,
     },
+}
+
+/// A fetch-att that asks for a fact about the message, and not for what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fact {
+    Uid,
+    Flags,
+    InternalDate,
+    Rfc822Size,
+    ModSeq,
+    SaveDate,
+    EmailId,
+    ThreadId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -96,8 +102,19 @@ impl FetchItem {
     pub fn sets_seen(&self) -> bool {
         match self {
             FetchItem::Section(SectionItem { peek, .. }) | FetchItem::Binary { peek, .. } => !peek,
-            _ => false,
+            FetchItem::Fact(_)
+            | FetchItem::Envelope
+            | FetchItem::Body
+            | FetchItem::BodyStructure
+            | FetchItem::BinarySize { .. } => false,
         }
+    }
+
+    pub fn as_fact(&self) -> Option<Fact> {
+        if let FetchItem::Fact(fact) = self {
+            return Some(*fact);
+        }
+        None
     }
 }
 
@@ -108,7 +125,7 @@ impl Reader<'_> {
         let set = self.set()?;
         self.space()?;
         let mut items = if uid {
-            vec![FetchItem::Uid]
+            vec![FetchItem::Fact(Fact::Uid)]
         } else {
             Vec::new()
         };
@@ -160,7 +177,7 @@ impl Reader<'_> {
             return fail("VANISHED needs UID FETCH with CHANGEDSINCE");
         }
         if fetch.changed_since.is_some() {
-            fetch.items.push(FetchItem::ModSeq);
+            fetch.items.push(FetchItem::Fact(Fact::ModSeq));
         }
         Ok(())
     }
@@ -168,16 +185,16 @@ impl Reader<'_> {
     /// fetch-att, whose first word has been read
     fn fetch_att(&mut self, word: &str) -> Parsed<FetchItem> {
         Ok(match word {
-            "UID" => FetchItem::Uid,
-            "FLAGS" => FetchItem::Flags,
-            "INTERNALDATE" => FetchItem::InternalDate,
-            "RFC822.SIZE" => FetchItem::Rfc822Size,
-            "MODSEQ" => FetchItem::ModSeq,
+            "UID" => FetchItem::Fact(Fact::Uid),
+            "FLAGS" => FetchItem::Fact(Fact::Flags),
+            "INTERNALDATE" => FetchItem::Fact(Fact::InternalDate),
+            "RFC822.SIZE" => FetchItem::Fact(Fact::Rfc822Size),
+            "MODSEQ" => FetchItem::Fact(Fact::ModSeq),
             "ENVELOPE" => FetchItem::Envelope,
             "BODYSTRUCTURE" => FetchItem::BodyStructure,
-            "SAVEDATE" => FetchItem::SaveDate,
-            "EMAILID" => FetchItem::EmailId,
-            "THREADID" => FetchItem::ThreadId,
+            "SAVEDATE" => FetchItem::Fact(Fact::SaveDate),
+            "EMAILID" => FetchItem::Fact(Fact::EmailId),
+            "THREADID" => FetchItem::Fact(Fact::ThreadId),
             "RFC822" => rfc822(Spelling::Rfc822, SectionText::Whole, false),
             "RFC822.HEADER" => rfc822(Spelling::Rfc822Header, SectionText::Header, true),
             "RFC822.TEXT" => rfc822(Spelling::Rfc822Text, SectionText::Text, false),
@@ -279,9 +296,9 @@ impl Reader<'_> {
 
 fn fetch_macro(word: &str) -> Option<&'static [FetchItem]> {
     const FULL: &[FetchItem] = &[
-        FetchItem::Flags,
-        FetchItem::InternalDate,
-        FetchItem::Rfc822Size,
+        FetchItem::Fact(Fact::Flags),
+        FetchItem::Fact(Fact::InternalDate),
+        FetchItem::Fact(Fact::Rfc822Size),
         FetchItem::Envelope,
         FetchItem::Body,
     ];

@@ -39,17 +39,17 @@ fn fields(names: &[&str], not: bool) -> SectionText {
 #[test]
 fn every_item_is_read() {
     for (text, expected) in [
-        ("UID", FetchItem::Uid),
-        ("flags", FetchItem::Flags),
-        ("INTERNALDATE", FetchItem::InternalDate),
-        ("RFC822.SIZE", FetchItem::Rfc822Size),
-        ("MODSEQ", FetchItem::ModSeq),
+        ("UID", FetchItem::Fact(Fact::Uid)),
+        ("flags", FetchItem::Fact(Fact::Flags)),
+        ("INTERNALDATE", FetchItem::Fact(Fact::InternalDate)),
+        ("RFC822.SIZE", FetchItem::Fact(Fact::Rfc822Size)),
+        ("MODSEQ", FetchItem::Fact(Fact::ModSeq)),
         ("ENVELOPE", FetchItem::Envelope),
         ("BODY", FetchItem::Body),
         ("BODYSTRUCTURE", FetchItem::BodyStructure),
-        ("SAVEDATE", FetchItem::SaveDate),
-        ("EMAILID", FetchItem::EmailId),
-        ("THREADID", FetchItem::ThreadId),
+        ("SAVEDATE", FetchItem::Fact(Fact::SaveDate)),
+        ("EMAILID", FetchItem::Fact(Fact::EmailId)),
+        ("THREADID", FetchItem::Fact(Fact::ThreadId)),
         (
             "RFC822",
             rfc822(Spelling::Rfc822, SectionText::Whole, false),
@@ -124,28 +124,30 @@ fn every_section_is_read() {
 
 #[test]
 fn macros_are_written_out() {
-    use FetchItem::*;
+    use Fact::{Flags, InternalDate, Rfc822Size};
     let items = |text| read(text, false).unwrap().items;
-    assert_eq!(items("1 FAST"), [Flags, InternalDate, Rfc822Size]);
-    assert_eq!(items("1 all"), [Flags, InternalDate, Rfc822Size, Envelope]);
-    assert_eq!(
-        items("1 FULL"),
-        [Flags, InternalDate, Rfc822Size, Envelope, Body]
-    );
+    let fast = [Flags, InternalDate, Rfc822Size].map(FetchItem::Fact);
+    let all = [&fast[..], &[FetchItem::Envelope]].concat();
+    let full = [&all[..], &[FetchItem::Body]].concat();
+    assert_eq!(items("1 FAST"), fast);
+    assert_eq!(items("1 all"), all);
+    assert_eq!(items("1 FULL"), full);
     assert!(read("1 (FAST)", false).is_err());
 }
 
 #[test]
 fn uid_and_modseq_are_there_where_the_rfcs_want_them() {
-    use FetchItem::*;
-    assert_eq!(read("1 (FLAGS FLAGS)", true).unwrap().items, [Uid, Flags]);
-    assert_eq!(read("1 (FLAGS UID)", true).unwrap().items, [Uid, Flags]);
-    assert_eq!(read("1 (FLAGS UID)", false).unwrap().items, [Flags, Uid]);
+    use Fact::{Flags, ModSeq, Uid};
+    let items = |text, uid| read(text, uid).unwrap().items;
+    let facts = |facts: &[Fact]| Vec::from_iter(facts.iter().copied().map(FetchItem::Fact));
+    assert_eq!(items("1 (FLAGS FLAGS)", true), facts(&[Uid, Flags]));
+    assert_eq!(items("1 (FLAGS UID)", true), facts(&[Uid, Flags]));
+    assert_eq!(items("1 (FLAGS UID)", false), facts(&[Flags, Uid]));
     let fetch = read("1:* (FLAGS) (CHANGEDSINCE 12345 VANISHED)", true).unwrap();
-    assert_eq!(fetch.items, [Uid, Flags, ModSeq]);
+    assert_eq!(fetch.items, facts(&[Uid, Flags, ModSeq]));
     assert_eq!((fetch.changed_since, fetch.vanished), (Some(12345), true));
     let fetch = read("$ MODSEQ (CHANGEDSINCE 0)", false).unwrap();
-    assert_eq!(fetch.items, [ModSeq]);
+    assert_eq!(fetch.items, facts(&[ModSeq]));
     assert_eq!(fetch.set, Set::Saved);
 }
 

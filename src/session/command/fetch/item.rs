@@ -1,7 +1,7 @@
 //! One item of a FETCH response.
 
 use super::{Current, Stop};
-use crate::imap::fetch::{FetchItem, FetchLine, Partial, Section, SectionItem, SectionText};
+use crate::imap::fetch::{Fact, FetchItem, FetchLine, Partial, Section, SectionItem, SectionText};
 use crate::imap::response::Code;
 use crate::mail::{DateTime, Uid};
 use crate::maildir::disk::dir::DiskResult;
@@ -40,7 +40,32 @@ pub fn is_partial(item: &FetchItem) -> bool {
     match item {
         FetchItem::Section(item) => item.partial.is_some(),
         FetchItem::Binary { partial, .. } => partial.is_some(),
-        _ => false,
+        FetchItem::Fact(_)
+        | FetchItem::Envelope
+        | FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::BinarySize { .. } => false,
+    }
+}
+
+/// What has to be done before the folder's table knows a fact of every message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LearnedBy {
+    /// It does.
+    Listing,
+    /// The file is asked for its dates.
+    Stat,
+    /// The octets are counted, unless the file's name says how many there are.
+    Size,
+}
+
+pub fn learned_by(fact: Fact) -> LearnedBy {
+    match fact {
+        Fact::Uid | Fact::Flags | Fact::ModSeq | Fact::EmailId | Fact::ThreadId => {
+            LearnedBy::Listing
+        }
+        Fact::InternalDate | Fact::SaveDate => LearnedBy::Stat,
+        Fact::Rfc822Size => LearnedBy::Size,
     }
 }
 
@@ -52,19 +77,20 @@ pub fn prepare_facts(
     over: &dyn Fn() -> bool,
 ) -> Result<(), Stop> {
     let folder = &mut mailbox.folder;
-    for item in items {
+    for fact in items.iter().filter_map(FetchItem::as_fact) {
         let message = folder.messages().get(index).ok_or(MessageError::Gone)?;
-        match item {
-            FetchItem::InternalDate | FetchItem::SaveDate
-                if message.internal_date().is_none() || message.save_date().is_none() =>
-            {
+        if MessageFacts::know(fact, message) {
+            continue;
+        }
+        match learned_by(fact) {
+            LearnedBy::Listing => {}
+            LearnedBy::Stat => {
                 folder.facts(index)?;
             }
-            FetchItem::Rfc822Size if message.virtual_size().is_none() => {
+            LearnedBy::Size => {
                 let size = folder.virtual_size(index, over)?;
                 size.ok_or(Stop::Wait(Progress::Again))?;
             }
-            _ => {}
         }
     }
     Ok(())
@@ -86,8 +112,8 @@ pub fn write(
         FetchItem::BinarySize { part } => {
             return write_binary_size(part, current, line, context).map(|()| None);
         }
-        FetchItem::Uid => line.uid(context.client.out.writer(), current.uid),
-        FetchItem::ThreadId => line.thread_id(context.client.out.writer(), None),
+        FetchItem::Fact(Fact::Uid) => line.uid(context.client.out.writer(), current.uid),
+        FetchItem::Fact(fact) => write_fact(*fact, current.uid, line, mailbox, context)?,
         FetchItem::Envelope => {
             let summary = current.summary.as_ref().ok_or(MessageError::Gone)?;
             line.envelope(context.client.out.writer(), &summary.envelope);
@@ -103,19 +129,13 @@ pub fn write(
             let text = text.as_ref().ok_or(MessageError::Gone)?;
             line.body_structure(context.client.out.writer(), extended, text);
         }
-        FetchItem::Flags
-        | FetchItem::ModSeq
-        | FetchItem::InternalDate
-        | FetchItem::SaveDate
-        | FetchItem::Rfc822Size
-        | FetchItem::EmailId => write_fact(item, current.uid, line, mailbox, context)?,
     }
     Ok(None)
 }
 
 /// What the folder's table says, which `prepare_facts` has completed.
 pub fn write_fact(
-    item: &FetchItem,
+    fact: Fact,
     uid: Uid,
     line: &mut FetchLine,
     mailbox: MailboxKey,
@@ -133,7 +153,7 @@ pub fn write_fact(
     let message = mailbox.folder.messages().get(index);
     let message = message.ok_or(MessageError::Gone)?;
     let facts = MessageFacts::new(&mailbox.folder, cursor, client.manner());
-    facts.write(item, index, message, line, client.out.writer());
+    facts.write(fact, index, message, line, client.out.writer());
     Ok(())
 }
 
@@ -155,35 +175,18 @@ impl<'m> MessageFacts<'m> {
         }
     }
 
-    /// Whether the table can answer such an item for messages that it knows everything about.
-    pub fn answer(item: &FetchItem) -> bool {
-        matches!(
-            item,
-            FetchItem::Uid
-                | FetchItem::Flags
-                | FetchItem::ModSeq
-                | FetchItem::InternalDate
-                | FetchItem::SaveDate
-                | FetchItem::Rfc822Size
-                | FetchItem::EmailId
-                | FetchItem::ThreadId
-        )
-    }
-
     /// Whether the table knows that of this message.
-    pub fn know(item: &FetchItem, message: &Message) -> bool {
-        match item {
-            FetchItem::InternalDate | FetchItem::SaveDate => {
-                message.internal_date().is_some() && message.save_date().is_some()
-            }
-            FetchItem::Rfc822Size => message.virtual_size().is_some(),
-            _ => true,
+    pub fn know(fact: Fact, message: &Message) -> bool {
+        match learned_by(fact) {
+            LearnedBy::Listing => true,
+            LearnedBy::Stat => message.internal_date().is_some() && message.save_date().is_some(),
+            LearnedBy::Size => message.virtual_size().is_some(),
         }
     }
 
     pub fn write(
         &self,
-        item: &FetchItem,
+        fact: Fact,
         index: usize,
         message: &Message,
         line: &mut FetchLine,
@@ -193,23 +196,21 @@ impl<'m> MessageFacts<'m> {
             seconds,
             zone_minutes: 0,
         };
-        match item {
-            FetchItem::Uid => line.uid(out, message.uid()),
-            FetchItem::Flags => {
+        match fact {
+            Fact::Uid => line.uid(out, message.uid()),
+            Fact::Flags => {
                 let recent = self.cursor.is_recent(message.uid()) && !self.rev2;
                 let name = |letter| self.names.get(letter);
                 line.flags(out, message.flags(), recent, name);
             }
-            FetchItem::ModSeq => line.modseq(out, message.modseq()),
-            FetchItem::InternalDate => {
+            Fact::ModSeq => line.modseq(out, message.modseq()),
+            Fact::InternalDate => {
                 line.internal_date(out, utc(message.internal_date().unwrap_or(0)));
             }
-            FetchItem::SaveDate => line.save_date(out, message.save_date().map(utc)),
-            FetchItem::Rfc822Size => line.rfc822_size(out, message.virtual_size().unwrap_or(0)),
-            FetchItem::EmailId => line.email_id(out, &self.folder.email_id(index)),
-            FetchItem::ThreadId => line.thread_id(out, None),
-            // The others are not in the table.
-            _ => {}
+            Fact::SaveDate => line.save_date(out, message.save_date().map(utc)),
+            Fact::Rfc822Size => line.rfc822_size(out, message.virtual_size().unwrap_or(0)),
+            Fact::EmailId => line.email_id(out, &self.folder.email_id(index)),
+            Fact::ThreadId => line.thread_id(out, None),
         }
     }
 }

@@ -9,11 +9,11 @@ mod item;
 
 use std::time::SystemTime;
 
-use item::MessageFacts;
+use item::{LearnedBy, MessageFacts};
 
 use super::enable::use_condstore;
 use super::{Command, Context, Progress, Start, report_unread, selected_mailbox, uids_of};
-use crate::imap::fetch::{Fetch as Request, FetchItem, FetchLine};
+use crate::imap::fetch::{Fact, Fetch as Request, FetchItem, FetchLine};
 use crate::imap::response;
 use crate::log::ONCE;
 use crate::mail::{Flags, Ranges, System, Uid};
@@ -32,7 +32,7 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     let Some(selected) = context.client.selected else {
         return Start::Done(reply::deselected());
     };
-    if request.changed_since.is_some() || request.items.contains(&FetchItem::ModSeq) {
+    if request.changed_since.is_some() || request.items.contains(&MODSEQ) {
         use_condstore(context);
     }
     let uids = match uids_of(&request.set, request.uid, context) {
@@ -50,10 +50,10 @@ pub fn start(request: Request, context: &mut Context<'_>) -> Start {
     Start::Running(Box::new(Fetch {
         mailbox: selected.mailbox,
         marks_seen,
-        tells_modseq: request.items.contains(&FetchItem::ModSeq),
+        tells_modseq: request.items.contains(&MODSEQ),
         modseq_told: 0,
         needs: Needs::of(&request.items),
-        from_table: !marks_seen && request.items.iter().all(MessageFacts::answer),
+        facts: facts_alone(&request.items),
         request,
         uids,
         walk: Walk::default(),
@@ -99,8 +99,8 @@ struct Fetch {
     /// The greatest one told.
     modseq_told: u64,
     needs: Needs,
-    /// The folder's table can answer all items.
-    from_table: bool,
+    /// The items, if they ask for facts alone, which the folder's table can answer.
+    facts: Option<Vec<Fact>>,
     uids: Ranges,
     walk: Walk,
     current: Option<Current>,
@@ -141,15 +141,19 @@ impl Needs {
                     needs.text = true;
                     needs.whole = true;
                 }
-                FetchItem::Rfc822Size => needs.size = true,
                 FetchItem::Section(_) | FetchItem::Binary { .. } | FetchItem::BinarySize { .. } => {
                     needs.text = true;
                 }
-                _ => {}
+                FetchItem::Fact(fact) => needs.size |= item::learned_by(*fact) == LearnedBy::Size,
             }
         }
         needs
     }
+}
+
+/// The items, if all of them are facts.
+fn facts_alone(items: &[FetchItem]) -> Option<Vec<Fact>> {
+    items.iter().map(FetchItem::as_fact).collect()
 }
 
 /// The message whose response is being written.
@@ -204,11 +208,14 @@ impl Fetch {
             if (context.over)() {
                 return Progress::Again;
             }
-            if self.from_table
-                && self.current.is_none()
-                && let Some(progress) = self.tell_from_table(context)
+            if self.current.is_none()
+                && let Some(facts) = self.facts.take()
             {
-                return progress;
+                let told = self.tell_from_table(&facts, context);
+                self.facts = Some(facts);
+                if let Some(progress) = told {
+                    return progress;
+                }
             }
             let Some(mut current) = self.current.take().or_else(|| self.next(context)) else {
                 return Progress::Done(self.done());
@@ -232,7 +239,7 @@ impl Fetch {
 
     /// Answers one message after the other as long as the table knows all that is asked; `None`: it
     /// does not know it of the next one.
-    fn tell_from_table(&mut self, context: &mut Context<'_>) -> Option<Progress> {
+    fn tell_from_table(&mut self, asked: &[Fact], context: &mut Context<'_>) -> Option<Progress> {
         let Context {
             client,
             mailboxes,
@@ -243,7 +250,6 @@ impl Fetch {
         let cursor = mailbox.cursor(client.id)?;
         let folder = &mailbox.folder;
         let facts = MessageFacts::new(folder, cursor, client.manner());
-        let items = &self.request.items;
         for told in 1u32.. {
             let before = self.walk;
             let next = cursor.next(folder.messages(), &self.uids, &mut self.walk);
@@ -253,14 +259,14 @@ impl Fetch {
             let message = counted.message;
             let since = self.request.changed_since;
             if since.is_none_or(|since| message.modseq() > since) {
-                if !items.iter().all(|item| MessageFacts::know(item, message)) {
+                if !asked.iter().all(|&fact| MessageFacts::know(fact, message)) {
                     self.walk = before;
                     return None;
                 }
                 let out = client.out.writer();
                 let mut line = FetchLine::begin(out, counted.number);
-                for item in items {
-                    facts.write(item, counted.index, message, &mut line, out);
+                for &fact in asked {
+                    facts.write(fact, counted.index, message, &mut line, out);
                 }
                 line.end(out);
                 if self.tells_modseq {
@@ -528,26 +534,20 @@ impl Fetch {
         {
             self.modseq_told = self.modseq_told.max(message.modseq());
         }
-        let asked = |item| self.request.items.contains(&item);
-        if current.marked_seen && !asked(FetchItem::Flags) {
-            self.add(FetchItem::Flags, &mut line, current, context);
+        let asked = |fact| self.request.items.contains(&FetchItem::Fact(fact));
+        if current.marked_seen && !asked(Fact::Flags) {
+            self.add(Fact::Flags, &mut line, current, context);
         }
         // A client that hears of a change hears of its modseq (RFC 7162 3.1).
-        if current.marked_seen && context.client.manner().condstore && !asked(FetchItem::ModSeq) {
-            self.add(FetchItem::ModSeq, &mut line, current, context);
+        if current.marked_seen && context.client.manner().condstore && !asked(Fact::ModSeq) {
+            self.add(Fact::ModSeq, &mut line, current, context);
         }
         line.end(context.client.out.writer());
     }
 
-    /// Adds an item that was not asked for.  If that fails, the response does without it.
-    fn add(
-        &self,
-        item: FetchItem,
-        line: &mut FetchLine,
-        current: &Current,
-        context: &mut Context<'_>,
-    ) {
-        let _ = item::write_fact(&item, current.uid, line, self.mailbox, context);
+    /// Adds a fact that was not asked for.  If that fails, the response does without it.
+    fn add(&self, fact: Fact, line: &mut FetchLine, current: &Current, context: &mut Context<'_>) {
+        let _ = item::write_fact(fact, current.uid, line, self.mailbox, context);
     }
 
     fn finish(&mut self, current: Current, context: &mut Context<'_>) {
@@ -613,6 +613,8 @@ impl From<MessageError> for Stop {
         Stop::Failed(error)
     }
 }
+
+const MODSEQ: FetchItem = FetchItem::Fact(Fact::ModSeq);
 
 /// How many messages are told of between two looks at the clock.
 const CHECK_EVERY: u32 = 256;
