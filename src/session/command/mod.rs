@@ -287,3 +287,6 @@ fn uids_of(set: &Set, uid: bool, context: &mut Context<'_>) -> Result<Ranges, Re
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

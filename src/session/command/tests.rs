@@ -1,0 +1,65 @@
+use crate::config::Config;
+use crate::imap::connection::{Connection, State};
+use crate::maildir::disk::dir::fault;
+use crate::maildir::disk::dir::scratch::Scratch;
+use crate::net::{Buffer, ConnectionId, Now, Run};
+use crate::session::{Greeting, Session};
+
+const EIO: i32 = 5;
+
+/// Clients of one user, by their numbers from 1 on.
+struct Talk {
+    session: Session,
+    /// Whether the time slice is used up.
+    over: bool,
+}
+
+impl Talk {
+    fn new(scratch: &Scratch, clients: usize, settings: &[&str]) -> Talk {
+        let mut config = Config::default();
+        config.set("mail.watch=no").unwrap();
+        for setting in settings {
+            config.set(setting).unwrap();
+        }
+        let root = scratch.path().to_owned();
+        let mut session = Session::new("alice", &config, root, Box::new(|| {})).unwrap();
+        for client in 1..=clients {
+            let connection = Connection::new(State::Authenticated, b'.');
+            let (id, now) = (ConnectionId(client), Now::read());
+            session.attach(id, "s", Greeting::PreAuth, connection, Buffer::new(), now);
+        }
+        Talk {
+            session,
+            over: false,
+        }
+    }
+
+    fn say(&mut self, client: usize, line: &str) -> String {
+        let (id, now, over) = (ConnectionId(client), Now::read(), self.over);
+        let session = &mut self.session;
+        session.handle_input(id, format!("{line}\r\n").as_bytes(), now);
+        while session.run(id, Now::read(), &|| over) == Run::Again {}
+        let output = session.output(id);
+        let said = String::from_utf8(output.pending().to_vec()).unwrap();
+        output.consume(output.len());
+        said
+    }
+}
+
+#[test]
+fn a_select_that_fails_takes_the_mailbox_from_nobody() {
+    let scratch = Scratch::new();
+    let mut talk = Talk::new(&scratch, 2, &[]);
+    assert!(talk.say(1, "a SELECT INBOX").contains("a OK"));
+    scratch.write("cur/1.host:2,", "Subject: x\n\nx\n");
+    fault::fail_call_at("getdents", 1, EIO);
+    let said = talk.say(2, "b SELECT INBOX");
+    fault::clear();
+    assert!(said.contains("b NO"), "{said}");
+    let said = talk.say(1, "c NOOP");
+    assert!(
+        said.contains("* 1 EXISTS") && said.ends_with("c OK NOOP completed.\r\n"),
+        "{said}"
+    );
+    assert!(!said.contains("CLOSED"), "{said}");
+}
