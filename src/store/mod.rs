@@ -9,6 +9,7 @@
 //! | file | what |
 //! |---|---|
 //! | `mailbox` | an open one, shared by all who listen to it |
+//! | `locked` | it under its lock: how messages in it are changed |
 //! | `cursor` | what one listener has not heard of it |
 //! | `deliver` | messages on their way into a mailbox |
 //! | `flags` | flags by name, and the letters that a folder has for them |
@@ -21,6 +22,7 @@ pub mod cursor;
 pub mod deliver;
 pub mod flags;
 pub mod given;
+pub mod locked;
 pub mod mailbox;
 pub mod query;
 pub mod summary;

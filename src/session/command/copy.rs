@@ -12,7 +12,7 @@ use crate::imap::response::{self, Code, Status};
 use crate::mail::{Flags, MailboxName, NamedFlags, Ranges, Uid};
 use crate::maildir::folder::save::{Batch, Commit, SaveError};
 use crate::maildir::folder::state::messages::Message;
-use crate::maildir::folder::{Folder, FolderError, MessageError, Step};
+use crate::maildir::folder::{MessageError, Step};
 use crate::net::Now;
 use crate::session::connection::Patience;
 use crate::session::counters::ClientCounters;
@@ -20,7 +20,8 @@ use crate::session::reply::{self, Reply, ReplyCode};
 use crate::store::cursor::{Walk, next_message};
 use crate::store::deliver::lose_if_gone;
 use crate::store::flags::{self, NewKeywords};
-use crate::store::mailbox::{Effort, Hold, Mailbox};
+use crate::store::locked::Locked;
+use crate::store::mailbox::{Effort, Hold};
 use crate::store::{MailboxKey, Mailboxes};
 
 pub fn start(request: Request, remove: bool, context: &mut Context<'_>) -> Start {
@@ -305,19 +306,17 @@ impl Copy {
             .mailboxes
             .get(self.source)
             .ok_or_else(reply::deselected)?;
-        if !source.folder.lock_to_act(context.now.time)? {
-            return Ok(Some(self.patience.locked()));
-        }
-        let counters = &mut context.client.counters;
-        let removed = self.remove_locked(source, counters, context.now.time, context.over);
-        let forced = source.folder.force_changes();
-        source.folder.unlock();
+        let (counters, over) = (&mut context.client.counters, context.over);
         // MOVE changes no flags here, so what it met is news to its client too.
-        source.distribute(None, context.now);
+        let removed = source.under_lock(None, context.now, |locked| {
+            self.remove_locked(locked, counters, over)
+        });
+        let Some(removed) = removed? else {
+            return Ok(Some(self.patience.locked()));
+        };
         if let Some(progress) = removed? {
             return Ok(progress);
         }
-        forced.map_err(FolderError::from)?;
         let reply = Reply::ok(if self.rename {
             "Rename completed."
         } else {
@@ -336,15 +335,15 @@ impl Copy {
     #[allow(clippy::option_option)]
     fn remove_locked(
         &mut self,
-        source: &mut Mailbox,
+        locked: &mut Locked<'_>,
         counters: &mut ClientCounters,
-        now: SystemTime,
         over: &dyn Fn() -> bool,
     ) -> Result<Option<Option<Progress>>, Reply> {
-        let modseq = source.folder.next_modseq(now)?;
+        let modseq = locked.modseq()?;
+        let folder = &mut locked.mailbox.folder;
         while let Some(&(uid, _, flags)) = self.moved.messages.get(self.moved.removed) {
-            if let Ok(index) = source.folder.index_of(Uid(uid)) {
-                match source.folder.remove_copied(index, flags, modseq) {
+            if let Ok(index) = folder.index_of(Uid(uid)) {
+                match folder.remove_copied(index, flags, modseq) {
                     Ok(true) => {
                         self.highest = Some(modseq);
                         counters.expunged += 1;
@@ -373,7 +372,7 @@ impl Copy {
         destination: MailboxKey,
         context: &mut Context<'_>,
     ) -> Result<Option<Progress>, Reply> {
-        let now = context.now.time;
+        let now = context.now;
         let Some((uid, copy, copied)) = self.moved.messages.get_mut(self.moved.removed) else {
             self.stage = Stage::Remove;
             return Ok(None);
@@ -390,22 +389,16 @@ impl Copy {
             .map_or(*copied, Message::flags);
         let added = flags::names_of(folder, current.without(*copied));
         let removed = flags::names_of(folder, copied.without(current));
-        let folder = &mut context
-            .mailboxes
-            .get(destination)
-            .ok_or_else(reply::deselected)?
-            .folder;
-        if !folder.lock_to_act(now)? {
+        let mailbox = context.mailboxes.get(destination);
+        let mailbox = mailbox.ok_or_else(reply::deselected)?;
+        let amended = mailbox.under_lock(None, now, |locked| {
+            amend_copy(locked, Uid(*copy), (&added, &removed), now.time)
+        });
+        let Some(amended) = amended? else {
             return Ok(Some(self.patience.locked()));
-        }
-        let amended = amend_copy(folder, Uid(*copy), (&added, &removed), now);
-        folder.unlock();
-        if let Some(mailbox) = context.mailboxes.get(destination) {
-            mailbox.distribute(None, context.now);
-        }
-        context
-            .mailboxes
-            .wake_listeners(destination, context.client.id);
+        };
+        let by = context.client.id;
+        context.mailboxes.wake_listeners(destination, by);
         amended?;
         *copied = current;
         self.moved.overtaken += 1;
@@ -443,14 +436,15 @@ impl Command for Copy {
 
 /// Gives a copy the flags that its original has got, and takes those that it has lost.
 fn amend_copy(
-    folder: &mut Folder,
+    locked: &mut Locked<'_>,
     uid: Uid,
     (added, removed): (&NamedFlags, &NamedFlags),
     now: SystemTime,
 ) -> Result<(), Reply> {
+    let modseq = locked.modseq()?;
+    let folder = &mut locked.mailbox.folder;
     let added = flags::to_letters(folder, added, NewKeywords::MadeIfPossible { held: 0 }, now)?;
     let removed = flags::to_letters(folder, removed, NewKeywords::LeftOut, now)?;
-    let modseq = folder.next_modseq(now)?;
     let Ok(index) = folder.index_of(uid) else {
         return Ok(());
     };

@@ -5,9 +5,10 @@ use crate::imap::response::Code;
 use crate::imap::sequence::Set;
 use crate::mail::{Ranges, System};
 use crate::maildir::folder::{MessageError, Step};
-use crate::session::connection::{Patience, look};
-use crate::session::reply::{self, Reply};
+use crate::session::connection::{Client, Patience, look};
+use crate::session::reply::Reply;
 use crate::store::cursor::{Walk, next_message};
+use crate::store::locked::Locked;
 use crate::store::mailbox::Effort;
 
 pub fn start(uids: Option<Set>, context: &mut Context<'_>) -> Start {
@@ -54,43 +55,33 @@ impl Expunge {
     }
 
     /// Removes messages until the time slice is used up.
-    fn slice(&mut self, context: &mut Context<'_>) -> Progress {
-        let now = context.now;
-        let over = context.over;
-        let Context {
-            client, mailboxes, ..
-        } = context;
-        let mailbox = client
-            .selected
-            .and_then(|selected| mailboxes.get(selected.mailbox));
-        let Some(mailbox) = mailbox else {
-            return Progress::Done(reply::deselected());
-        };
-        let mut modseq = None;
+    fn slice(
+        &mut self,
+        locked: &mut Locked<'_>,
+        client: &mut Client,
+        over: &dyn Fn() -> bool,
+    ) -> Progress {
         loop {
-            let messages = mailbox.folder.messages();
+            let messages = locked.mailbox.folder.messages();
             let next = next_message(messages, &self.uids, &mut self.walk);
             let Some((index, message)) = next else {
-                return self.done(context);
+                return Progress::Done(self.done(client));
             };
             if message.is_gone() || !message.flags().system.contains(System::DELETED) {
                 continue;
             }
             let uid = message.uid();
-            let modseq = match modseq {
-                Some(modseq) => modseq,
-                None => match mailbox.folder.next_modseq(now.time) {
-                    Ok(new) => *modseq.insert(new),
-                    Err(error) => return Progress::Done(error.into()),
-                },
+            let modseq = match locked.modseq() {
+                Ok(modseq) => modseq,
+                Err(error) => return Progress::Done(error.into()),
             };
-            match mailbox.folder.expunge(index, modseq) {
+            match locked.mailbox.folder.expunge(index, modseq) {
                 Ok(true) => {
                     self.highest = Some(modseq);
                     client.counters.expunged += 1;
                 }
                 // Another program has taken \Deleted away.
-                Ok(false) => mailbox.owe(client.id, uid),
+                Ok(false) => locked.mailbox.owe(client.id, uid),
                 Err(MessageError::Gone) => {}
                 Err(error) => self.failure = self.failure.take().or(Some(error)),
             }
@@ -100,37 +91,36 @@ impl Expunge {
         }
     }
 
-    fn done(&mut self, context: &mut Context<'_>) -> Progress {
+    fn done(&mut self, client: &Client) -> Reply {
         if let Some(error) = self.failure.take() {
-            return Progress::Done(error.into());
+            return error.into();
         }
         if self.close {
-            return Progress::Done(Reply::ok("Close completed."));
+            return Reply::ok("Close completed.");
         }
         let reply = Reply::ok("Expunge completed.");
         // RFC 7162 3.2.7: the client can go on from here.
-        Progress::Done(match self.highest {
-            Some(modseq) if context.client.manner().qresync => {
-                reply.code(Code::HighestModSeq(modseq))
-            }
+        match self.highest {
+            Some(modseq) if client.manner().qresync => reply.code(Code::HighestModSeq(modseq)),
             _ => reply,
-        })
+        }
     }
 }
 
 impl Command for Expunge {
     fn step(&mut self, context: &mut Context<'_>) -> Progress {
-        let (now, by) = (context.now, context.client.id);
+        let (now, over) = (context.now, context.over);
         if !self.looked {
             let effort = Effort::Directories;
-            match look(context.client, context.mailboxes, effort, now, context.over) {
+            match look(context.client, context.mailboxes, effort, now, over) {
                 Ok(Step::Done) => self.looked = true,
                 Ok(Step::Again) => return Progress::Again,
                 Ok(Step::Locked) => return self.patience.locked(),
                 Err(error) => return Progress::Done(error.into()),
             }
         }
-        let progress = match under_lock(context, |context| self.slice(context)) {
+        let work = |locked: &mut Locked<'_>, client: &mut Client| self.slice(locked, client, over);
+        let progress = match under_lock(context, work) {
             Ok(Some(progress)) => progress,
             Ok(None) => return self.patience.locked(),
             Err(reply) => return Progress::Done(reply),
@@ -139,7 +129,9 @@ impl Command for Expunge {
             && let Progress::Done(_) = progress
         {
             if let Some(selected) = context.client.selected {
-                context.mailboxes.wake_listeners(selected.mailbox, by);
+                context
+                    .mailboxes
+                    .wake_listeners(selected.mailbox, context.client.id);
             }
             context.client.deselect(context.mailboxes, now);
         }

@@ -42,8 +42,9 @@ use crate::imap::mailbox::MailboxArgument;
 use crate::imap::sequence::Set;
 use crate::log::ONCE;
 use crate::mail::{MailboxName, Ranges, Uid};
-use crate::maildir::folder::{FolderError, MessageError};
+use crate::maildir::folder::MessageError;
 use crate::net::Now;
+use crate::store::locked::Locked;
 use crate::store::mailbox::{Effort, Mailbox};
 use crate::store::{MailboxKey, Mailboxes};
 
@@ -248,22 +249,19 @@ fn selected_mailbox<'m>(context: &'m mut Context<'_>) -> Option<&'m mut Mailbox>
 /// it.
 fn under_lock(
     context: &mut Context<'_>,
-    work: impl FnOnce(&mut Context<'_>) -> Progress,
+    work: impl FnOnce(&mut Locked<'_>, &mut Client) -> Progress,
 ) -> Result<Option<Progress>, Reply> {
-    let (now, by) = (context.now, context.client.id);
-    let mailbox = selected_mailbox(context).ok_or_else(reply::deselected)?;
-    if !mailbox.folder.lock_to_act(now.time)? {
-        return Ok(None);
-    }
-    let progress = work(context);
-    let Some(mailbox) = selected_mailbox(context) else {
-        return Ok(Some(progress));
-    };
-    let forced = mailbox.folder.force_changes();
-    mailbox.folder.unlock();
-    mailbox.distribute(Some(by), now);
-    forced.map_err(FolderError::from)?;
-    Ok(Some(progress))
+    let Context {
+        client,
+        mailboxes,
+        now,
+        ..
+    } = context;
+    let selected = client.selected.ok_or_else(reply::deselected)?;
+    let mailbox = mailboxes.get(selected.mailbox);
+    let mailbox = mailbox.ok_or_else(reply::deselected)?;
+    let by = Some(client.id);
+    Ok(mailbox.under_lock(by, *now, |locked| work(locked, client))?)
 }
 
 /// The UIDs a command is about: what `set` names, as far as the client has been told of it.

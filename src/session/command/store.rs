@@ -3,20 +3,19 @@
 //! The folder's lock is held for one time slice at a time, and each slice has a modseq of its own:
 //! a client that asks for HIGHESTMODSEQ between two slices must not miss the second.
 
-use std::time::SystemTime;
-
 use super::enable::use_condstore;
 use super::{Command, Context, Progress, Start, refuse_read_only, uids_of, under_lock};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
 use crate::mail::{Flags, NamedFlags, Ranges, System, Uid};
 use crate::maildir::folder::{FolderError, MessageError, Met};
-use crate::net::ConnectionId;
+use crate::net::{ConnectionId, Now};
 use crate::session::connection::{Client, Patience, look};
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::session::view;
 use crate::store::cursor::{Counted, Walk};
 use crate::store::flags::{self, KeywordNames, NewKeywords};
+use crate::store::locked::Locked;
 use crate::store::mailbox::{Effort, Mailbox};
 
 pub fn start(request: Request, context: &mut Context<'_>) -> Start {
@@ -71,7 +70,9 @@ impl Command for Store {
         if let Err(error) = looked {
             return Progress::Done(error.into());
         }
-        match under_lock(context, |context| self.slice(context)) {
+        let work =
+            |locked: &mut Locked<'_>, client: &mut Client| self.slice(locked, client, now, over);
+        match under_lock(context, work) {
             Ok(Some(progress)) => progress,
             Ok(None) => self.patience.locked(),
             Err(reply) => Progress::Done(reply),
@@ -81,20 +82,14 @@ impl Command for Store {
 
 impl Store {
     /// Changes messages until the time slice is used up or the client's buffer is full.
-    fn slice(&mut self, context: &mut Context<'_>) -> Progress {
-        let Context {
-            client,
-            mailboxes,
-            now,
-            over,
-            ..
-        } = context;
-        let mailbox = client
-            .selected
-            .and_then(|selected| mailboxes.get(selected.mailbox));
-        let Some(mailbox) = mailbox else {
-            return Progress::Done(reply::deselected());
-        };
+    fn slice(
+        &mut self,
+        locked: &mut Locked<'_>,
+        client: &mut Client,
+        now: Now,
+        over: &dyn Fn() -> bool,
+    ) -> Progress {
+        let mailbox = &mut *locked.mailbox;
         let new = match self.request.how {
             How::Remove => NewKeywords::LeftOut,
             How::Add | How::Replace => NewKeywords::Made,
@@ -105,10 +100,9 @@ impl Store {
             Err(error) => return Progress::Done(error.into()),
         };
         view::tell_keywords(mailbox, client.id, client.out.writer());
-        let mut modseq = None;
-        while let Some(target) = self.next(mailbox, client.id) {
-            if let Err(error) = self.change(target, named, &mut modseq, mailbox, client, now.time) {
-                return Progress::Done(self.failed(error.into(), mailbox, client));
+        while let Some(target) = self.next(locked.mailbox, client.id) {
+            if let Err(error) = self.change(target, named, locked, client) {
+                return Progress::Done(self.failed(error.into(), locked.mailbox, client));
             }
             if client.out.is_full() {
                 return Progress::NeedRoom;
@@ -118,7 +112,7 @@ impl Store {
             }
         }
         let reply = match self.failure.take() {
-            Some(error) => self.failed(error.into(), mailbox, client),
+            Some(error) => self.failed(error.into(), locked.mailbox, client),
             None => self.done(),
         };
         Progress::Done(reply)
@@ -151,15 +145,11 @@ impl Store {
         &mut self,
         target: Target,
         named: Flags,
-        modseq: &mut Option<u64>,
-        mailbox: &mut Mailbox,
+        locked: &mut Locked<'_>,
         client: &mut Client,
-        now: SystemTime,
     ) -> Result<(), FolderError> {
-        let modseq = match *modseq {
-            Some(modseq) => modseq,
-            None => *modseq.insert(mailbox.folder.next_modseq(now)?),
-        };
+        let modseq = locked.modseq()?;
+        let mailbox = &mut *locked.mailbox;
         let how = self.request.how;
         let change = |flags: Flags| match how {
             How::Replace => named,

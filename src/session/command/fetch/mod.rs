@@ -7,8 +7,6 @@
 
 mod item;
 
-use std::time::SystemTime;
-
 use item::{LearnedBy, MessageFacts};
 
 use super::enable::use_condstore;
@@ -17,14 +15,15 @@ use crate::imap::fetch::{Fact, Fetch as Request, FetchItem, FetchLine};
 use crate::imap::response;
 use crate::log::ONCE;
 use crate::mail::{Flags, Ranges, System, Uid};
-use crate::maildir::disk::report;
-use crate::maildir::folder::{Folder, MessageError, Opening};
+use crate::maildir::folder::{MessageError, Opening};
 use crate::session::body::Body;
 use crate::session::connection::Patience;
 use crate::session::reply::{self, Reply};
 use crate::session::view;
 use crate::store::MailboxKey;
 use crate::store::cursor::{Counted, Walk};
+use crate::store::locked::Locked;
+use crate::store::mailbox::Mailbox;
 use crate::store::summary::Summary;
 use crate::store::text::{Memo, Text};
 
@@ -188,8 +187,9 @@ impl Command for Fetch {
         let progress = self.work(context);
         if let Some(mailbox) = context.mailboxes.get(self.mailbox) {
             // \Seen was set under the lock, which is held no longer than one time slice.
-            mailbox.folder.unlock();
-            mailbox.distribute(Some(context.client.id), context.now);
+            if let Err(error) = mailbox.unlock(Some(context.client.id), context.now) {
+                report_unmarked(mailbox, &error.explained());
+            }
             mailbox.note_modseq(context.client.id, self.modseq_told);
             if let Progress::Done(_) = progress {
                 mailbox.flush_cache();
@@ -500,26 +500,21 @@ impl Fetch {
             .mailboxes
             .get(self.mailbox)
             .ok_or_else(Stop::deselected)?;
-        let folder = &mut mailbox.folder;
+        let folder = &mailbox.folder;
         let seen = Flags::from(System::SEEN);
         let known = folder.messages().get(index).ok_or(MessageError::Gone)?;
-        let change = |flags: Flags| flags.with(seen);
-        if known.flags() == change(known.flags()) && folder.is_as_known(index) {
+        if known.flags() == known.flags().with(seen) && folder.is_as_known(index) {
             return Ok(());
         }
-        let marked = match folder.lock_to_act(now.time) {
-            Ok(false) => return Err(Stop::Wait(self.patience.locked())),
-            Ok(true) => mark(folder, index, &change, now.time),
+        let marked = match mailbox.lock(now) {
+            Ok(None) => return Err(Stop::Wait(self.patience.locked())),
+            Ok(Some(mut locked)) => mark(&mut locked, index, seen),
             Err(error) => Err(error.explained()),
         };
         match marked {
             Ok(()) => current.marked_seen = true,
             // The text is sent even if it cannot be marked as read.
-            Err(error) => log::warn!(
-                target: ONCE,
-                "Mailbox {}: \\Seen cannot be set: {error}",
-                mailbox.name
-            ),
+            Err(error) => report_unmarked(mailbox, &error),
         }
         view::tell_keywords(mailbox, id, context.client.out.writer());
         Ok(())
@@ -579,18 +574,16 @@ impl Fetch {
     }
 }
 
-fn mark(
-    folder: &mut Folder,
-    index: usize,
-    change: &dyn Fn(Flags) -> Flags,
-    now: SystemTime,
-) -> Result<(), String> {
-    let modseq = folder.next_modseq(now).map_err(|error| error.explained())?;
-    let changed = folder.change_flags(index, change, modseq);
-    changed.map_err(|error| error.explained())?;
-    folder
-        .force_changes()
-        .map_err(|error| report::explained(&error))
+fn mark(locked: &mut Locked<'_>, index: usize, seen: Flags) -> Result<(), String> {
+    let modseq = locked.modseq().map_err(|error| error.explained())?;
+    let folder = &mut locked.mailbox.folder;
+    let changed = folder.change_flags(index, &|flags: Flags| flags.with(seen), modseq);
+    changed.map(drop).map_err(|error| error.explained())
+}
+
+fn report_unmarked(mailbox: &Mailbox, error: &str) {
+    let name = &mailbox.name;
+    log::warn!(target: ONCE, "Mailbox {name}: \\Seen cannot be set: {error}");
 }
 
 /// Why a message's response does not go on.
