@@ -4,89 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Standing;
+use super::client::{Client, handle_folder_error, look, tell_news};
 use super::command::{self, Begun, Command, Context, Progress, Start};
 use super::counters::{ClientCounters, Departure};
 use super::reply::{self, About, Reply, ReplyCode};
-use super::view::{self, Manner, Tell};
+use super::view::Tell;
 use crate::config::Config;
-use crate::imap::command::{Extension, Tag};
+use crate::imap::command::Tag;
 use crate::imap::connection::{Bad, State};
 use crate::imap::response::{self, Code, Status};
 use crate::imap::{self, Event};
 use crate::log::ONCE;
 use crate::mail::Ranges;
-use crate::maildir::disk::report;
-use crate::maildir::folder::{FolderError, Step};
+use crate::maildir::folder::Step;
 use crate::net::{Buffer, ConnectionId, Now, Run};
+use crate::store::Mailboxes;
 use crate::store::mailbox::Effort;
-use crate::store::text::Memo;
-use crate::store::{MailboxKey, Mailboxes};
-
-/// What commands see of the client.
-pub struct Client {
-    pub id: ConnectionId,
-    pub imap: imap::Connection,
-    pub out: Buffer,
-    /// Set in the selected state only.
-    pub selected: Option<Selected>,
-    /// UIDs that `$` stands for (RFC 5182).
-    pub saved: Ranges,
-    /// CONDSTORE is in use without ENABLE (RFC 7162 3.1).
-    pub condstore: bool,
-    /// A large message of which the client is fetching part after part.
-    pub memo: Option<Memo>,
-    pub counters: ClientCounters,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Selected {
-    pub mailbox: MailboxKey,
-    pub read_only: bool,
-}
-
-impl Client {
-    pub fn manner(&self) -> Manner {
-        Manner {
-            qresync: self.imap.is_enabled(Extension::QResync),
-            condstore: self.condstore || self.imap.is_enabled(Extension::CondStore),
-            rev2: self.imap.is_enabled(Extension::Imap4Rev2),
-        }
-    }
-
-    /// A mailbox is selected, with EXAMINE.
-    pub fn is_read_only(&self) -> bool {
-        self.selected.is_some_and(|selected| selected.read_only)
-    }
-
-    /// Leaves the selected mailbox, if any.
-    pub fn deselect(&mut self, mailboxes: &mut Mailboxes, now: Now) {
-        if let Some(selected) = self.selected.take()
-            && let Some(mailbox) = mailboxes.get(selected.mailbox)
-        {
-            mailbox.remove_listener(self.id, now);
-        }
-        self.saved = Ranges::new();
-        if self.imap.state() == State::Selected {
-            self.imap.set_state(State::Authenticated);
-        }
-    }
-
-    /// The mailbox that was selected is not open any more: another one took its place, or none did.
-    fn leave_lost_mailbox(&mut self, mailboxes: &mut Mailboxes, now: Now) {
-        let lost = self
-            .selected
-            .is_some_and(|selected| mailboxes.get(selected.mailbox).is_none());
-        if lost && self.imap.state() == State::Selected {
-            response::untagged(
-                self.out.writer(),
-                Status::Ok,
-                Some(Code::Closed),
-                reply::GONE,
-            );
-            self.deselect(mailboxes, now);
-        }
-    }
-}
 
 pub struct Connection {
     pub client: Client,
@@ -509,82 +442,6 @@ impl Telling {
     }
 }
 
-/// Looks for changes in the selected mailbox, if there is one.
-pub fn look(
-    client: &Client,
-    mailboxes: &mut Mailboxes,
-    effort: Effort,
-    now: Now,
-    over: &dyn Fn() -> bool,
-) -> Result<Step, FolderError> {
-    let Some(selected) = client.selected else {
-        return Ok(Step::Done);
-    };
-    let step = mailboxes.look(selected.mailbox, effort, now, over)?;
-    let mailbox = mailboxes.get(selected.mailbox);
-    if mailbox.is_some_and(|mailbox| mailbox.take_news()) {
-        mailboxes.wake_listeners(selected.mailbox, client.id);
-    }
-    Ok(step)
-}
-
-/// The mailbox under the client's feet is in trouble.
-pub fn handle_folder_error(
-    error: &FolderError,
-    client: &mut Client,
-    mailboxes: &mut Mailboxes,
-    now: Now,
-) {
-    match error {
-        FolderError::Missing | FolderError::Replaced(_) => {
-            if let Some(selected) = client.selected {
-                mailboxes.lose_mailbox(selected.mailbox, now);
-            }
-        }
-        // The table is served as it is.
-        FolderError::Denied(error) | FolderError::Full(error) | FolderError::Io(error) => {
-            let selected = client.selected;
-            let mailbox = selected.and_then(|selected| mailboxes.get(selected.mailbox));
-            let name = mailbox.map(|mailbox| mailbox.name.to_string());
-            log::error!(
-                target: ONCE,
-                "Mailbox {}: what changes in it is not seen: {}",
-                name.unwrap_or_default(),
-                report::explained(error)
-            );
-        }
-    }
-}
-
-/// Writes what the client may hear now; false when its buffer is full.
-pub fn tell_news(client: &mut Client, mailboxes: &mut Mailboxes, tell: Tell) -> bool {
-    let manner = client.manner();
-    let Some(selected) = client.selected else {
-        return true;
-    };
-    let Some(mailbox) = mailboxes.get(selected.mailbox) else {
-        return true;
-    };
-    view::tell(mailbox, client.id, tell, manner, &mut client.out)
-}
-
-/// Waiting for a lock that another program holds.
-#[derive(Debug, Default)]
-pub struct Patience {
-    waits: u32,
-}
-
-impl Patience {
-    /// The lock is not to be had now: try again, but not for ever.
-    pub fn locked(&mut self) -> Progress {
-        self.waits += 1;
-        if self.waits > LOCK_WAITS {
-            return Progress::Done(reply::in_use(reply::UIDLIST_LOCK));
-        }
-        Progress::Wait(LOCK_WAIT)
-    }
-}
-
 /// How long a command has waited for another program's lock, for the log.
 #[derive(Default)]
 struct LockWait {
@@ -616,12 +473,6 @@ const LOOK_WAIT: Duration = Duration::from_millis(2);
 
 /// and so often at most.
 const LOOK_WAITS: u32 = 100;
-
-/// Another program's lock is asked for so often.
-pub const LOCK_WAIT: Duration = Duration::from_millis(20);
-
-/// Two minutes, as Dovecot waits.
-const LOCK_WAITS: u32 = 6_000;
 
 #[cfg(test)]
 mod tests {

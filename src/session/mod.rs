@@ -6,18 +6,20 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `role` | the process: the list of what happens |
+//! | `role` | the process: what it does, from its start to its end |
 //! | `service` | one user's connections, as the monitor hands them over |
-//! | `place` | where the mail is, made if it is not there |
+//! | `place` | where the mail is; it is made if it is not there |
 //! | `confine` | what the process gives up before it hears a client |
-//! | `connection` | one client: commands run one after the other, responses |
+//! | `connection` | one client: its commands run one after the other |
+//! | `client` | what the commands see of it |
 //! | `command` | the commands |
 //! | `reply` | tagged responses, and what each kind of failure is to the client |
 //! | `view` | how a client is told what it has not heard of its mailbox |
-//! | `body` | a part of it on its way to the client |
+//! | `body` | a message's text, or a part of it, on its way to the client |
 //! | `counters` | what a client did, for the log |
 
 mod body;
+mod client;
 pub mod command;
 pub mod confine;
 mod connection;

@@ -2,11 +2,11 @@
 //!
 //! All messages of one APPEND become visible together or not at all (RFC 3502 3).
 
+use super::patience::Patience;
 use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::append::{AppendMessage, AppendStart};
 use crate::imap::response::Code;
-use crate::session::connection::Patience;
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::store::deliver::{Arriving, Delivered, Delivery};
 

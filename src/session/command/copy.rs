@@ -6,6 +6,7 @@
 
 use std::time::SystemTime;
 
+use super::patience::Patience;
 use super::{Command, Context, Progress, Start, refuse_read_only, uids_of};
 use crate::imap::command::Copy as Request;
 use crate::imap::response::{self, Code, Status};
@@ -14,7 +15,6 @@ use crate::maildir::folder::save::{Batch, Commit, SaveError};
 use crate::maildir::folder::state::messages::Message;
 use crate::maildir::folder::{MessageError, Step};
 use crate::net::Now;
-use crate::session::connection::Patience;
 use crate::session::counters::ClientCounters;
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::store::cursor::{Walk, next_message};

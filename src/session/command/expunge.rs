@@ -1,11 +1,12 @@
 //! EXPUNGE, UID EXPUNGE (RFC 9051 6.4.3, 6.4.9) and the expunge of CLOSE (RFC 9051 6.4.1).
 
+use super::patience::Patience;
 use super::{Command, Context, Progress, Start, refuse_read_only, uids_of, under_lock};
 use crate::imap::response::Code;
 use crate::imap::sequence::Set;
 use crate::mail::{Ranges, System};
 use crate::maildir::folder::{MessageError, Step};
-use crate::session::connection::{Client, Patience, look};
+use crate::session::client::{Client, look};
 use crate::session::reply::Reply;
 use crate::store::cursor::{Walk, next_message};
 use crate::store::locked::Locked;

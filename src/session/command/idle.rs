@@ -1,10 +1,11 @@
 //! IDLE (RFC 2177, RFC 9051 6.3.13).
 
+use super::patience::LOCK_WAIT;
 use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::command::Tag;
 use crate::maildir::folder::Step;
-use crate::session::connection::{LOCK_WAIT, handle_folder_error, look, tell_news};
+use crate::session::client::{handle_folder_error, look, tell_news};
 use crate::session::reply::Reply;
 use crate::session::view::Tell;
 use crate::store::mailbox::Effort;

@@ -22,6 +22,7 @@ mod list;
 mod logout;
 mod namespace;
 mod noop;
+mod patience;
 mod rename;
 mod search;
 mod select;
@@ -31,7 +32,7 @@ mod subscribe;
 
 use std::time::Duration;
 
-use super::connection::Client;
+use super::client::Client;
 use super::reply::{self, About, Reply};
 use super::view::Tell;
 use crate::config::Config;

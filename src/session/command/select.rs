@@ -1,5 +1,6 @@
 //! SELECT and EXAMINE (RFC 9051 6.3.2, 6.3.3) with CONDSTORE and QRESYNC (RFC 7162 3.2.5).
 
+use super::patience::Patience;
 use super::{Command, Context, Progress, Start};
 use crate::imap::command::{Qresync, Select as Request};
 use crate::imap::connection::State;
@@ -9,7 +10,7 @@ use crate::log::ONCE;
 use crate::mail::{MailboxName, Ranges};
 use crate::maildir::disk::report;
 use crate::maildir::folder::{FolderError, Step};
-use crate::session::connection::{Patience, Selected};
+use crate::session::client::Selected;
 use crate::session::reply::{self, Reply};
 use crate::session::view::{write_flags, write_flags_of_mailbox};
 use crate::store::MailboxKey;

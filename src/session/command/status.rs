@@ -4,6 +4,7 @@
 //! is out of date it is opened and brought up to date.
 
 use super::enable::use_condstore;
+use super::patience::Patience;
 use super::{Command, Context, Progress, Start};
 use crate::config::Config;
 use crate::imap::command::StatusItem;
@@ -12,7 +13,6 @@ use crate::imap::response::{self, StatusValue};
 use crate::log::ONCE;
 use crate::mail::MailboxName;
 use crate::maildir::folder::{Folder, FolderStatus, Look, MessageError, Step};
-use crate::session::connection::Patience;
 use crate::session::reply::{About, Reply};
 use crate::store::mailbox::Effort;
 use crate::store::{Glance, OpenError};

@@ -4,13 +4,14 @@
 //! a client that asks for HIGHESTMODSEQ between two slices must not miss the second.
 
 use super::enable::use_condstore;
+use super::patience::Patience;
 use super::{Command, Context, Progress, Start, refuse_read_only, uids_of, under_lock};
 use crate::imap::command::{How, Store as Request};
 use crate::imap::fetch::FetchLine;
 use crate::mail::{Flags, NamedFlags, Ranges, System, Uid};
 use crate::maildir::folder::{FolderError, MessageError, Met};
 use crate::net::{ConnectionId, Now};
-use crate::session::connection::{Client, Patience, look};
+use crate::session::client::{Client, look};
 use crate::session::reply::{self, Reply, ReplyCode};
 use crate::session::view;
 use crate::store::cursor::{Counted, Walk};

@@ -17,7 +17,7 @@ use crate::log::ONCE;
 use crate::mail::{Flags, Ranges, System, Uid};
 use crate::maildir::folder::{MessageError, Opening};
 use crate::session::body::Body;
-use crate::session::connection::Patience;
+use crate::session::command::patience::Patience;
 use crate::session::reply::{self, Reply};
 use crate::session::view;
 use crate::store::MailboxKey;
