@@ -62,24 +62,24 @@
 //! | frame | `imap/framing.rs` | lines and literals, every limit |
 //! | parse | `imap/command.rs`, `imap/append.rs` | the command's arguments; the literal announced |
 //! | allow | `imap/connection.rs` | is it allowed in this state? |
-//! | begin | `session/connection.rs`, `session/command/mod.rs` | an event becomes a running command |
-//! | act | `session/command/append.rs`, `store/deliver.rs` | pieces of the literal as they come, CRLF to LF |
+//! | begin | `session/imap/connection.rs`, `session/imap/command/mod.rs` | an event becomes a running command |
+//! | act | `session/imap/command/append.rs`, `store/deliver.rs` | pieces of the literal as they come, CRLF to LF |
 //! | write | `maildir/folder/save.rs`, `maildir/folder/batch.rs` | tmp/, fsync, a UID from `maildir/folder/uids.rs`, into cur/ |
 //!
 //! `roost try` is one process, in which `solo.rs` passes octets to the front before login and to
 //! the session after it.  `roost --preauth` begins in the session.
 //!
-//! Out: the command returns its reply; `session/view.rs` first writes what else the client may be
-//! told now, `imap/response.rs` makes the octets, `net/buffer.rs` holds them, `net/stream.rs` sends
-//! them, to the client or, under TLS, to the front's `front/relay.rs`.  A message's text is never
-//! in memory as a whole: `session/body.rs` reads its next piece from the file when the buffer has
-//! drained.
+//! Out: the command returns its reply; `session/imap/view.rs` first writes what else the client may
+//! be told now, `imap/response.rs` makes the octets, `net/buffer.rs` holds them, `net/stream.rs`
+//! sends them, to the client or, under TLS, to the front's `front/relay.rs`.  A message's text is
+//! never in memory as a whole: `session/imap/body.rs` reads its next piece from the file when the
+//! buffer has drained.
 //!
 //! From outside: another program renames a file.  `maildir/disk/watch.rs` queues an event for the
 //! folder and wakes the loop; `store/mod.rs` wakes the folder's listeners.  When one of them looks,
 //! `maildir/folder/scan.rs` takes the event and `maildir/folder/judge.rs` says what it means.
-//! `store/mailbox.rs` notes the change in each listener's `store/cursor.rs`, and `session/view.rs`
-//! tells the client when the protocol allows.
+//! `store/mailbox.rs` notes the change in each listener's `store/cursor.rs`, and
+//! `session/imap/view.rs` tells the client when the protocol allows.
 
 #![deny(unsafe_code)]
 // Nothing that a client sends or that is found on disk may make us panic.

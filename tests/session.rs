@@ -1,5 +1,6 @@
-//! Conversations with the server, command by command: one file for each, with the same names as in
-//! `src/session/command/`. A test's name is what the server does; its body is the conversation.
+//! Conversations with the server, command by command, in files with the names of those in
+//! `src/session/imap/command/`. A test's name is what the server does; its body is the
+//! conversation.
 //!
 //! They run against Roost, and with `ROOST_UNDER_TEST=dovecot` against Dovecot. Where the two may
 //! differ, `differences.md` says why.

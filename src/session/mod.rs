@@ -10,25 +10,13 @@
 //! | `service` | one user's connections, as the monitor hands them over |
 //! | `place` | where the mail is; it is made if it is not there |
 //! | `confine` | what the process gives up before it hears a client |
-//! | `connection` | one client: its commands run one after the other |
-//! | `client` | what the commands see of it |
-//! | `command` | the commands |
-//! | `reply` | tagged responses, and what each kind of failure is to the client |
-//! | `view` | how a client is told what it has not heard of its mailbox |
-//! | `body` | a message's text, or a part of it, on its way to the client |
-//! | `counters` | what a client did, for the log |
+//! | `imap` | IMAP: one client's commands, and what it is told |
 
-mod body;
-mod client;
-pub mod command;
 pub mod confine;
-mod connection;
-mod counters;
+mod imap;
 pub mod place;
-mod reply;
 pub mod role;
 mod service;
-mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -37,16 +25,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use connection::Connection;
-use counters::Departure;
-use reply::{Reply, ReplyCode};
+use imap::command::capability;
+use imap::connection::{Connection, Standing};
+use imap::counters::Departure;
+use imap::reply::{Reply, ReplyCode};
 
 use crate::config::Config;
 use crate::imap::command::Tag;
 use crate::imap::connection::State;
 use crate::imap::namespace::Namespaces;
 use crate::imap::response::{self, Code};
-use crate::imap::{self, LoggedIn};
+use crate::imap::{Connection as ImapConnection, LoggedIn};
 use crate::ipc::{HandOver, Protocol};
 use crate::log::on_behalf;
 use crate::net::{Buffer, ConnectionId, Now, Run};
@@ -77,17 +66,6 @@ pub enum Greeting {
     PreAuth,
     /// `<tag> OK` to the LOGIN or AUTHENTICATE that let the user in.
     LoggedIn(Tag),
-}
-
-/// What a client is about, for `ps`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Standing {
-    #[default]
-    Authenticated,
-    /// It has a mailbox selected.
-    Selected,
-    /// It waits in IDLE.
-    Idle,
 }
 
 impl Session {
@@ -123,7 +101,7 @@ impl Session {
         id: ConnectionId,
         session: &str,
         greeting: Greeting,
-        connection: imap::Connection,
+        connection: ImapConnection,
         output: Buffer,
         now: Now,
     ) {
@@ -131,7 +109,7 @@ impl Session {
         let whose = format!("{user}<{}><{session}>: ", process::id());
         let mut connection = Connection::new(id, Arc::from(whose), connection, output, now);
         let client = &mut connection.client;
-        let capabilities = command::capability::capabilities(&self.config);
+        let capabilities = capability::capabilities(&self.config);
         let out = client.out.writer();
         match greeting {
             Greeting::PreAuth => {
@@ -166,7 +144,7 @@ impl Session {
             return false;
         };
         let separator = self.config.separator.octet();
-        let mut connection = imap::Connection::new(State::Authenticated, separator);
+        let mut connection = ImapConnection::new(State::Authenticated, separator);
         connection.set_bad_commands(bad_commands);
         let greeting = Greeting::LoggedIn(tag);
         let mut output = Buffer::new();

@@ -13,9 +13,10 @@ use crate::ipc::channel::{Channel, ChannelError};
 use crate::ipc::{self, ConnectionNumber, HandOver, Message, Origin, Protocol, SessionCounters};
 use crate::net::stream::{Peer, Stream};
 use crate::net::{Buffer, Change, ConnectionId, Now, Run, Service, SourceId};
-use crate::session::counters::Departure;
+use crate::session::Session;
+use crate::session::imap::connection::Standing;
+use crate::session::imap::counters::Departure;
 use crate::session::place::Root;
-use crate::session::{Session, Standing};
 use crate::sys::title;
 
 pub struct Served {

@@ -3,7 +3,7 @@
 use super::{Context, Start};
 use crate::imap::connection::State;
 use crate::imap::response;
-use crate::session::reply::Reply;
+use crate::session::imap::reply::Reply;
 
 pub fn start(context: &mut Context<'_>) -> Start {
     context.client.deselect(context.mailboxes, context.now);

@@ -2,7 +2,7 @@
 
 use super::{Context, Start};
 use crate::imap::response;
-use crate::session::reply::Reply;
+use crate::session::imap::reply::Reply;
 
 pub fn start(context: &mut Context<'_>) -> Start {
     let fields = [("name", "Roost"), ("version", env!("CARGO_PKG_VERSION"))];

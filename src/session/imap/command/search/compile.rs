@@ -10,8 +10,8 @@ use crate::imap::syntax::Date;
 use crate::mail::{Flags, Ranges, System};
 use crate::message::charset;
 use crate::message::search::{Needle, Scope};
-use crate::session::command::{Context, selected_mailbox, uids_of};
-use crate::session::reply::{self, Reply};
+use crate::session::imap::command::{Context, selected_mailbox, uids_of};
+use crate::session::imap::reply::{self, Reply};
 use crate::store::query::{
     AnswerSource, Comparison, DateKind, FieldKind, HeaderTest, Program, Test,
 };

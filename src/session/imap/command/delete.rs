@@ -5,7 +5,7 @@ use crate::imap::mailbox::MailboxArgument;
 use crate::imap::response::Code;
 use crate::log::ONCE;
 use crate::maildir::disk::report;
-use crate::session::reply::Reply;
+use crate::session::imap::reply::Reply;
 
 pub fn start(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {
     match try_delete(mailbox, context) {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Standing;
 use super::client::{Client, handle_folder_error, look, tell_news};
 use super::command::{self, Begun, Command, Context, Progress, Start};
 use super::counters::{ClientCounters, Departure};
@@ -36,6 +35,17 @@ pub struct Connection {
     farewell: Option<&'static str>,
     /// Why we ended the connection.
     reason: Option<&'static str>,
+}
+
+/// What a client is about, for `ps`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    #[default]
+    Authenticated,
+    /// It has a mailbox selected.
+    Selected,
+    /// It waits in IDLE.
+    Idle,
 }
 
 enum Stage {

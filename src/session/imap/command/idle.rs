@@ -5,9 +5,9 @@ use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::command::Tag;
 use crate::maildir::folder::Step;
-use crate::session::client::{handle_folder_error, look, tell_news};
-use crate::session::reply::Reply;
-use crate::session::view::Tell;
+use crate::session::imap::client::{handle_folder_error, look, tell_news};
+use crate::session::imap::reply::Reply;
+use crate::session::imap::view::Tell;
 use crate::store::mailbox::Effort;
 
 pub fn start(tag: &Tag, context: &mut Context<'_>) -> Start {

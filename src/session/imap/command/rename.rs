@@ -2,7 +2,7 @@
 
 use super::{Context, Start, copy};
 use crate::imap::mailbox::MailboxArgument;
-use crate::session::reply::Reply;
+use crate::session::imap::reply::Reply;
 
 pub fn start(from: MailboxArgument, to: MailboxArgument, context: &mut Context<'_>) -> Start {
     try_rename(from, to, context).unwrap_or_else(Start::Done)

@@ -7,7 +7,7 @@ use crate::imap::list::{Attributes, List as Request, Pattern, Selection};
 use crate::imap::namespace::Namespaces;
 use crate::mail::MailboxName;
 use crate::maildir::tree::{ListedMailbox, Role};
-use crate::session::command::Context;
+use crate::session::imap::command::Context;
 use crate::store::OpenError;
 
 /// One response.

@@ -6,7 +6,7 @@ use super::status::Inquiry;
 use super::{Command, Context, Progress, Start};
 use crate::imap::list::{Attributes, List as Request, Pattern};
 use crate::imap::response::{self, Listed};
-use crate::session::reply::Reply;
+use crate::session::imap::reply::Reply;
 use entries::ListEntry;
 
 pub fn list(request: Request, context: &mut Context<'_>) -> Start {

@@ -3,7 +3,7 @@
 use super::{Context, Start};
 use crate::config::Config;
 use crate::imap::response::{self, Stage};
-use crate::session::reply::Reply;
+use crate::session::imap::reply::Reply;
 
 pub fn start(context: &mut Context<'_>) -> Start {
     let capabilities = capabilities(context.config);

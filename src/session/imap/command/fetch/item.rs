@@ -10,10 +10,10 @@ use crate::maildir::folder::{Folder, MessageError};
 use crate::message::crlf::{Span, ToCrlf};
 use crate::message::transfer::{Encoding, TransferDecoder};
 use crate::message::{HEADER_MAX, header};
-use crate::session::body::{Body, up_to};
-use crate::session::command::{Context, Progress};
-use crate::session::reply::Reply;
-use crate::session::view::Manner;
+use crate::session::imap::body::{Body, up_to};
+use crate::session::imap::command::{Context, Progress};
+use crate::session::imap::reply::Reply;
+use crate::session::imap::view::Manner;
 use crate::store::MailboxKey;
 use crate::store::cursor::Cursor;
 use crate::store::flags::KeywordNames;
@@ -477,7 +477,7 @@ fn write_binary_size(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::body::tests::text_of;
+    use crate::session::imap::body::tests::text_of;
 
     #[test]
     fn a_large_part_is_measured_in_slices() {

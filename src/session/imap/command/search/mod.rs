@@ -16,7 +16,7 @@ use crate::imap::search::{Search as Request, SearchReturn};
 use crate::mail::{Ranges, Uid};
 use crate::maildir::folder::{MessageError, Opening};
 use crate::message::search::Searcher;
-use crate::session::reply::{self, Reply};
+use crate::session::imap::reply::{self, Reply};
 use crate::store::MailboxKey;
 use crate::store::cursor::Walk;
 use crate::store::query::{AnswerSource, KnownMessage, Program};

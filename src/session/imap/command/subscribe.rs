@@ -4,7 +4,7 @@ use super::{Context, Start};
 use crate::imap::mailbox::MailboxArgument;
 use crate::mail::MailboxName;
 use crate::net::Now;
-use crate::session::reply::{self, Reply};
+use crate::session::imap::reply::{self, Reply};
 use crate::store::{Mailboxes, OpenError};
 
 pub fn subscribe(mailbox: MailboxArgument, context: &mut Context<'_>) -> Start {

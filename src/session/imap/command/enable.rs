@@ -3,7 +3,7 @@
 use super::{Context, Start, selected_mailbox};
 use crate::imap::command::Extension;
 use crate::imap::response::{self, Code, Status};
-use crate::session::reply::Reply;
+use crate::session::imap::reply::Reply;
 
 pub fn start(extensions: &[Extension], context: &mut Context<'_>) -> Start {
     let before = context.client.manner();

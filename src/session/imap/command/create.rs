@@ -5,7 +5,7 @@ use crate::imap::command::{Create, UnknownUse};
 use crate::imap::response::Code;
 use crate::mail::MailboxName;
 use crate::maildir::tree::TreeError;
-use crate::session::reply::{Reply, ReplyCode};
+use crate::session::imap::reply::{Reply, ReplyCode};
 use crate::store::OpenError;
 use crate::store::mailbox::Effort;
 

@@ -7,7 +7,7 @@ use super::{Command, Context, Progress, Start};
 use crate::imap::Event;
 use crate::imap::append::{AppendMessage, AppendStart};
 use crate::imap::response::Code;
-use crate::session::reply::{self, Reply, ReplyCode};
+use crate::session::imap::reply::{self, Reply, ReplyCode};
 use crate::store::deliver::{Arriving, Delivered, Delivery};
 
 pub fn start(request: AppendStart, context: &mut Context<'_>) -> Start {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Progress;
-use crate::session::reply;
+use crate::session::imap::reply;
 
 /// Waiting for a lock that another program holds.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use crate::imap::response::{self, StatusValue};
 use crate::log::ONCE;
 use crate::mail::MailboxName;
 use crate::maildir::folder::{Folder, FolderStatus, Look, MessageError, Step};
-use crate::session::reply::{About, Reply};
+use crate::session::imap::reply::{About, Reply};
 use crate::store::mailbox::Effort;
 use crate::store::{Glance, OpenError};
 

@@ -1,7 +1,7 @@
 //! CLOSE and UNSELECT (RFC 9051 6.4.1, 6.4.2).
 
 use super::{Context, Start, expunge};
-use crate::session::reply::Reply;
+use crate::session::imap::reply::Reply;
 
 /// EXPUNGE without telling.
 pub fn close(context: &mut Context<'_>) -> Start {
