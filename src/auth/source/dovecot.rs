@@ -17,6 +17,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
@@ -123,7 +124,8 @@ impl DovecotAuth<'_> {
         trace: &mut Trace,
     ) -> Result<Result<Identity, Denial>, ConnectionError> {
         let mut login = self.connect(LOGIN)?;
-        login.say(&hello(Some(process::id())))?;
+        let number = client_number();
+        login.say(&hello(Some(number)))?;
         let offer = login.offer()?;
         if !offer.mechanisms.iter().any(|name| name == "PLAIN") {
             trace.problem(SOURCE, "this Dovecot has no PLAIN in its auth_mechanisms");
@@ -147,9 +149,8 @@ impl DovecotAuth<'_> {
         // `login` stays open meanwhile: with it the request would be forgotten.
         let mut master = self.connect(MASTER)?;
         master.say(&hello(None))?;
-        let pid = process::id();
         let cookie = &offer.cookie;
-        master.say(format!("REQUEST\t1\t{pid}\t1\t{cookie}\n").as_bytes())?;
+        master.say(format!("REQUEST\t1\t{number}\t1\t{cookie}\n").as_bytes())?;
         let reply = master.answer()?;
         Ok(identify(&reply, user, trace))
     }
@@ -171,13 +172,24 @@ impl DovecotAuth<'_> {
     }
 }
 
-/// What is said first; with a process number where logins are asked for.
-fn hello(pid: Option<u32>) -> Vec<u8> {
+/// What is said first; with our number where logins are asked for.
+fn hello(number: Option<u32>) -> Vec<u8> {
     let mut lines = b"VERSION\t1\t1\n".to_vec();
-    if let Some(pid) = pid {
-        lines.extend_from_slice(format!("CPID\t{pid}\n").as_bytes());
+    if let Some(number) = number {
+        lines.extend_from_slice(format!("CPID\t{number}\n").as_bytes());
     }
     lines
+}
+
+/// In the place of our process number, which may be that of a former connection that Dovecot has
+/// not seen the end of, or of a process in another container.  Both would be refused.  Linux gives
+/// no process a number so large.
+fn client_number() -> u32 {
+    let mut random = [0; 4];
+    match rand::fill(&mut random) {
+        Ok(()) => (1 << 30) | (u32::from_le_bytes(random) >> 2),
+        Err(_) => process::id(),
+    }
 }
 
 /// `AUTH 1 PLAIN ..`
