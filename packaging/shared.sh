@@ -99,6 +99,6 @@ how_to_go_over() {
         '') echo "roost:     start again what you stopped" ;;
         *) echo "roost:     systemctl enable --now $its_unit" ;;
     esac
-    echo "roost: First read \"From Dovecot\" in /usr/share/doc/roost/README.md: which separator keeps clients"
+    echo "roost: First read \"From Dovecot\" in /usr/share/doc/roost/README.md: which settings keep clients"
     echo "roost: from downloading again, and what to do if Postfix asks Dovecot for passwords."
 }

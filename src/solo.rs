@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::config::{Config, LocationError};
+use crate::config::{Config, Location, LocationError};
 use crate::front::{Ask, Entry, Front, Question, Step};
 use crate::imap;
 use crate::imap::connection::State;
@@ -73,16 +73,16 @@ impl From<SandboxError> for SoloError {
 pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError> {
     process::set_private_umask();
     let is_named = maildir.is_some();
-    let (maildir, owner, config) = match maildir {
+    let (location, owner) = match maildir {
         Some(maildir) => {
             let maildir = absolute(&maildir)?;
             let owner = decided_owner_of(&maildir)?;
-            let config = place::named(&config, &owner)?;
-            (maildir, owner, config)
+            (place::named(&config, &maildir, &owner)?, owner)
         }
         None => {
-            let (maildir, config) = place::own(&config)?;
-            let owner = match (decided_owner_of(&maildir), maildir.parent()) {
+            let location = place::own(&config)?;
+            let maildir = &location.maildir;
+            let owner = match (decided_owner_of(maildir), maildir.parent()) {
                 // It will be made, and will belong to the owner of the place.
                 (Err(SoloError::NoMaildir(_, error)), Some(above))
                     if error.kind() == io::ErrorKind::NotFound =>
@@ -91,7 +91,7 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
                 }
                 (owner, _) => owner?,
             };
-            (maildir, owner, config)
+            (location, owner)
         }
     };
     // This is done as the user who starts us, because another user may not open these streams.
@@ -99,15 +99,14 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
     if process::is_root() && !owner.is_root() {
         become_owner(&owner)?;
     }
-    let maildir = match is_named {
-        true => maildir,
-        false => make_if_missing(maildir)?,
-    };
+    if !is_named {
+        make_if_missing(&location.maildir)?;
+    }
     let mut event_loop = Loop::new().map_err(|error| SoloError::System("event loop", error))?;
     let (session, root) = confine(
         owner.name(),
         SandboxRole::Session,
-        maildir,
+        location,
         &config,
         &event_loop,
     )?;
@@ -133,18 +132,18 @@ pub fn preauth(maildir: Option<PathBuf>, config: Config) -> Result<(), SoloError
 fn confine(
     user: &str,
     role: SandboxRole,
-    maildir: PathBuf,
+    location: Location,
     config: &Config,
     event_loop: &Loop,
 ) -> Result<(Session, Root), SoloError> {
     let confinement = Confinement::begin(user, role, config)?;
-    let place = Place::at(maildir, config.index_dir.clone())
+    let place = Place::at(location)
         .map_err(|error| SoloError::NoMaildir(error.path().to_owned(), error.into()))?;
     confinement.to_files(place.directories())?;
     let root = place.root();
     let wake = event_loop.wake_function();
-    let session = Session::new(user, config, place.maildir.clone(), wake)
-        .map_err(|error| SoloError::NoMaildir(place.maildir, error))?;
+    let session = Session::new(user, config, place.location.clone(), wake)
+        .map_err(|error| SoloError::NoMaildir(place.location.maildir, error))?;
     confinement.to_calls()?;
     Ok((session, root))
 }
@@ -199,7 +198,7 @@ impl Service for Solo {
     fn handle_connect(&mut self, id: ConnectionId, peer: Peer, now: Now) {
         match &mut self.door {
             Door::Open => {
-                let separator = self.config.separator.octet();
+                let separator = self.session.separator();
                 let connection = imap::Connection::new(State::Authenticated, separator);
                 let greeting = Greeting::PreAuth;
                 let name = format!("{:x}-{:x}", process::id(), id.0);
@@ -334,12 +333,12 @@ impl Service for Solo {
 }
 
 /// A user who has no mail yet can connect all the same.
-fn make_if_missing(maildir: PathBuf) -> Result<PathBuf, SoloError> {
-    match std::fs::create_dir(&maildir) {
+fn make_if_missing(maildir: &Path) -> Result<(), SoloError> {
+    match std::fs::create_dir(maildir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(SoloError::NoMaildir(maildir, error))
+            Err(SoloError::NoMaildir(maildir.to_owned(), error))
         }
-        _ => Ok(maildir),
+        _ => Ok(()),
     }
 }
 

@@ -9,6 +9,9 @@
 
 mod support;
 
+#[path = "handover/locations.rs"]
+mod locations;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use support::*;

@@ -59,11 +59,7 @@ pub(super) fn admit(
     let location = locate(config, &identity, &numbers.home);
     let location = match (location, protocol.has_session()) {
         (Ok(location), _) => location,
-        (Err(_), false) => Location {
-            maildir: PathBuf::new(),
-            index_dir: None,
-            layout: Layout::Detect,
-        },
+        (Err(_), false) => Location::at(PathBuf::new(), Layout::Detect),
         (Err(problem), true) => {
             trace.problem(source, problem.to_string());
             return Err(Refusal::NoMail);
@@ -257,7 +253,7 @@ fn permit(
 
 fn locate(config: &Config, identity: &Identity, home: &str) -> Result<Location, LocationError> {
     match &identity.mail {
-        Some(template) => config.locate_by(template, &identity.user, home),
+        Some(place) => config.locate_by(place, &identity.user, home),
         None => config.locate(&identity.user, home),
     }
 }

@@ -46,7 +46,7 @@ pub use report::{Report, test};
 pub use source::check;
 pub use source::pam::PamSession;
 
-use crate::config::{ClientCertificate, Config, Mechanism};
+use crate::config::{ClientCertificate, Config, MailPlace, Mechanism};
 use crate::ipc::{Account, LoginRequest, Origin, Proof, Refusal};
 use crate::mail::Secret;
 use trace::Trace;
@@ -75,8 +75,7 @@ struct Identity {
     uid: Option<String>,
     gid: Option<String>,
     home: Option<String>,
-    /// A template for the user's mail location.
-    mail: Option<String>,
+    mail: Option<MailPlace>,
     /// `auth.default_uid` and its like stand for what is missing.
     takes_defaults: bool,
     pam: Option<PamSession>,

@@ -15,10 +15,14 @@ pub(super) struct ReachProblem {
 
 /// As root.
 pub(super) fn problem(account: &Account) -> Option<ReachProblem> {
-    let maildir = account.location.maildir.clone();
+    let mut directories = account.location.directories();
+    directories.find_map(|directory| problem_of(account, directory))
+}
+
+fn problem_of(account: &Account, directory: &Path) -> Option<ReachProblem> {
     let (uid, gid, user) = (account.uid, account.gid, &account.user);
     let seen = credentials::Account::of_login(user, uid, gid)
-        .and_then(|account| account.look_as(|| look(&maildir)));
+        .and_then(|account| account.look_as(|| look(directory)));
     let code = seen.unwrap_or(CANNOT_BECOME);
     let home = Path::new(&account.home);
     let who = format!("{user} (uid {uid}, gid {gid})");
@@ -27,9 +31,9 @@ pub(super) fn problem(account: &Account) -> Option<ReachProblem> {
         NOT_OPEN => format!(
             "{}: {who} may not read, write and enter it: see to its owner and mode, and to those of the \
              directories above it",
-            maildir.display()
+            directory.display()
         ),
-        NOT_MADE => not_made(account, home, &who),
+        NOT_MADE => not_made(directory, home, &who),
         _ => format!("this process cannot become {who}, and no session could"),
     };
     Some(ReachProblem {
@@ -39,11 +43,10 @@ pub(super) fn problem(account: &Account) -> Option<ReachProblem> {
 }
 
 /// The directory that is missing first, and where it would have to be made.
-fn not_made(account: &Account, home: &Path, who: &str) -> String {
-    let maildir = &account.location.maildir;
-    let above = existing(maildir);
+fn not_made(directory: &Path, home: &Path, who: &str) -> String {
+    let above = existing(directory);
     let above = above.display();
-    match maildir.starts_with(home) && !home.as_os_str().is_empty() && !home.exists() {
+    match directory.starts_with(home) && !home.as_os_str().is_empty() && !home.exists() {
         true => format!(
             "the home directory {} does not exist, and {who} may not make it in {above}: make it, mount it, \
              or let pam_mkhomedir make it (auth.pam_session)",
@@ -52,7 +55,7 @@ fn not_made(account: &Account, home: &Path, who: &str) -> String {
         false => format!(
             "{} does not exist, and {who} may not make it in {above}: make it, or see to the owner and mode \
              of {above}",
-            maildir.display()
+            directory.display()
         ),
     }
 }
@@ -64,13 +67,13 @@ fn existing(path: &Path) -> PathBuf {
 }
 
 /// As the user: the exit code.
-fn look(maildir: &Path) -> u8 {
-    let exists = std::fs::symlink_metadata(maildir);
+fn look(directory: &Path) -> u8 {
+    let exists = std::fs::symlink_metadata(directory);
     match exists {
-        Ok(_) if may_work_in(maildir, true) => FINE,
+        Ok(_) if may_work_in(directory, true) => FINE,
         Ok(_) => NOT_OPEN,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            match may_work_in(&existing(maildir), false) {
+            match may_work_in(&existing(directory), false) {
                 true => FINE,
                 false => NOT_MADE,
             }

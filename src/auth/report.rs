@@ -116,8 +116,15 @@ impl Report {
         }
         self.line("home", files::describe(Path::new(&account.home)));
         self.line("maildir", files::describe(&account.location.maildir));
-        if let Some(index_dir) = &account.location.index_dir {
-            self.line("index_dir", files::describe(index_dir));
+        let location = &account.location;
+        for (name, directory) in [
+            ("inbox", &location.inbox),
+            ("index_dir", &location.index_dir),
+            ("control", &location.control_dir),
+        ] {
+            if let Some(directory) = directory {
+                self.line(name, files::describe(directory));
+            }
         }
     }
 }

@@ -156,8 +156,8 @@ pub static COMMANDS: &[Subcommand] = &[
             BAD_CONFIGURATION,
         ],
         example: (
-            "roost try --set mail.separator=. /home/alice/Maildir",
-            "Serve alice's mail, with the separator of Dovecot and Courier.",
+            "roost try --set mail.separator=/ /home/alice/Maildir",
+            "Serve alice's mail, with slashes in the names of mailboxes.",
         ),
         read: Given::try_,
     },

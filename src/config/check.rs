@@ -1,6 +1,9 @@
 //! Settings that contradict each other.
 
-use super::{AuthSource, ClientCertificate, Config, Endpoint, Mechanism, TlsRequired, location};
+use super::{
+    AuthSource, ClientCertificate, Config, Endpoint, Mechanism, Separator, TlsRequired, location,
+};
+use crate::mail::Layout;
 
 /// Something wrong or odd about several settings, each of which is right by itself.
 pub(super) struct Finding {
@@ -216,7 +219,23 @@ fn check_logins(config: &Config, findings: &mut Findings) {
 }
 
 fn check_names(config: &Config, findings: &mut Findings) {
-    let separator = char::from(config.separator.octet());
+    if config.layout == Layout::Detect && location::layout(config) == Layout::Detect {
+        if location::inbox_is_by_layout(config) {
+            findings.wrong(
+                &["mail.location", "mail.layout"],
+                "an INBOX= with nothing behind it in mail.location needs mail.layout = \"maildir++\" or \"fs\"",
+            );
+        }
+        let has_prefix = !config.prefix.is_empty() || !config.hidden_prefix.is_empty();
+        if config.separator == Separator::OfLayout && has_prefix {
+            findings.wrong(
+                &["mail.separator", "mail.prefix", "mail.hidden_prefix", "mail.layout"],
+                "mail.prefix and mail.hidden_prefix end in the separator, so mail.separator must be set where \
+                 mail.layout = \"detect\"",
+            );
+        }
+    }
+    let separator = char::from(config.usual_separator());
     let is_whole =
         |prefix: &str| prefix.is_empty() || prefix.len() > 1 && prefix.ends_with(separator);
     if !is_whole(&config.prefix) {

@@ -37,7 +37,7 @@ use log::LevelFilter;
 use crate::mail::{Fsync, Layout};
 pub use closest::closest;
 pub use error::{ConfigError, Problem, TextPlace};
-pub use location::{Location, LocationError};
+pub use location::{Location, LocationError, MAIL_SETTINGS, MailPlace};
 pub use settings::{SETTINGS, Setting, SettingKind};
 pub use username::UserNameError;
 
@@ -230,6 +230,8 @@ pub enum LogTarget {
 /// The hierarchy separator on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {
+    /// Dovecot's: `.` in Maildir++, `/` with `LAYOUT=fs`.
+    OfLayout,
     Slash,
     Dot,
 }
@@ -267,17 +269,30 @@ impl Config {
 
     /// Where `mail.location` says that the mail of this user is.
     pub fn locate(&self, user: &str, home: &str) -> Result<Location, LocationError> {
-        self.locate_by(&self.mail_location, user, home)
+        location::locate(self, None, user, home)
     }
 
-    /// Where another template says so: the field `userdb_mail` of a passwd-file.
+    /// Where a user database says so.
     pub fn locate_by(
         &self,
-        template: &str,
+        place: &MailPlace,
         user: &str,
         home: &str,
     ) -> Result<Location, LocationError> {
-        location::locate(self, template, user, home)
+        location::locate(self, Some(place), user, home)
+    }
+
+    /// What stands between the levels of names as clients see them, where folders are laid out so.
+    pub fn separator_of(&self, layout: Layout) -> u8 {
+        match (self.separator, layout) {
+            (Separator::Slash, _) | (Separator::OfLayout, Layout::Fs) => b'/',
+            (Separator::Dot, _) | (Separator::OfLayout, _) => b'.',
+        }
+    }
+
+    /// The same for those users for whom no database says something else.
+    pub fn usual_separator(&self) -> u8 {
+        self.separator_of(location::layout(self))
     }
 
     /// The home directory of this user by `auth.default_home`, if that is set.
@@ -344,7 +359,7 @@ impl Default for Config {
             poll_interval: Duration::from_secs(30),
             prefix: String::new(),
             hidden_prefix: String::new(),
-            separator: Separator::Slash,
+            separator: Separator::OfLayout,
             watch: true,
             mailboxes: Vec::new(),
             front_user: String::from("roost"),
@@ -371,15 +386,6 @@ impl Endpoint {
         Endpoint {
             address: None,
             port,
-        }
-    }
-}
-
-impl Separator {
-    pub fn octet(self) -> u8 {
-        match self {
-            Separator::Slash => b'/',
-            Separator::Dot => b'.',
         }
     }
 }

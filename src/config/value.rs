@@ -388,8 +388,11 @@ pub(super) const MECHANISM: &[(&str, Mechanism)] = &[
     ("EXTERNAL", Mechanism::External),
 ];
 
-pub(super) const SEPARATOR: &[(&str, Separator)] =
-    &[("/", Separator::Slash), (".", Separator::Dot)];
+pub(super) const SEPARATOR: &[(&str, Separator)] = &[
+    ("auto", Separator::OfLayout),
+    ("/", Separator::Slash),
+    (".", Separator::Dot),
+];
 
 const SPECIAL_USE: &[&str] = &[
     "All",

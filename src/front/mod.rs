@@ -351,7 +351,7 @@ impl Front {
 impl Settings {
     fn new(config: &Config, starttls: bool) -> Settings {
         Settings {
-            separator: config.separator.octet(),
+            separator: config.usual_separator(),
             append_limit: config.append_limit,
             failure_delay: config.failure_delay,
             login_timeout: config.login_timeout,

@@ -35,8 +35,12 @@ pub(super) fn samples(descriptor: impl Fn() -> OwnedFd) -> Vec<Message> {
         home: "/home/bob".to_owned(),
         location: Location {
             maildir: "/home/bob/Maildir".into(),
+            inbox: Some("/home/bob/In".into()),
             index_dir: Some("/var/lib/index/bob".into()),
+            dovecot_index_dir: None,
+            control_dir: Some("/var/lib/control/bob".into()),
             layout: Layout::Fs,
+            utf8_names: true,
         },
     };
     let attempt = Attempt(7);

@@ -1,5 +1,7 @@
 //! How mail is kept on the disk.
 
+use super::utf7;
+
 /// How the name of a mailbox becomes that of a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
@@ -10,6 +12,32 @@ pub enum Layout {
     MaildirPlusPlus,
     /// `A/B` is `A/B` in the root.
     Fs,
+}
+
+/// How the names of mailboxes become those of directories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Naming {
+    pub layout: Layout,
+    /// UTF-8 on the disk (Dovecot's `mailbox_list_utf8`), instead of modified UTF-7.
+    pub utf8: bool,
+}
+
+impl Naming {
+    /// A name, or a level of one, as it is on the disk.
+    pub fn write(self, name: &str) -> String {
+        match self.utf8 {
+            true => name.to_owned(),
+            false => utf7::encode(name),
+        }
+    }
+
+    /// What is between the levels there.
+    pub fn separator(self) -> u8 {
+        match self.layout {
+            Layout::Fs => b'/',
+            Layout::MaildirPlusPlus | Layout::Detect => b'.',
+        }
+    }
 }
 
 /// What is forced to the disk before a client is told OK.

@@ -17,7 +17,7 @@ pub mod utf7;
 
 pub use date_time::DateTime;
 pub use flags::{Flags, Keyword, NamedFlags, System};
-pub use keeping::{Fsync, Layout};
+pub use keeping::{Fsync, Layout, Naming};
 pub use mailbox_name::{MailboxName, NameError, is_in_inbox};
 pub use ranges::Ranges;
 pub use secret::Secret;

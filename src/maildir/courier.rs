@@ -10,7 +10,7 @@ use super::disk::dir::{Dir, DiskResult, is_gone};
 use super::disk::plausible::can_fill;
 use super::disk::text;
 use super::tree::names;
-use crate::mail::{Layout, MailboxName};
+use crate::mail::{MailboxName, Naming};
 
 /// `courierimapuiddb`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ fn parse_subscriptions(text: &[u8]) -> Vec<MailboxName> {
         let folder = line.strip_prefix(b"INBOX")?;
         match folder {
             b"" => Some(MailboxName::inbox()),
-            _ => names::name(folder, Layout::MaildirPlusPlus),
+            _ => names::name(folder, Naming::default()),
         }
     });
     names.collect()

@@ -178,7 +178,7 @@ pub mod tree;
 
 use std::path::{Path, PathBuf};
 
-use crate::mail::Fsync;
+use crate::mail::{Fsync, Layout};
 
 pub use tree::make::{make, make_directory};
 
@@ -204,10 +204,41 @@ impl Maildir {
 
     /// Where a folder's index and cache are, if not in the folder itself.
     pub fn index_directory(&self, folder: &Path) -> Option<PathBuf> {
-        let root = self.settings.index_dir.as_deref()?;
+        let tree = self.settings.index_dir.as_deref()?;
+        Some(self.beside(tree, folder))
+    }
+
+    /// Where Dovecot has its index of the folder.
+    pub fn dovecot_index_directory(&self, folder: &Path) -> PathBuf {
+        match &self.settings.dovecot_index_dir {
+            Some(tree) => self.beside(tree, folder),
+            None => folder.to_owned(),
+        }
+    }
+
+    /// Where a folder's uidlist and keywords are, if not in the folder itself.
+    pub fn control_directory(&self, folder: &Path) -> Option<PathBuf> {
+        let tree = self.settings.control_dir.as_deref()?;
+        Some(self.beside(tree, folder))
+    }
+
+    /// Where `subscriptions` and `dovecot-uidvalidity` are.
+    pub fn control_root(&self) -> &Path {
+        self.settings.control_dir.as_deref().unwrap_or(&self.root)
+    }
+
+    /// The directory of a folder in a tree of the same shape.  In such a tree INBOX has a directory
+    /// like that of other mailboxes, as in Dovecot.
+    fn beside(&self, tree: &Path, folder: &Path) -> PathBuf {
+        if folder == self.settings.inbox.as_deref().unwrap_or(&self.root) {
+            return tree.join(match self.settings.layout {
+                Layout::Fs => "INBOX",
+                Layout::MaildirPlusPlus | Layout::Detect => ".INBOX",
+            });
+        }
         let within = folder.strip_prefix(&self.root).unwrap_or(folder);
         // A path from elsewhere would replace the root.
-        Some(root.join(within.strip_prefix("/").unwrap_or(within)))
+        tree.join(within.strip_prefix("/").unwrap_or(within))
     }
 }
 
@@ -215,6 +246,15 @@ impl Maildir {
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub fsync: Fsync,
+    /// `Layout::Detect` is Maildir++ here.
+    pub layout: Layout,
+    /// INBOX's folder; `None`: the root.
+    pub inbox: Option<PathBuf>,
     /// Where index and cache files go, in a tree of the same shape; `None`: beside the mail.
     pub index_dir: Option<PathBuf>,
+    /// The same for Dovecot's indexes (`INDEX=`).
+    pub dovecot_index_dir: Option<PathBuf>,
+    /// The same for what Dovecot calls control files (`CONTROL=`): the uidlist, keywords,
+    /// subscriptions, and their locks.
+    pub control_dir: Option<PathBuf>,
 }

@@ -20,7 +20,6 @@ mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +29,7 @@ use imap::connection::{Connection, Standing};
 use imap::counters::Departure;
 use imap::reply::{Reply, ReplyCode};
 
-use crate::config::Config;
+use crate::config::{Config, Location};
 use crate::imap::command::Tag;
 use crate::imap::connection::State;
 use crate::imap::namespace::Namespaces;
@@ -47,6 +46,7 @@ use crate::sys::process;
 pub struct Session {
     config: Config,
     mailboxes: Mailboxes,
+    separator: u8,
     namespaces: Rc<Namespaces>,
     /// Boxed, as few users have as many as a node of the map has room for.
     connections: BTreeMap<ConnectionId, Box<Connection>>,
@@ -69,23 +69,25 @@ pub enum Greeting {
 }
 
 impl Session {
-    /// `root` is the Maildir of `user`.  `wake` may be called from any thread, and makes the loop
-    /// call `handle_wake` soon.
+    /// The mail of `user` is at `location`.  `wake` may be called from any thread, and makes the
+    /// loop call `handle_wake` soon.
     pub fn new(
         user: &str,
         config: &Config,
-        root: PathBuf,
+        location: Location,
         wake: Box<dyn Fn() + Send>,
     ) -> io::Result<Session> {
         let whose = Arc::from(format!("imap({user}): "));
         let _logged = on_behalf(&whose);
-        let separator = config.separator.octet();
+        let mailboxes = Mailboxes::new(config, location, wake)?;
+        let separator = config.separator_of(mailboxes.layout());
         let namespaces = Namespaces::new(&config.prefix, &config.hidden_prefix, separator)
             .map_err(|error| io::Error::other(error.as_str()))?;
         Ok(Session {
             config: config.clone(),
             namespaces: Rc::new(namespaces),
-            mailboxes: Mailboxes::new(config, root, wake)?,
+            mailboxes,
+            separator,
             connections: BTreeMap::new(),
             ready: BTreeSet::new(),
             deadline: None,
@@ -143,8 +145,7 @@ impl Session {
         let Some(LoggedIn { tag, bad_commands }) = logged_in else {
             return false;
         };
-        let separator = self.config.separator.octet();
-        let mut connection = ImapConnection::new(State::Authenticated, separator);
+        let mut connection = ImapConnection::new(State::Authenticated, self.separator);
         connection.set_bad_commands(bad_commands);
         let greeting = Greeting::LoggedIn(tag);
         let mut output = Buffer::new();
@@ -155,6 +156,11 @@ impl Session {
             self.handle_input(id, &hand_over.input, now);
         }
         true
+    }
+
+    /// What is between the levels of names here.
+    pub fn separator(&self) -> u8 {
+        self.separator
     }
 
     pub fn handle_input(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {

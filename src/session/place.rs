@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Location};
+use crate::config::Location;
 use crate::ipc::Account;
 use crate::maildir;
 use crate::maildir::disk::dir::{self, DiskResult, Stat};
@@ -11,8 +11,7 @@ use crate::maildir::tree;
 
 /// The directories that a session works in.
 pub struct Place {
-    pub maildir: PathBuf,
-    index_dir: Option<PathBuf>,
+    pub location: Location,
     /// Where links in the Maildir lead.
     elsewhere: Vec<PathBuf>,
     root: Root,
@@ -44,32 +43,28 @@ impl Root {
 }
 
 impl Place {
-    /// Finds the mail of the account and sets its place in `config`.  Somebody who has got no mail
-    /// yet gets a Maildir.  The error is a text for the log.
-    pub fn find(account: &Account, config: &mut Config) -> Result<Place, String> {
-        let Location {
-            maildir,
-            index_dir,
-            layout,
-        } = account.location.clone();
-        config.layout = layout;
-        config.index_dir = index_dir;
-        Place::at(maildir.clone(), config.index_dir.clone())
-            .map_err(|error| homeless(account).unwrap_or_else(|| problem(&maildir, &error)))
+    /// Finds the mail of the account.  Somebody who has got no mail yet gets a Maildir.  The error
+    /// is a text for the log.
+    pub fn find(account: &Account) -> Result<Place, String> {
+        let location = account.location.clone();
+        Place::at(location).map_err(|error| {
+            homeless(account).unwrap_or_else(|| problem(&account.location.maildir, &error))
+        })
     }
 
-    /// This Maildir and this directory for indexes, made if they are not there.
-    pub fn at(maildir: PathBuf, index_dir: Option<PathBuf>) -> DiskResult<Place> {
-        maildir::make(&maildir)?;
-        if let Some(index_dir) = &index_dir {
-            maildir::make_directory(index_dir)?;
+    /// The directories of this location, made if they are not there.
+    pub fn at(location: Location) -> DiskResult<Place> {
+        for directory in location.directories() {
+            maildir::make(directory)?;
         }
-        let elsewhere = tree::elsewhere(&maildir)?;
-        let root = Root::find(&maildir)?;
+        let mut elsewhere = tree::elsewhere(&location.maildir)?;
+        if let Some(inbox) = &location.inbox {
+            elsewhere.extend(tree::elsewhere(inbox)?);
+        }
+        let root = Root::find(&location.maildir)?;
         Ok(Place {
             root,
-            maildir,
-            index_dir,
+            location,
             elsewhere,
         })
     }
@@ -79,7 +74,7 @@ impl Place {
     }
 
     pub fn directories(&self) -> impl Iterator<Item = &Path> {
-        let own = std::iter::once(&self.maildir).chain(&self.index_dir);
+        let own = self.location.directories();
         own.chain(&self.elsewhere).map(PathBuf::as_path)
     }
 }

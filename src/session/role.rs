@@ -54,7 +54,7 @@ pub fn run(channel: OwnedFd) -> Result<(), SessionError> {
 }
 
 fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), SessionError> {
-    let mut config = settings(&mut channel.borrow_mut())?;
+    let config = settings(&mut channel.borrow_mut())?;
     crate::log::set_level(config.log_level);
     let account = account(&mut channel.borrow_mut())?;
     channel.borrow_mut().keep_stand_ins();
@@ -65,7 +65,7 @@ fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), SessionError> {
     if !credentials::is_own_uid(&account.user, account.uid) {
         links::follow_only_those_of_root();
     }
-    let place = Place::find(&account, &mut config);
+    let place = Place::find(&account);
     // Without a place there is no file at all.
     confinement.to_files(place.iter().flat_map(Place::directories))?;
 
@@ -76,10 +76,10 @@ fn serve(channel: Rc<RefCell<Channel>>) -> Result<(), SessionError> {
         let opened = Session::new(
             &account.user,
             &config,
-            place.maildir.clone(),
+            place.location.clone(),
             event_loop.wake_function(),
         );
-        let opened = opened.map_err(|error| place::problem(&place.maildir, &error));
+        let opened = opened.map_err(|error| place::problem(&place.location.maildir, &error));
         Ok((opened?, place.root()))
     });
     confinement.to_calls()?;

@@ -1,31 +1,36 @@
-//! Where the mail is if a user serves it without a daemon: `mail.location` and `mail.index_dir`,
+//! Where the mail is if a user serves it without a daemon: `mail.location` and what belongs to it,
 //! filled in for this user.
 
 use std::path::{Path, PathBuf};
 
 use super::SoloError;
-use crate::config::{Config, LocationError};
+use crate::config::{Config, Location, LocationError, MailPlace};
 use crate::sys::credentials::Account;
 
-/// The Maildir of the invoking user, and the configuration with what the location says of it.
-pub(super) fn own(config: &Config) -> Result<(PathBuf, Config), SoloError> {
+/// The mail of the invoking user.
+pub(super) fn own(config: &Config) -> Result<Location, SoloError> {
     let account = Account::current().map_err(|error| SoloError::System("user database", error))?;
     let location = config.locate(account.name(), &home(&account));
-    let location = location.map_err(SoloError::from)?;
-    let config = Config {
-        index_dir: location.index_dir,
-        layout: location.layout,
-        ..config.clone()
-    };
-    Ok((location.maildir, config))
+    location.map_err(SoloError::from)
 }
 
-/// The configuration for a Maildir of this user's that was named.
-pub(super) fn named(config: &Config, owner: &Account) -> Result<Config, SoloError> {
-    let location = config.locate_by("/", owner.name(), &home(owner))?;
-    Ok(Config {
-        index_dir: location.index_dir,
-        ..config.clone()
+/// A Maildir of this user's that was named.  If it is the one of the configuration, the rest of the
+/// mail is where that says.
+pub(super) fn named(
+    config: &Config,
+    maildir: &Path,
+    owner: &Account,
+) -> Result<Location, SoloError> {
+    let home = home(owner);
+    if let Ok(location) = config.locate(owner.name(), &home)
+        && location.maildir == maildir
+    {
+        return Ok(location);
+    }
+    let anywhere = MailPlace::Template(String::from("/"));
+    Ok(Location {
+        maildir: maildir.to_owned(),
+        ..config.locate_by(&anywhere, owner.name(), &home)?
     })
 }
 

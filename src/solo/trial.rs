@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::password::{self, Password};
 use super::welcome::{Shown, Welcome};
 use super::{Door, Solo, SoloError, become_owner, confine, owner_of, place, sample};
-use crate::config::{Config, Mechanism};
+use crate::config::{Config, Location, Mechanism};
 use crate::front::Front;
 use crate::net::tls::Certificates;
 use crate::net::{Loop, Now};
@@ -51,33 +51,33 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
         become_owner(&place.owner)?;
     }
     if place.is_sample {
-        sample::make(&place.maildir)
-            .map_err(|error| SoloError::Sample(place.maildir.clone(), error))?;
+        let maildir = &place.location.maildir;
+        sample::make(maildir).map_err(|error| SoloError::Sample(maildir.clone(), error))?;
     }
 
     let user = trial.user.as_deref().unwrap_or(place.owner.name());
     let (session, root) = confine(
         place.owner.name(),
         SandboxRole::Trial,
-        place.maildir.clone(),
-        &place.config,
+        place.location.clone(),
+        &trial.config,
         &event_loop,
     )?;
     let mut solo = Solo {
         door: Door::Guarded(
-            Box::new(Front::new(&with_passwords(&place.config), true)),
+            Box::new(Front::new(&with_passwords(&trial.config), true)),
             Password::new(user, &password),
         ),
         session,
         root,
-        config: place.config.clone(),
+        config: trial.config.clone(),
         ending: false,
         stop: None,
     };
 
     let made = String::from_utf8_lossy(password.expose());
     let welcome = Welcome {
-        maildir: &place.maildir,
+        maildir: &place.location.maildir,
         is_sample: place.is_sample,
         owner: place.owner.name(),
         user,
@@ -100,44 +100,40 @@ pub fn run(trial: &Trial) -> Result<(), SoloError> {
 
 /// Where the mail is and whose it is.
 struct Place {
-    maildir: PathBuf,
+    location: Location,
     owner: Account,
     /// It is an empty directory of ours, to be filled.
     is_sample: bool,
-    /// What is said of it.
-    config: Config,
 }
 
 /// The Maildir that was asked for, or else the user's own, or else a new one.
 fn find_maildir(asked: Option<&Path>, config: &Config) -> Result<Place, SoloError> {
-    let (maildir, owner, config) = match asked {
+    let (location, owner) = match asked {
         Some(maildir) => {
             let maildir = std::path::absolute(maildir)
                 .map_err(|error| SoloError::NoMaildir(maildir.to_path_buf(), error))?;
             let owner = owner_of(&maildir)?;
-            let config = place::named(config, &owner)?;
-            (maildir, owner, config)
+            (place::named(config, &maildir, &owner)?, owner)
         }
         None => match place::own(config) {
-            Ok((maildir, config)) if maildir.is_dir() => {
-                let owner = owner_of(&maildir)?;
-                (maildir, owner, config)
+            Ok(location) if location.maildir.is_dir() => {
+                let owner = owner_of(&location.maildir)?;
+                (location, owner)
             }
             Ok(_) | Err(SoloError::NoHome) => return make_place(config),
             Err(error) => return Err(error),
         },
     };
     if owner.is_root() {
-        return Err(SoloError::RootsMaildir(maildir));
+        return Err(SoloError::RootsMaildir(location.maildir));
     }
-    if !is_maildir(&maildir) {
-        return Err(SoloError::NotMaildir(maildir));
+    if location.inbox.is_none() && !is_maildir(&location.maildir) {
+        return Err(SoloError::NotMaildir(location.maildir));
     }
     Ok(Place {
-        maildir,
+        location,
         owner,
         is_sample: false,
-        config,
     })
 }
 
@@ -168,8 +164,7 @@ fn make_place(config: &Config) -> Result<Place, SoloError> {
         })
         .map_err(fail)?;
     Ok(Place {
-        config: place::named(config, &owner)?,
-        maildir,
+        location: place::named(config, &maildir, &owner)?,
         owner,
         is_sample: true,
     })

@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, Location};
 use crate::log::ONCE;
 use crate::mail::{Fsync, Layout, MailboxName, SpecialUse};
 use crate::maildir::courier;
@@ -88,19 +88,28 @@ pub enum Glance {
 }
 
 impl Mailboxes {
-    /// Those in the Maildir `root`.  `wake` is called from another thread when `handle_wake` has
+    /// Those at `location`.  `wake` is called from another thread when `handle_wake` has
     /// something to do.
     pub fn new(
         config: &Config,
-        root: PathBuf,
+        location: Location,
         wake: Box<dyn Fn() + Send>,
     ) -> DiskResult<Mailboxes> {
-        let tree = Tree::open(&root, config.layout)?
-            .with_indexes(config.index_dir.clone())
+        let root = location.maildir;
+        let indexes = location.index_dir.iter().chain(&location.dovecot_index_dir);
+        let tree = Tree::open(&root, location.layout)?
+            .with_inbox(location.inbox.as_deref())
+            .with_utf8_names(location.utf8_names)
+            .with_indexes(indexes.cloned().collect())
+            .with_control(location.control_dir.clone())
             .with_given(given::mailboxes(config));
         let settings = Settings {
             fsync: config.fsync,
-            index_dir: config.index_dir.clone(),
+            layout: tree.layout(),
+            inbox: Some(tree.inbox()),
+            index_dir: location.index_dir,
+            dovecot_index_dir: location.dovecot_index_dir,
+            control_dir: location.control_dir,
         };
         let watcher = config.watch.then(|| Watcher::new(wake));
         if let Some(Err(error)) = &watcher {
@@ -159,6 +168,11 @@ impl Mailboxes {
         self.by_name.insert(name.clone(), key);
         self.close_unused(OPEN_UNUSED_MAX, Duration::ZERO, Some(key), now);
         Ok(key)
+    }
+
+    /// How the folders are laid out; never `Layout::Detect`.
+    pub fn layout(&self) -> Layout {
+        self.tree.layout()
     }
 
     /// Every mailbox there is, in the order in which LIST shows them.
@@ -284,7 +298,7 @@ impl Mailboxes {
         if subscribed && !self.tree.is_given(name) {
             self.tree.find(name)?;
         }
-        let root = Dir::open(self.maildir.root()).map_err(TreeError::Io)?;
+        let root = Dir::open(self.maildir.control_root()).map_err(TreeError::Io)?;
         let access = root.access().map_err(TreeError::Io)?;
         let subscriptions = self.refreshed_subscriptions(now)?;
         subscriptions
@@ -293,19 +307,16 @@ impl Mailboxes {
     }
 
     fn refreshed_subscriptions(&mut self, now: Now) -> Result<&mut Subscriptions, TreeError> {
-        let root = Dir::open(self.maildir.root()).map_err(TreeError::Io)?;
-        let separator = match self.tree.layout() {
-            Layout::Fs => b'/',
-            Layout::MaildirPlusPlus | Layout::Detect => b'.',
-        };
+        let root = Dir::open(self.maildir.control_root()).map_err(TreeError::Io)?;
         match &mut self.subscriptions {
             Some(subscriptions) => {
                 subscriptions.refresh(&root);
             }
             None => {
-                let read = Subscriptions::read(&root, separator);
+                let read = Subscriptions::read(&root, self.tree.naming());
                 let subscriptions = self.subscriptions.insert(read);
-                if let Err(error) = adopt_subscriptions(subscriptions, &root, now) {
+                let left = courier::subscriptions(self.maildir.root());
+                if let Err(error) = left.and_then(|left| adopt(subscriptions, &root, left, now)) {
                     let error = report::explained(&error);
                     log::warn!(target: ONCE, "{error}: Courier's subscriptions are not taken over");
                 }
@@ -389,7 +400,8 @@ impl Mailboxes {
         if self.maildir.settings().fsync == Fsync::Never {
             return;
         }
-        let settled = Dir::open(self.maildir.root()).and_then(|root| root.sync_file_system());
+        let root = Dir::open(self.maildir.control_root());
+        let settled = root.and_then(|root| root.sync_file_system());
         if let Err(error) = settled {
             log::warn!(target: ONCE, "UIDs are not on disk yet: {error}");
         }
@@ -491,12 +503,17 @@ impl Mailboxes {
 }
 
 /// Where there is no file of subscriptions, what Courier left is taken over.
-fn adopt_subscriptions(subscriptions: &mut Subscriptions, root: &Dir, now: Now) -> DiskResult<()> {
+fn adopt(
+    subscriptions: &mut Subscriptions,
+    root: &Dir,
+    left: Option<Vec<MailboxName>>,
+    now: Now,
+) -> DiskResult<()> {
     if root.stat(b"subscriptions")?.is_some() {
         return Ok(());
     }
     let access = root.access()?;
-    for name in courier::subscriptions(root.path())?.unwrap_or_default() {
+    for name in left.unwrap_or_default() {
         subscriptions.set(root, &access, &name, true, now.time)?;
     }
     Ok(())
@@ -535,7 +552,8 @@ mod tests {
             config.set(watch).unwrap();
             let scratch = Scratch::new();
             let root = scratch.path().to_owned();
-            let mut mailboxes = Mailboxes::new(&config, root, Box::new(|| {})).unwrap();
+            let location = Location::at(root, Layout::Detect);
+            let mut mailboxes = Mailboxes::new(&config, location, Box::new(|| {})).unwrap();
             let now = Now::read();
             let key = mailboxes.open(&MailboxName::inbox(), now).unwrap();
             let mailbox = mailboxes.get(key).unwrap();

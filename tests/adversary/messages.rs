@@ -133,11 +133,7 @@ fn account() -> Account {
         uid: 0,
         gid: 0,
         home: "/root".into(),
-        location: Location {
-            maildir: "/root/Maildir".into(),
-            index_dir: None,
-            layout: Layout::MaildirPlusPlus,
-        },
+        location: Location::at("/root/Maildir".into(), Layout::MaildirPlusPlus),
     }
 }
 

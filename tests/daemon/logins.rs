@@ -296,10 +296,61 @@ fn the_mail_is_where_the_location_with_its_variables_says() {
         cache
             .path()
             .join(&alice.name)
-            .join("roost.index")
+            .join(".INBOX/roost.index")
             .exists()
             .then_some(())
     });
+}
+
+/// As the public script emailwiz sets up a host: system users, and INBOX among the other folders.
+#[test]
+fn a_tree_whose_root_is_no_mailbox_is_served_with_what_lies_outside_of_it() {
+    as_root!();
+    let alice = User::new();
+    let inbox = Folder::at(alice.home.join("Mail/Inbox"));
+    fs::create_dir(alice.home.join("Mail")).expect("a directory");
+    own_by(&alice, &alice.home.join("Mail"));
+    inbox.create();
+    own_by(&alice, inbox.path());
+    inbox.deliver_file("one.eml");
+    let mut daemon = Daemon::start(&[
+        "mail.location = \"maildir:~/Mail:INBOX=~/Mail/Inbox:LAYOUT=fs\"",
+        "mail.separator = \"auto\"",
+    ]);
+    let mut client = daemon.connect(&alice);
+    client.ok("SELECT INBOX").contains("1 EXISTS");
+    client.ok("CREATE Work/deep");
+    let reply = client.ok("LIST \"\" *");
+    let listed = reply.untagged.iter();
+    let listed: String = listed
+        .map(|line| String::from_utf8_lossy(&line.raw))
+        .collect();
+    assert!(!listed.contains("Inbox"), "{listed}");
+    assert!(listed.contains("\"/\" Work/deep"), "{listed}");
+    client.logout();
+    assert!(inbox.path().join("dovecot-uidlist").exists());
+    assert!(!alice.home.join("Mail/cur").exists());
+
+    // The session is kept to the directories that it needs, wherever they are.
+    daemon.set("mail.location = \"~/Mail:INBOX=~/In:INDEX=~/indexes:CONTROL=~/control:LAYOUT=fs\"");
+    daemon.restart();
+    let mut client = daemon.connect(&alice);
+    client.append("INBOX (word)", &crlf(&text("two.eml")));
+    client.ok("SELECT INBOX").contains("1 EXISTS");
+    client.ok("SUBSCRIBE Work/deep");
+    client.ok("RENAME Work/deep Work/deeper");
+    client.logout();
+    for path in [
+        "In/cur",
+        "control/INBOX/dovecot-uidlist",
+        "indexes/INBOX/dovecot.index.log",
+    ] {
+        assert!(alice.home.join(path).exists(), "{path}");
+    }
+}
+
+fn own_by(user: &User, path: &std::path::Path) {
+    std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)).expect("theirs");
 }
 
 #[test]

@@ -585,11 +585,7 @@ fn account(mail: &Mail) -> Account {
         uid: owner.uid(),
         gid: owner.gid(),
         home: mail.home().display().to_string(),
-        location: Location {
-            maildir: mail.root().to_owned(),
-            index_dir: None,
-            layout: Layout::MaildirPlusPlus,
-        },
+        location: Location::at(mail.root().to_owned(), Layout::MaildirPlusPlus),
     }
 }
 

@@ -44,7 +44,7 @@ fn without_a_maildir_it_makes_a_small_one_and_says_so() {
     let mut client = TcpStream::connect(field(&printed, "IMAP")).unwrap();
     write!(
         client,
-        "a LOGIN {user} {password}\r\nb SELECT INBOX\r\nc SELECT Lists/Roost\r\nd LOGOUT\r\n"
+        "a LOGIN {user} {password}\r\nb SELECT INBOX\r\nc SELECT Lists.Roost\r\nd LOGOUT\r\n"
     )
     .unwrap();
     let mut answers = String::new();

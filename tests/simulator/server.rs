@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use roost::config::Config;
+use roost::config::{Config, Location};
 use roost::imap;
 use roost::imap::connection::State;
 use roost::maildir::disk::dir::world as seam;
@@ -142,7 +142,8 @@ impl Server {
     fn greet(&mut self, client: usize) {
         if self.session.is_none() {
             let root = self.here.world.inner().disk.root.clone();
-            self.session = Session::new("alice", &self.config(), root, Box::new(|| {})).ok();
+            let location = Location::at(root, self.config().layout);
+            self.session = Session::new("alice", &self.config(), location, Box::new(|| {})).ok();
         }
         let Some(session) = &mut self.session else {
             return;

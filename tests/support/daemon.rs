@@ -69,6 +69,7 @@ impl Daemon {
             ("auth.failure_delay", "\"50ms\"".into()),
             // Of one address, all tests' failures would add up to long delays.
             ("auth.penalty", "\"0s\"".into()),
+            ("mail.separator", "\"/\"".into()),
             ("process.front_user", format!("\"{}\"", front_user())),
             ("process.state_dir", text(&place.join("state"))),
             ("log.target", "\"stderr\"".into()),

@@ -52,7 +52,7 @@ impl Program {
             Program::Roost => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
                 command.arg("--preauth").arg("--maildir").arg(mail.root());
-                for setting in settings {
+                for setting in NAMES.iter().chain(settings) {
                     command.args(["--set", setting]);
                 }
                 with_environment(&mut command, mail);
@@ -158,7 +158,7 @@ impl Server {
                     .args(["--listen-tls", &format!("127.0.0.1:{tls_port}")])
                     .args(["--user", Server::USER, "--password-file"])
                     .arg(password);
-                for setting in settings {
+                for setting in NAMES.iter().chain(settings) {
                     command.args(["--set", setting]);
                 }
                 with_environment(&mut command, mail);
@@ -373,3 +373,6 @@ pub fn with_environment(command: &mut Command, mail: &Mail) {
         .env("ROOST_UNLISTED_CALLS", "fatal")
         .current_dir(mail.work());
 }
+
+/// Tests write the names of mailboxes with slashes, as Dovecot's configuration has it too.
+pub const NAMES: &[&str] = &["mail.separator=/"];

@@ -26,7 +26,7 @@ use super::Source;
 use crate::auth::password::HashEffort;
 use crate::auth::trace::Trace;
 use crate::auth::{Denial, Identity};
-use crate::config::Config;
+use crate::config::{Config, MAIL_SETTINGS, MailPlace};
 use crate::dovecot_auth::{AuthReply, write};
 use crate::ipc::{LoginRequest, Protocol};
 use crate::mail::Secret;
@@ -328,7 +328,7 @@ fn identify(reply: &AuthReply, user: &str, trace: &mut Trace) -> Result<Identity
     for name in reply
         .names()
         .skip(1)
-        .filter(|name| !UNDERSTOOD.contains(name))
+        .filter(|name| !UNDERSTOOD.contains(name) && !MAIL_SETTINGS.contains(name))
     {
         trace.detail(SOURCE, format!("the field {name} means nothing here"));
     }
@@ -338,31 +338,10 @@ fn identify(reply: &AuthReply, user: &str, trace: &mut Trace) -> Result<Identity
         gid: text("gid"),
         // Dovecot would make what stands before `/./` the root.
         home: reply.get("home").map(|home| home.replacen("/./", "/", 1)),
-        mail: mail(reply),
+        mail: MailPlace::of_fields(|name| reply.get(name)),
         takes_defaults: true,
         ..Identity::of_system(reply.first().unwrap_or(user).to_owned(), SOURCE)
     })
-}
-
-/// The mail location: `mail` of Dovecot 2.3, or the settings that 2.4 has in its place.
-fn mail(reply: &AuthReply) -> Option<String> {
-    if let Some(mail) = reply.get("mail") {
-        return Some(mail.to_owned());
-    }
-    let path = reply.get("mail_path")?;
-    let driver = reply.get("mail_driver").unwrap_or("maildir");
-    let mut location = format!("{driver}:{path}");
-    for (setting, part) in [
-        ("mailbox_list_layout", "LAYOUT"),
-        ("mail_inbox_path", "INBOX"),
-        ("mail_index_path", "INDEX"),
-        ("mail_control_path", "CONTROL"),
-    ] {
-        if let Some(value) = reply.get(setting) {
-            location.push_str(&format!(":{part}={value}"));
-        }
-    }
-    Some(location)
 }
 
 fn unavailable(error: &ConnectionError, trace: &mut Trace) -> Denial {
@@ -386,12 +365,6 @@ const UNDERSTOOD: &[&str] = &[
     "gid",
     "home",
     "mail",
-    "mail_driver",
-    "mail_path",
-    "mailbox_list_layout",
-    "mail_inbox_path",
-    "mail_index_path",
-    "mail_control_path",
     "chroot",
     // What Dovecot says of the login.
     "auth_mech",

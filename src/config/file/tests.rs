@@ -80,7 +80,7 @@ fn every_mistake_is_told_with_its_place_and_what_would_be_right() {
         "f:6:9: mail.watch: it must be true or false; write watch = true|false",
         "f:7:16: mail.append_limit: it must be a string; write append_limit = \"SIZE\"",
         "f:8:16: mail.idle_timeout: its unit must be ms, s, m, h or d; write idle_timeout = \"TIME\"",
-        "f:9:13: mail.separator: it must be one value and not a list; write separator = \"/|.\"",
+        "f:9:13: mail.separator: it must be one value and not a list; write separator = \"auto|/|.\"",
         "f:10:2: there is no section [nail]; there are [listen] [tls] [auth] [limits] [mail] \
          [mailbox] [process] [log]",
         "f:13:19: auth.first_valid_uid: it must be a number; write first_valid_uid = NUMBER",
@@ -164,7 +164,7 @@ fn settings_that_contradict_each_other_are_told_where_they_stand() {
         ("[tls]\nrequired = \"off\"", "f:2:12: tls.required"),
         ("[tls]\nrequired = \"no\"", "f:2:12: warning: passwords"),
         (
-            "[mail]\nprefix = \"INBOX.\"",
+            "[mail]\nprefix = \"INBOX/\"",
             "f:2:10: mail.prefix must end",
         ),
         (
@@ -172,8 +172,20 @@ fn settings_that_contradict_each_other_are_told_where_they_stand() {
             "f:3:17: mail.hidden_prefix must end",
         ),
         (
-            "[mail]\nprefix = \"a/\"\nhidden_prefix = \"a/\"",
+            "[mail]\nprefix = \"a.\"\nhidden_prefix = \"a.\"",
             "f:3:17: mail.hidden_prefix is",
+        ),
+        (
+            "[mail]\nlocation = \"~/Mail:LAYOUT=fs\"\nprefix = \"INBOX.\"",
+            "f:3:10: mail.prefix must end",
+        ),
+        (
+            "[mail]\nlayout = \"detect\"\nprefix = \"INBOX.\"",
+            "f:3:10: mail.prefix and mail.hidden_prefix end",
+        ),
+        (
+            "[mail]\nlayout = \"detect\"\nlocation = \"~/M:INBOX=\"",
+            "f:3:12: an INBOX= with nothing behind it",
         ),
     ] {
         let found = problems(text);

@@ -41,7 +41,9 @@ choice! { Verdict { Challenge(challenge), Refused(why), Admitted { user, pid } }
 choice! { Judgement { Challenge(challenge), Refused(why), Admitted { account } } }
 
 choice! { Layout { MaildirPlusPlus, Fs, Detect } }
-structure! { Location { maildir, index_dir, layout } }
+structure! {
+    Location { maildir, inbox, index_dir, dovecot_index_dir, control_dir, layout, utf8_names }
+}
 structure! { Account { user, uid, gid, home, location } }
 
 structure! { HandOver { origin, state, input, output, relayed } }

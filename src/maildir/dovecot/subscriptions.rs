@@ -2,9 +2,10 @@
 //!
 //! Version 2 begins with `V`, TAB, `2` and an empty line; its lines have the levels of a name
 //! separated by TAB, each with Dovecot's TAB escapes.  Version 1 has no such beginning; its lines
-//! have the levels joined by the separator of the folders' names.  Levels are in modified UTF-7;
-//! one that is not, such as a raw `&` of an older server or of somebody's editor, stands for
-//! itself.  The version that a file has it keeps; a new file gets version 2.
+//! have the levels joined by the separator of the folders' names.  Levels are written as in these
+//! names, in modified UTF-7 or UTF-8; one that is no modified UTF-7, such as a raw `&` of an older
+//! server or of somebody's editor, stands for itself.  The version that a file has it keeps; a new
+//! file gets version 2.
 //!
 //! The new file is written into `subscriptions.lock` and renamed over the old one.
 
@@ -12,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use crate::mail::{MailboxName, utf7};
+use crate::mail::{MailboxName, Naming, utf7};
 use crate::maildir::disk::dir::{Access, Dir, DiskResult, Stat};
 use crate::maildir::disk::lock::Dotlock;
 use crate::maildir::disk::report;
@@ -22,8 +23,7 @@ use crate::maildir::disk::text::lines;
 #[derive(Debug)]
 pub struct Subscriptions {
     lock: Dotlock,
-    /// Between levels in version 1.
-    separator: u8,
+    naming: Naming,
     version: Version,
     lines: Vec<Line>,
     names: HashSet<MailboxName>,
@@ -34,13 +34,12 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Reads the file in the root's control directory.  `separator` is the one of the folders'
-    /// names: `.` in Maildir++, `/` in the fs layout.  One that cannot be read says that nothing
-    /// is subscribed.
-    pub fn read(root: &Dir, separator: u8) -> Subscriptions {
+    /// Reads the file in the root's control directory.  Names are written as those of folders are.
+    /// A file that cannot be read says that nothing is subscribed.
+    pub fn read(root: &Dir, naming: Naming) -> Subscriptions {
         let mut subscriptions = Subscriptions {
             lock: Dotlock::new(root.clone(), FILE, STALE),
-            separator,
+            naming,
             version: Version::Two,
             lines: Vec::new(),
             names: HashSet::new(),
@@ -104,7 +103,7 @@ impl Subscriptions {
             text.push(b'\n');
         }
         if subscribed {
-            text.extend_from_slice(&self.version.format(name, self.separator));
+            text.extend_from_slice(&self.version.format(name, self.naming));
             text.push(b'\n');
         }
         file.write_all(&text)?;
@@ -143,7 +142,7 @@ impl Subscriptions {
         self.names.clear();
         self.lines.clear();
         for line in lines(text) {
-            let name = version.parse(line, self.separator);
+            let name = version.parse(line, self.naming);
             let new = name
                 .as_ref()
                 .is_none_or(|name| self.names.insert(name.clone()));
@@ -176,9 +175,9 @@ impl Version {
         }
     }
 
-    fn parse(self, line: &[u8], separator: u8) -> Option<MailboxName> {
+    fn parse(self, line: &[u8], naming: Naming) -> Option<MailboxName> {
         let between = match self {
-            Version::One => separator,
+            Version::One => naming.separator(),
             Version::Two => b'\t',
         };
         let mut levels = Vec::new();
@@ -187,23 +186,23 @@ impl Version {
                 Version::One => Cow::Borrowed(level),
                 Version::Two => Cow::Owned(unescape(level)),
             };
-            let decoded = utf7::decode(&level).ok();
+            let decoded = utf7::decode(&level).ok().filter(|_| !naming.utf8);
             let name = decoded.or_else(|| String::from_utf8(level.into_owned()).ok())?;
             levels.push(Some(name).filter(|name| !name.contains('/'))?);
         }
         MailboxName::new(&levels.join("/")).ok()
     }
 
-    fn format(self, name: &MailboxName, separator: u8) -> Vec<u8> {
+    fn format(self, name: &MailboxName, naming: Naming) -> Vec<u8> {
         let levels = name.levels().map(|level| {
-            let level = utf7::encode(level).into_bytes();
+            let level = naming.write(level).into_bytes();
             match self {
                 Version::One => level,
                 Version::Two => escape(&level),
             }
         });
         let between = match self {
-            Version::One => separator,
+            Version::One => naming.separator(),
             Version::Two => b'\t',
         };
         levels.collect::<Vec<_>>().join(&between)
@@ -253,6 +252,7 @@ const HEADER_CRLF: &[u8] = b"V\t2\r\n\r\n";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::Layout;
     use crate::maildir::disk::dir::fault;
     use crate::maildir::disk::dir::scratch::Scratch;
     use proptest::prelude::*;
@@ -260,7 +260,7 @@ mod tests {
     const TWO: &str = "V\t2\n\n";
 
     fn read(scratch: &Scratch) -> Subscriptions {
-        Subscriptions::read(&scratch.dir, b'.')
+        Subscriptions::read(&scratch.dir, Naming::default())
     }
 
     fn name(name: &str) -> MailboxName {
@@ -311,7 +311,11 @@ mod tests {
         assert!(read(&scratch).contains(&name("inbox")));
         scratch.write("subscriptions", "Work.2026\nT&AOk-st\ninbox\nWork.2026");
         assert_eq!(names(&read(&scratch)), ["Work/2026", "Tést", "INBOX"]);
-        let fs = Subscriptions::read(&scratch.dir, b'/');
+        let fs = Naming {
+            layout: Layout::Fs,
+            utf8: false,
+        };
+        let fs = Subscriptions::read(&scratch.dir, fs);
         assert!(fs.contains(&name("Work.2026")));
         scratch.dir.unlink(FILE).unwrap();
         assert_eq!(names(&read(&scratch)), [""; 0]);
@@ -445,8 +449,9 @@ mod tests {
         fn any_name_comes_back_in_either_version(levels in prop::collection::vec("[^/.\\x00-\\x1f\\x7f-\\x9f]{1,6}", 1..4)) {
             if let Ok(name) = MailboxName::new(&levels.join("/")) {
                 for version in [Version::One, Version::Two] {
-                    let line = version.format(&name, b'.');
-                    prop_assert_eq!(version.parse(&line, b'.'), Some(name.clone()));
+                    let naming = Naming::default();
+                    let line = version.format(&name, naming);
+                    prop_assert_eq!(version.parse(&line, naming), Some(name.clone()));
                 }
             }
         }

@@ -356,7 +356,7 @@ impl Folder {
         if self.are_named(letters) {
             return;
         }
-        if self.keywords.refresh(&self.dirs.dir) {
+        if self.keywords.refresh(&self.dirs.control) {
             self.changes.push(Change::Keywords);
         }
         if self.are_named(letters) {
@@ -365,7 +365,7 @@ impl Folder {
         let named = match &self.held {
             Held::Lock(lock) if !self.keywords.is_unreadable() => {
                 let file = KeywordsFile {
-                    dir: &self.dirs.dir,
+                    dir: &self.dirs.control,
                     lock,
                     access: &self.dirs.access,
                     now,

@@ -69,7 +69,8 @@ enum Origin {
 /// The folder that a message is copied from.
 #[derive(Clone, Debug)]
 pub(super) struct BatchSource {
-    pub dir: Dir,
+    /// Where its keywords are.
+    pub control: Dir,
     cur: Dir,
     new: Dir,
     /// It is the destination, with the same letters for keywords.
@@ -256,7 +257,7 @@ impl Batch {
         self.entries.push(BatchEntry {
             origin: Origin::Other {
                 source: BatchSource {
-                    dir: dirs.dir.clone(),
+                    control: dirs.control.clone(),
                     cur: dirs.cur.clone(),
                     new: dirs.new.clone(),
                     same: dirs.cur.is_same(&self.cur),

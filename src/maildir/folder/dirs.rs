@@ -1,7 +1,7 @@
 //! The directories of one folder.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::FolderError;
 use super::seek::Places;
@@ -18,6 +18,8 @@ pub(super) struct Dirs {
     pub tmp: Dir,
     /// Where roost.index and roost.modseq are.
     pub index: Dir,
+    /// Where dovecot-uidlist, dovecot-keywords and their lock are.
+    pub control: Dir,
     pub access: Access,
     pub opened: Stat,
     cur_inode: u64,
@@ -31,10 +33,12 @@ impl Dirs {
             other => other?,
         };
         let access = dir.access()?;
-        let index = match maildir.index_directory(directory) {
-            Some(path) => make_path(&path, &access)?,
-            None => dir.clone(),
+        let beside = |path: Option<PathBuf>| match path {
+            Some(path) => make_path(&path, &access),
+            None => Ok(dir.clone()),
         };
+        let index = beside(maildir.index_directory(directory))?;
+        let control = beside(maildir.control_directory(directory))?;
         let cur = open_or_make(&dir, b"cur", &access)?;
         let new = open_or_make_part(&dir, b"new", &access)?;
         Ok(Dirs {
@@ -44,6 +48,7 @@ impl Dirs {
             new,
             tmp: open_or_make_part(&dir, b"tmp", &access)?,
             index,
+            control,
             access,
             opened: dir.stat_self()?,
             dir,

@@ -88,7 +88,7 @@ pub use super::folder::update::Met;
 pub struct Folder {
     path: PathBuf,
     /// The root of the Maildir, which has the last UIDVALIDITY.
-    root: PathBuf,
+    control_root: PathBuf,
     fsync: Fsync,
     dirs: Dirs,
     table: Table,
@@ -228,9 +228,10 @@ impl Folder {
     ) -> Result<Folder, FolderError> {
         let dirs = Dirs::open(maildir, directory)?;
         let fsync = maildir.settings().fsync;
-        let keywords = Keywords::read(&dirs.dir);
+        let keywords = Keywords::read(&dirs.control);
         // This comes before the index: an index that is written meanwhile has all that was in it.
-        let (modseqs, found) = Modseqs::open(&dirs, directory, fsync)?;
+        let (modseqs, found) =
+            Modseqs::open(&dirs, &maildir.dovecot_index_directory(directory), fsync)?;
         let read = match index::read(&dirs.index, &[&dirs.cur, &dirs.new]) {
             Err(error) => {
                 report::without(&error, index::WITHOUT);
@@ -244,9 +245,9 @@ impl Folder {
         };
         let mut folder = Folder {
             path: directory.to_owned(),
-            root: maildir.root().to_owned(),
+            control_root: maildir.control_root().to_owned(),
             fsync,
-            dotlock: Dotlock::of_uidlist(dirs.dir.clone()),
+            dotlock: Dotlock::of_uidlist(dirs.control.clone()),
             dirs,
             table: Table::default(),
             uids: Uids::default(),
@@ -502,12 +503,12 @@ impl Folder {
             return Ok(known);
         }
         let Held::Lock(lock) = &self.held else {
-            return Err(self.held.why_not(&self.dirs.dir).into());
+            return Err(self.held.why_not(&self.dirs.control).into());
         };
         let (table, dirs) = (&self.table, &self.dirs);
         let in_use = || -> DiskResult<u32> { Ok(held | letters_of(table) | letters_in(dirs)?) };
         let file = KeywordsFile {
-            dir: &dirs.dir,
+            dir: &dirs.control,
             lock,
             access: &dirs.access,
             now,
@@ -521,7 +522,7 @@ impl Folder {
                 Ok(numbers)
             }
             Err(KeywordsError::LockLost) => {
-                Err(lock_failure(&self.dirs.dir, "the folder's lock was taken from us").into())
+                Err(lock_failure(&self.dirs.control, "the folder's lock was taken from us").into())
             }
             Err(KeywordsError::Io(error)) => Err(error.into()),
         }

@@ -136,11 +136,14 @@ pub fn status(
     let Ok(Some(header)) = header else {
         return Ok(None);
     };
-    let stats = (
-        dir.stat_target(b"cur")?,
-        dir.stat_part(b"new")?,
-        dir.stat_target(super::uids::FILE)?,
-    );
+    let uidlist = match maildir.control_directory(directory) {
+        Some(path) => match Dir::open(&path) {
+            Err(error) if dir::is_gone(&error) => return Ok(None),
+            control => control?.stat_target(super::uids::FILE)?,
+        },
+        None => dir.stat_target(super::uids::FILE)?,
+    };
+    let stats = (dir.stat_target(b"cur")?, dir.stat_part(b"new")?, uidlist);
     let (Some(cur), Some(new), Some(uidlist)) = stats else {
         return Ok(None);
     };

@@ -172,7 +172,7 @@ impl Folder {
         if !self.uids.listed.is_empty() {
             return Ok(false);
         }
-        if self.keywords.refresh(&self.dirs.dir) {
+        if self.keywords.refresh(&self.dirs.control) {
             self.changes.push(Change::Keywords);
         }
         batch.confirm_letters(self, now)?;
@@ -250,7 +250,7 @@ impl Folder {
         if source.same || flags.keywords == 0 {
             return Ok(flags);
         }
-        let names = Keywords::read(&source.dir);
+        let names = Keywords::read(&source.control);
         let names = names.iter();
         let wanted: Vec<&Keyword> = names
             .filter_map(|(letter, name)| (flags.keywords & 1 << letter != 0).then_some(name))

@@ -339,7 +339,7 @@ impl Folder {
         if self.uids.uid_validity != 0 {
             self.follow_dovecot(now);
         }
-        let mut renamed = self.keywords.refresh(&self.dirs.dir);
+        let mut renamed = self.keywords.refresh(&self.dirs.control);
         if self.keywords.is_unreadable() {
             let letters = self.table.rows().iter().map(|row| row.flags().keywords);
             renamed |= self
@@ -371,7 +371,7 @@ impl Folder {
             || !self.findings.is_empty()
             || self.has_found_records()
             || self.modseqs.are_behind()?
-            || self.uids.changed(&self.dirs.dir)?;
+            || self.uids.changed(&self.dirs.control)?;
         if resolve {
             self.work = Work::Resolving;
         }
@@ -431,7 +431,7 @@ impl Folder {
         if full {
             self.scan_wanted = false;
             // Records read from now on may be of files that the scan does not see any more.
-            if self.uids.uid_validity == 0 || self.uids.changed(&self.dirs.dir)? {
+            if self.uids.uid_validity == 0 || self.uids.changed(&self.dirs.control)? {
                 self.read_uids_for_scan(now)?;
             }
             self.uids.scanned = self.uids.listed.last_uid();

@@ -101,7 +101,7 @@ impl Uids {
 impl Folder {
     /// Reads what changed in the uidlist, makes one if there is none; needs the lock.
     pub(super) fn refresh_uids(&mut self, now: SystemTime) -> Result<(), FolderError> {
-        let dir = self.dirs.dir.clone();
+        let dir = self.dirs.control.clone();
         let Some(stat) = dir.stat_target(FILE)? else {
             return self.make_uidlist(now);
         };
@@ -370,7 +370,7 @@ impl Folder {
     }
 
     fn next_uid_validity(&self, now: SystemTime) -> Result<u32, FolderError> {
-        let root = Dir::open(&self.root)?;
+        let root = Dir::open(&self.control_root)?;
         Ok(uidvalidity::next(&root, &root.access()?, now))
     }
 
@@ -417,13 +417,13 @@ impl Folder {
             return Ok(());
         };
         let written = list.rewrite(
-            &self.dirs.dir,
+            &self.dirs.control,
             lock,
             &self.dirs.access,
             &mut |_, _| true,
             durable,
         );
-        match written.map_err(|error| uidlist_error(error, &self.dirs.dir)) {
+        match written.map_err(|error| uidlist_error(error, &self.dirs.control)) {
             Err(FolderError::Full(error) | FolderError::Denied(error)) => {
                 if !std::mem::replace(&mut self.complained, true) {
                     self.warn("dovecot-uidlist cannot be written", &error);
@@ -444,7 +444,7 @@ impl Folder {
     /// If this is a backup's copy of the folder that clients were told this of, new messages get
     /// UIDs above, and every message counts as changed.
     pub(super) fn go_on_from(&mut self, told: Told) -> Result<(), FolderError> {
-        let dir = self.dirs.dir.clone();
+        let dir = self.dirs.control.clone();
         let list = Uidlist::read(&dir)?;
         let validity = list
             .as_ref()
@@ -457,7 +457,7 @@ impl Folder {
                 list.raise_uid_next(Uid(told.uid_next));
                 let (access, durable) = (&self.dirs.access, durable(self.fsync));
                 list.rewrite(&dir, lock, access, &mut |_, _| true, durable)
-                    .map_err(|error| uidlist_error(error, &self.dirs.dir))?;
+                    .map_err(|error| uidlist_error(error, &self.dirs.control))?;
             }
             (_, None) => self.uids.next = self.uids.next.max(told.uid_next),
             _ => (),
@@ -474,14 +474,14 @@ impl Folder {
             return Ok(());
         }
         if let Some(list) = &mut self.uids.list {
-            list.settle(&self.dirs.dir)?;
+            list.settle(&self.dirs.control)?;
         }
         Ok(())
     }
 
     /// The uidlist on disk is what we wrote.
     fn note_uidlist(&mut self) -> Result<(), FolderError> {
-        if let Some(stat) = self.dirs.dir.stat_target(FILE)? {
+        if let Some(stat) = self.dirs.control.stat_target(FILE)? {
             self.uids.state = FileState::of(&stat);
         }
         Ok(())
@@ -500,7 +500,7 @@ impl Folder {
                 }
             };
         }
-        let dir = self.dirs.dir.clone();
+        let dir = self.dirs.control.clone();
         if self.uids.list.is_none() {
             let known = KnownUidlist {
                 inode: self.uids.state.inode,
@@ -515,7 +515,7 @@ impl Folder {
             };
         }
         let (Held::Lock(lock), Some(list)) = (&self.held, &mut self.uids.list) else {
-            return Err(self.held.why_not(&self.dirs.dir).into());
+            return Err(self.held.why_not(&self.dirs.control).into());
         };
         let later = match self.fsync {
             Fsync::Never => Durable::Never,
@@ -524,7 +524,7 @@ impl Folder {
         let first = list.append(&dir, lock, new, later).map_err(|error| {
             // The file has to be read before the next try.
             self.uids.state = FileState::default();
-            uidlist_error(error, &self.dirs.dir)
+            uidlist_error(error, &self.dirs.control)
         })?;
         self.uids.next = list.uid_next().0;
         self.uids.unsettled = true;
@@ -541,7 +541,7 @@ impl Folder {
                     let path = self.path.display();
                     log::warn!("{path}: dovecot-uidlist is longer than it need be: {error}");
                 }
-                other => other.map_err(|error| uidlist_error(error, &self.dirs.dir))?,
+                other => other.map_err(|error| uidlist_error(error, &self.dirs.control))?,
             }
         }
         self.note_uidlist()?;
@@ -584,7 +584,8 @@ impl Folder {
         let first = self.uids.next.max(1);
         let count = u32::try_from(count).ok();
         let next = count.and_then(|count| first.checked_add(count));
-        self.uids.next = next.ok_or_else(|| uidlist_error(UidlistError::NoUids, &self.dirs.dir))?;
+        self.uids.next =
+            next.ok_or_else(|| uidlist_error(UidlistError::NoUids, &self.dirs.control))?;
         Ok(first)
     }
 }

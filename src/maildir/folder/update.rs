@@ -64,7 +64,7 @@ impl Folder {
     /// What others wrote; needs the lock.
     pub(super) fn heed_others(&mut self, now: SystemTime) -> Result<(), FolderError> {
         self.refresh_uids(now)?;
-        if self.keywords.refresh(&self.dirs.dir) {
+        if self.keywords.refresh(&self.dirs.control) {
             self.changes.push(Change::Keywords);
         }
         Ok(self.heed_modseqs()?)

@@ -24,7 +24,7 @@ impl Tree {
         if name.is_inbox() {
             return Err(TreeError::Exists);
         }
-        let path = names::path(name, self.layout).map_err(TreeError::Name)?;
+        let path = names::path(name, self.naming).map_err(TreeError::Name)?;
         let root = self.open_root()?;
         if self
             .locate(&root, name)?
@@ -49,7 +49,7 @@ impl Tree {
         let workshop = trash::workshop(&root)?;
         let made = trash::unique(trash::UNFINISHED);
         let installed = self
-            .make_folder(&root, &workshop, &made, &access, now)
+            .make_folder(&root, &workshop, &made, &path, &access, now)
             .and_then(|()| match role {
                 Some(role) => Ok(roles::set(&root, role, name)?),
                 None => Ok(()),
@@ -72,6 +72,7 @@ impl Tree {
         root: &Dir,
         workshop: &Dir,
         made: &[u8],
+        path: &[u8],
         access: &Access,
         now: SystemTime,
     ) -> Result<(), TreeError> {
@@ -83,13 +84,18 @@ impl Tree {
             folder.make_dir(part, access)?;
         }
         // "The quota root is above", to delivery programs.
-        if self.layout == Layout::MaildirPlusPlus {
+        if self.naming.layout == Layout::MaildirPlusPlus {
             folder.create_new(b"maildirfolder", access)?;
         }
         if root.stat(b"dovecot-shared")?.is_some() {
             folder.create_new(b"dovecot-shared", access)?;
         }
-        let uid_validity = uidvalidity::next(root, &root.access()?, now);
+        let control = self.open_control()?;
+        let uid_validity = uidvalidity::next(&control, &control.access()?, now);
+        let folder = match &self.control {
+            Some(_) => &self.make_control(&control, path, access)?,
+            None => folder,
+        };
         let lock = Dotlock::of_uidlist(folder.clone())
             .try_lock(access, now)?
             .ok_or(TreeError::Locked)?;
@@ -100,6 +106,19 @@ impl Tree {
                 // Somebody does something to a folder that only we know of.
                 _ => TreeError::Locked,
             })
+    }
+
+    /// The directory beside the folder at `path` for its uidlist, with nothing in it of a folder
+    /// that was there before.
+    fn make_control(&self, control: &Dir, path: &[u8], access: &Access) -> Result<Dir, TreeError> {
+        let (above, last) = make_above(control, path, access)?;
+        match above.make_dir(last, access) {
+            Err(e) if is_taken(&e) => {}
+            made => made?,
+        }
+        let folder = above.open_dir(last).map_err(taken)?;
+        trash::throw_parts(control, &folder, &|part| names::is_of_mailbox(part))?;
+        Ok(folder)
     }
 
     /// Gives the folder `made` its place.
@@ -113,7 +132,7 @@ impl Tree {
     ) -> Result<(), TreeError> {
         let (above, last) = make_above(root, path, access)?;
         match workshop.rename(made, &above, last, Target::Replace) {
-            Err(e) if self.layout == Layout::Fs && is_taken(&e) => {}
+            Err(e) if self.naming.layout == Layout::Fs && is_taken(&e) => {}
             renamed => return renamed.map_err(taken),
         }
         // There is the directory of a name without a mailbox.  With `cur` it becomes one.

@@ -5,25 +5,25 @@ use std::io;
 use std::path::Path;
 
 use super::{Folder, GivenMailbox, ListedMailbox, names};
-use crate::mail::{Layout, MailboxName};
+use crate::mail::{Layout, MailboxName, Naming};
 use crate::maildir::disk::dir::{self, Dir, DiskResult, FileKind, Stat, is_gone};
 
 /// All folders but INBOX's, which is at `inbox`, sorted by name, no two of the same name.
-pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> DiskResult<Vec<Folder>> {
+pub(super) fn folders(root: &Dir, naming: Naming, inbox: &[u8]) -> DiskResult<Vec<Folder>> {
     let mut folders = Vec::new();
-    match layout {
+    match naming.layout {
         Layout::Fs => {
             let mut above = vec![root.stat_self()?];
-            add_below(root, b"", &mut above, &mut folders)?;
+            add_below(root, b"", naming, &mut above, &mut folders)?;
         }
         _ => {
             for name in directories(root, &is_dotted)? {
-                add(name, layout, true, &mut folders);
+                add(name, naming, true, &mut folders);
             }
         }
     }
     folders.retain(|folder| folder.path != inbox);
-    tell_apart(&mut folders, layout);
+    tell_apart(&mut folders, naming);
     Ok(folders)
 }
 
@@ -32,6 +32,7 @@ pub(super) fn folders(root: &Dir, layout: Layout, inbox: &[u8]) -> DiskResult<Ve
 fn add_below(
     directory: &Dir,
     path: &[u8],
+    naming: Naming,
     above: &mut Vec<Stat>,
     folders: &mut Vec<Folder>,
 ) -> DiskResult<()> {
@@ -56,17 +57,17 @@ fn add_below(
         let is_mailbox = cur.is_some_and(|stat| stat.kind == FileKind::Directory);
         // Where INBOX is the root, `INBOX` only holds what is below INBOX.
         if is_mailbox || path != b"INBOX" {
-            add(path.clone(), Layout::Fs, is_mailbox, folders);
+            add(path.clone(), naming, is_mailbox, folders);
         }
         above.push(stat);
-        add_below(&child, &path, above, folders)?;
+        add_below(&child, &path, naming, above, folders)?;
         above.pop();
     }
     Ok(())
 }
 
-fn add(path: Vec<u8>, layout: Layout, is_mailbox: bool, folders: &mut Vec<Folder>) {
-    match names::name(&path, layout) {
+fn add(path: Vec<u8>, naming: Naming, is_mailbox: bool, folders: &mut Vec<Folder>) {
+    match names::name(&path, naming) {
         Some(name) => folders.push(Folder {
             name,
             path,
@@ -78,9 +79,9 @@ fn add(path: Vec<u8>, layout: Layout, is_mailbox: bool, folders: &mut Vec<Folder
 
 /// Sorts; and where two directories have the same name to the reader, the one that the name leads
 /// to keeps it.
-fn tell_apart(folders: &mut [Folder], layout: Layout) {
+fn tell_apart(folders: &mut [Folder], naming: Naming) {
     let leads_elsewhere =
-        |folder: &Folder| names::path(&folder.name, layout).as_ref() != Ok(&folder.path);
+        |folder: &Folder| names::path(&folder.name, naming).as_ref() != Ok(&folder.path);
     folders.sort_by(|a, b| {
         let by_name = a.name.cmp(&b.name);
         by_name.then_with(|| leads_elsewhere(a).cmp(&leads_elsewhere(b)))
@@ -151,7 +152,11 @@ pub(super) fn detect(root: &Path) -> DiskResult<Layout> {
         plus_plus.take_in(&root, name);
     }
     let mut fs = Evidence::default();
-    for folder in folders(&root, Layout::Fs, b"")? {
+    let naming = Naming {
+        layout: Layout::Fs,
+        utf8: false,
+    };
+    for folder in folders(&root, naming, b"")? {
         if folder.is_mailbox && !folder.path.starts_with(b".") && folder.path != b"" {
             fs.take_in(&root, &folder.path);
         }

@@ -26,11 +26,12 @@ mod roles;
 mod trash;
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::disk::dir::{Access, Dir, DiskError, DiskResult, FileKind};
-use crate::mail::{Layout, MailboxName};
+use super::disk::dir::{Access, Dir, DiskError, DiskResult, FileKind, is_gone};
+use crate::mail::{Layout, MailboxName, Naming};
 
 pub use crate::mail::SpecialUse as Role;
 pub use links::elsewhere;
@@ -76,11 +77,14 @@ pub enum TreeError {
 #[derive(Clone, Debug)]
 pub struct Tree {
     root: PathBuf,
-    layout: Layout,
-    /// INBOX's folder, from the root: the root, but with `LAYOUT=fs` there are others.
+    naming: Naming,
+    /// INBOX's folder, from the root or, if it is elsewhere, as a whole path.  It is the root if
+    /// nothing else is said, but with `LAYOUT=fs` there are others.
     inbox: Vec<u8>,
-    /// A tree of the same shape with our own indexes, whose folders go where those of the mail go.
-    indexes: Option<PathBuf>,
+    /// Trees of the same shape with indexes, whose folders go where those of the mail go.
+    indexes: Vec<PathBuf>,
+    /// One with uidlists.
+    control: Option<PathBuf>,
     given: Vec<GivenMailbox>,
 }
 
@@ -109,16 +113,44 @@ impl Tree {
             && root.join("INBOX").join("cur").is_dir();
         Ok(Tree {
             root: root.to_owned(),
-            layout,
+            naming: Naming {
+                layout,
+                utf8: false,
+            },
             inbox: if apart { b"INBOX".to_vec() } else { Vec::new() },
-            indexes: None,
+            indexes: Vec::new(),
+            control: None,
             given: Vec::new(),
         })
     }
 
-    /// Moves and removes the folders of this tree along with those of the mail.
-    pub fn with_indexes(self, indexes: Option<PathBuf>) -> Tree {
+    /// INBOX is here.
+    pub fn with_inbox(self, inbox: Option<&Path>) -> Tree {
+        let Some(inbox) = inbox else {
+            return self;
+        };
+        let within = inbox.strip_prefix(&self.root).unwrap_or(inbox);
+        Tree {
+            inbox: within.as_os_str().as_bytes().to_vec(),
+            ..self
+        }
+    }
+
+    pub fn with_utf8_names(mut self, utf8: bool) -> Tree {
+        self.naming.utf8 = utf8;
+        self
+    }
+
+    /// Moves and removes the folders of these trees along with those of the mail.
+    pub fn with_indexes(self, mut indexes: Vec<PathBuf>) -> Tree {
+        indexes.sort();
+        indexes.dedup();
         Tree { indexes, ..self }
+    }
+
+    /// Has uidlists and what belongs to them in this tree.
+    pub fn with_control(self, control: Option<PathBuf>) -> Tree {
+        Tree { control, ..self }
     }
 
     /// Knows what the configuration says of mailboxes.
@@ -132,7 +164,16 @@ impl Tree {
 
     /// Never `Layout::Detect`.
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.naming.layout
+    }
+
+    pub fn naming(&self) -> Naming {
+        self.naming
+    }
+
+    /// INBOX's folder.
+    pub fn inbox(&self) -> PathBuf {
+        self.absolute(&self.inbox)
     }
 
     /// The folder of a mailbox that exists.
@@ -199,10 +240,8 @@ impl Tree {
             });
         }
         self.throw(&root, &above, last)?;
-        if let Some(indexes) = self.open_indexes()
-            && let Ok((above, last)) = open_above(&indexes, &folder.path)
-        {
-            let _ = self.throw(&indexes, &above, last);
+        for tree in self.trees_beside() {
+            self.throw_beside(&tree, &folder.path);
         }
         roles::or_warn(roles::forget(&root, name));
         above.sync()?;
@@ -218,7 +257,7 @@ impl Tree {
         {
             return above.unlink(name);
         }
-        if self.layout == Layout::Fs {
+        if self.naming.layout == Layout::Fs {
             let folder = above.open_dir(name)?;
             let children = list::directories(&folder, &list::is_no_part)?;
             if !children.is_empty() {
@@ -226,16 +265,16 @@ impl Tree {
                 return trash::throw_parts(root, &folder, &unwanted);
             }
         }
-        trash::throw(root, self.layout, above, name)
+        trash::throw(root, self.naming.layout, above, name)
     }
 
     /// Removes the files of deleted mailboxes until none are left (true) or the time slice is used
     /// up; also what was left behind long ago by others.
     pub fn sweep(&self, now: SystemTime, over: &dyn Fn() -> bool) -> DiskResult<bool> {
-        if let Some(indexes) = self.open_indexes()
-            && !trash::sweep(&indexes, now, over)?
-        {
-            return Ok(false);
+        for tree in self.trees_beside() {
+            if !trash::sweep(&tree, now, over)? {
+                return Ok(false);
+            }
         }
         trash::sweep(&Dir::open(&self.root)?, now, over)
     }
@@ -254,7 +293,7 @@ impl Tree {
         root: &Dir,
         name: &MailboxName,
     ) -> Result<Option<Folder>, TreeError> {
-        let Ok(path) = names::path(name, self.layout) else {
+        let Ok(path) = names::path(name, self.naming) else {
             return Ok(None);
         };
         let is_directory = |path: &[u8]| {
@@ -264,7 +303,7 @@ impl Tree {
         if !is_directory(&path)? {
             return Ok(None);
         }
-        let is_mailbox = match self.layout {
+        let is_mailbox = match self.naming.layout {
             Layout::Fs => is_directory(&[path.as_slice(), b"/cur"].concat())?,
             _ => true,
         };
@@ -276,19 +315,36 @@ impl Tree {
     }
 
     fn folders(&self, root: &Dir) -> DiskResult<Vec<Folder>> {
-        list::folders(root, self.layout, &self.inbox)
+        list::folders(root, self.naming, &self.inbox)
     }
 
     fn open_root(&self) -> Result<Dir, TreeError> {
         Ok(Dir::open(&self.root)?)
     }
 
-    fn open_indexes(&self) -> Option<Dir> {
-        Dir::open(self.indexes.as_ref()?).ok()
+    /// The trees with what belongs to the folders and is not in them, as far as they are there.
+    fn trees_beside(&self) -> Vec<Dir> {
+        let paths = self.indexes.iter().chain(&self.control);
+        paths.filter_map(|path| Dir::open(path).ok()).collect()
+    }
+
+    /// Where UIDVALIDITYs are taken, and uidlists made.
+    fn open_control(&self) -> Result<Dir, TreeError> {
+        Ok(Dir::open(self.control.as_ref().unwrap_or(&self.root))?)
+    }
+
+    /// Takes away what a tree beside has of a folder that is gone.  What stays does no harm: it is
+    /// older than what comes there next, and seen to be.
+    fn throw_beside(&self, tree: &Dir, path: &[u8]) {
+        if let Ok((above, last)) = open_above(tree, path)
+            && let Err(error) = self.throw(tree, &above, last)
+            && !is_gone(&error)
+        {
+            log::debug!("{error}");
+        }
     }
 
     fn absolute(&self, path: &[u8]) -> PathBuf {
-        use std::os::unix::ffi::OsStrExt;
         self.root.join(std::ffi::OsStr::from_bytes(path))
     }
 }

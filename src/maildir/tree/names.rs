@@ -1,14 +1,14 @@
 //! Mailbox names as directory names, and the most likely reading of directory names.
 
-use crate::mail::{Layout, MailboxName, utf7};
+use crate::mail::{Layout, MailboxName, Naming, utf7};
 
 /// The path from the root of the folder that a mailbox of this name is given; not for INBOX.  The
 /// error says why there cannot be one.
-pub(super) fn path(name: &MailboxName, layout: Layout) -> Result<Vec<u8>, &'static str> {
+pub(super) fn path(name: &MailboxName, naming: Naming) -> Result<Vec<u8>, &'static str> {
     if name.as_str().starts_with('~') {
         return Err("A mailbox name cannot begin with '~'.");
     }
-    let fs = layout == Layout::Fs;
+    let fs = naming.layout == Layout::Fs;
     for level in name.levels() {
         if !fs && level.contains('.') {
             return Err("A mailbox name cannot contain '.' here.");
@@ -16,11 +16,11 @@ pub(super) fn path(name: &MailboxName, layout: Layout) -> Result<Vec<u8>, &'stat
         if fs && is_reserved(level) {
             return Err("The name is that of a part or a file of a mailbox.");
         }
-        if utf7::encode(level).len() > LEVEL_MAX {
+        if naming.write(level).len() > LEVEL_MAX {
             return Err(TOO_LONG);
         }
     }
-    let encoded = utf7::encode(name.as_str());
+    let encoded = naming.write(name.as_str());
     if fs {
         return match encoded.len() {
             0..=PATH_MAX => Ok(encoded.into_bytes()),
@@ -35,28 +35,31 @@ pub(super) fn path(name: &MailboxName, layout: Layout) -> Result<Vec<u8>, &'stat
 }
 
 /// The name of the mailbox at `path` from the root.  None: the root, or not a mailbox's.
-pub(in crate::maildir) fn name(path: &[u8], layout: Layout) -> Option<MailboxName> {
-    let (levels, separator) = match layout {
-        Layout::Fs => (path, b'/'),
-        _ => (path.strip_prefix(b".")?, b'.'),
+pub(in crate::maildir) fn name(path: &[u8], naming: Naming) -> Option<MailboxName> {
+    let levels = match naming.layout {
+        Layout::Fs => path,
+        _ => path.strip_prefix(b".")?,
     };
+    let separator = naming.separator();
     if levels.is_empty() {
         return None;
     }
     let levels: Vec<String> = levels
         .split(|&byte| byte == separator)
-        .map(|level| read_level(level, layout))
+        .map(|level| read_level(level, naming))
         .collect();
     MailboxName::new(&levels.join("/")).ok()
 }
 
-/// Modified UTF-7 where it is that and can stand in a name, else UTF-8, else Latin-1.
-fn read_level(level: &[u8], layout: Layout) -> String {
+/// Modified UTF-7 where that is used and it is that and can stand in a name, else UTF-8, else
+/// Latin-1.
+fn read_level(level: &[u8], naming: Naming) -> String {
     let fits = |text: &String| {
-        let separates = |c: char| c == '/' || c == '.' && layout != Layout::Fs;
+        let separates = |c: char| c == '/' || c == '.' && naming.layout != Layout::Fs;
         !text.is_empty() && !text.chars().any(|c| c.is_control() || separates(c))
     };
-    if let Some(text) = utf7::decode(level).ok().filter(fits) {
+    let decoded = utf7::decode(level).ok().filter(|_| !naming.utf8);
+    if let Some(text) = decoded.filter(fits) {
         return text;
     }
     let text = match std::str::from_utf8(level) {

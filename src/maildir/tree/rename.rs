@@ -56,13 +56,22 @@ impl Tree {
         let moves: Vec<(&[u8], &[u8])> = moving
             .iter()
             .rev()
-            .filter(|(folder, ..)| self.layout != Layout::Fs || folder.name == *from)
+            .filter(|(folder, ..)| self.naming.layout != Layout::Fs || folder.name == *from)
             .map(|(folder, path, _)| (folder.path.as_slice(), path.as_slice()))
             .collect();
         self.move_folders(&root, &moves)?;
-        if let Some(indexes) = self.open_indexes() {
+        for tree in self.trees_beside() {
             for (old, new) in &moves {
-                let _ = self.move_folder(&indexes, old, new);
+                self.throw_beside(&tree, new);
+                match self.move_folder(&tree, old, new) {
+                    Ok(()) | Err(TreeError::NotFound) => {}
+                    Err(error) => log::warn!(
+                        "{}: {} has become {}, but not here: {error:?}",
+                        tree.path().display(),
+                        old.escape_ascii(),
+                        new.escape_ascii()
+                    ),
+                }
             }
         }
         roles::or_warn(roles::rename(&root, from, to));
@@ -83,14 +92,14 @@ impl Tree {
         name: &MailboxName,
         to: &MailboxName,
     ) -> Result<Vec<u8>, TreeError> {
-        if self.layout != Layout::Fs {
-            return names::path(name, self.layout).map_err(TreeError::Name);
+        if self.naming.layout != Layout::Fs {
+            return names::path(name, self.naming).map_err(TreeError::Name);
         }
         // What is below keeps its own path, well-formed or not.
         let above = folders.binary_search_by(|above| above.name.cmp(from)).ok();
         let above = above.and_then(|index| folders.get(index));
         let rest = above.and_then(|above| folder.path.strip_prefix(above.path.as_slice()));
-        let mut path = names::path(to, self.layout).map_err(TreeError::Name)?;
+        let mut path = names::path(to, self.naming).map_err(TreeError::Name)?;
         path.extend(rest.unwrap_or_default());
         Ok(path)
     }
@@ -117,7 +126,7 @@ impl Tree {
             Err(e) if trash::is_apart(&e) => carry::folder(&from, last, &to, new_last, &access)?,
             renamed => renamed.map_err(taken)?,
         }
-        if self.layout == Layout::Fs {
+        if self.naming.layout == Layout::Fs {
             to.sync()?;
         }
         Ok(())

@@ -211,7 +211,7 @@ fn renaming_takes_along_what_is_below() {
 fn our_indexes_elsewhere_go_where_the_mail_goes() {
     for layout in BOTH {
         let (scratch, indexes) = (Scratch::new(), Scratch::new());
-        let tree = tree(&scratch, layout).with_indexes(Some(indexes.path().to_owned()));
+        let tree = tree(&scratch, layout).with_indexes(vec![indexes.path().to_owned()]);
         make(&tree, &["A", "A/B"]);
         let index = |tree: &Tree, text: &str| {
             let path = tree.find(&name(text)).unwrap();

@@ -1145,11 +1145,10 @@ fn account(user: &str) -> Account {
         uid: 1000,
         gid: 1000,
         home: format!("/home/{user}"),
-        location: Location {
-            maildir: format!("/home/{user}/Maildir").into(),
-            index_dir: None,
-            layout: Layout::MaildirPlusPlus,
-        },
+        location: Location::at(
+            format!("/home/{user}/Maildir").into(),
+            Layout::MaildirPlusPlus,
+        ),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Names and single files that other programs write beside us.
 
-use roost::mail::{Flags, Keyword, MailboxName, System, Uid};
+use roost::mail::{Flags, Keyword, Layout, MailboxName, Naming, System, Uid};
 use roost::maildir::disk::dir::{Access, Dir};
 use roost::maildir::disk::filename::{Filename, size, uid_order, virtual_size};
 use roost::maildir::disk::lock::{Dotlock, Lock};
@@ -241,17 +241,22 @@ pub fn keywords(input: &[u8]) {
 
 /// `subscriptions`. Subscribing and unsubscribing keeps the others.
 pub fn subscriptions(input: &[u8]) {
-    for separator in [b'.', b'/'] {
+    for (layout, utf8) in [
+        (Layout::MaildirPlusPlus, false),
+        (Layout::Fs, false),
+        (Layout::Fs, true),
+    ] {
+        let naming = Naming { layout, utf8 };
         let scratch = Scratch::new();
         scratch.write("subscriptions", input);
-        let mut list = Subscriptions::read(&scratch.dir, separator);
+        let mut list = Subscriptions::read(&scratch.dir, naming);
         let before: Vec<MailboxName> = list.iter().cloned().collect();
         let new = MailboxName::new("Entw\u{fc}rfe/a&b").expect("it is a name");
         let others = before.iter().filter(|&name| *name != new);
         for subscribed in [true, false] {
             let done = list.set(&scratch.dir, &Access::PRIVATE, &new, subscribed, now());
             assert!(matches!(done, Ok(Some(_))));
-            let again = Subscriptions::read(&scratch.dir, separator);
+            let again = Subscriptions::read(&scratch.dir, naming);
             for list in [&list, &again] {
                 assert_eq!(list.contains(&new), subscribed);
                 assert!(list.iter().filter(|&name| *name != new).eq(others.clone()));

@@ -2,7 +2,7 @@
 
 use super::files::{Scratch, now};
 use super::legal;
-use roost::config::Config;
+use roost::config::{Config, Location};
 use roost::imap;
 use roost::imap::connection::State;
 use roost::net::{Buffer, ConnectionId, Now, Run};
@@ -223,7 +223,8 @@ fn open(scratch: &Scratch) -> Session {
     // What the kernel tells comes when it comes.
     config.set("mail.watch=no").expect("a setting");
     config.set("mail.fsync=never").expect("a setting");
-    Session::new("alice", &config, scratch.path.clone(), Box::new(|| {})).expect("a Maildir")
+    let location = Location::at(scratch.path.clone(), config.layout);
+    Session::new("alice", &config, location, Box::new(|| {})).expect("a Maildir")
 }
 
 /// What another program does, only in the folder.

@@ -1,6 +1,6 @@
 //! Settings from a command line, from a file, and from one process to another.
 
-use roost::config::{Config, SETTINGS};
+use roost::config::{Config, MailPlace, SETTINGS};
 
 /// Lines of NAME=VALUE, and the same text as TOML.  What a setting shows is what sets it.
 pub fn settings(input: &[u8]) {
@@ -30,8 +30,9 @@ pub fn settings(input: &[u8]) {
     let (template, name) = text.split_once('\n').unwrap_or(("/m/%d/%n", text));
     if let Ok(name) = config.normalise_user(name.as_bytes()) {
         assert!(!name.is_empty());
-        let _ = config.locate_by(template, &name, "/home/bob");
-        if let Ok(location) = config.locate_by("/m/%u", &name, "") {
+        let place = |template: &str| MailPlace::Template(template.to_owned());
+        let _ = config.locate_by(&place(template), &name, "/home/bob");
+        if let Ok(location) = config.locate_by(&place("/m/%u"), &name, "") {
             assert_eq!(location.maildir.parent(), Some("/m".as_ref()));
         }
     }

@@ -17,6 +17,7 @@ use memchr::{memchr, memmem, memrchr};
 use zeroize::Zeroizing;
 
 use crate::auth::scheme::{SchemeError, Stored};
+use crate::config::{MAIL_SETTINGS, MailPlace};
 
 /// A user's line.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub struct PasswdLine {
     pub uid: Option<String>,
     pub gid: Option<String>,
     pub home: Option<String>,
-    /// `userdb_mail`: a template of its own.
-    pub mail: Option<String>,
+    /// `userdb_mail`, or settings of Dovecot 2.4 such as `userdb_mail_path`.
+    pub mail: Option<MailPlace>,
     /// `allow_nets`
     networks: Option<String>,
     /// `nologin`: the user may not log in now, whatever the password is.
@@ -134,17 +135,25 @@ impl PasswdLine {
             ignored: Vec::new(),
         };
         let extra = String::from_utf8_lossy(next()).into_owned();
-        for field in extra.split_ascii_whitespace() {
-            entry.take(field);
+        let fields = extra.split_ascii_whitespace();
+        let fields: Vec<_> = fields
+            .map(|field| field.split_once('=').unwrap_or((field, "")))
+            .collect();
+        for (name, value) in &fields {
+            entry.take(name, value);
         }
+        entry.mail = MailPlace::of_fields(|wanted| {
+            let mut own = fields.iter().rev();
+            let is_it = |name: &str| name.strip_prefix("userdb_") == Some(wanted);
+            let (_, value) = own.find(|(name, _)| is_it(name))?;
+            Some(*value).filter(|value| wanted != "mail" || !value.is_empty())
+        });
         Some(entry)
     }
 
-    fn take(&mut self, field: &str) {
-        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+    fn take(&mut self, name: &str, value: &str) {
         let some = (!value.is_empty()).then(|| value.to_owned());
         match name {
-            "userdb_mail" => self.mail = some,
             "userdb_home" => self.home = some,
             "userdb_uid" => self.uid = some,
             "userdb_gid" => self.gid = some,
@@ -161,6 +170,10 @@ impl PasswdLine {
             "proxy" | "proxy_maybe" | "host" => self.unusable = Some("proxy"),
             "user" | "username" | "login_user" | "userdb_user" => self.unusable = Some("user"),
             "userdb_chroot" => self.unusable = Some("userdb_chroot"),
+            "userdb_mail" => {}
+            _ if MAIL_SETTINGS
+                .iter()
+                .any(|known| name.strip_prefix("userdb_") == Some(known)) => {}
             _ => self.ignored.push(name.to_owned()),
         }
     }

@@ -90,7 +90,12 @@ fn the_index_may_lie_outside_the_maildir() {
         names.iter().all(|name| !name.starts_with("roost")),
         "{names:?}"
     );
-    assert!(elsewhere.path().join("indexes/ann/roost.index").exists());
+    assert!(
+        elsewhere
+            .path()
+            .join("indexes/ann/.INBOX/roost.index")
+            .exists()
+    );
     assert!(status(&mail).is_some());
     assert_eq!(uids(&mail.open()), [1]);
 }

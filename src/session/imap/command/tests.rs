@@ -1,4 +1,4 @@
-use crate::config::Config;
+use crate::config::{Config, Location};
 use crate::imap::connection::{Connection, State};
 use crate::maildir::disk::dir::fault;
 use crate::maildir::disk::dir::scratch::Scratch;
@@ -21,8 +21,8 @@ impl Talk {
         for setting in settings {
             config.set(setting).unwrap();
         }
-        let root = scratch.path().to_owned();
-        let mut session = Session::new("alice", &config, root, Box::new(|| {})).unwrap();
+        let location = Location::at(scratch.path().to_owned(), config.layout);
+        let mut session = Session::new("alice", &config, location, Box::new(|| {})).unwrap();
         for client in 1..=clients {
             let connection = Connection::new(State::Authenticated, b'.');
             let (id, now) = (ConnectionId(client), Now::read());

@@ -21,7 +21,8 @@ fn a_full_line_has_all_its_fields() {
     assert_eq!(entry.uid.as_deref(), Some("1001"));
     assert_eq!(entry.gid.as_deref(), Some("mail"));
     assert_eq!(entry.home.as_deref(), Some("/home/bob"));
-    assert_eq!(entry.mail.as_deref(), Some("maildir:~/Mail:LAYOUT=fs"));
+    let mail = String::from("maildir:~/Mail:LAYOUT=fs");
+    assert_eq!(entry.mail, Some(MailPlace::Template(mail)));
     assert_eq!(entry.ignored, ["userdb_quota_rule"]);
     assert!(!entry.no_login && entry.unusable.is_none());
 }
