@@ -9,6 +9,7 @@
 //! | [`dovecot_auth`] | the lines of the Dovecot auth protocol, which Postfix speaks too | nothing: it is pure |
 //! | [`message`] | RFC 5322 and MIME: offsets into a text | nothing: it is pure |
 //! | [`config`] | every setting, defined once | nothing: it is pure |
+//! | [`import`] | the configuration of Dovecot or Courier as one of ours | nothing: it is pure |
 //! | [`maildir`] | folders, UIDs, flags, the index; what other programs do to them | mail files, and it alone |
 //! | [`store`] | the mail of one user: mailboxes, listeners, questions; no protocol | nothing itself |
 //! | [`session`] | THE USER.  Everything after login: the user's connections and open mailboxes | nothing itself |
@@ -102,6 +103,7 @@ pub mod config;
 pub mod dovecot_auth;
 pub mod front;
 pub mod imap;
+pub mod import;
 pub mod ipc;
 pub mod log;
 pub mod mail;

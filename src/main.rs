@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use log::LevelFilter;
 use roost::commands::{self, BadConfiguration, Role, UsageError, exit};
 use roost::config::{Config, LogTarget};
+use roost::import::{ImportError, Imported};
 use roost::mail::Secret;
 use roost::monitor::child::ChildError;
 use roost::monitor::client::{self, ClientError};
@@ -61,6 +62,8 @@ fn run(role: Role) -> Result<(), Failure> {
         Role::Reload(start) => ask(&start, client::reload),
         Role::Metrics(start) => ask(&start, client::metrics),
         Role::AuthTest(start, user) => test_login(&start, &user),
+        Role::ImportDovecot(file) => import(commands::import_dovecot(file.as_deref())),
+        Role::ImportCourier(directory) => import(commands::import_courier(directory.as_deref())),
     }
 }
 
@@ -131,6 +134,21 @@ fn test_login(start: &MonitorStart, user: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints a roost.toml, and says whether it has everything.
+fn import(imported: Result<Imported, ImportError>) -> Result<(), Failure> {
+    let imported = imported?;
+    show(&imported.text)?;
+    match imported.is_lossy {
+        false => Ok(()),
+        true => Err(Failure {
+            text:
+                "not everything can be kept: the comments at the top say what your users will miss"
+                    .to_owned(),
+            status: exit::LOSS,
+        }),
+    }
+}
+
 /// The settings that are in force.  What is odd about them goes to standard error.
 fn config(start: &MonitorStart) -> Result<Config, Failure> {
     let (config, warnings) = commands::read(start)?;
@@ -187,6 +205,18 @@ impl From<UsageError> for Failure {
             UsageError::Arguments { .. } => Failure {
                 text: error.to_string(),
                 status: exit::USAGE,
+            },
+        }
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Failure {
+        Failure {
+            text: error.to_string().replace('\n', "\nroost: "),
+            status: match error {
+                ImportError::Unreadable(_) => exit::NO_INPUT,
+                ImportError::Refused(_) => exit::CONFIGURATION,
             },
         }
     }

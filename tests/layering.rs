@@ -169,8 +169,16 @@ const LAYERS: &[Layer] = &[
         files: &[],
     },
     Layer {
+        name: "import",
+        may_name: &["config"],
+        may_touch: &[],
+        files: &[],
+    },
+    Layer {
         name: "commands",
-        may_name: &["mail", "config", "monitor", "net", "auth", "solo", "sys"],
+        may_name: &[
+            "mail", "config", "import", "monitor", "net", "auth", "solo", "sys",
+        ],
         may_touch: &[Io, Files],
         files: &[],
     },

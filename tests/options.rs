@@ -298,7 +298,10 @@ fn the_manual_has_every_command_as_the_table_has_it() {
             .iter()
             .partition(|option| ["config", "set", "help"].contains(&option.name));
         assert_options(text, &own);
-        let general_options = if command.name == "help" { 1 } else { 3 };
+        let general_options = match command.name {
+            "help" | "import-dovecot" | "import-courier" => 1,
+            _ => 3,
+        };
         assert_eq!(general.len(), general_options, "{}", command.name);
     }
     assert_eq!(items.next(), None);
@@ -379,9 +382,12 @@ fn help_of_a_command_says_how_to_call_it_what_it_does_and_how_it_ends() {
         ));
     }
     let program = String::from_utf8(roost(&["help"]).stdout).unwrap();
+    let words: Vec<&str> = program.split_whitespace().collect();
     for command in COMMANDS {
-        let line = format!("    {:9}  {}", command.name, command.summary);
-        assert!(program.lines().any(|shown| shown == line), "{line}");
+        let begin = format!("    {:14}  ", command.name);
+        assert!(program.lines().any(|shown| shown.starts_with(&begin)));
+        let line = format!(" {} {} ", command.name, command.summary);
+        assert!(words.join(" ").contains(&line), "{line}");
     }
 }
 

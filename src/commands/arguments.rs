@@ -37,6 +37,8 @@ pub enum Role {
     Reload(MonitorStart),
     Metrics(MonitorStart),
     AuthTest(MonitorStart, String),
+    ImportDovecot(Option<String>),
+    ImportCourier(Option<String>),
     /// Only the monitor starts this.
     Child(ChildRole),
 }
@@ -176,6 +178,14 @@ impl Given {
             Some(user) => Ok(Role::AuthTest(self.start(), user)),
             None => Err(self.wrong("auth-test takes a USER")),
         }
+    }
+
+    pub fn import_dovecot(&self) -> Result<Role, UsageError> {
+        self.at_most_one().map(Role::ImportDovecot)
+    }
+
+    pub fn import_courier(&self) -> Result<Role, UsageError> {
+        self.at_most_one().map(Role::ImportCourier)
     }
 
     pub fn help(&self) -> Result<Role, UsageError> {

@@ -1,6 +1,8 @@
 //! How the program ends: the codes of sysexits.h.
 
 pub const SUCCESS: u8 = 0;
+/// An import that cannot keep everything.
+pub const LOSS: u8 = 1;
 /// EX_USAGE
 pub const USAGE: u8 = 64;
 /// EX_NOINPUT

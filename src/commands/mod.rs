@@ -7,6 +7,7 @@
 //! | `help` | `roost help` |
 //! | `exit` | how the program ends |
 //! | `check` | `roost check`: the configuration, and the files it names |
+//! | `import` | `roost import-dovecot`, `roost import-courier` |
 //! | `certificates`, `host` | what it says of certificates; of the host's addresses and users |
 
 mod arguments;
@@ -15,9 +16,11 @@ mod check;
 pub mod exit;
 mod help;
 mod host;
+mod import;
 mod table;
 
 pub use crate::monitor::configuration::{BadConfiguration, FILE, read};
 pub use arguments::{Role, UsageError, parse};
 pub use check::check;
+pub use import::{import_courier, import_dovecot};
 pub use table::{COMMANDS, CommandOption, PROGRAM, SUCCESS_AND_USAGE, Subcommand};

@@ -282,6 +282,37 @@ pub static COMMANDS: &[Subcommand] = &[
         read: Given::auth_test,
     },
     Subcommand {
+        name: "import-dovecot",
+        usage: &["[FILE | -]"],
+        summary: "Print Dovecot's configuration as a roost.toml.",
+        details: "It reads FILE, or else /etc/dovecot/dovecot.conf, with all that it includes; or, \
+                  with -, what `doveconf -n` prints. It knows the languages of Dovecot 2.3 and 2.4 \
+                  and both at once, as an upgrade of the system leaves them. Each line says where \
+                  it comes from, and comments say what cannot be kept and what to do instead. \
+                  `roost check` accepts what it prints. Nothing is changed.",
+        options: &[HELP],
+        exit: IMPORT,
+        example: (
+            "roost import-dovecot > /etc/roost/roost.toml",
+            "Begin with the configuration that Dovecot has on this host.",
+        ),
+        read: Given::import_dovecot,
+    },
+    Subcommand {
+        name: "import-courier",
+        usage: &["[DIRECTORY]"],
+        summary: "Print Courier's configuration as a roost.toml.",
+        details: "It reads imapd, imapd-ssl and authdaemonrc in DIRECTORY, or else in /etc/courier. \
+                  Comments say what cannot be kept and what to do instead. Nothing is changed.",
+        options: &[HELP],
+        exit: IMPORT,
+        example: (
+            "roost import-courier > /etc/roost/roost.toml",
+            "Begin with the configuration that Courier has on this host.",
+        ),
+        read: Given::import_courier,
+    },
+    Subcommand {
         name: "help",
         usage: &["[COMMAND | settings]"],
         summary: "Say what a command does, or which settings there are.",
@@ -338,6 +369,22 @@ const OF_THE_DAEMON: &[(u8, &str)] = &[
     ),
     (exit::NO_PERMISSION, "It needs root."),
     BAD_CONFIGURATION,
+];
+
+const IMPORT: &[(u8, &str)] = &[
+    (
+        exit::LOSS,
+        "Something that IMAP users see cannot be kept; the comments say what.",
+    ),
+    (
+        exit::NO_INPUT,
+        "The configuration cannot be read or understood.",
+    ),
+    CANNOT_PRINT,
+    (
+        exit::CONFIGURATION,
+        "Roost cannot serve this mail at all; nothing but the reason is printed.",
+    ),
 ];
 
 const MAIL_UNREADABLE: (u8, &str) = (

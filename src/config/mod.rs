@@ -227,6 +227,13 @@ pub enum LogTarget {
     Syslog,
 }
 
+impl MailboxSetting {
+    /// How its section in roost.toml begins: `[mailbox."Sent Items"]`.
+    pub fn section(&self) -> String {
+        show::section_of(self)
+    }
+}
+
 /// The hierarchy separator on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {

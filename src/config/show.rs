@@ -35,7 +35,7 @@ pub(super) fn toml(config: &Config, all: bool) -> String {
         for shown in values(setting, config, &defaults, all) {
             let head = match shown.mailbox {
                 None => format!("[{}]", setting.group()),
-                Some(mailbox) => format!("[{}.{}]", setting.group(), quoted(&mailbox.name)),
+                Some(mailbox) => mailbox.section(),
             };
             let value = toml_value(setting.kind, &shown.value);
             let line = format!("{} = {value}\n", setting.key());
@@ -51,6 +51,10 @@ pub(super) fn toml(config: &Config, all: bool) -> String {
 }
 
 /// The value in TOML.
+pub(super) fn section_of(mailbox: &MailboxSetting) -> String {
+    format!("[mailbox.{}]", quoted(&mailbox.name))
+}
+
 pub(super) fn toml_value(kind: SettingKind, value: &str) -> String {
     match kind {
         SettingKind::Switch => (value == "yes").to_string(),
