@@ -99,6 +99,12 @@ how_to_go_over() {
         '') echo "roost:     start again what you stopped" ;;
         *) echo "roost:     systemctl enable --now $its_unit" ;;
     esac
-    echo "roost: First read \"From Dovecot\" in /usr/share/doc/roost/README.md: which settings keep clients"
-    echo "roost: from downloading again, and what to do if Postfix asks Dovecot for passwords."
+    case $its_unit in
+        dovecot.service | dovecot.socket)
+            echo "roost: If Dovecot does more than IMAP, take imap out of its protocols instead, and:"
+            echo "roost:     systemctl reload dovecot && systemctl enable --now roost"
+            ;;
+    esac
+    echo "roost: First read roost-migrate(7): it makes a roost.toml of the other server's configuration, so"
+    echo "roost: that clients download nothing again, and says what to do about Postfix."
 }

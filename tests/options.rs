@@ -472,7 +472,12 @@ fn a_mistyped_command_or_option_is_answered_with_the_one_that_was_meant() {
 
 #[test]
 fn the_manual_pages_are_well_formed() {
-    for page in ["man/roost.8", "man/roost.toml.5", "man/roost-maildir.5"] {
+    for page in [
+        "man/roost.8",
+        "man/roost.toml.5",
+        "man/roost-maildir.5",
+        "man/roost-migrate.7",
+    ] {
         let mandoc = Command::new("mandoc")
             .args(["-T", "lint", "-W", "warning", page])
             .current_dir(env!("CARGO_MANIFEST_DIR"))

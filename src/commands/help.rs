@@ -107,8 +107,9 @@ fn hanging(head: &str, text: &str) -> String {
 const FURTHER: &str = "
 `roost help COMMAND` says more about a command.
 `roost help settings` lists the settings.
-The manuals are roost(8), roost.toml(5), and roost-maildir(5) for the authors of
-other programs that use a Maildir.
+The manuals are roost(8), roost.toml(5), roost-migrate(7) for hosts with Dovecot
+or Courier, and roost-maildir(5) for the authors of other programs that use a
+Maildir.
 ";
 
 const COLUMNS: usize = 80;

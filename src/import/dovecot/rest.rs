@@ -47,7 +47,7 @@ pub(super) fn translate(
             none if none.is_empty() => String::from("take imap out of protocols in Dovecot"),
             others => format!("set protocols = {others} in Dovecot"),
         };
-        let text = format!("{text}, and restart it, so that Roost can listen");
+        let text = format!("{text}, and reload it, so that Roost can listen");
         draft.note("protocols", &protocols.place, text);
     }
     if found.is_mixture() {
